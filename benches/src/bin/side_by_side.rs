@@ -1,0 +1,279 @@
+//! One ACT step at full size: our engines against PyTorch, in one run, turn and turn about.
+//!
+//! A shared machine changes speed by the minute, so the runners take turns within each round and the ratio is taken
+//! round by round.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lexopt::prelude::*;
+use trm_benches::full_size::{FullSize, random_weights};
+use trm_benches::pytorch::PyTorch;
+use trm_benches::report::{ModelReport, Report, RunnerReport, processor};
+use trm_benches::spread::Spread;
+use trm_export::onnx::write;
+use trm_export::trm::{GraphOptions, build_graph};
+use trm_models::GraphKind;
+use trm_solver::engine::ort::OrtEngine;
+use trm_solver::engine::tract::TractEngine;
+use trm_solver::{ActStep, Engine, GraphSource, SessionOptions, StepSession};
+
+const USAGE: &str = "\
+usage: cargo xtask bench [option…]
+
+  --models sudoku,maze   the models to run (both)
+  --engines ort,tract    our engines to run (both)
+  --rounds N             rounds, in each of which every runner has its turn (7)
+  --steps N              steps of a turn (5 for sudoku, 2 for maze)
+  --threads N            threads of every runner (2)
+  --spinning             let ONNX Runtime's idle threads spin
+  --reference DIR        a checkout of the public code as the PyTorch side
+  --json FILE            write the figures there too
+
+Paths are taken from the workspace's root.
+";
+
+/// Random, but the same in every run.
+const SEED: u64 = 20_251_004;
+/// Of the first step, between runners: float32 rounding through 21 passes of random weights stays far below.
+const Q_HALT_TOLERANCE: f32 = 1e-2;
+/// Share of cells whose argmax may flip on nearly equal logits.
+const ANSWER_TOLERANCE: f64 = 0.02;
+
+struct Options {
+    models: Vec<String>,
+    engines: Vec<String>,
+    rounds: usize,
+    steps: Option<usize>,
+    threads: usize,
+    spinning: bool,
+    reference: Option<PathBuf>,
+    json: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let Some(options) = parse()? else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    let mut report =
+        Report { processor: processor(), threads: options.threads, rounds: options.rounds, models: Vec::new() };
+    for model in FullSize::all() {
+        if options.models.iter().any(|name| name == model.name) {
+            report.models.push(run_model(&model, &options)?);
+        }
+    }
+    print!("{}", report.to_markdown());
+    if let Some(path) = &options.json {
+        let json = serde_json::to_string_pretty(&report)?;
+        trm_models::file::write_atomically(path, |file| writeln!(file, "{json}"))?;
+    }
+    Ok(())
+}
+
+/// Something that runs steps of one puzzle, and the times they took so far, by round.
+struct Runner {
+    name: String,
+    side: Side,
+    rounds: Vec<Vec<f64>>,
+    first: Outcome,
+}
+
+enum Side {
+    PyTorch(PyTorch),
+    Ours { session: Box<dyn StepSession>, input: ActStep },
+}
+
+/// What a runner answered.
+struct Outcome {
+    answer: Vec<i32>,
+    q_halt: f32,
+}
+
+impl Side {
+    /// Runs steps from where the last turn ended.
+    fn run(&mut self, steps: usize) -> Result<(Vec<Duration>, Outcome)> {
+        match self {
+            Self::PyTorch(pytorch) => {
+                let result = pytorch.run(steps)?;
+                Ok((result.times(), Outcome { q_halt: result.q_halt, answer: result.answer }))
+            }
+            Self::Ours { session, input } => {
+                let mut times = Vec::with_capacity(steps);
+                let mut outcome = None;
+                for _ in 0..steps {
+                    let started = Instant::now();
+                    let output = session.step(input)?;
+                    times.push(started.elapsed());
+                    input.reset = vec![false];
+                    outcome = Some(output);
+                }
+                let output = outcome.context("a turn needs at least one step")?;
+                let q_halt = *output.q_halt.first().context("the engine gave no q_halt")?;
+                Ok((times, Outcome { answer: output.answer, q_halt }))
+            }
+        }
+    }
+}
+
+impl Runner {
+    /// Runs the first step, whose answer is compared, and one more to settle caches and memory.
+    fn warmed(name: String, mut side: Side) -> Result<Self> {
+        let (_, first) = side.run(1)?;
+        side.run(1)?;
+        eprintln!("{name} is ready");
+        Ok(Self { name, side, rounds: Vec::new(), first })
+    }
+
+    fn median_of_round(&self, round: usize) -> Option<f64> {
+        Some(Spread::of(self.rounds.get(round)?)?.median)
+    }
+}
+
+fn run_model(model: &FullSize, options: &Options) -> Result<ModelReport> {
+    let steps = options.steps.unwrap_or(if model.name == "maze" { 2 } else { 5 });
+    eprintln!("{}: {}", model.name, model.what);
+    let mut runners = load(model, options)?;
+    check_agreement(&runners)?;
+    for round in 1..=options.rounds {
+        for runner in &mut runners {
+            let (times, _) = runner.side.run(steps)?;
+            let milliseconds: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+            let median = Spread::of(&milliseconds).map_or(f64::NAN, |spread| spread.median);
+            eprintln!("round {round} of {}: {:8.1} ms  {}", options.rounds, median, runner.name);
+            runner.rounds.push(milliseconds);
+        }
+    }
+    let baseline = runners.first().context("no runner")?;
+    let reports = runners.iter().map(|runner| summarise(runner, baseline)).collect::<Result<Vec<_>>>()?;
+    Ok(ModelReport { model: model.name.to_owned(), what: model.what.to_owned(), steps, runners: reports })
+}
+
+/// PyTorch first, then our engines, all with the same weights and puzzle.
+fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
+    let weights = random_weights(&model.config, SEED);
+    let tokens = model.tokens(SEED);
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let (config_file, weights_file) = (folder.path().join("config.json"), folder.path().join("weights.safetensors"));
+    std::fs::write(&config_file, serde_json::to_vec(&model.config)?).context("cannot write the configuration")?;
+    weights.write_safetensors(&weights_file, "")?;
+
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| OsString::from("python3"));
+    let reference = options.reference.as_deref();
+    let mut pytorch = PyTorch::start(&python, &config_file, &weights_file, options.threads, reference)?;
+    pytorch.start_puzzle(&tokens)?;
+    let code = if reference.is_some() { "public code" } else { "own baseline" };
+    let name = format!("PyTorch {} eager, {code}", pytorch.version);
+    let mut runners = vec![Runner::warmed(name, Side::PyTorch(pytorch))?];
+
+    let graph = build_graph(GraphKind::Step, &model.config, &weights, GraphOptions::default())?;
+    let encoded = write::encode(&graph, &[]);
+    let source = GraphSource {
+        name: model.name,
+        kind: GraphKind::Step,
+        config: &model.config,
+        bytes: encoded.onnx.into(),
+    };
+    let session_options =
+        SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };
+    for engine in &options.engines {
+        let engine: Box<dyn Engine> = match engine.as_str() {
+            "ort" => Box::new(OrtEngine::load(None)?),
+            _ => Box::new(TractEngine),
+        };
+        let session = engine.load_step_graph(&source, &session_options)?;
+        let info = session.info();
+        let name = format!("{} {}, {}", info.engine, info.engine_version, info.provider);
+        let input = ActStep::first(tokens.clone(), vec![0]);
+        runners.push(Runner::warmed(name, Side::Ours { session, input })?);
+    }
+    Ok(runners)
+}
+
+/// A comparison of speed means nothing between runners that compute different things.
+fn check_agreement(runners: &[Runner]) -> Result<()> {
+    let Some((baseline, others)) = runners.split_first() else { return Ok(()) };
+    for runner in others {
+        let (differences, q_halt) = differences(runner, baseline);
+        let limit = ANSWER_TOLERANCE * baseline.first.answer.len() as f64;
+        // Written so that NaN does not pass.
+        let agrees = q_halt <= Q_HALT_TOLERANCE && differences as f64 <= limit;
+        ensure!(
+            agrees,
+            "{} and {} disagree after one step: {differences} cells, q_halt by {q_halt:.1e}",
+            runner.name,
+            baseline.name
+        );
+    }
+    Ok(())
+}
+
+/// Cells with another answer, and the distance of the halting logits.
+fn differences(runner: &Runner, baseline: &Runner) -> (usize, f32) {
+    let (ours, theirs) = (&runner.first, &baseline.first);
+    let same_length = ours.answer.len() == theirs.answer.len();
+    let cells = ours.answer.iter().zip(&theirs.answer).filter(|(a, b)| a != b).count();
+    (if same_length { cells } else { usize::MAX }, (ours.q_halt - theirs.q_halt).abs())
+}
+
+fn summarise(runner: &Runner, baseline: &Runner) -> Result<RunnerReport> {
+    let all: Vec<_> = runner.rounds.iter().flatten().copied().collect();
+    let ratios: Vec<_> = (0..runner.rounds.len())
+        .filter_map(|round| Some(baseline.median_of_round(round)? / runner.median_of_round(round)?))
+        .collect();
+    let (answer_differences, q_halt_difference) = differences(runner, baseline);
+    Ok(RunnerReport {
+        runner: runner.name.clone(),
+        milliseconds: Spread::of(&all).context("no step was timed")?,
+        ratio: Spread::of(&ratios).context("no round was timed")?,
+        q_halt_difference,
+        answer_differences,
+    })
+}
+
+fn parse() -> Result<Option<Options>> {
+    let mut options = Options {
+        models: vec!["sudoku".to_owned(), "maze".to_owned()],
+        engines: vec!["ort".to_owned(), "tract".to_owned()],
+        rounds: 7,
+        steps: None,
+        threads: 2,
+        spinning: false,
+        reference: None,
+        json: None,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("models") => options.models = names(&parser.value()?.string()?, &options.models)?,
+            Long("engines") => options.engines = names(&parser.value()?.string()?, &options.engines)?,
+            Long("rounds") => options.rounds = count(&mut parser, "--rounds")?,
+            Long("steps") => options.steps = Some(count(&mut parser, "--steps")?),
+            Long("threads") => options.threads = count(&mut parser, "--threads")?,
+            Long("spinning") => options.spinning = true,
+            Long("reference") => options.reference = Some(parser.value()?.into()),
+            Long("json") => options.json = Some(parser.value()?.into()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Names of a list separated by commas, each one of those known.
+fn names(list: &str, known: &[String]) -> Result<Vec<String>> {
+    let names: Vec<_> = list.split(',').map(str::to_owned).collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(unknown) => bail!("{unknown:?} is not one of {}", known.join(", ")),
+        None => Ok(names),
+    }
+}
+
+fn count(parser: &mut lexopt::Parser, option: &str) -> Result<usize> {
+    let number: usize = parser.value()?.parse()?;
+    ensure!((1..=10_000).contains(&number), "{option} {number} is out of range, expected 1 to 10000");
+    Ok(number)
+}

@@ -1,0 +1,9 @@
+//! What the benches share: models of the published sizes with random weights, the PyTorch process they are compared
+//! with, and figures with their spread.
+//!
+//! The time of a step does not depend on what the weights are, so no trained model of full size is needed.
+
+pub mod full_size;
+pub mod pytorch;
+pub mod report;
+pub mod spread;

@@ -1,0 +1,119 @@
+//! The PyTorch side: a process of its own that runs steps when it is told to, so that rounds can be interleaved.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// The Python program, beside this package.
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/pytorch_step.py");
+
+/// A model loaded by PyTorch, with the carry of one puzzle.
+pub struct PyTorch {
+    process: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    /// PyTorch's version.
+    pub version: String,
+}
+
+/// What a run of steps gave.
+#[derive(Debug, Deserialize)]
+pub struct Steps {
+    seconds: Vec<f64>,
+    /// Argmax after the last step, `[seq]`.
+    pub answer: Vec<i32>,
+    /// Halting logit after the last step.
+    pub q_halt: f32,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    ready: String,
+    threads: usize,
+}
+
+#[derive(Deserialize)]
+struct Accepted {
+    seq_len: usize,
+}
+
+impl Steps {
+    /// The time of each step.
+    #[must_use]
+    pub fn times(&self) -> Vec<Duration> {
+        self.seconds.iter().map(|seconds| Duration::try_from_secs_f64(*seconds).unwrap_or(Duration::MAX)).collect()
+    }
+}
+
+impl PyTorch {
+    /// Starts the process with a configuration (JSON) and weights (safetensors). With `reference`, a checkout of the
+    /// public code runs the steps instead of our own baseline.
+    pub fn start(
+        python: &OsStr,
+        config: &Path,
+        weights: &Path,
+        threads: usize,
+        reference: Option<&Path>,
+    ) -> Result<Self> {
+        let mut command = Command::new(python);
+        command.arg(SCRIPT).arg("--serve").arg("--config").arg(config).arg("--weights").arg(weights);
+        command.arg("--threads").arg(threads.to_string());
+        if let Some(reference) = reference {
+            command.arg("--reference").arg(reference);
+        }
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot start {}", python.display()))?;
+        let stdin = process.stdin.take();
+        let stdout = process.stdout.take().context("the PyTorch process has no stdout")?;
+        let mut this = Self { process, stdin, stdout: BufReader::new(stdout), version: String::new() };
+        let ready: Ready = this.receive().context("PyTorch did not start\nhint: run it by `cargo xtask bench`")?;
+        ensure!(ready.threads == threads, "PyTorch runs on {} threads, asked for {threads}", ready.threads);
+        this.version = ready.ready;
+        Ok(this)
+    }
+
+    /// Starts a puzzle over, `[seq]`.
+    pub fn start_puzzle(&mut self, tokens: &[i32]) -> Result<()> {
+        let words: Vec<_> = tokens.iter().map(ToString::to_string).collect();
+        let accepted: Accepted = self.ask(&format!("tokens {}", words.join(" ")))?;
+        ensure!(accepted.seq_len == tokens.len(), "PyTorch read {} tokens of {}", accepted.seq_len, tokens.len());
+        Ok(())
+    }
+
+    /// Runs steps from the current carry.
+    pub fn run(&mut self, steps: usize) -> Result<Steps> {
+        let result: Steps = self.ask(&format!("run {steps}"))?;
+        ensure!(result.seconds.len() == steps, "PyTorch ran {} steps of {steps}", result.seconds.len());
+        Ok(result)
+    }
+
+    fn ask<T: DeserializeOwned>(&mut self, line: &str) -> Result<T> {
+        let stdin = self.stdin.as_mut().context("the PyTorch process has no stdin")?;
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).context("the PyTorch process is gone")?;
+        self.receive()
+    }
+
+    fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        let length = self.stdout.read_line(&mut line).context("cannot read from the PyTorch process")?;
+        ensure!(length > 0, "the PyTorch process ended early; its own message is above");
+        serde_json::from_str(&line).with_context(|| format!("PyTorch answered {:?}", line.trim()))
+    }
+}
+
+impl Drop for PyTorch {
+    fn drop(&mut self) {
+        // The end of its stdin ends the process.
+        self.stdin = None;
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,116 @@
+//! What a side-by-side run found, as JSON and as a Markdown table.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::spread::Spread;
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The processor, as the system calls it.
+    pub processor: String,
+    /// Threads of every runner.
+    pub threads: usize,
+    /// Rounds, in each of which every runner has its turn.
+    pub rounds: usize,
+    /// One entry a model.
+    pub models: Vec<ModelReport>,
+}
+
+/// One model on all runners.
+#[derive(Debug, Serialize)]
+pub struct ModelReport {
+    /// `sudoku` or `maze`.
+    pub model: String,
+    /// What distinguishes it.
+    pub what: String,
+    /// Steps of a turn.
+    pub steps: usize,
+    /// The baseline first.
+    pub runners: Vec<RunnerReport>,
+}
+
+/// One runner on one model.
+#[derive(Debug, Serialize)]
+pub struct RunnerReport {
+    /// Engine or framework with its version.
+    pub runner: String,
+    /// Milliseconds of a step, over all steps of all rounds.
+    pub milliseconds: Spread,
+    /// How many times faster than the baseline, one value a round: the medians of the two turns divided.
+    pub ratio: Spread,
+    /// Difference of the halting logit after the first step from the baseline's.
+    pub q_halt_difference: f32,
+    /// Cells whose answer after the first step is not the baseline's.
+    pub answer_differences: usize,
+}
+
+impl Report {
+    /// The table for people.
+    #[must_use]
+    pub fn to_markdown(&self) -> String {
+        let mut text = format!(
+            "{}, {} threads, batch 1, float32, {} interleaved rounds. Median (and quartiles); the ratio is PyTorch's time \
+             over the runner's, round by round.\n",
+            self.processor, self.threads, self.rounds
+        );
+        for model in &self.models {
+            let _ = write!(
+                text,
+                "\n**{}** ({})\n\n| runner | ms a step | ratio |\n| --- | --- | --- |\n",
+                model.model, model.what
+            );
+            for runner in &model.runners {
+                let (ms, ratio) = (&runner.milliseconds, &runner.ratio);
+                let _ = writeln!(
+                    text,
+                    "| {} | {:.1} ({:.1}-{:.1}) | {:.2} ({:.2}-{:.2}) |",
+                    runner.runner, ms.median, ms.low, ms.high, ratio.median, ratio.low, ratio.high
+                );
+            }
+        }
+        text
+    }
+}
+
+/// The processor's name from Linux's `/proc/cpuinfo`, or the architecture.
+#[must_use]
+pub fn processor() -> String {
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_a_row_a_runner() {
+        let spread = |median| Spread { low: median - 0.25, median, high: median + 0.25, n: 4 };
+        let runner = |name: &str, ms, ratio| RunnerReport {
+            runner: name.to_owned(),
+            milliseconds: spread(ms),
+            ratio: spread(ratio),
+            q_halt_difference: 0.0,
+            answer_differences: 0,
+        };
+        let report = Report {
+            processor: "a processor".to_owned(),
+            threads: 2,
+            rounds: 4,
+            models: vec![ModelReport {
+                model: "sudoku".to_owned(),
+                what: "small".to_owned(),
+                steps: 5,
+                runners: vec![runner("PyTorch", 200.0, 1.0), runner("ort", 80.0, 2.5)],
+            }],
+        };
+        let text = report.to_markdown();
+        assert!(text.starts_with("a processor, 2 threads, batch 1, float32, 4 interleaved rounds."), "{text}");
+        assert!(text.contains("\n| PyTorch | 200.0 (199.8-200.2) | 1.00 (0.75-1.25) |\n"), "{text}");
+        assert!(text.ends_with("\n| ort | 80.0 (79.8-80.2) | 2.50 (2.25-2.75) |\n"), "{text}");
+    }
+}

@@ -1,0 +1,168 @@
+//! The tensors that a configuration calls for.
+
+use trm_models::{Architecture, PosEncodings, TrmConfig};
+
+use super::StateDict;
+use crate::{ExportError, Result};
+
+/// Name and shape of a tensor that a configured model needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorLayout {
+    /// The canonical name.
+    pub name: String,
+    /// The shape.
+    pub shape: Vec<usize>,
+    /// The settings that each dimension follows from.
+    because: Vec<String>,
+}
+
+impl TensorLayout {
+    fn new<const N: usize>(name: impl Into<String>, dims: [&Dim; N]) -> Self {
+        Self {
+            name: name.into(),
+            shape: dims.iter().map(|dim| dim.size).collect(),
+            because: dims.iter().map(|dim| dim.because.clone()).collect(),
+        }
+    }
+}
+
+/// A dimension and the settings it follows from.
+struct Dim {
+    size: usize,
+    because: String,
+}
+
+impl Dim {
+    fn new(size: usize, because: impl Into<String>) -> Self {
+        Self { size, because: because.into() }
+    }
+
+    /// A dimension that is a setting.
+    fn field(name: &str, size: usize) -> Self {
+        Self::new(size, format!("{name} {size}"))
+    }
+}
+
+/// The tensors of the configured model: canonical names and shapes, in the order of the reference's modules.
+#[must_use]
+pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
+    let hidden = Dim::field("hidden_size", config.hidden_size);
+    let vocab = Dim::field("vocab_size", config.vocab_size);
+    let two = Dim::new(2, "halt and continue");
+
+    let mut tensors = vec![
+        TensorLayout::new("H_init", [&hidden]),
+        TensorLayout::new("L_init", [&hidden]),
+        TensorLayout::new("embed_tokens.embedding_weight", [&vocab, &hidden]),
+        TensorLayout::new("lm_head.weight", [&vocab, &hidden]),
+        TensorLayout::new("q_head.weight", [&two, &hidden]),
+        TensorLayout::new("q_head.bias", [&two]),
+    ];
+    if config.puzzle_emb_ndim > 0 {
+        let rows = Dim::field("num_puzzle_identifiers", config.num_puzzle_identifiers);
+        let width = Dim::field("puzzle_emb_ndim", config.puzzle_emb_ndim);
+        tensors.push(TensorLayout::new("puzzle_emb.weights", [&rows, &width]));
+    }
+    if config.pos_encodings == PosEncodings::Learned {
+        tensors.push(TensorLayout::new("embed_pos.embedding_weight", [&positions(config), &hidden]));
+    }
+    if config.architecture == Architecture::Hrm {
+        push_network(&mut tensors, config, "H_level", config.h_layers);
+    }
+    push_network(&mut tensors, config, "L_level", config.l_layers);
+    tensors
+}
+
+/// L, with what it is made of.
+fn positions(config: &TrmConfig) -> Dim {
+    Dim::new(config.total_len(), format!("prefix {} + seq_len {}", config.prefix_len(), config.seq_len))
+}
+
+fn push_network(tensors: &mut Vec<TensorLayout>, config: &TrmConfig, network: &str, layers: usize) {
+    let hidden = Dim::field("hidden_size", config.hidden_size);
+    let qkv = Dim::new(3 * config.hidden_size, format!("3 · hidden_size {}", config.hidden_size));
+    for layer in 0..layers {
+        let block = format!("{network}.layers.{layer}");
+        if config.mlp_t {
+            push_swiglu(tensors, config, &format!("{block}.mlp_t"), &positions(config));
+        } else {
+            tensors.push(TensorLayout::new(format!("{block}.self_attn.qkv_proj.weight"), [&qkv, &hidden]));
+            tensors.push(TensorLayout::new(format!("{block}.self_attn.o_proj.weight"), [&hidden, &hidden]));
+        }
+        push_swiglu(tensors, config, &format!("{block}.mlp"), &hidden);
+    }
+}
+
+fn push_swiglu(tensors: &mut Vec<TensorLayout>, config: &TrmConfig, module: &str, width: &Dim) {
+    let size = config.swiglu_inner(width.size);
+    let because = format!("the inner width {size} of expansion {} over {}", config.expansion, width.because);
+    let gate_up = Dim::new(2 * size, format!("2 · {because}"));
+    let inner = Dim::new(size, because);
+    tensors.push(TensorLayout::new(format!("{module}.gate_up_proj.weight"), [&gate_up, width]));
+    tensors.push(TensorLayout::new(format!("{module}.down_proj.weight"), [width, &inner]));
+}
+
+/// See [`StateDict::check`].
+pub(super) fn check(state: &StateDict, config: &TrmConfig) -> Result<()> {
+    let expected = layout(config);
+    let missing: Vec<&str> =
+        expected.iter().map(|tensor| tensor.name.as_str()).filter(|name| state.get(name).is_none()).collect();
+    // `layout` has some 20 tensors, so a linear search will do.
+    let unused: Vec<&str> =
+        state.iter().map(|(name, _)| name).filter(|name| expected.iter().all(|tensor| tensor.name != *name)).collect();
+    if !missing.is_empty() || !unused.is_empty() {
+        return Err(ExportError::LayoutMismatch {
+            origin: state.origin().to_owned(),
+            reason: describe(&missing, &unused),
+            hint: suspect(&missing, &unused).into(),
+        });
+    }
+    for tensor in expected {
+        let Some(found) = state.get(&tensor.name) else { continue };
+        if found.shape != tensor.shape || found.data.len() != tensor.shape.iter().product::<usize>() {
+            return Err(ExportError::ShapeMismatch {
+                origin: state.origin().to_owned(),
+                tensor: tensor.name,
+                found: found.shape.clone(),
+                expected: tensor.shape,
+                because: tensor.because.join(", "),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn describe(missing: &[&str], unused: &[&str]) -> String {
+    let list = |names: &[&str]| {
+        let shown: Vec<String> = names.iter().take(4).map(|name| format!("`{name}`")).collect();
+        match names.len() - shown.len() {
+            0 => shown.join(", "),
+            more => format!("{} and {more} more", shown.join(", ")),
+        }
+    };
+    match (missing.is_empty(), unused.is_empty()) {
+        (false, true) => format!("it needs {}, which are not there", list(missing)),
+        (true, _) => format!("it has no place for {}", list(unused)),
+        (false, false) => format!("it needs {}, which are not there, and has no place for {}", list(missing), list(unused)),
+    }
+}
+
+/// The setting that most likely is not the checkpoint's.
+fn suspect(missing: &[&str], unused: &[&str]) -> &'static str {
+    let any = |names: &[&str], part: &str| names.iter().any(|name| name.contains(part));
+    if any(missing, "H_level.") || any(unused, "H_level.") {
+        "H_level belongs to HRM: look at arch.name and H_layers"
+    } else if any(missing, ".mlp_t.") && any(unused, ".self_attn.") {
+        "these are the weights of an attention model: mlp_t should be false"
+    } else if any(missing, ".self_attn.") && any(unused, ".mlp_t.") {
+        "these are the weights of an MLP-T model: mlp_t should be true"
+    } else if any(missing, "L_level.") || any(unused, "L_level.") {
+        "look at L_layers"
+    } else if any(missing, "embed_pos") || any(unused, "embed_pos") {
+        "only pos_encodings: learned has embed_pos"
+    } else if any(missing, "puzzle_emb") || any(unused, "puzzle_emb") {
+        "only a model with puzzle_emb_ndim above 0 has puzzle_emb"
+    } else {
+        "are these the all_config.yaml and the weights of one training run?"
+    }
+}

@@ -1,0 +1,197 @@
+//! Named weights in memory.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+
+use trm_models::TrmConfig;
+
+use super::{layout, safetensors, torch, torch_write};
+use crate::{ExportError, Result};
+
+/// What the public training code puts before every name: `torch.compile`'s wrapper, the loss head's `model`, the ACT
+/// wrapper's `inner`.
+pub const DEFAULT_PREFIX: &str = "_orig_mod.model.inner.";
+
+/// Wrappers whose names are dropped from the front of a tensor's name, in any combination.
+const WRAPPERS: [&str; 3] = ["_orig_mod.", "model.", "inner."];
+
+/// The dtype of a tensor in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WeightDtype {
+    /// IEEE single precision.
+    F32,
+    /// The upper half of a float32.
+    Bf16,
+    /// IEEE half precision.
+    F16,
+    /// IEEE double precision. Held as float32: values are rounded when read.
+    F64,
+}
+
+impl WeightDtype {
+    /// Bytes of one element in a file.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::Bf16 | Self::F16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+
+    /// Torch's name: `float32`, `bfloat16`, `float16`, `float64`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::Bf16 => "bfloat16",
+            Self::F16 => "float16",
+            Self::F64 => "float64",
+        }
+    }
+
+    /// Reads little-endian elements; a trailing part of an element is ignored.
+    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+            Self::Bf16 => bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
+            Self::F16 => bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
+            Self::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        }
+    }
+
+    /// Writes little-endian elements, rounded to nearest even where the dtype is narrower than float32.
+    pub(super) fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::Bf16 => values.iter().flat_map(|v| half::bf16::from_f32(*v).to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+            Self::F64 => values.iter().flat_map(|v| f64::from(*v).to_le_bytes()).collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for WeightDtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One tensor of a checkpoint, row-major. Linear weights are `[out, in]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightTensor {
+    /// The dtype in the file, in which it is written back.
+    pub dtype: WeightDtype,
+    /// The shape; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// The elements, in float32 whatever the file's dtype.
+    pub data: Vec<f32>,
+}
+
+/// The weights of a model by canonical name, without the wrappers' prefixes (`L_level.layers.0.mlp.down_proj.weight`).
+///
+/// [`layout`](super::layout()) lists the names and shapes that a configuration calls for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StateDict {
+    /// Where the weights came from, for error messages.
+    origin: String,
+    tensors: BTreeMap<String, WeightTensor>,
+}
+
+impl StateDict {
+    /// No weights yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { origin: "the state dict".into(), tensors: BTreeMap::new() }
+    }
+
+    /// Reads a checkpoint: a `torch.save` archive or a safetensors file, told apart by their first bytes.
+    ///
+    /// # Errors
+    /// The file is neither, is damaged, holds anything but tensors of floats, or two of its names are the same once
+    /// the wrappers' prefixes are dropped.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let tensors = if safetensors::is_safetensors(path)? { safetensors::read(path)? } else { torch::read(path)? };
+        let mut state = Self { origin: path.display().to_string(), tensors: BTreeMap::new() };
+        for (name, tensor) in tensors {
+            match state.tensors.entry(canonical(&name).to_owned()) {
+                Entry::Vacant(entry) => entry.insert(tensor),
+                Entry::Occupied(entry) => {
+                    let reason = format!("is there twice: both times it is `{}` without prefix", entry.key());
+                    return Err(ExportError::BadTensor { origin: state.origin, tensor: name, reason });
+                }
+            };
+        }
+        Ok(state)
+    }
+
+    /// The file the weights were read from, as error messages name it.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The tensor of a canonical name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&WeightTensor> {
+        self.tensors.get(name)
+    }
+
+    /// Adds a tensor under its canonical name, and returns the one it replaces.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: WeightTensor) -> Option<WeightTensor> {
+        self.tensors.insert(name.into(), tensor)
+    }
+
+    /// Names and tensors, by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &WeightTensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// Number of tensors.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether there is no tensor.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// Number of weights in all tensors.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        self.tensors.values().map(|tensor| tensor.data.len()).sum()
+    }
+
+    /// Checks that these are the weights of the configured model: every tensor it needs, in its shape, and no other.
+    ///
+    /// # Errors
+    /// Names the tensors that are missing or have no place, or the first whose shape differs and the settings that call
+    /// for another.
+    pub fn check(&self, config: &TrmConfig) -> Result<()> {
+        layout::check(self, config)
+    }
+
+    /// Writes an archive that `torch.load` and the public code read, each name preceded by `prefix`
+    /// ([`DEFAULT_PREFIX`] is what the public code expects).
+    pub fn write_torch(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+        torch_write::write(path.as_ref(), prefix, self)
+    }
+
+    /// Writes a safetensors file, each name preceded by `prefix` ([`DEFAULT_PREFIX`], or nothing).
+    pub fn write_safetensors(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
+        safetensors::write(path.as_ref(), prefix, self)
+    }
+}
+
+/// A tensor's name without the wrappers in front.
+fn canonical(mut name: &str) -> &str {
+    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
+        name = rest;
+    }
+    name
+}

@@ -1,0 +1,124 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+use trm_models::ModelError;
+
+/// Why a checkpoint, a graph or an export was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// A file or folder could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was being done, as an infinitive: `read`, `create`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The configuration or the bundle was refused.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+
+    // checkpoint/
+    /// A file is not a checkpoint, or a damaged one.
+    #[error("{}: {reason}{}", path.display(), hint_line(hint.as_deref()))]
+    BadCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where in the file.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A checkpoint asks to run code that no state dict needs. It was not run.
+    #[error(
+        "{}: the pickle refers to `{global}` (offset {offset}), which is code that no state dict needs\n\
+         hint: save the weights alone: torch.save(model.state_dict(), path)",
+        path.display()
+    )]
+    ForeignGlobal {
+        /// The file.
+        path: PathBuf,
+        /// Module and name.
+        global: String,
+        /// Offset of the opcode in the archive's `data.pkl`.
+        offset: usize,
+    },
+    /// One tensor of a checkpoint cannot be read or written.
+    #[error("{origin}: tensor `{tensor}` {reason}")]
+    BadTensor {
+        /// The file.
+        origin: String,
+        /// The tensor's name, as written in the file.
+        tensor: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tensors of a checkpoint are not those of the configured model.
+    #[error("{origin}: the weights do not fit the configuration: {reason}\nhint: {hint}")]
+    LayoutMismatch {
+        /// The file.
+        origin: String,
+        /// Which tensors are missing or have no place.
+        reason: String,
+        /// Which setting to look at.
+        hint: String,
+    },
+    /// A tensor's shape is not what the configuration calls for.
+    #[error(
+        "{origin}: tensor `{tensor}` has shape {found:?}, expected {expected:?}, which is [{because}]\n\
+         hint: are these the all_config.yaml and dataset.json of this checkpoint?"
+    )]
+    ShapeMismatch {
+        /// The file.
+        origin: String,
+        /// The tensor's canonical name.
+        tensor: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+        /// The shape that follows from the configuration.
+        expected: Vec<usize>,
+        /// The settings that each dimension follows from.
+        because: String,
+    },
+
+    // onnx/
+    /// An operator does not accept its inputs: a fault of the graph's construction, not of the checkpoint.
+    #[error("graph {graph}: node {node} ({op}) on ({inputs}): {problem}")]
+    Graph {
+        /// The graph.
+        graph: String,
+        /// The node's name.
+        node: String,
+        /// The operator.
+        op: &'static str,
+        /// Types of all inputs.
+        inputs: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// The reference evaluator could not run a node.
+    #[error("evaluating {node}: {problem}")]
+    Evaluation {
+        /// The node or input.
+        node: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// A file is not an ONNX model.
+    #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
+    NotOnnx {
+        /// The file.
+        path: PathBuf,
+        /// Where reading stopped.
+        problem: String,
+    },
+}
+
+/// The optional last line of a message.
+fn hint_line(hint: Option<&str>) -> String {
+    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+}

@@ -1,0 +1,11 @@
+//! From a trained checkpoint to graphs that any engine runs.
+
+pub mod checkpoint;
+mod error;
+pub mod onnx;
+pub mod trm;
+
+pub use error::ExportError;
+
+/// What this crate's fallible functions return.
+pub type Result<T, E = ExportError> = std::result::Result<T, E>;

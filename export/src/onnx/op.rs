@@ -1,0 +1,409 @@
+//! The operators: names, attributes, and the types of what they return. One place for each.
+//!
+//! All are standard operators of [`super::OPSET`]. Where ONNX passes a setting as a constant input (the target of
+//! `Reshape`, the axes of `Unsqueeze`), the operator holds it here and the writer makes the input, so that
+//! everything an operator does is known from its variant.
+
+use super::graph::Graph;
+use super::tensor::{Constant, DType, Dim, TensorType};
+
+/// An operator with its attributes. The variant names are ONNX's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// `a + b`, broadcast.
+    Add,
+    /// `a - b`, broadcast.
+    Sub,
+    /// `a * b`, broadcast.
+    Mul,
+    /// `a / b`, broadcast.
+    Div,
+    /// `sqrt(a)`.
+    Sqrt,
+    /// `1 / (1 + exp(-a))`.
+    Sigmoid,
+    /// Matrix product over the last two axes, the leading ones broadcast.
+    MatMul,
+    /// Softmax over the last axis.
+    Softmax,
+    /// Mean over one axis, which stays with size 1.
+    ReduceMean {
+        /// The axis.
+        axis: usize,
+    },
+    /// Maximum over all axes, a scalar.
+    ReduceMax,
+    /// `data` indexed along its first axis by `indices`: (data, indices).
+    Gather {
+        /// The axis indexed.
+        axis: usize,
+    },
+    /// Inputs one after the other along an axis.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+    /// The input cut along an axis, one output a size.
+    Split {
+        /// The axis.
+        axis: usize,
+        /// Sizes of the parts.
+        sizes: Vec<usize>,
+    },
+    /// `start..end` of an axis.
+    Slice {
+        /// The axis.
+        axis: usize,
+        /// First index taken.
+        start: usize,
+        /// First index not taken.
+        end: usize,
+    },
+    /// The same elements under another shape.
+    Reshape {
+        /// The new shape.
+        shape: Vec<Dim>,
+    },
+    /// Axes of size 1 inserted at these positions of the result.
+    Unsqueeze {
+        /// The positions, ascending.
+        axes: Vec<usize>,
+    },
+    /// Axes permuted: axis `i` of the result is axis `perm[i]` of the input.
+    Transpose {
+        /// The permutation.
+        perm: Vec<usize>,
+    },
+    /// Conversion to another element type.
+    Cast {
+        /// The type converted to.
+        to: DType,
+    },
+    /// `condition ? a : b`, broadcast: (condition, a, b).
+    Where,
+    /// `a > b`, broadcast.
+    Greater,
+    /// `a < b`, broadcast.
+    Less,
+    /// `a == b`, broadcast.
+    Equal,
+    /// `a || b`, broadcast.
+    Or,
+    /// `!a`.
+    Not,
+    /// Index of the largest element of the last axis (the first of equals), which is dropped; int64.
+    ArgMax,
+    /// The input unchanged, under the output's name.
+    Identity,
+    /// Body repeated: (most iterations i64, condition bool, carried…) to (carried…). The body takes
+    /// (iteration i64, condition bool, carried…) and returns (condition bool, carried…).
+    Loop {
+        /// The repeated graph.
+        body: Box<Graph>,
+    },
+}
+
+impl Op {
+    /// The operator's ONNX name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Add => "Add",
+            Self::Sub => "Sub",
+            Self::Mul => "Mul",
+            Self::Div => "Div",
+            Self::Sqrt => "Sqrt",
+            Self::Sigmoid => "Sigmoid",
+            Self::MatMul => "MatMul",
+            Self::Softmax => "Softmax",
+            Self::ReduceMean { .. } => "ReduceMean",
+            Self::ReduceMax => "ReduceMax",
+            Self::Gather { .. } => "Gather",
+            Self::Concat { .. } => "Concat",
+            Self::Split { .. } => "Split",
+            Self::Slice { .. } => "Slice",
+            Self::Reshape { .. } => "Reshape",
+            Self::Unsqueeze { .. } => "Unsqueeze",
+            Self::Transpose { .. } => "Transpose",
+            Self::Cast { .. } => "Cast",
+            Self::Where => "Where",
+            Self::Greater => "Greater",
+            Self::Less => "Less",
+            Self::Equal => "Equal",
+            Self::Or => "Or",
+            Self::Not => "Not",
+            Self::ArgMax => "ArgMax",
+            Self::Identity => "Identity",
+            Self::Loop { .. } => "Loop",
+        }
+    }
+
+    /// The settings that ONNX takes as constant inputs behind the real ones.
+    #[must_use]
+    pub fn constant_inputs(&self) -> Vec<Constant> {
+        let list = |values: Vec<i64>| Constant::i64(&[values.len()], values);
+        let sizes = |values: &[usize]| list(values.iter().map(|&value| value as i64).collect());
+        match self {
+            Self::Split { sizes: parts, .. } => vec![sizes(parts)],
+            Self::Slice { axis, start, end } => vec![sizes(&[*start]), sizes(&[*end]), sizes(&[*axis])],
+            Self::Reshape { shape } => vec![list(
+                shape
+                    .iter()
+                    .map(|dim| match dim {
+                        Dim::Batch => -1,
+                        Dim::Fixed(size) => *size as i64,
+                    })
+                    .collect(),
+            )],
+            Self::Unsqueeze { axes } => vec![sizes(axes)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The types of the outputs for inputs of these types.
+    ///
+    /// # Errors
+    /// Says what does not fit; the caller adds the node's name and all input types.
+    pub fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        if let Some(count) = self.input_count()
+            && inputs.len() != count
+        {
+            return Err(format!("takes {count} inputs, got {}", inputs.len()));
+        }
+        let one = |dtype: DType, shape: Vec<Dim>| Ok(vec![TensorType { dtype, shape }]);
+        match self {
+            Self::Add | Self::Sub | Self::Mul | Self::Div => {
+                one(same_dtype(inputs)?, broadcast(&inputs[0].shape, &inputs[1].shape)?)
+            }
+            Self::Greater | Self::Less | Self::Equal => {
+                same_dtype(inputs)?;
+                one(DType::Bool, broadcast(&inputs[0].shape, &inputs[1].shape)?)
+            }
+            Self::Or => {
+                expect(inputs[0], DType::Bool)?;
+                expect(inputs[1], DType::Bool)?;
+                one(DType::Bool, broadcast(&inputs[0].shape, &inputs[1].shape)?)
+            }
+            Self::Not => {
+                expect(inputs[0], DType::Bool)?;
+                one(DType::Bool, inputs[0].shape.clone())
+            }
+            Self::Where => {
+                expect(inputs[0], DType::Bool)?;
+                let branches = broadcast(&inputs[1].shape, &inputs[2].shape)?;
+                one(same_dtype(&inputs[1..])?, broadcast(&inputs[0].shape, &branches)?)
+            }
+            Self::Sqrt | Self::Sigmoid | Self::Softmax => {
+                expect_float(inputs[0])?;
+                one(inputs[0].dtype, inputs[0].shape.clone())
+            }
+            Self::Identity => one(inputs[0].dtype, inputs[0].shape.clone()),
+            Self::Cast { to } => one(*to, inputs[0].shape.clone()),
+            Self::MatMul => {
+                expect_float(inputs[0])?;
+                one(same_dtype(inputs)?, matmul_shape(&inputs[0].shape, &inputs[1].shape)?)
+            }
+            Self::ReduceMean { axis } => {
+                expect_float(inputs[0])?;
+                let mut shape = inputs[0].shape.clone();
+                *axis_of(&mut shape, *axis)? = Dim::Fixed(1);
+                one(inputs[0].dtype, shape)
+            }
+            Self::ReduceMax => one(inputs[0].dtype, Vec::new()),
+            Self::ArgMax => {
+                let (_, rest) = inputs[0].shape.split_last().ok_or("needs an axis")?;
+                one(DType::I64, rest.to_vec())
+            }
+            Self::Gather { axis } => {
+                if !matches!(inputs[1].dtype, DType::I32 | DType::I64) {
+                    return Err(format!("indices must be i32 or i64, got {}", inputs[1]));
+                }
+                let mut shape = inputs[0].shape.clone();
+                axis_of(&mut shape, *axis)?;
+                shape.splice(*axis..=*axis, inputs[1].shape.iter().copied());
+                one(inputs[0].dtype, shape)
+            }
+            Self::Concat { axis } => one(same_dtype(inputs)?, concat_shape(inputs, *axis)?),
+            Self::Split { axis, sizes } => {
+                let mut shape = inputs[0].shape.clone();
+                let whole = fixed(*axis_of(&mut shape, *axis)?)?;
+                if sizes.iter().sum::<usize>() != whole {
+                    return Err(format!("parts {sizes:?} do not add up to {whole}"));
+                }
+                let part = |&size: &usize| {
+                    let mut shape = shape.clone();
+                    shape[*axis] = Dim::Fixed(size);
+                    TensorType::new(inputs[0].dtype, shape)
+                };
+                Ok(sizes.iter().map(part).collect())
+            }
+            Self::Slice { axis, start, end } => {
+                one(inputs[0].dtype, slice_shape(&inputs[0].shape, *axis, *start, *end)?)
+            }
+            Self::Reshape { shape } => {
+                if element_count(&inputs[0].shape) != element_count(shape) {
+                    return Err("the new shape has another number of elements".into());
+                }
+                one(inputs[0].dtype, shape.clone())
+            }
+            Self::Unsqueeze { axes } => one(inputs[0].dtype, unsqueeze_shape(&inputs[0].shape, axes)?),
+            Self::Transpose { perm } => one(inputs[0].dtype, transpose_shape(&inputs[0].shape, perm)?),
+            Self::Loop { body } => loop_types(body, inputs),
+        }
+    }
+
+    fn input_count(&self) -> Option<usize> {
+        match self {
+            Self::Concat { .. } | Self::Loop { .. } => None,
+            Self::Where => Some(3),
+            Self::Add
+            | Self::Sub
+            | Self::Mul
+            | Self::Div
+            | Self::MatMul
+            | Self::Gather { .. }
+            | Self::Greater
+            | Self::Less
+            | Self::Equal
+            | Self::Or => Some(2),
+            _ => Some(1),
+        }
+    }
+}
+
+fn expect(input: &TensorType, dtype: DType) -> Result<(), String> {
+    if input.dtype == dtype { Ok(()) } else { Err(format!("needs {dtype}, got {input}")) }
+}
+
+fn expect_float(input: &TensorType) -> Result<(), String> {
+    if input.dtype.is_float() { Ok(()) } else { Err(format!("needs floats, got {input}")) }
+}
+
+fn same_dtype(inputs: &[&TensorType]) -> Result<DType, String> {
+    let first = inputs.first().ok_or("needs an input")?.dtype;
+    match inputs.iter().find(|input| input.dtype != first) {
+        None => Ok(first),
+        Some(other) => Err(format!("mixes {first} and {}", other.dtype)),
+    }
+}
+
+fn axis_of(shape: &mut [Dim], axis: usize) -> Result<&mut Dim, String> {
+    let rank = shape.len();
+    shape.get_mut(axis).ok_or_else(|| format!("axis {axis} of {rank} axes"))
+}
+
+fn fixed(dim: Dim) -> Result<usize, String> {
+    match dim {
+        Dim::Fixed(size) => Ok(size),
+        Dim::Batch => Err("the batch axis cannot be cut".into()),
+    }
+}
+
+/// Power of the batch size and the product of the rest.
+fn element_count(shape: &[Dim]) -> (usize, usize) {
+    shape.iter().fold((0, 1), |(batches, count), dim| match dim {
+        Dim::Batch => (batches + 1, count),
+        Dim::Fixed(size) => (batches, count * size),
+    })
+}
+
+/// Numpy broadcasting, the rule of ONNX's elementwise operators.
+fn broadcast(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, String> {
+    let rank = a.len().max(b.len());
+    let at = |shape: &[Dim], index: usize| {
+        (index + shape.len()).checked_sub(rank).map_or(Dim::Fixed(1), |index| shape[index])
+    };
+    (0..rank)
+        .map(|index| match (at(a, index), at(b, index)) {
+            (x, y) if x == y => Ok(x),
+            (Dim::Fixed(1), other) | (other, Dim::Fixed(1)) => Ok(other),
+            (x, y) => Err(format!("{x} does not broadcast with {y}")),
+        })
+        .collect()
+}
+
+fn matmul_shape(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, String> {
+    let ([batch_a @ .., rows, inner_a], [batch_b @ .., inner_b, columns]) = (a, b) else {
+        return Err("needs at least two axes".into());
+    };
+    if inner_a != inner_b {
+        return Err(format!("inner dimensions {inner_a} and {inner_b} differ"));
+    }
+    let mut shape = broadcast(batch_a, batch_b)?;
+    shape.extend([*rows, *columns]);
+    Ok(shape)
+}
+
+fn concat_shape(inputs: &[&TensorType], axis: usize) -> Result<Vec<Dim>, String> {
+    let mut shape = inputs[0].shape.clone();
+    let mut total = fixed(*axis_of(&mut shape, axis)?)?;
+    for input in &inputs[1..] {
+        let mut other = input.shape.clone();
+        total += fixed(*axis_of(&mut other, axis)?)?;
+        other[axis] = shape[axis];
+        if other != shape {
+            return Err(format!("{input} does not line up with {}", inputs[0]));
+        }
+    }
+    shape[axis] = Dim::Fixed(total);
+    Ok(shape)
+}
+
+fn slice_shape(shape: &[Dim], axis: usize, start: usize, end: usize) -> Result<Vec<Dim>, String> {
+    let mut shape = shape.to_vec();
+    let dim = axis_of(&mut shape, axis)?;
+    let whole = fixed(*dim)?;
+    if start > end || end > whole {
+        return Err(format!("{start}..{end} is not within 0..{whole}"));
+    }
+    *dim = Dim::Fixed(end - start);
+    Ok(shape)
+}
+
+fn unsqueeze_shape(shape: &[Dim], axes: &[usize]) -> Result<Vec<Dim>, String> {
+    let mut shape = shape.to_vec();
+    for &axis in axes {
+        if axis > shape.len() {
+            return Err(format!("axis {axis} is past the end"));
+        }
+        shape.insert(axis, Dim::Fixed(1));
+    }
+    Ok(shape)
+}
+
+fn transpose_shape(shape: &[Dim], perm: &[usize]) -> Result<Vec<Dim>, String> {
+    let mut sorted = perm.to_vec();
+    sorted.sort_unstable();
+    if sorted != (0..shape.len()).collect::<Vec<_>>() {
+        return Err(format!("{perm:?} is no permutation of the axes"));
+    }
+    Ok(perm.iter().map(|&axis| shape[axis]).collect())
+}
+
+fn loop_types(body: &Graph, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+    let [count, condition, carried @ ..] = inputs else {
+        return Err("needs an iteration count and a condition".into());
+    };
+    expect(count, DType::I64)?;
+    expect(condition, DType::Bool)?;
+    let types = |ids: &[super::graph::ValueId]| ids.iter().map(|&id| body.value(id).ty.clone()).collect::<Vec<_>>();
+    let (body_inputs, body_outputs) = (types(body.inputs()), types(body.outputs()));
+    if body_inputs.len() != carried.len() + 2 || body_outputs.len() != carried.len() + 1 {
+        return Err(format!(
+            "body with {} inputs and {} outputs for {} carried values",
+            body_inputs.len(),
+            body_outputs.len(),
+            carried.len()
+        ));
+    }
+    for (index, ty) in carried.iter().enumerate() {
+        if body_inputs[index + 2] != **ty || body_outputs[index + 1] != **ty {
+            return Err(format!(
+                "carried value {index} is {ty} outside, {} in and {} out",
+                body_inputs[index + 2],
+                body_outputs[index + 1]
+            ));
+        }
+    }
+    Ok(carried.iter().map(|&ty| ty.clone()).collect())
+}

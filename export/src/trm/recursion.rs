@@ -1,0 +1,116 @@
+//! The recursion of one ACT step and the heads that read its result.
+
+use trm_models::{Architecture, TrmConfig};
+
+use super::block::block;
+use super::weights::{Layout, Model};
+use crate::ExportError;
+use crate::onnx::{DType, GraphBuilder, Op, ValueId};
+
+/// The latent state between steps, each `[batch, L, D]` (or `[D]`, broadcasting, before the first step).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State {
+    /// The answer's state.
+    pub(super) h: ValueId,
+    /// The reasoning state.
+    pub(super) l: ValueId,
+}
+
+/// What the halting head says, `[batch]` float32 each.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Q {
+    pub(super) halt: ValueId,
+    pub(super) cont: ValueId,
+}
+
+/// One of the model's networks: TRM has one for both states, HRM has one for each.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    path: &'static str,
+    layers: usize,
+}
+
+fn networks(config: &TrmConfig) -> (Network, Network) {
+    let low = Network { path: "L_level", layers: config.l_layers };
+    match config.architecture {
+        Architecture::Hrm => (low, Network { path: "H_level", layers: config.h_layers }),
+        Architecture::Trm => (low, low),
+    }
+}
+
+/// `T · (n + 1)` passes: T times { n times `z_L = net(z_L, z_H + x)`; `z_H = net(z_H, z_L)` }.
+pub(super) fn recurse(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    state: State,
+    x: ValueId,
+) -> Result<State, ExportError> {
+    let (low, high) = networks(model.config);
+    let State { mut h, mut l } = state;
+    for outer in 0..model.config.h_cycles {
+        for inner in 0..model.config.l_cycles {
+            l = b.scoped(format!("h{outer}.l{inner}"), |b| {
+                let injection = b.add(h, x)?;
+                pass(b, model, low, l, injection)
+            })?;
+        }
+        h = b.scoped(format!("h{outer}"), |b| pass(b, model, high, h, l))?;
+    }
+    Ok(State { h, l })
+}
+
+/// `net(s, injection)`: the sum, then each block in order.
+fn pass(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    network: Network,
+    s: ValueId,
+    injection: ValueId,
+) -> Result<ValueId, ExportError> {
+    let mut s = b.add(s, injection)?;
+    for layer in 0..network.layers {
+        s = b.scoped(format!("layer{layer}"), |b| {
+            block(b, model, &format!("{}.layers.{layer}", network.path), s)
+        })?;
+    }
+    Ok(s)
+}
+
+/// `q_head(z_H[:, 0])` in float32.
+pub(super) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -> Result<Q, ExportError> {
+    b.scoped("q_head", |b| {
+        let first = b.select(h, 1, 0)?;
+        let first = b.cast(first, DType::F32)?;
+        let weight = model.weight_f32(b, "q_head.weight", Layout::Transposed)?;
+        let bias = model.weight_f32(b, "q_head.bias", Layout::Stored)?;
+        let product = b.matmul(first, weight)?;
+        let q = b.add(product, bias)?;
+        Ok(Q { halt: b.select(q, 1, 0)?, cont: b.select(q, 1, 1)? })
+    })
+}
+
+/// What must exceed the threshold for a row to halt: `q_halt`, or `q_halt - q_continue` with Q-learning.
+pub(super) fn halting_margin(b: &mut GraphBuilder, model: Model<'_>, q: Q) -> Result<ValueId, ExportError> {
+    if model.config.halts_by_q_learning() { b.sub(q.halt, q.cont) } else { Ok(q.halt) }
+}
+
+/// `lm_head(z_H)[:, P:]`: float32 logits `[batch, S, V]`, and the answer, their argmax, i32 `[batch, S]`.
+pub(super) fn answer_head(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    h: ValueId,
+) -> Result<(ValueId, ValueId), ExportError> {
+    let config = model.config;
+    b.scoped("lm_head", |b| {
+        let cells = if config.prefix_len() == 0 {
+            h
+        } else {
+            b.node(Op::Slice { axis: 1, start: config.prefix_len(), end: config.total_len() }, &[h])?
+        };
+        let weight = model.weight(b, "lm_head.weight", Layout::Transposed)?;
+        let logits = b.matmul(cells, weight)?;
+        let logits = b.cast(logits, DType::F32)?;
+        let answer = b.node(Op::ArgMax, &[logits])?;
+        Ok((logits, b.cast(answer, DType::I32)?))
+    })
+}

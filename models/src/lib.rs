@@ -1,0 +1,56 @@
+//! What a trained model is, before any engine or tensor library is involved: its configuration, the interface of its
+//! graphs and the folder it is shipped in.
+//!
+//! This crate is the contract between `trm-export`, which writes graphs and bundles, and `trm-solver`, which runs them.
+//! It knows neither puzzles nor machine learning.
+//!
+//! - [`TrmConfig`]: the reference's `all_config.yaml` and `dataset.json`, read by [`ConfigSource`], checked by
+//!   [`TrmConfig::validate`].
+//! - [`GraphSpec`]: names, dtypes and shapes of every graph's inputs and outputs.
+//!
+//! ```
+//! use trm_models::{ConfigSource, GraphKind, GraphSpec};
+//!
+//! let yaml = "
+//! arch:
+//!   name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1
+//!   H_cycles: 3
+//!   L_cycles: 6
+//!   H_layers: 0
+//!   L_layers: 2
+//!   hidden_size: 512
+//!   num_heads: 8
+//!   expansion: 4
+//!   mlp_t: true
+//!   pos_encodings: none
+//!   puzzle_emb_ndim: 512
+//!   puzzle_emb_len: 16
+//!   halt_max_steps: 16
+//!   halt_exploration_prob: 0.1
+//! ";
+//! let config = ConfigSource::from_yaml_str(yaml, "all_config.yaml")?
+//!     .seq_len(81)
+//!     .vocab_size(11)
+//!     .num_puzzle_identifiers(1)
+//!     .build()?;
+//! assert_eq!(config.total_len(), 16 + 81);
+//! assert_eq!(GraphSpec::new(GraphKind::Step, &config).inputs[0].name, "tokens");
+//! # Ok::<(), trm_models::ModelError>(())
+//! ```
+//!
+//! Refused, with an error that says so: settings on which the public code itself breaks, sizes no puzzle model has,
+//! bundles whose bytes do not match their manifest.
+
+mod config;
+mod config_source;
+mod error;
+pub mod file;
+mod graph_spec;
+
+pub use config::{Architecture, PosEncodings, TrmConfig};
+pub use config_source::ConfigSource;
+pub use error::ModelError;
+pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TensorSpec};
+
+/// What this crate's fallible functions return.
+pub type Result<T, E = ModelError> = std::result::Result<T, E>;

@@ -1,0 +1,183 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+use crate::{Cell, Violation};
+
+/// Result with [`PuzzleError`].
+pub type Result<T, E = PuzzleError> = std::result::Result<T, E>;
+
+/// What can be wrong with a puzzle, a text, a file or a request.
+///
+/// `origin` names the input: a path, `path:line`, or whatever label the caller gave.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PuzzleError {
+    /// A file could not be read or written; the cause is the `source`.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The input is larger than this crate accepts.
+    #[error("{origin}: {found} {unit} is more than the limit of {limit}\nhint: split the input into smaller files")]
+    TooLarge {
+        /// The input.
+        origin: String,
+        /// What was counted: `bytes`, `rows`, …
+        unit: &'static str,
+        /// How much there is.
+        found: u64,
+        /// How much is accepted.
+        limit: u64,
+    },
+    /// The input holds no puzzle at all.
+    #[error(
+        "{origin}: no puzzle in the input\nhint: give a sudoku (81 characters, or 9 rows), a maze drawn with # S G, or a .map with its .scen"
+    )]
+    Empty {
+        /// The input.
+        origin: String,
+    },
+    /// A grid has another size than the task.
+    #[error("{what} is {}x{}, {task} needs {}x{}", found.0, found.1, expected.0, expected.1)]
+    Size {
+        /// Which grid: `the puzzle`, `the answer`.
+        what: &'static str,
+        /// The task's name.
+        task: String,
+        /// Height and width the task needs.
+        expected: (usize, usize),
+        /// Height and width of the grid.
+        found: (usize, usize),
+    },
+    /// A sequence of tokens has another length than the task.
+    #[error("{found} tokens, {task} needs {expected}")]
+    TokenCount {
+        /// The task's name.
+        task: String,
+        /// Height times width.
+        expected: usize,
+        /// Tokens given.
+        found: usize,
+    },
+    /// A cell holds a value that the task does not know.
+    #[error("{cell} holds {value}, {task} allows {allowed}")]
+    CellValue {
+        /// The task's name.
+        task: String,
+        /// Where.
+        cell: Cell,
+        /// The value found.
+        value: u8,
+        /// The values allowed.
+        allowed: String,
+    },
+    /// Rows of one grid differ in length.
+    #[error(
+        "{origin}:{line}: this row has {found} cells, the grid's first row (line {first_line}) has {expected}\nhint: every row of a grid needs the same length; a blank line ends a maze"
+    )]
+    Ragged {
+        /// The input.
+        origin: String,
+        /// Line of the odd row, from 1.
+        line: usize,
+        /// Cells in it.
+        found: usize,
+        /// Line of the grid's first row, from 1.
+        first_line: usize,
+        /// Cells in that.
+        expected: usize,
+    },
+    /// A character that the format does not know.
+    #[error("{origin}:{line}:{column}: unknown character {character:?}\nhint: {allowed}")]
+    UnknownCharacter {
+        /// The input.
+        origin: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// The character.
+        character: char,
+        /// What is allowed there.
+        allowed: String,
+    },
+    /// A text that breaks its format in another way.
+    #[error("{origin}:{line}: {message}")]
+    Syntax {
+        /// The input.
+        origin: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+    /// The puzzle itself breaks a rule of its task (two equal givens, no start, …).
+    #[error("{}{violation}", origin.as_ref().map(|o| format!("{o}: ")).unwrap_or_default())]
+    Invalid {
+        /// Where the puzzle came from, if known.
+        origin: Option<String>,
+        /// The rule and the cells.
+        violation: Violation,
+    },
+    /// A task of impossible size.
+    #[error("{message}")]
+    Task {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Rows that cannot form a grid.
+    #[error("{cells} cells do not fill a grid of {height}x{width}")]
+    Cells {
+        /// Cells given.
+        cells: usize,
+        /// Height asked for.
+        height: usize,
+        /// Width asked for.
+        width: usize,
+    },
+    /// JSON that is malformed or of another shape; the cause is the `source`.
+    #[error("{origin}: not the expected JSON, {expected}")]
+    Json {
+        /// The input.
+        origin: String,
+        /// What was expected.
+        expected: &'static str,
+        /// The parser's reason.
+        source: serde_json::Error,
+    },
+    /// A data file (`.npy`, `dataset.json`, ARC task) whose content does not fit.
+    #[error("{}: {message}", path.display())]
+    Data {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+    /// A generator could not do what was asked.
+    #[error("{message}")]
+    Generate {
+        /// What was asked, how often it was tried, and what to change.
+        message: String,
+    },
+}
+
+impl PuzzleError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
+
+    pub(crate) fn data(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
+        Self::Data { path: path.into(), message: message.into() }
+    }
+
+    pub(crate) fn invalid(violation: Violation) -> Self {
+        Self::Invalid { origin: None, violation }
+    }
+}

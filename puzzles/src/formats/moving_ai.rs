@@ -1,0 +1,251 @@
+//! Grid maps of the MovingAI path-finding benchmarks (`.map`) and their scenarios (`.scen`).
+//!
+//! Format: <https://movingai.com/benchmarks/formats.html>. `.` `G` `S` are passable, `@` `O` `T` `W` are not. The
+//! benchmarks move in eight directions, this crate's mazes in four: a scenario's optimal length is not the maze's.
+
+use std::path::Path;
+
+use super::text::{Line, lines, maze_puzzle};
+use super::{Alphabet, MAX_CELLS, Puzzle, read_limited};
+use crate::maze::{FREE, GOAL, MAX_SIDE, START, WALL};
+use crate::{Cell, Grid, PuzzleError, Result};
+
+/// A map: walls and free cells, no start or goal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovingAiMap {
+    /// Where it came from.
+    pub source: String,
+    /// Cells [`WALL`] and [`FREE`].
+    pub grid: Grid,
+    /// The characters it used for these.
+    pub alphabet: Alphabet,
+}
+
+/// A start and a goal on a map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scenario {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// Height and width of the map it is for.
+    pub size: (usize, usize),
+    /// The start.
+    pub start: Cell,
+    /// The goal.
+    pub goal: Cell,
+    /// Length of a shortest path in eight directions, diagonals counting the root of 2.
+    pub octile_length: f64,
+}
+
+fn syntax(origin: &str, line: usize, message: impl Into<String>) -> PuzzleError {
+    PuzzleError::Syntax { origin: origin.to_owned(), line, message: message.into() }
+}
+
+impl MovingAiMap {
+    /// Parses a `.map`.
+    pub fn parse(origin: &str, bytes: &[u8]) -> Result<Self> {
+        super::limit(origin, bytes.len() as u64)?;
+        let lines = lines(origin, bytes)?;
+        let (mut height, mut width) = (None, None);
+        let mut body = lines.iter();
+        loop {
+            let Some(line) = body.next() else {
+                return Err(syntax(
+                    origin,
+                    lines.len(),
+                    "the header ends without a line `map`\nhint: a MovingAI map begins with type octile, height, width, map",
+                ));
+            };
+            let mut words = line.text.split_ascii_whitespace();
+            match (words.next(), words.next()) {
+                (None, _) | (Some("type"), Some("octile")) => {}
+                (Some("height"), Some(number)) => height = Some(side(origin, line, number)?),
+                (Some("width"), Some(number)) => width = Some(side(origin, line, number)?),
+                (Some("map"), None) => break,
+                _ => {
+                    return Err(syntax(
+                        origin,
+                        line.number,
+                        format!(
+                            "expected type octile, height, width or map, found {:?}",
+                            line.text.chars().take(40).collect::<String>()
+                        ),
+                    ));
+                }
+            }
+        }
+        let (Some(height), Some(width)) = (height, width) else {
+            return Err(syntax(origin, 1, "the header lacks height or width"));
+        };
+        let rows: Vec<&Line> = body.collect();
+        let first_line = rows.first().map_or(lines.len(), |row| row.number);
+        let count = rows.iter().rposition(|row| !row.is_blank()).map_or(0, |i| i + 1);
+        if count != height {
+            return Err(syntax(origin, first_line, format!("the header says {height} rows, the map has {count}")));
+        }
+        let (mut wall, mut free) = (None, None);
+        let mut cells = Vec::new();
+        for row in rows.iter().take(height) {
+            let before = cells.len();
+            for (index, character) in row.text.char_indices() {
+                cells.push(match character {
+                    '.' | 'G' | 'S' => {
+                        free = free.or(Some(character));
+                        FREE
+                    }
+                    '@' | 'O' | 'T' | 'W' => {
+                        wall = wall.or(Some(character));
+                        WALL
+                    }
+                    _ => {
+                        return Err(row.unknown(
+                            origin,
+                            index,
+                            "a MovingAI map is written with . G S passable and @ O T W blocked",
+                        ));
+                    }
+                });
+            }
+            if cells.len() - before != width {
+                return Err(syntax(
+                    origin,
+                    row.number,
+                    format!("this row has {} cells, the header says width {width}", cells.len() - before),
+                ));
+            }
+        }
+        // `G` and `S` would read as goal and start.
+        let free = free.filter(|&free| free == '.').unwrap_or('.');
+        Ok(Self {
+            source: origin.to_owned(),
+            grid: Grid::from_cells(height, width, cells)?,
+            alphabet: Alphabet::maze(wall.unwrap_or('@'), free),
+        })
+    }
+
+    /// The map as a `.map` text.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let (height, width) = self.grid.size();
+        let body = self.alphabet.text(&self.grid);
+        format!("type octile\nheight {height}\nwidth {width}\nmap\n{body}")
+    }
+
+    /// The maze with the scenario's start and goal; an error where they do not fit the map.
+    pub fn puzzle(&self, scenario: &Scenario) -> Result<Puzzle> {
+        let (height, width) = self.grid.size();
+        if scenario.size != (height, width) {
+            return Err(syntax(
+                &self.source,
+                1,
+                format!(
+                    "the map is {height}x{width}, scenario line {} is for {}x{}",
+                    scenario.line, scenario.size.0, scenario.size.1
+                ),
+            ));
+        }
+        let mut grid = self.grid.clone();
+        for (name, cell, value) in [("start", scenario.start, START), ("goal", scenario.goal, GOAL)] {
+            if grid.set(cell, value) != Some(FREE) {
+                return Err(syntax(
+                    &self.source,
+                    1,
+                    format!(
+                        "scenario line {}: its {name}, {cell}, is no free cell of the map (or start and goal are the same)",
+                        scenario.line
+                    ),
+                ));
+            }
+        }
+        let mut puzzle = maze_puzzle(self.source.clone(), grid, self.alphabet.clone())?;
+        puzzle.id = Some(format!("scenario {}", scenario.line));
+        Ok(puzzle)
+    }
+}
+
+fn side(origin: &str, line: &Line, number: &str) -> Result<usize> {
+    number
+        .parse()
+        .ok()
+        .filter(|side| (1..=MAX_SIDE).contains(side))
+        .ok_or_else(|| syntax(origin, line.number, format!("expected a number of cells from 1 to {MAX_SIDE}")))
+}
+
+/// Parses a `.scen`: a line `version 1`, then bucket, map, width, height, start x y, goal x y, optimal length.
+pub fn parse_scenarios(origin: &str, bytes: &[u8]) -> Result<Vec<Scenario>> {
+    super::limit(origin, bytes.len() as u64)?;
+    let lines = lines(origin, bytes)?;
+    let version = lines.first().map_or("", |line| line.text.trim());
+    if !matches!(version, "version 1" | "version 1.0") {
+        return Err(syntax(origin, 1, "a scenario file begins with `version 1`"));
+    }
+    lines
+        .iter()
+        .skip(1)
+        .filter(|line| !line.is_blank())
+        .map(|line| {
+            scenario(line).ok_or_else(|| {
+                syntax(
+                    origin,
+                    line.number,
+                    "expected nine fields: bucket, map, width, height, start x, start y, goal x, goal y, optimal length",
+                )
+            })
+        })
+        .collect()
+}
+
+fn scenario(line: &Line) -> Option<Scenario> {
+    // Map names hold spaces, so fields are parted by tabs where there are any.
+    let fields: Vec<&str> = if line.text.contains('\t') {
+        line.text.split('\t').map(str::trim).collect()
+    } else {
+        line.text.split_ascii_whitespace().collect()
+    };
+    let [_, _, numbers @ ..] = fields.as_slice() else {
+        return None;
+    };
+    let [width, height, sx, sy, gx, gy, length] = numbers else {
+        return None;
+    };
+    let cell = |x: &str, y: &str| Some(Cell::new(y.parse().ok()?, x.parse().ok()?));
+    Some(Scenario {
+        line: line.number,
+        size: (height.parse().ok()?, width.parse().ok()?),
+        start: cell(sx, sy)?,
+        goal: cell(gx, gy)?,
+        octile_length: length.parse().ok()?,
+    })
+}
+
+/// A map file with a scenario file: a puzzle for every scenario that moves at all.
+pub fn read(map: &Path, scenarios: &Path) -> Result<Vec<Puzzle>> {
+    let name = map.display().to_string();
+    let scenario_name = scenarios.display().to_string();
+    let map = MovingAiMap::parse(&name, &read_limited(map)?)?;
+    if !scenarios.is_file() {
+        return Err(syntax(
+            &name,
+            1,
+            format!("the map has no start and goal\nhint: put its scenarios at {scenario_name}"),
+        ));
+    }
+    let parsed = parse_scenarios(&scenario_name, &read_limited(scenarios)?)?;
+    let cells = map.grid.cells().len().saturating_mul(parsed.len());
+    if cells > MAX_CELLS {
+        return Err(PuzzleError::TooLarge {
+            origin: scenario_name,
+            unit: "cells in all scenarios",
+            found: cells as u64,
+            limit: MAX_CELLS as u64,
+        });
+    }
+    parsed
+        .iter()
+        .filter(|scenario| scenario.start != scenario.goal)
+        .map(|scenario| {
+            let mut puzzle = map.puzzle(scenario)?;
+            puzzle.source = format!("{scenario_name}:{}", scenario.line);
+            Ok(puzzle)
+        })
+        .collect()
+}

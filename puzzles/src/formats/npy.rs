@@ -1,0 +1,171 @@
+//! Integer arrays in NumPy's `.npy` files.
+//!
+//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Only what the data sets use is read
+//! (plain integers in C order), with the header's claims checked against the length of the file.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::Path;
+
+use crate::{PuzzleError, Result};
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Headers of plain arrays take some hundred bytes.
+const MAX_HEADER: u64 = 64 << 10;
+
+/// An array of integers, last axis fastest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IntArray {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<i32>,
+}
+
+/// What a header says.
+struct Header {
+    big_endian: bool,
+    signed: bool,
+    /// Bytes of a value.
+    size: usize,
+    shape: Vec<usize>,
+}
+
+/// Reads an array of any integer type whose values fit in 32 bits.
+pub(crate) fn read(path: &Path) -> Result<IntArray> {
+    let fail = |message: String| PuzzleError::data(path, message);
+    let mut file = File::open(path).map_err(PuzzleError::io("read", path))?;
+    let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
+    let text = header_text(&mut file).ok_or_else(|| fail("not a NumPy array (.npy) file, or cut short".to_owned()))?;
+    let header = parse_header(&text).map_err(fail)?;
+    let shape = header.shape;
+    let bytes_needed = shape.iter().try_fold(header.size, |count, &axis| count.checked_mul(axis));
+    let cut_short = |found: u64| {
+        fail(format!(
+            "shape {shape:?} of {}-byte values needs more than the {found} bytes there are\nhint: the file is cut short",
+            header.size
+        ))
+    };
+    let Some(needed) = bytes_needed.filter(|&needed| needed as u64 <= length) else {
+        return Err(cut_short(length));
+    };
+    let mut bytes = Vec::with_capacity(needed);
+    file.take(needed as u64).read_to_end(&mut bytes).map_err(PuzzleError::io("read", path))?;
+    if bytes.len() != needed {
+        return Err(cut_short(bytes.len() as u64));
+    }
+    let values = bytes
+        .chunks_exact(header.size)
+        .map(|chunk| integer(chunk, header.big_endian, header.signed))
+        .collect::<Option<Vec<i32>>>()
+        .ok_or_else(|| fail("a value does not fit in 32 bits".to_owned()))?;
+    Ok(IntArray { shape, values })
+}
+
+/// The header's text; the file then stands at the first value.
+fn header_text(file: &mut impl Read) -> Option<String> {
+    let mut start = [0; 10];
+    file.read_exact(&mut start).ok()?;
+    let rest = start.strip_prefix(MAGIC)?;
+    let &[major, _minor, low, high] = rest else {
+        return None;
+    };
+    let length = match major {
+        1 => u64::from(u16::from_le_bytes([low, high])),
+        2 | 3 => {
+            let mut upper = [0; 2];
+            file.read_exact(&mut upper).ok()?;
+            u64::from(u32::from_le_bytes([low, high, upper[0], upper[1]]))
+        }
+        _ => return None,
+    };
+    let mut text = String::new();
+    file.take(length.min(MAX_HEADER)).read_to_string(&mut text).ok()?;
+    (text.len() as u64 == length).then_some(text)
+}
+
+/// The text after `'key':`.
+fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let (_, rest) = header.split_once(&format!("'{key}':"))?;
+    Some(rest.trim_start())
+}
+
+/// Reads `{'descr': '<i4', 'fortran_order': False, 'shape': (3, 4), }`.
+fn parse_header(text: &str) -> Result<Header, String> {
+    let incomplete = || "its header lacks descr, fortran_order or shape".to_owned();
+    let descr = field(text, "descr").ok_or_else(incomplete)?;
+    let descr = descr
+        .strip_prefix('\'')
+        .and_then(|rest| rest.split_once('\''))
+        .map(|(descr, _)| descr)
+        .ok_or("records, expected an array of integers")?;
+    let fortran = field(text, "fortran_order").ok_or_else(incomplete)?;
+    let shape = field(text, "shape")
+        .and_then(|rest| rest.strip_prefix('('))
+        .and_then(|rest| rest.split_once(')'))
+        .ok_or_else(incomplete)?
+        .0
+        .split(',')
+        .map(str::trim)
+        .filter(|axis| !axis.is_empty())
+        .map(|axis| axis.parse::<usize>().map_err(|_| incomplete()))
+        .collect::<Result<Vec<usize>, String>>()?;
+    if fortran.starts_with("True") && shape.len() > 1 {
+        return Err("Fortran order, expected C order\nhint: save numpy.ascontiguousarray(array)".to_owned());
+    }
+    let (signed, size) = match descr.get(1..) {
+        Some("i1") => (true, 1),
+        Some("i2") => (true, 2),
+        Some("i4") => (true, 4),
+        Some("i8") => (true, 8),
+        Some("u1" | "b1") => (false, 1),
+        Some("u2") => (false, 2),
+        Some("u4") => (false, 4),
+        Some("u8") => (false, 8),
+        _ => return Err(format!("values of type {descr}, expected integers")),
+    };
+    Ok(Header { big_endian: descr.starts_with('>'), signed, size, shape })
+}
+
+/// An integer of 1 to 8 bytes; `None` when it does not fit.
+fn integer(bytes: &[u8], big_endian: bool, signed: bool) -> Option<i32> {
+    let fold = |value: i64, &byte: &u8| value << 8 | i64::from(byte);
+    let raw = if big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) };
+    let unused = 64 - 8 * bytes.len() as u32;
+    let value = if signed { raw << unused >> unused } else { raw };
+    // An unsigned value of 8 bytes with its top bit set shows as negative here.
+    (signed || value >= 0).then(|| i32::try_from(value).ok()).flatten()
+}
+
+/// Writes an array: one byte a value where all fit (`|u1`), else four (`<i4`), or always four when `wide`.
+pub(crate) fn write(path: &Path, shape: &[usize], values: &[i32], wide: bool) -> Result<()> {
+    let bytes: Option<Vec<u8>> = values.iter().map(|&v| u8::try_from(v).ok()).collect();
+    let bytes = bytes.filter(|_| !wide);
+    let descr = if bytes.is_some() { "|u1" } else { "<i4" };
+    let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
+    let axes = match shape {
+        [axis] => format!("{axis},"),
+        _ => axes.trim_end_matches(", ").to_owned(),
+    };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({axes}), }}");
+    // Magic, version, length, text and the newline fill a multiple of 64 bytes.
+    while (MAGIC.len() + 4 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let save = || {
+        let mut file = BufWriter::new(File::create_new(path)?);
+        file.write_all(MAGIC)?;
+        file.write_all(&[1, 0])?;
+        file.write_all(&(header.len() as u16).to_le_bytes())?;
+        file.write_all(header.as_bytes())?;
+        if let Some(bytes) = bytes {
+            file.write_all(&bytes)?;
+        } else {
+            for value in values {
+                file.write_all(&value.to_le_bytes())?;
+            }
+        }
+        file.into_inner()?.sync_all()
+    };
+    save().map_err(PuzzleError::io("write", path))
+}

@@ -1,0 +1,181 @@
+//! Texts: sudoku lines and grids, ASCII mazes, micromouse drawings; several puzzles in one.
+//!
+//! - **Sudoku**: one line of 81 (16, 36, …, 625) characters a puzzle; or a grid of n rows, cells optionally parted by
+//!   spaces and by `|`, boxes optionally by lines of `-`, `+`, `=`. `0` and `.` are blank, letters from A stand for
+//!   10 and more, or whole numbers parted by spaces. Lines that begin with `#` are comments.
+//! - **ASCII maze**: `#` or `@` wall, space or `.` free, `S`, `G`, optionally `o` for a path; a blank line parts mazes. A line
+//!   of spaces as long as the maze is wide is a row of the maze.
+//! - **Micromouse**: see [`micromouse`](super::micromouse).
+//!
+//! A text holds one of these kinds. Which one is decided by its lines: those of maze characters with a wall, against
+//! those of sudoku characters with a digit or dot.
+
+use super::{Alphabet, Puzzle, PuzzleKind, micromouse, sudoku_text};
+use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL};
+use crate::{Grid, Maze, PuzzleError, Result};
+
+/// A line and its number, from 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    pub(super) number: usize,
+    pub(super) text: &'a str,
+}
+
+impl Line<'_> {
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    fn is_comment(&self) -> bool {
+        self.text.starts_with('#')
+    }
+
+    /// An error for the character at byte `index`.
+    pub(super) fn unknown(&self, origin: &str, index: usize, allowed: &str) -> PuzzleError {
+        let before = self.text.get(..index).unwrap_or("");
+        let rest = self.text.get(index..).unwrap_or("");
+        PuzzleError::UnknownCharacter {
+            origin: origin.to_owned(),
+            line: self.number,
+            column: before.chars().count() + 1,
+            character: rest.chars().next().unwrap_or('\u{fffd}'),
+            allowed: allowed.to_owned(),
+        }
+    }
+}
+
+/// The lines of a text; `\r\n` and a byte order mark are taken away, other encodings than UTF-8 refused.
+pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8]) -> Result<Vec<Line<'a>>> {
+    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let before = &body[..error.valid_up_to()];
+        PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
+            message: "not text: a byte that is not UTF-8\nhint: puzzles are plain text files".to_owned(),
+        }
+    })?;
+    Ok(text
+        .split('\n')
+        .zip(1..)
+        .map(|(text, number)| Line { number, text: text.strip_suffix('\r').unwrap_or(text) })
+        .collect())
+}
+
+/// Puzzles from a text in one of the forms above.
+pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
+    super::limit(origin, bytes.len() as u64)?;
+    let lines = lines(origin, bytes)?;
+    let puzzles = if micromouse::looks_like(&lines) {
+        micromouse::parse_lines(origin, &lines)?
+    } else if looks_like_maze(&lines) {
+        parse_mazes(origin, &lines)?
+    } else {
+        let rows: Vec<Line> = lines.into_iter().filter(|line| !line.is_comment()).collect();
+        sudoku_text::parse_lines(origin, &rows)?
+    };
+    if puzzles.is_empty() {
+        return Err(PuzzleError::Empty { origin: origin.to_owned() });
+    }
+    Ok(puzzles)
+}
+
+/// The value of a maze character.
+fn maze_value(character: char) -> Option<u8> {
+    Some(match character {
+        '#' | '@' => WALL,
+        ' ' | '.' => FREE,
+        'S' => START,
+        'G' => GOAL,
+        'o' => PATH,
+        _ => return None,
+    })
+}
+
+fn looks_like_maze(lines: &[Line]) -> bool {
+    let is_maze_text = |line: &Line| line.text.chars().all(|c| maze_value(c).is_some());
+    let walls = lines.iter().filter(|line| is_maze_text(line) && line.text.contains(['#', '@'])).count();
+    let digits = lines.iter().filter(|line| !line.is_comment() && sudoku_text::looks_like_row(line.text)).count();
+    // Without a single wall: every line is maze text and an S or a G is there.
+    let open = || lines.iter().all(is_maze_text) && lines.iter().any(|l| l.text.contains(['S', 'G']));
+    walls > digits || (walls == digits && walls > 0) || (walls == 0 && open())
+}
+
+/// ASCII mazes, parted by blank lines.
+fn parse_mazes(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
+    let mut puzzles = Vec::new();
+    for block in lines.split(|line| line.text.is_empty()) {
+        let Some(width) = block.iter().find(|line| !line.is_blank()).map(|line| line.text.chars().count()) else {
+            continue;
+        };
+        // A line of spaces of another length than the rows parts mazes as an empty line does.
+        let is_row = |line: &Line| !line.is_blank() || line.text.len() == width;
+        for rows in block.split(|line| !is_row(line)) {
+            if !rows.is_empty() {
+                puzzles.push(parse_maze(origin, rows)?);
+            }
+        }
+    }
+    Ok(puzzles)
+}
+
+fn parse_maze(origin: &str, rows: &[Line]) -> Result<Puzzle> {
+    let first_line = rows.first().map_or(1, |row| row.number);
+    let width = rows.first().map_or(0, |row| row.text.chars().count());
+    let (mut wall, mut free) = (None, None);
+    let mut cells = Vec::new();
+    for row in rows {
+        let before = cells.len();
+        for (index, character) in row.text.char_indices() {
+            let Some(value) = maze_value(character) else {
+                return Err(row.unknown(
+                    origin,
+                    index,
+                    "a maze is drawn with # wall, space or . free, S start, G goal, o path",
+                ));
+            };
+            match value {
+                WALL => wall = wall.or(Some(character)),
+                FREE => free = free.or(Some(character)),
+                _ => {}
+            }
+            cells.push(value);
+        }
+        let found = cells.len() - before;
+        if found != width {
+            return Err(PuzzleError::Ragged {
+                origin: origin.to_owned(),
+                line: row.number,
+                found,
+                first_line,
+                expected: width,
+            });
+        }
+    }
+    maze_puzzle(
+        format!("{origin}:{first_line}"),
+        Grid::from_cells(rows.len(), width, cells)?,
+        Alphabet::maze(wall.unwrap_or('#'), free.unwrap_or(' ')),
+    )
+}
+
+/// A maze puzzle of a grid; an error for sizes that are not supported.
+pub(super) fn maze_puzzle(source: String, grid: Grid, alphabet: Alphabet) -> Result<Puzzle> {
+    let longest = grid.height().max(grid.width());
+    if longest > MAX_SIDE {
+        return Err(PuzzleError::TooLarge {
+            origin: source,
+            unit: "cells a side",
+            found: longest as u64,
+            limit: MAX_SIDE as u64,
+        });
+    }
+    Ok(Puzzle {
+        kind: PuzzleKind::Maze(Maze::new(grid.height(), grid.width())?),
+        source,
+        id: None,
+        grid,
+        alphabet,
+        solution: None,
+    })
+}

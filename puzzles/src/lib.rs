@@ -1,0 +1,44 @@
+//! Puzzles for recursive models, without any machine learning: grids, rules, tokens, text forms, generators.
+//!
+//! ```
+//! use trm_puzzles::{Task, formats};
+//!
+//! let text = "#####\n#S  #\n# # #\n#  G#\n#####\n";
+//! let puzzles = formats::parse("maze.txt", text.as_bytes())?;
+//! let puzzle = &puzzles[0];
+//! puzzle.check()?;
+//!
+//! let answer = trm_puzzles::maze::shortest_path(&puzzle.grid).expect("a way exists");
+//! let verdict = puzzle.task().verify(&puzzle.grid, &answer);
+//! assert!(verdict.is_verified());
+//! assert_eq!(verdict.path().map(|path| path.length), Some(4));
+//! # Ok::<(), trm_puzzles::PuzzleError>(())
+//! ```
+//!
+//! What it refuses: sudoku boxes other than 2x2 to 5x5, mazes longer than [`maze::MAX_SIDE`] cells a side, ARC grids
+//! over 30x30, inputs over [`formats::MAX_BYTES`], and any text it would have to guess about. Bad input is an error
+//! that names the line or the cell, never a panic.
+
+pub mod arc;
+mod dataset;
+mod dihedral;
+mod error;
+pub mod formats;
+mod generate;
+mod grid;
+pub mod maze;
+mod random;
+pub mod sudoku;
+mod task;
+
+pub use arc::Arc;
+pub use dataset::{DataSet, DataSetMetadata};
+pub use dihedral::Dihedral;
+pub use error::{PuzzleError, Result};
+pub use formats::{Alphabet, Puzzle, PuzzleKind};
+pub use generate::{Example, Generate};
+pub use grid::{Cell, Grid, UNKNOWN};
+pub use maze::{Layout, Maze, MazeGenerator};
+pub use random::seeded;
+pub use sudoku::{Grade, Sudoku, SudokuGenerator};
+pub use task::{IGNORE_LABEL, PAD, PathLength, Rule, Symmetry, Task, Verdict, Violation};

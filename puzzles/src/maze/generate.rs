@@ -1,0 +1,207 @@
+//! Random mazes with a shortest path as their label.
+
+use rand::Rng;
+
+use super::{FREE, GOAL, Maze, START, WALL, distances, shortest_path};
+use crate::{Cell, Example, Generate, Grid, PuzzleError, Result, Task, random};
+
+/// Mazes tried before a request counts as impossible.
+const ATTEMPTS: usize = 1_000;
+
+/// How a maze is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// Corridors one cell wide, one way between any two cells.
+    Perfect,
+    /// The same with some walls opened: several ways.
+    Loops,
+    /// Obstacles at random, 15 to 40 % of the cells.
+    Obstacles,
+}
+
+impl Layout {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Perfect, Self::Loops, Self::Obstacles];
+}
+
+/// Makes mazes of one size, in a layout drawn from a list for each maze.
+///
+/// Corridors need odd sides; on an even side one of the walls across is doubled. Start and goal are free cells at
+/// least two moves and a fifth of the longest distance from the start apart.
+#[derive(Clone, Debug)]
+pub struct MazeGenerator {
+    task: Maze,
+    layouts: Vec<Layout>,
+    border: bool,
+}
+
+impl MazeGenerator {
+    /// All layouts in equal parts, with walls all around where the sides leave room for them (5 cells or more).
+    #[must_use]
+    pub fn new(task: Maze) -> Self {
+        Self { task, layouts: Layout::ALL.to_vec(), border: task.height() >= 5 && task.width() >= 5 }
+    }
+
+    /// Only these layouts, in equal parts; an empty list changes nothing.
+    #[must_use]
+    pub fn layouts(mut self, layouts: &[Layout]) -> Self {
+        if !layouts.is_empty() {
+            self.layouts = layouts.to_vec();
+        }
+        self
+    }
+
+    /// With or without walls all around.
+    #[must_use]
+    pub fn border(mut self, border: bool) -> Self {
+        self.border = border;
+        self
+    }
+
+    /// The maze task it makes puzzles of.
+    #[must_use]
+    pub fn maze(&self) -> Maze {
+        self.task
+    }
+
+    fn attempt(&self, rng: &mut (impl Rng + ?Sized)) -> Option<Example> {
+        let (height, width) = (self.task.height(), self.task.width());
+        let layout = *random::choose(rng, &self.layouts)?;
+        // Every layout is drawn with a border, which lies outside the maze where none is wanted.
+        let frame = usize::from(!self.border);
+        let (outer_height, outer_width) = (height + 2 * frame, width + 2 * frame);
+        if outer_height < 3 || outer_width < 3 {
+            return None;
+        }
+        let framed = match layout {
+            Layout::Perfect => corridors(outer_height, outer_width, false, rng),
+            Layout::Loops => corridors(outer_height, outer_width, true, rng),
+            Layout::Obstacles => obstacles(outer_height, outer_width, rng),
+        };
+        let mut puzzle = framed.remap(height, width, |cell| Cell::new(cell.row + frame, cell.column + frame));
+        place_start_and_goal(&mut puzzle, rng)?;
+        let solution = shortest_path(&puzzle)?;
+        Some(Example { puzzle, solution })
+    }
+}
+
+impl Generate for MazeGenerator {
+    fn task(&self) -> &dyn Task {
+        &self.task
+    }
+
+    fn generate(&self, rng: &mut dyn Rng) -> Result<Example> {
+        for _ in 0..ATTEMPTS {
+            if let Some(example) = self.attempt(rng) {
+                return Ok(example);
+            }
+        }
+        Err(PuzzleError::Generate {
+            message: format!(
+                "no {}x{} maze with a start and a goal two moves apart in {ATTEMPTS} tries\nhint: ask for a larger maze, or one without a border",
+                self.task.height(),
+                self.task.width()
+            ),
+        })
+    }
+}
+
+/// Start anywhere, goal anywhere far enough from it.
+fn place_start_and_goal(maze: &mut Grid, rng: &mut (impl Rng + ?Sized)) -> Option<()> {
+    let free: Vec<Cell> = maze.iter().filter(|&(_, value)| value == FREE).map(|(cell, _)| cell).collect();
+    let start = *random::choose(rng, &free)?;
+    let distance = distances(maze, start);
+    let farthest = distance.iter().flatten().max()?;
+    let least = (farthest / 5).max(2);
+    let far: Vec<usize> =
+        (0..distance.len()).filter(|&index| distance[index].is_some_and(|moves| moves >= least)).collect();
+    let goal = Cell::from_index(*random::choose(rng, &far)?, maze.width());
+    maze.set(start, START);
+    maze.set(goal, GOAL);
+    Some(())
+}
+
+/// Walls all around, obstacles inside.
+fn obstacles(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
+    let percent = random::between(rng, 15, 40);
+    let mut maze = Grid::filled(height, width, WALL);
+    for row in 1..height - 1 {
+        for column in 1..width - 1 {
+            if random::below(rng, 100) >= percent {
+                maze.set(Cell::new(row, column), FREE);
+            }
+        }
+    }
+    maze
+}
+
+/// A maze of corridors with walls all around, both sides at least 3.
+fn corridors(height: usize, width: usize, loops: bool, rng: &mut (impl Rng + ?Sized)) -> Grid {
+    let (odd_height, odd_width) = (height - 1 + height % 2, width - 1 + width % 2);
+    let mut maze = recursive_backtracker(odd_height, odd_width, rng);
+    if loops {
+        open_walls(&mut maze, rng);
+    }
+    let rows = doubled_line(height, rng);
+    let columns = doubled_line(width, rng);
+    maze.remap(height, width, |cell| {
+        Cell::new(cell.row - usize::from(cell.row > rows), cell.column - usize::from(cell.column > columns))
+    })
+}
+
+/// The line of walls to repeat once so that an odd number of lines becomes `side`; `side` itself for none.
+fn doubled_line(side: usize, rng: &mut (impl Rng + ?Sized)) -> usize {
+    match side {
+        _ if side % 2 == 1 => side,
+        // Even lines hold walls; the two at the edges would only thicken the border.
+        6.. => 2 * random::between(rng, 1, side / 2 - 2),
+        _ => 0,
+    }
+}
+
+/// A perfect maze by depth-first search: rooms at odd rows and columns, joined two cells apart.
+fn recursive_backtracker(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
+    let mut maze = Grid::filled(height, width, WALL);
+    let room = |rng: &mut _, side: usize| 2 * random::below(rng, side / 2) + 1;
+    let first = Cell::new(room(rng, height), room(rng, width));
+    maze.set(first, FREE);
+    let mut trail = vec![first];
+    while let Some(&here) = trail.last() {
+        let closed: Vec<(Cell, Cell)> = maze
+            .neighbours(here)
+            .filter_map(|door| Some((door, beyond(here, door)?)))
+            .filter(|&(_, room)| maze.get(room) == Some(WALL))
+            .collect();
+        match random::choose(rng, &closed) {
+            Some(&(door, room)) => {
+                maze.set(door, FREE);
+                maze.set(room, FREE);
+                trail.push(room);
+            }
+            None => {
+                trail.pop();
+            }
+        }
+    }
+    maze
+}
+
+/// The room on the other side of a door.
+fn beyond(room: Cell, door: Cell) -> Option<Cell> {
+    Some(Cell::new((2 * door.row).checked_sub(room.row)?, (2 * door.column).checked_sub(room.column)?))
+}
+
+/// Opens one wall between two rooms for every eight rooms at most, at least one where there is one.
+fn open_walls(maze: &mut Grid, rng: &mut (impl Rng + ?Sized)) {
+    let (height, width) = maze.size();
+    let mut walls: Vec<Cell> = (1..height - 1)
+        .flat_map(|row| (1..width - 1).map(move |column| Cell::new(row, column)))
+        .filter(|cell| (cell.row + cell.column) % 2 == 1 && maze.get(*cell) == Some(WALL))
+        .collect();
+    random::shuffle(rng, &mut walls);
+    let rooms = (height / 2) * (width / 2);
+    let opened = random::between(rng, 1, (rooms / 8).max(1));
+    for &wall in walls.iter().take(opened) {
+        maze.set(wall, FREE);
+    }
+}

@@ -1,0 +1,225 @@
+//! Sudokus with one solution, of a wanted grade and number of givens.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use rand::Rng;
+
+use super::board::{Board, Digits, Geometry};
+use super::grade::{Grade, grade_board};
+use super::solve::{Search, stays_unique};
+use super::symmetry::SudokuSymmetry;
+use super::{BLANK, Sudoku};
+use crate::{Example, Generate, Grid, PuzzleError, Result, Task, random};
+
+/// Puzzles tried before a request counts as impossible.
+const ATTEMPTS: usize = 1_000;
+/// Guesses spent on one uniqueness question of a digging step; a clue whose removal is not settled stays.
+const DIG_NODES: u64 = 2_000;
+/// Guesses spent on filling an empty grid before it is filled by a shuffled pattern instead.
+const FILL_NODES: u64 = 2_000;
+
+/// Makes sudokus with exactly one solution: fills a grid at random, then takes digits out.
+#[derive(Clone, Debug)]
+pub struct SudokuGenerator {
+    task: Sudoku,
+    grades: RangeInclusive<Grade>,
+    givens: RangeInclusive<usize>,
+    geometry: Arc<Geometry>,
+}
+
+impl SudokuGenerator {
+    /// Puzzles with a number of givens and a grade in the ranges. The number wanted is drawn evenly from the range;
+    /// where no further digit can be taken out, a puzzle with more givens that still lies in the range is accepted.
+    pub fn new(task: Sudoku, grades: RangeInclusive<Grade>, givens: RangeInclusive<usize>) -> Result<Self> {
+        let cells = task.seq_len();
+        if grades.is_empty() || givens.is_empty() || *givens.start() > cells {
+            return Err(PuzzleError::Generate {
+                message: format!(
+                    "no sudoku of {cells} cells has {} to {} givens and grade {} to {}",
+                    givens.start(),
+                    givens.end(),
+                    grades.start().as_str(),
+                    grades.end().as_str()
+                ),
+            });
+        }
+        Ok(Self { task, grades, givens, geometry: Arc::new(Geometry::new(task)) })
+    }
+
+    /// Puzzles that singles solve, with 28 to 46 givens on 9x9 and the same share on other sizes.
+    pub fn easy(task: Sudoku) -> Result<Self> {
+        let cells = task.seq_len();
+        // The share rounds up on small grids, where one cell more or less decides.
+        let givens = (cells * 28).div_ceil(81)..=(cells * 46).div_ceil(81);
+        Self::new(task, Grade::Singles..=Grade::Singles, givens)
+    }
+
+    /// Puzzles that singles do not solve, with 22 to 30 givens on 9x9; up to half the cells on other sizes.
+    pub fn hard(task: Sudoku) -> Result<Self> {
+        let givens = match task.side() {
+            9 => 22..=30,
+            _ => 1..=task.seq_len() / 2,
+        };
+        Self::new(task, Grade::Harder..=Grade::Search, givens)
+    }
+
+    /// The sudoku it makes.
+    #[must_use]
+    pub fn sudoku(&self) -> Sudoku {
+        self.task
+    }
+
+    /// One try: a puzzle in the ranges, or `None`.
+    fn attempt(&self, rng: &mut (impl Rng + ?Sized)) -> Option<(Vec<u8>, Vec<u8>)> {
+        let geometry = self.geometry.as_ref();
+        let solution = fill(self.task, geometry, rng);
+        let cells = geometry.cell_count();
+        let low = *self.givens.start();
+        let high = (*self.givens.end()).min(cells);
+        let wanted = random::between(rng, low, high);
+        let order = random::permutation(rng, cells);
+
+        let mut dig = Dig { geometry, board: Board::empty(geometry), puzzle: solution.clone(), givens: cells };
+        if *self.grades.end() == Grade::Singles {
+            dig.by_singles(&order, wanted, OnFailure::Skip);
+        } else {
+            let tried = dig.by_singles(&order, wanted, OnFailure::Stop);
+            for &cell in &order[tried..] {
+                if dig.givens > wanted {
+                    dig.if_unique(cell);
+                }
+            }
+        }
+        if dig.givens > high {
+            return None;
+        }
+        dig.board.reset(geometry, &dig.puzzle).ok()?;
+        let grade = grade_board(geometry, &mut dig.board).ok()?;
+        self.grades.contains(&grade).then_some((dig.puzzle, solution))
+    }
+}
+
+impl Generate for SudokuGenerator {
+    fn task(&self) -> &dyn Task {
+        &self.task
+    }
+
+    fn generate(&self, rng: &mut dyn Rng) -> Result<Example> {
+        let side = self.task.side();
+        for _ in 0..ATTEMPTS {
+            if let Some((puzzle, solution)) = self.attempt(rng) {
+                return Ok(Example {
+                    puzzle: Grid::from_cells(side, side, puzzle)?,
+                    solution: Grid::from_cells(side, side, solution)?,
+                });
+            }
+        }
+        Err(PuzzleError::Generate {
+            message: format!(
+                "no {side}x{side} sudoku with {} to {} givens and grade {} to {} in {ATTEMPTS} tries\nhint: widen the range of givens or of grades",
+                self.givens.start(),
+                self.givens.end(),
+                self.grades.start().as_str(),
+                self.grades.end().as_str()
+            ),
+        })
+    }
+}
+
+/// A puzzle from which digits are being taken.
+struct Dig<'a> {
+    geometry: &'a Geometry,
+    board: Board,
+    puzzle: Vec<u8>,
+    givens: usize,
+}
+
+impl Dig<'_> {
+    fn solved_by_singles(&mut self) -> bool {
+        self.board.reset(self.geometry, &self.puzzle).is_ok()
+            && self.board.singles(self.geometry).is_ok()
+            && self.board.solved()
+    }
+
+    /// Takes out digits in the given order while singles still solve the puzzle (and so it stays unique), down to
+    /// `wanted` givens. Returns how many cells of the order are settled.
+    ///
+    /// Fewer givens never make singles stronger, so many digits can be tried at once: the step doubles while it
+    /// succeeds and is halved when it does not.
+    fn by_singles(&mut self, order: &[usize], wanted: usize, on_failure: OnFailure) -> usize {
+        let mut settled = 0;
+        let mut step = (self.givens.saturating_sub(wanted) / 2).max(1);
+        while settled < order.len() && self.givens > wanted {
+            let size = step.min(self.givens - wanted).min(order.len() - settled);
+            let batch = &order[settled..settled + size];
+            let digits: Vec<u8> = batch.iter().map(|&cell| self.puzzle[cell]).collect();
+            for &cell in batch {
+                self.puzzle[cell] = BLANK;
+            }
+            if self.solved_by_singles() {
+                self.givens -= size;
+                settled += size;
+                step *= 2;
+                continue;
+            }
+            for (&cell, digit) in batch.iter().zip(digits) {
+                self.puzzle[cell] = digit;
+            }
+            match on_failure {
+                _ if size > 1 => step = size / 2,
+                OnFailure::Skip => settled += 1,
+                OnFailure::Stop => break,
+            }
+        }
+        settled
+    }
+
+    /// Takes out one digit if the puzzle keeps its one solution.
+    fn if_unique(&mut self, cell: usize) {
+        if self.puzzle[cell] != BLANK
+            && stays_unique(self.geometry, &mut self.board, &mut self.puzzle, cell, DIG_NODES) == Some(true)
+        {
+            self.puzzle[cell] = BLANK;
+            self.givens -= 1;
+        }
+    }
+}
+
+/// What to do with a digit that singles need.
+#[derive(Clone, Copy)]
+enum OnFailure {
+    /// Leave it and go on with the next.
+    Skip,
+    /// End there.
+    Stop,
+}
+
+/// A random digit of a non-empty set.
+fn random_digit(rng: &mut (impl Rng + ?Sized), digits: Digits) -> Digits {
+    let mut rest = digits;
+    for _ in 0..random::below(rng, digits.count_ones() as usize) {
+        rest &= rest - 1;
+    }
+    rest & rest.wrapping_neg()
+}
+
+/// A random full grid.
+fn fill(task: Sudoku, geometry: &Geometry, rng: &mut (impl Rng + ?Sized)) -> Vec<u8> {
+    if task.side() <= 16 {
+        let mut search = Search::new(geometry, 1, FILL_NODES);
+        search.run(Board::empty(geometry), |digits| random_digit(rng, digits));
+        if let Some(cells) = search.first {
+            return cells;
+        }
+    }
+    // Rows that repeat the first one shifted make a valid grid of any size; symmetries hide the pattern.
+    let side = task.side();
+    let mut pattern = Grid::filled(side, side, BLANK);
+    for (index, cell) in pattern.cells_mut().iter_mut().enumerate() {
+        let (row, column) = (index / side, index % side);
+        let shift = row % task.box_height() * task.box_width() + row / task.box_height();
+        *cell = ((column + shift) % side) as u8 + 1;
+    }
+    SudokuSymmetry::random(task, rng).permuted(&pattern).cells().to_vec()
+}

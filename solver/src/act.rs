@@ -1,0 +1,235 @@
+//! Adaptive computation time: what goes into and comes out of one ACT step, and when to stop.
+
+use std::fmt;
+use std::str::FromStr;
+
+use trm_models::TrmConfig;
+
+use crate::{Result, SolverError};
+
+/// A copy of the recurrent state of a whole batch on the host, for parity checks and debugging. While solving, the
+/// carry stays inside the engine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carry {
+    /// High-level state `z_H`, `[batch, total_len, hidden]`.
+    pub z_h: Vec<f32>,
+    /// Low-level state `z_L`, `[batch, total_len, hidden]`.
+    pub z_l: Vec<f32>,
+}
+
+/// The input of one ACT step for a whole batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActStep {
+    /// Token ids of the puzzles, `[batch, seq]`; they must be given at every step.
+    pub tokens: Vec<i32>,
+    /// Rows of the puzzle-embedding table, `[batch]`; 0 for models with one row or none.
+    pub puzzle_ids: Vec<i32>,
+    /// Rows that start a new puzzle from `H_init` / `L_init`, `[batch]`; the others go on from their carry.
+    pub reset: Vec<bool>,
+}
+
+impl ActStep {
+    /// The first step of `puzzle_ids.len()` puzzles.
+    #[must_use]
+    pub fn first(tokens: Vec<i32>, puzzle_ids: Vec<i32>) -> Self {
+        let reset = vec![true; puzzle_ids.len()];
+        Self { tokens, puzzle_ids, reset }
+    }
+}
+
+/// The output of one ACT step for a whole batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ActOutput {
+    /// Argmax over the vocabulary, `[batch, seq]`.
+    pub answer: Vec<i32>,
+    /// Logit of "this answer is correct", `[batch]`.
+    pub q_halt: Vec<f32>,
+    /// Logit of "go on", `[batch]`; trained only in models that halt by Q-learning.
+    pub q_continue: Vec<f32>,
+    /// `[batch, seq, vocab]`, when the session was loaded with `want_logits`.
+    pub logits: Option<Vec<f32>>,
+}
+
+/// The model's own halting signal, thresholded.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QHalt {
+    /// Halt when the signal exceeds this logit. 0 is the model's own decision (probability one half).
+    pub threshold: f32,
+    /// Steps before which the signal is not listened to.
+    pub min_steps: usize,
+}
+
+impl Default for QHalt {
+    fn default() -> Self {
+        Self { threshold: 0.0, min_steps: 1 }
+    }
+}
+
+/// When a row stops. Every policy is bounded by a step limit.
+///
+/// It is written, and parsed, as `max-steps`, `q-halt`, `q-halt:THRESHOLD`, `q-halt:THRESHOLD:MIN_STEPS`, `verified`,
+/// or `verified+q-halt…`.
+///
+/// ```
+/// use trm_solver::{HaltPolicy, QHalt};
+///
+/// let policy: HaltPolicy = "verified+q-halt:0.5:2".parse()?;
+/// assert_eq!(policy, HaltPolicy::VerifiedOrQHalt(QHalt { threshold: 0.5, min_steps: 2 }));
+/// assert_eq!(policy.to_string(), "verified+q-halt:0.5:2");
+/// # Ok::<(), trm_solver::SolverError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HaltPolicy {
+    /// Only at the step limit: the reference's evaluation.
+    MaxSteps,
+    /// On the model's own signal.
+    QHalt(QHalt),
+    /// As soon as the task's rules accept the answer.
+    Verified,
+    /// On whichever comes first.
+    VerifiedOrQHalt(QHalt),
+}
+
+/// Why a row stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HaltReason {
+    /// The task's rules accept the answer.
+    Verified,
+    /// The model's halting signal.
+    QHalt,
+    /// The step limit.
+    MaxSteps,
+}
+
+/// Where a row stands after a step: what a [`HaltPolicy`] decides on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Steps run so far, this one included.
+    pub steps: usize,
+    /// Output of the step.
+    pub q_halt: f32,
+    /// Output of the step.
+    pub q_continue: f32,
+    /// Whether the rules accept the answer; `None` where nobody can tell.
+    pub verified: Option<bool>,
+}
+
+impl HaltPolicy {
+    /// Whether the decision depends on [`Progress::verified`], so that it is worth computing.
+    #[must_use]
+    pub fn needs_verdict(&self) -> bool {
+        matches!(self, Self::Verified | Self::VerifiedOrQHalt(_))
+    }
+
+    /// The policy for a task without a verifier: what depends on a verdict falls back on the model's own signal.
+    #[must_use]
+    pub fn without_verifier(self) -> Self {
+        match self {
+            Self::Verified => Self::QHalt(QHalt::default()),
+            Self::VerifiedOrQHalt(q_halt) => Self::QHalt(q_halt),
+            Self::MaxSteps | Self::QHalt(_) => self,
+        }
+    }
+
+    /// Decides after a step whether the row stops, and why. A verified answer is named as the reason before the
+    /// model's signal, and that before the limit. The signal of a model that halts by Q-learning is
+    /// `q_halt - q_continue`, that of the others is `q_halt`; NaN never halts.
+    #[must_use]
+    pub fn decide(&self, progress: &Progress, max_steps: usize, config: &TrmConfig) -> Option<HaltReason> {
+        let verified = self.needs_verdict() && progress.verified == Some(true);
+        let signalled = match self {
+            Self::QHalt(q) | Self::VerifiedOrQHalt(q) => {
+                let signal = halt_signal(config, progress.q_halt, progress.q_continue);
+                progress.steps >= q.min_steps && signal > q.threshold
+            }
+            Self::MaxSteps | Self::Verified => false,
+        };
+        if verified {
+            Some(HaltReason::Verified)
+        } else if signalled {
+            Some(HaltReason::QHalt)
+        } else {
+            (progress.steps >= max_steps).then_some(HaltReason::MaxSteps)
+        }
+    }
+}
+
+/// The logit that a halting threshold is compared with: `q_halt`, less `q_continue` for a model that halts by
+/// Q-learning.
+#[must_use]
+pub fn halt_signal(config: &TrmConfig, q_halt: f32, q_continue: f32) -> f32 {
+    if config.halts_by_q_learning() { q_halt - q_continue } else { q_halt }
+}
+
+impl fmt::Display for HaltPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MaxSteps => f.write_str("max-steps"),
+            Self::QHalt(q_halt) => write!(f, "{q_halt}"),
+            Self::Verified => f.write_str("verified"),
+            Self::VerifiedOrQHalt(q_halt) => write!(f, "verified+{q_halt}"),
+        }
+    }
+}
+
+impl fmt::Display for QHalt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let default = Self::default();
+        f.write_str("q-halt")?;
+        if *self != default {
+            write!(f, ":{}", self.threshold)?;
+        }
+        if self.min_steps != default.min_steps {
+            write!(f, ":{}", self.min_steps)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for HaltReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Verified => "verified",
+            Self::QHalt => "q-halt",
+            Self::MaxSteps => "max-steps",
+        })
+    }
+}
+
+impl FromStr for HaltPolicy {
+    type Err = SolverError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "max-steps" => Ok(Self::MaxSteps),
+            "verified" => Ok(Self::Verified),
+            _ => match text.strip_prefix("verified+") {
+                Some(q_halt) => parse_q_halt(q_halt).map(Self::VerifiedOrQHalt),
+                None => parse_q_halt(text).map(Self::QHalt),
+            }
+            .ok_or_else(|| SolverError::InvalidOption {
+                option: "--halt",
+                reason: format!("unknown halting policy `{text}`"),
+                hint: Some(
+                    "one of max-steps, verified, q-halt[:THRESHOLD[:MIN_STEPS]] and verified+q-halt[:…]".to_owned(),
+                ),
+            }),
+        }
+    }
+}
+
+/// `q-halt`, `q-halt:0.5` or `q-halt:0.5:3`.
+fn parse_q_halt(text: &str) -> Option<QHalt> {
+    let mut fields = text.split(':');
+    let mut q_halt = QHalt::default();
+    if fields.next() != Some("q-halt") {
+        return None;
+    }
+    if let Some(threshold) = fields.next() {
+        q_halt.threshold = threshold.parse().ok().filter(|value: &f32| !value.is_nan())?;
+    }
+    if let Some(min_steps) = fields.next() {
+        q_halt.min_steps = min_steps.parse().ok().filter(|&steps| steps >= 1)?;
+    }
+    fields.next().is_none().then_some(q_halt)
+}

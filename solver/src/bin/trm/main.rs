@@ -1,0 +1,2 @@
+//! The `trm` command.
+fn main() {}

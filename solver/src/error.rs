@@ -1,0 +1,152 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+use trm_models::{GraphKind, ModelError};
+
+use crate::engine::ort::ExecutionProvider;
+
+/// Why a model could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SolverError {
+    /// The bundle, its configuration or a graph's interface was refused.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// An option or argument that cannot be used as given.
+    #[error("{option}: {reason}{}", hint_line(hint.as_deref()))]
+    InvalidOption {
+        /// The option, by the name under which the user knows it.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A session input has another number of elements than its shape calls for.
+    #[error("input `{tensor}` has {actual} values, expected {expected} ({shape})")]
+    InputLength {
+        /// The input's name in the graph.
+        tensor: &'static str,
+        /// How many values were given.
+        actual: usize,
+        /// How many the shape has.
+        expected: usize,
+        /// The shape, spelled out: `[batch 8, seq 81]`.
+        shape: String,
+    },
+    /// A token that the model has no embedding for.
+    #[error("row {row}, cell {cell}: token {token} is outside the model's vocabulary, expected 0 to {}", vocab_size - 1)]
+    TokenOutOfRange {
+        /// Batch row.
+        row: usize,
+        /// Position in the row.
+        cell: usize,
+        /// The token.
+        token: i32,
+        /// Tokens in the vocabulary.
+        vocab_size: usize,
+    },
+    /// A puzzle id that the model has no embedding for.
+    #[error("row {row}: puzzle id {id} is unknown to the model, expected 0 to {}", count.saturating_sub(1))]
+    PuzzleIdOutOfRange {
+        /// Batch row.
+        row: usize,
+        /// The id.
+        id: i32,
+        /// Rows of the puzzle-embedding table.
+        count: usize,
+    },
+    /// A row was stepped on without having been started.
+    #[error("row {row} has no carry yet, expected `reset` on its first step")]
+    NoCarry {
+        /// Batch row.
+        row: usize,
+    },
+    /// The network's output is NaN or infinite: the numbers overflowed on the way.
+    #[error(
+        "the {graph} graph returned {value} as `{tensor}` of row {row}\nhint: a reduced precision overflowed, or the \
+         weights are damaged: try --provider cpu and the float32 bundle"
+    )]
+    NotFinite {
+        /// The graph that ran.
+        graph: GraphKind,
+        /// The output's name.
+        tensor: &'static str,
+        /// Batch row.
+        row: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The engine has no way to run a graph of this kind.
+    #[error("{engine} cannot run the {graph} graph: {reason}\nhint: {hint}")]
+    Unsupported {
+        /// The engine's name.
+        engine: &'static str,
+        /// The kind of graph.
+        graph: GraphKind,
+        /// What is missing.
+        reason: String,
+        /// What to use instead.
+        hint: String,
+    },
+    /// No ONNX Runtime library was found.
+    #[error(
+        "no ONNX Runtime library found in {}\nhint: `pip install onnxruntime`, `cargo xtask ort`, or give the path of \
+         libonnxruntime.so with --ort-lib or ORT_DYLIB_PATH",
+        searched.join(", ")
+    )]
+    LibraryNotFound {
+        /// Every place that was looked at, with what was wrong with a file that was there.
+        searched: Vec<String>,
+    },
+    /// A file that was named as ONNX Runtime's library cannot be it.
+    #[error("{}: {reason}\nhint: {origin} must name ONNX Runtime's shared library, version 1.{} or newer", path.display(), ort::MINOR_VERSION)]
+    LibraryRejected {
+        /// The file.
+        path: PathBuf,
+        /// Who named it: `--ort-lib`, `ORT_DYLIB_PATH` or the search.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A second ONNX Runtime library was asked for in one process.
+    #[error("{} is already loaded, cannot load {} beside it: a process has one ONNX Runtime", loaded.display(), requested.display())]
+    LibraryAlreadyLoaded {
+        /// The library in use.
+        loaded: PathBuf,
+        /// The library asked for.
+        requested: PathBuf,
+    },
+    /// The execution provider that was asked for does not work here.
+    #[error("execution provider {provider} is not usable: {reason}\nhint: --provider auto takes the best one that works; `trm doctor` lists them")]
+    Provider {
+        /// The provider.
+        provider: ExecutionProvider,
+        /// ONNX Runtime's reason.
+        reason: String,
+    },
+    /// The engine failed.
+    #[error("{engine} failed to {action}")]
+    Engine {
+        /// The engine's name.
+        engine: &'static str,
+        /// What it was doing, with the graph and tensor: "load the step graph of sudoku9".
+        action: String,
+        /// The engine's own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl SolverError {
+    /// True for a failure of an engine or a device, false for bad input (a wrong library path is bad input).
+    #[must_use]
+    pub fn is_engine_failure(&self) -> bool {
+        matches!(self, Self::NotFinite { .. } | Self::Provider { .. } | Self::Engine { .. })
+    }
+}
+
+/// The optional last line of a message.
+fn hint_line(hint: Option<&str>) -> String {
+    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+}

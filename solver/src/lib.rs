@@ -1,0 +1,16 @@
+//! Runs recursive models: loads a bundle's graphs on an engine, steps them, decides when to stop.
+
+pub mod act;
+pub mod batch;
+pub mod engine;
+mod error;
+
+pub use act::{ActOutput, ActStep, Carry, HaltPolicy, HaltReason, Progress, QHalt};
+pub use engine::{
+    Engine, GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession,
+    StepSession,
+};
+pub use error::SolverError;
+
+/// What this crate's fallible functions return.
+pub type Result<T, E = SolverError> = std::result::Result<T, E>;

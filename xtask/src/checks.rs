@@ -1,0 +1,147 @@
+//! `cargo xtask test`: every check of the project, in the order of what fails fastest.
+//!
+//! All of them build in the release profile, the one the README's first command has built already:
+//! the inference engines are minutes of compilation and slow without optimisation. `cargo clippy` and
+//! `cargo doc` cannot reuse compiled libraries, but in that profile they share build scripts,
+//! procedural macros and, with each other, what they read of the dependencies.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::python::{self, Environment};
+use crate::{ort, process, workspace};
+
+struct Check {
+    name: &'static str,
+    run: fn(ort: &Path) -> Result<()>,
+}
+
+const CHECKS: [Check; 5] = [
+    Check { name: "fmt", run: fmt },
+    Check { name: "clippy", run: clippy },
+    Check { name: "test", run: test },
+    Check { name: "doc", run: doc },
+    Check { name: "python", run: python_side },
+];
+
+pub(crate) fn exists(name: &str) -> bool {
+    CHECKS.iter().any(|check| check.name == name)
+}
+
+/// Runs the named checks, or all, up to the first that fails, and prints what each one took.
+pub(crate) fn run(only: &[String]) -> Result<()> {
+    let mut times = Vec::new();
+    let result = run_until_failure(only, &mut times);
+    println!("\ncheck       seconds");
+    for (name, time) in &times {
+        println!("{name:<10} {:>8.1}", time.as_secs_f64());
+    }
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    println!("{:<10} {:>8.1}", "all", total.as_secs_f64());
+    result?;
+    println!("every check passed");
+    Ok(())
+}
+
+fn run_until_failure(only: &[String], times: &mut Vec<(&'static str, Duration)>) -> Result<()> {
+    let started = Instant::now();
+    let library = ort::fetch();
+    times.push(("ort", started.elapsed()));
+    let library = library?;
+    for check in &CHECKS {
+        if !only.is_empty() && !only.iter().any(|name| name == check.name) {
+            continue;
+        }
+        eprintln!("\n== {}", check.name);
+        let started = Instant::now();
+        let result = (check.run)(&library);
+        times.push((check.name, started.elapsed()));
+        result.with_context(|| {
+            let name = check.name;
+            format!("{name} failed\nrepeat it alone: cargo xtask test {name}\ncause")
+        })?;
+    }
+    Ok(())
+}
+
+fn fmt(_: &Path) -> Result<()> {
+    process::run(&mut process::cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy(_: &Path) -> Result<()> {
+    process::run(&mut process::cargo(&["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"]))
+}
+
+/// Unit, integration and doc tests of every package, on every engine.
+fn test(ort: &Path) -> Result<()> {
+    process::run(process::cargo(&["test", "--workspace", "--release"]).env("ORT_DYLIB_PATH", ort))
+}
+
+fn doc(_: &Path) -> Result<()> {
+    process::run(process::cargo(&["doc", "--workspace", "--no-deps", "--release"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Reference checkpoints that cover the exporter: folder, task, cells, tokens.
+const EXPORTED: [(&str, &str, &str, &str); 5] = [
+    ("sudoku_mlp_stable", "sudoku", "81", "11"),
+    ("maze_att_stable", "maze", "100", "6"),
+    ("maze_learned_stable", "maze", "100", "6"),
+    ("arc_like_stable", "arc", "900", "12"),
+    ("hrm_att_stable", "sudoku", "81", "11"),
+];
+
+/// What Python's own ONNX tools say of the shipped bundles and of freshly exported ones.
+fn python_side(ort: &Path) -> Result<()> {
+    let environment = Environment::with(python::CHECK)?;
+    let mut bundles = shipped_bundles()?;
+    bundles.extend(export_goldens(ort)?);
+    process::run(environment.script("xtask/python/check_onnx.py").args(bundles))
+}
+
+/// The bundle folders of `models/`.
+fn shipped_bundles() -> Result<Vec<PathBuf>> {
+    let models = workspace::root().join("models");
+    let mut bundles = Vec::new();
+    for entry in std::fs::read_dir(&models).context("cannot read models/")? {
+        let folder = entry?.path();
+        if folder.join("manifest.json").is_file() {
+            bundles.push(folder);
+        }
+    }
+    bundles.sort();
+    Ok(bundles)
+}
+
+/// Exports the golden checkpoints with all three graphs into cargo's target directory.
+fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
+    // The whole workspace, as for the tests: a single package would get other features of shared
+    // dependencies and build them again.
+    process::run(&mut process::cargo(&["build", "--workspace", "--bins", "--release"]))?;
+    let target = workspace::cargo_target()?;
+    let trm = target.join("release").join(format!("trm{}", std::env::consts::EXE_SUFFIX));
+    let folder = target.join("exported-goldens");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let goldens = workspace::root().join("export/tests/fixtures/golden");
+    let mut bundles = Vec::new();
+    for (name, task, cells, tokens) in EXPORTED {
+        let bundle = folder.join(name);
+        process::run(
+            std::process::Command::new(&trm)
+                .arg("export")
+                .arg(goldens.join(name).join("step_1000"))
+                .arg("--config")
+                .arg(goldens.join(name).join("all_config.yaml"))
+                .args(["--task", task, "--seq-len", cells, "--vocab", tokens])
+                .args(["--graphs", "step,solve,unrolled", "--steps", "4", "--out"])
+                .arg(&bundle)
+                .env("ORT_DYLIB_PATH", ort),
+        )?;
+        bundles.push(bundle);
+    }
+    Ok(bundles)
+}

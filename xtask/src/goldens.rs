@@ -1,0 +1,48 @@
+//! Golden numbers of the reference, copied into the tests that compare with them.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::workspace;
+
+const FIXTURES: &str = "export/tests/fixtures/golden";
+/// A golden folder: what training saves, and what the reference computed from it.
+const FILES: [&str; 4] = ["all_config.yaml", "manifest.json", "outputs.safetensors", "step_1000"];
+
+/// Copies the named golden folders, or every one in `from`, byte for byte.
+pub(crate) fn copy(from: &Path, names: &[String]) -> Result<()> {
+    let names = if names.is_empty() { all_in(from)? } else { names.to_vec() };
+    ensure!(!names.is_empty(), "{} holds no golden folder (one with {})", from.display(), FILES.join(", "));
+    for name in &names {
+        let (source, target) = (from.join(name), workspace::root().join(FIXTURES).join(name));
+        let missing = FILES.iter().find(|file| !source.join(file).is_file());
+        ensure!(missing.is_none(), "{} is no golden folder: it has no {}", source.display(), missing.unwrap_or(&""));
+        fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
+        let mut bytes = 0;
+        for file in FILES {
+            // Read and written rather than copied: the source's read-only mode is not wanted here.
+            let content =
+                fs::read(source.join(file)).with_context(|| format!("cannot read {}", source.join(file).display()))?;
+            bytes += content.len();
+            fs::write(target.join(file), content)
+                .with_context(|| format!("cannot write {}", target.join(file).display()))?;
+        }
+        println!("{} {} KiB", workspace::shown(&target), bytes / 1024);
+    }
+    Ok(())
+}
+
+fn all_in(from: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if FILES.iter().all(|file| entry.path().join(file).is_file()) {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}

@@ -1,0 +1,130 @@
+//! `cargo xtask`: the developer commands of trm-edge, needing Rust and Python's pip only.
+//!
+//! Every command prints the programs it runs, works from any directory, keeps what it fetches under
+//! `target/`, and does nothing the second time when nothing has changed.
+
+mod bench;
+mod checks;
+mod goldens;
+mod ort;
+mod process;
+mod python;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use lexopt::prelude::*;
+
+const USAGE: &str = "\
+usage: cargo xtask <command>
+
+  test [CHECK…]              fetch what is needed and run every check, or only those named:
+                             fmt, clippy, test, doc, python
+  ort                        fetch the pinned ONNX Runtime into target/, print the library's path
+  bench [--micro | ARG…]     full-size steps side by side with PyTorch; ARGs go to the harness
+                             (--help lists them); --micro runs the criterion benches instead
+  goldens --from DIR [NAME…] copy golden folders of the reference into the export tests
+
+environment: PYTHON names the Python to use (default python3)
+";
+
+enum Task {
+    Help,
+    Test { only: Vec<String> },
+    Ort,
+    Bench { micro: bool, arguments: Vec<String> },
+    Goldens { from: PathBuf, names: Vec<String> },
+}
+
+fn main() -> ExitCode {
+    let task = match parse() {
+        Ok(task) => task,
+        Err(error) => {
+            eprint!("error: {error:#}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Help => print!("{USAGE}"),
+        Task::Test { only } => checks::run(&only)?,
+        Task::Ort => println!("{}", ort::fetch()?.display()),
+        Task::Bench { micro: true, .. } => bench::micro()?,
+        Task::Bench { arguments, .. } => bench::side_by_side(&arguments)?,
+        Task::Goldens { from, names } => goldens::copy(&from, &names)?,
+    }
+    Ok(())
+}
+
+fn parse() -> Result<Task> {
+    let mut parser = lexopt::Parser::from_env();
+    let command = match parser.next()? {
+        None | Some(Short('h') | Long("help")) => return Ok(Task::Help),
+        Some(Value(command)) => command.string()?,
+        Some(option) => return Err(option.unexpected().into()),
+    };
+    match command.as_str() {
+        "help" => Ok(Task::Help),
+        "test" => {
+            let only = values(&mut parser)?;
+            if let Some(unknown) = only.iter().find(|name| !checks::exists(name)) {
+                bail!("there is no check named {unknown:?}");
+            }
+            Ok(Task::Test { only })
+        }
+        "ort" => {
+            let extra = values(&mut parser)?;
+            if let Some(extra) = extra.first() {
+                bail!("ort takes no arguments, but was given {extra:?}");
+            }
+            Ok(Task::Ort)
+        }
+        "bench" => {
+            let arguments =
+                parser.raw_args()?.map(|argument| argument.string().map_err(Into::into)).collect::<Result<Vec<_>>>()?;
+            let micro = arguments.iter().any(|argument| argument == "--micro");
+            if micro && arguments.len() > 1 {
+                bail!("bench --micro takes no other arguments");
+            }
+            Ok(Task::Bench { micro, arguments })
+        }
+        "goldens" => parse_goldens(&mut parser),
+        other => bail!("there is no command named {other:?}"),
+    }
+}
+
+fn parse_goldens(parser: &mut lexopt::Parser) -> Result<Task> {
+    let (mut from, mut names) = (None, Vec::new());
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("from") => from = Some(PathBuf::from(parser.value()?)),
+            Value(name) => names.push(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let from = from.context("goldens needs --from DIR")?;
+    Ok(Task::Goldens { from, names })
+}
+
+/// The remaining arguments, none of them an option.
+fn values(parser: &mut lexopt::Parser) -> Result<Vec<String>> {
+    let mut values = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(value) => values.push(value.string()?),
+            option => return Err(option.unexpected().into()),
+        }
+    }
+    Ok(values)
+}

@@ -1,0 +1,116 @@
+//! Python packages at pinned versions, in folders of their own under `target/python/`.
+//!
+//! `pip install --target` rather than a virtual environment: it needs nothing but pip (Debian
+//! packages `ensurepip` apart) and never touches the machine's own packages.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use crate::{ort, process, workspace};
+
+/// What the check of exported files needs; a few seconds to install.
+pub(crate) const CHECK: &str = "xtask/python/requirements-check.txt";
+/// What the PyTorch baseline of the benches needs; gigabytes.
+pub(crate) const BENCH: &str = "xtask/python/requirements-bench.txt";
+
+/// The Python to use: `$PYTHON`, else `python3`.
+fn python() -> Command {
+    let program = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
+    let mut command = Command::new(program);
+    command.current_dir(workspace::root());
+    command
+}
+
+/// That Python's pip, quiet about its own newer versions.
+pub(crate) fn pip() -> Command {
+    let mut command = python();
+    command.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]);
+    command
+}
+
+/// Python with the packages of a requirements file, installed on the first call.
+pub(crate) struct Environment {
+    packages: PathBuf,
+}
+
+impl Environment {
+    /// `requirements` is a path from the workspace's root.
+    pub(crate) fn with(requirements: &str) -> Result<Self> {
+        let list = workspace::root().join(requirements);
+        let content = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
+        let tag = process::output(python().args(["-c", "import sys; print(sys.implementation.cache_tag)"]))
+            .context("Python 3 is needed\nhint: set PYTHON to the one to use")?;
+        let packages = workspace::cache().join("python").join(folder_name(&list, &content, &tag));
+        if packages.is_dir() {
+            eprintln!("{requirements} is in {} already", workspace::shown(&packages));
+        } else {
+            install(&list, &packages)?;
+        }
+        Ok(Self { packages })
+    }
+
+    /// This Python running a script, a path from the workspace's root.
+    pub(crate) fn script(&self, script: &str) -> Command {
+        let mut command = python();
+        command.arg(script);
+        for (key, value) in self.variables() {
+            command.env(key, value);
+        }
+        command
+    }
+
+    /// The variables that make any program's Python see the packages and no user's.
+    pub(crate) fn variables(&self) -> [(&'static str, &std::ffi::OsStr); 2] {
+        [("PYTHONPATH", self.packages.as_os_str()), ("PYTHONNOUSERSITE", "1".as_ref())]
+    }
+}
+
+/// Another list or another Python is another folder.
+fn folder_name(list: &Path, content: &[u8], tag: &str) -> String {
+    let stem = list.file_stem().unwrap_or_default().to_string_lossy();
+    let digest = ort::hex(&Sha256::digest(content));
+    format!("{stem}-{tag}-{}", &digest[..12])
+}
+
+fn install(list: &Path, packages: &Path) -> Result<()> {
+    let parent = packages.parent().context("the package folder has no parent")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let unfinished = tempfile::tempdir_in(parent).context("cannot create a package folder")?;
+    process::run(
+        pip()
+            .args(["install", "--only-binary=:all:", "--target"])
+            .arg(unfinished.path())
+            .arg("--requirement")
+            .arg(list)
+            .stdout(io::stderr()),
+    )
+    .with_context(|| {
+        format!(
+            "pip could not install {}\nhint: the pinned packages need Python 3.11 or newer; \
+             PYTHON names the one to use",
+            workspace::shown(list)
+        )
+    })?;
+    fs::rename(unfinished.path(), packages).with_context(|| format!("cannot create {}", packages.display()))?;
+    drop(unfinished.keep());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_list_or_python_gets_its_own_folder() {
+        let list = Path::new("python/requirements-check.txt");
+        let name = folder_name(list, b"onnx==1\n", "cpython-311");
+        assert!(name.starts_with("requirements-check-cpython-311-"), "{name}");
+        assert_ne!(name, folder_name(list, b"onnx==2\n", "cpython-311"));
+        assert_ne!(name, folder_name(list, b"onnx==1\n", "cpython-312"));
+    }
+}
