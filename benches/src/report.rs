@@ -11,6 +11,10 @@ use crate::spread::Spread;
 pub struct Report {
     /// The processor, as the system calls it.
     pub processor: String,
+    /// Processes that were running before the start, averaged over a minute; `None` where the system does not tell. The
+    /// threads of PyTorch and of ONNX Runtime wait for each other differently on a busy machine: a ratio means something
+    /// on a quiet one only.
+    pub load_before: Option<f64>,
     /// Threads of every runner.
     pub threads: usize,
     /// Rounds, in each of which every runner has its turn.
@@ -56,6 +60,9 @@ impl Report {
              over the runner's, round by round.\n",
             self.processor, self.threads, self.rounds
         );
+        if let Some(load) = self.load_before {
+            let _ = writeln!(text, "Load before the start: {load:.2}.");
+        }
         for model in &self.models {
             let _ = write!(
                 text,
@@ -83,6 +90,12 @@ pub fn processor() -> String {
     name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
+/// The system's load average over the last minute, from Linux's `/proc/loadavg`.
+#[must_use]
+pub fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +112,7 @@ mod tests {
         };
         let report = Report {
             processor: "a processor".to_owned(),
+            load_before: Some(0.5),
             threads: 2,
             rounds: 4,
             models: vec![ModelReport {
@@ -110,6 +124,7 @@ mod tests {
         };
         let text = report.to_markdown();
         assert!(text.starts_with("a processor, 2 threads, batch 1, float32, 4 interleaved rounds."), "{text}");
+        assert!(text.contains("\nLoad before the start: 0.50.\n"), "{text}");
         assert!(text.contains("\n| PyTorch | 200.0 (199.8-200.2) | 1.00 (0.75-1.25) |\n"), "{text}");
         assert!(text.ends_with("\n| ort | 80.0 (79.8-80.2) | 2.50 (2.25-2.75) |\n"), "{text}");
     }

@@ -1,10 +1,12 @@
 //! From a trained checkpoint to graphs that any engine runs.
 
+pub mod bundle;
 pub mod checkpoint;
 mod error;
 pub mod onnx;
 pub mod trm;
 
+pub use bundle::{BundleRequest, Sample, export_bundle};
 pub use error::ExportError;
 
 /// What this crate's fallible functions return.

@@ -160,9 +160,8 @@ fn whole_puzzle_graphs_agree_with_the_recorded_run() {
         let mut first = (0..ROWS).map(|row| margin(1, row)).collect::<Vec<_>>();
         first.sort_by(f64::total_cmp);
         let threshold = f64::midpoint(first[1], first[2]);
-        let steps = (0..ROWS)
-            .map(|row| (1..=4).find(|&step| margin(step, row) > threshold).unwrap_or(4))
-            .collect::<Vec<_>>();
+        let steps =
+            (0..ROWS).map(|row| (1..=4).find(|&step| margin(step, row) > threshold).unwrap_or(4)).collect::<Vec<_>>();
         let limit = Tensor::int(&[], vec![4]).expect("scalar");
         let by_loop = evaluate(&solve, &[golden.tokens(), golden.puzzle_ids(), scalar(threshold), limit]).expect("run");
         let flat = evaluate(&unrolled, &[golden.tokens(), golden.puzzle_ids(), scalar(threshold)]).expect("run");

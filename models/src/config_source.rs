@@ -42,7 +42,10 @@ impl ConfigSource {
     /// Parses the text of an `all_config.yaml`; `origin` is what errors call it.
     pub fn from_yaml_str(text: &str, origin: &str) -> Result<Self> {
         let budget = serde_saphyr::budget! { max_events: 100_000, max_aliases: 100, max_depth: 32 };
-        let options = serde_saphyr::options! { budget: budget, with_snippet: false };
+        // A field of the training configuration may well be `.inf`.
+        let options = serde_saphyr::options! {
+            budget: budget, with_snippet: false, non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
+        };
         let value = serde_saphyr::from_str_with_options(text, options).map_err(|error| ModelError::ConfigSyntax {
             origin: origin.to_owned(),
             // Some of the parser's messages span lines.
@@ -316,10 +319,10 @@ fn forward_dtype(word: &str, origin: &str) -> Result<String> {
     })
 }
 
-/// At most 60 characters of a value, on one line, for an error message.
+/// At most 80 characters of a value, on one line, for an error message.
 fn shorten(value: &str) -> String {
     let line: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    match line.char_indices().nth(60) {
+    match line.char_indices().nth(80) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
     }
@@ -328,8 +331,6 @@ fn shorten(value: &str) -> String {
 /// Reads a small text file, refusing one too large to be a configuration.
 fn read_text(path: &Path) -> Result<String> {
     let bytes = crate::file::read_limited(path, MAX_CONFIG_BYTES, "configuration")?;
-    String::from_utf8(bytes).map_err(|_| ModelError::ConfigSyntax {
-        origin: path.display().to_string(),
-        reason: "not UTF-8 text".into(),
-    })
+    String::from_utf8(bytes)
+        .map_err(|_| ModelError::ConfigSyntax { origin: path.display().to_string(), reason: "not UTF-8 text".into() })
 }

@@ -76,6 +76,80 @@ pub enum ModelError {
         /// The first difference: tensor, expected and found.
         reason: String,
     },
+    /// A folder is not a bundle.
+    #[error("{}: not a model bundle: there is no manifest.json\nhint: `trm export` makes a bundle of a checkpoint", path.display())]
+    NotABundle {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A manifest cannot be understood.
+    #[error("{bundle}: bad manifest.json: {reason}")]
+    BadManifest {
+        /// The bundle.
+        bundle: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// A bundle was written by a later version of this software.
+    #[error(
+        "{bundle}: the bundle is of format version {found}, and this program reads up to {supported}\n\
+         hint: update this program, or export the checkpoint again with it"
+    )]
+    FormatVersion {
+        /// The bundle.
+        bundle: String,
+        /// The version in the manifest.
+        found: u64,
+        /// The newest version that can be read.
+        supported: u32,
+    },
+    /// A bundle has no such file or graph.
+    #[error("{bundle}: no {what} in this bundle; it has {present}")]
+    NotInBundle {
+        /// The bundle.
+        bundle: String,
+        /// What was asked for: a file name, or `solve graph`.
+        what: String,
+        /// What is there.
+        present: String,
+    },
+    /// A file of a bundle is not the one its manifest describes.
+    #[error(
+        "{bundle}: file {file} is damaged or not the bundle's own: {property} is {found}, expected {expected}\n\
+         hint: copy the bundle again, or export it again"
+    )]
+    DamagedFile {
+        /// The bundle.
+        bundle: String,
+        /// The file.
+        file: String,
+        /// What differs: `size` or `SHA-256`.
+        property: &'static str,
+        /// The value found.
+        found: String,
+        /// The value in the manifest.
+        expected: String,
+    },
+    /// A self-test cannot be used with the model it came with.
+    #[error("{bundle}: bad selftest.safetensors: {reason}")]
+    BadSelfTest {
+        /// The bundle.
+        bundle: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A bundle is already there.
+    #[error("{} is already there\nhint: choose another folder, or pass --overwrite to replace the bundle", path.display())]
+    BundleExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Something that is no bundle is in the place of one; it is never replaced.
+    #[error("{} is there and is not a model bundle, so it is left as it is\nhint: choose another folder", path.display())]
+    ForeignFolder {
+        /// The file or folder.
+        path: PathBuf,
+    },
 }
 
 /// The optional last line of a message.

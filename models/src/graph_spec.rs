@@ -165,8 +165,8 @@ impl GraphSpec {
     ///
     /// | graph | inputs | outputs |
     /// | --- | --- | --- |
-    /// | step | `tokens` i32 [B, S], `puzzle_ids` i32 [B], `reset` bool [B], `z_h`, `z_l` f32 [B, L, D] | `answer` i32 [B, S], `q_halt`, `q_continue` f32 [B], `z_h_next`, `z_l_next` f32 [B, L, D], `logits` f32 [B, S, V] |
-    /// | solve | `tokens`, `puzzle_ids`, `halt_threshold` f32 [], `max_steps` i64 [] | `answer`, `q_halt`, `q_continue`, `steps` i32 [B], `logits` |
+    /// | step | `tokens: i32[B, S]`, `puzzle_ids: i32[B]`, `reset: bool[B]`, `z_h, z_l: f32[B, L, D]` | `answer: i32[B, S]`, `q_halt, q_continue: f32[B]`, `z_h_next, z_l_next: f32[B, L, D]`, `logits: f32[B, S, V]` |
+    /// | solve | `tokens`, `puzzle_ids`, `halt_threshold: f32[]`, `max_steps: i64[]` | `answer`, `q_halt`, `q_continue`, `steps: i32[B]`, `logits` |
     /// | unrolled | `tokens`, `puzzle_ids`, `halt_threshold` | as solve |
     #[must_use]
     pub fn new(kind: GraphKind, config: &TrmConfig) -> Self {

@@ -7,6 +7,8 @@
 //! - [`TrmConfig`]: the reference's `all_config.yaml` and `dataset.json`, read by [`ConfigSource`], checked by
 //!   [`TrmConfig::validate`].
 //! - [`GraphSpec`]: names, dtypes and shapes of every graph's inputs and outputs.
+//! - [`ModelBundle`]: a folder, or files built into the program: [`Manifest`], graphs, [`SelfTest`], every file hashed;
+//!   written by [`BundleWriter`]. [`SHIPPED`] lists the models that come with the program.
 //!
 //! ```
 //! use trm_models::{ConfigSource, GraphKind, GraphSpec};
@@ -41,16 +43,23 @@
 //! Refused, with an error that says so: settings on which the public code itself breaks, sizes no puzzle model has,
 //! bundles whose bytes do not match their manifest.
 
+mod bundle;
 mod config;
 mod config_source;
 mod error;
 pub mod file;
 mod graph_spec;
+mod shipped;
 
+pub use bundle::{
+    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, MANIFEST, Manifest, Measured,
+    ModelBundle, SELF_TEST, SelfTest, TaskKind, TaskSpec, WEIGHTS, hash_file,
+};
 pub use config::{Architecture, PosEncodings, TrmConfig};
 pub use config_source::ConfigSource;
 pub use error::ModelError;
 pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TensorSpec};
+pub use shipped::{SHIPPED, ShippedBundle};
 
 /// What this crate's fallible functions return.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;

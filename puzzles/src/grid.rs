@@ -68,7 +68,7 @@ impl Grid {
     /// A grid of rows of equal length; an error when they are not.
     pub fn from_rows<R: AsRef<[u8]>>(rows: &[R]) -> Result<Self> {
         let width = rows.first().map_or(0, |row| row.as_ref().len());
-        let cells: Vec<u8> = rows.iter().flat_map(|row| row.as_ref()).copied().collect();
+        let cells: Vec<u8> = rows.iter().flat_map(AsRef::as_ref).copied().collect();
         if rows.iter().any(|row| row.as_ref().len() != width) {
             return Err(PuzzleError::Cells { cells: cells.len(), height: rows.len(), width });
         }
@@ -105,12 +105,14 @@ impl Grid {
     }
 
     /// The rows, from the top.
+    #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         // chunks of 0 would panic; an empty grid has no cells to chunk.
         self.cells.chunks_exact(self.width.max(1))
     }
 
     /// Every cell with its value, row by row.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Cell, u8)> {
         self.cells.iter().enumerate().map(|(index, &value)| (Cell::from_index(index, self.width), value))
     }

@@ -73,11 +73,7 @@ impl<'j> Job<'j> {
     /// A puzzle's tokens `[seq]` and row in the puzzle-embedding table, with what decides after each step whether it
     /// is done. A decision that never says so runs forever: bound it by a step limit, as
     /// [`HaltPolicy::decide`](crate::HaltPolicy::decide) does.
-    pub fn new(
-        tokens: Vec<i32>,
-        puzzle_id: i32,
-        decide: impl FnMut(&RowStep<'_>) -> Option<HaltReason> + 'j,
-    ) -> Self {
+    pub fn new(tokens: Vec<i32>, puzzle_id: i32, decide: impl FnMut(&RowStep<'_>) -> Option<HaltReason> + 'j) -> Self {
         Self { tokens, puzzle_id, decide: Box::new(decide) }
     }
 }

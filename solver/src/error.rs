@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use trm_export::ExportError;
 use trm_models::{GraphKind, ModelError};
+use trm_puzzles::PuzzleError;
 
 use crate::engine::ort::ExecutionProvider;
 
@@ -13,6 +15,60 @@ pub enum SolverError {
     /// The bundle, its configuration or a graph's interface was refused.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A puzzle, a file of puzzles or a data set was refused.
+    #[error(transparent)]
+    Puzzle(#[from] PuzzleError),
+    /// A checkpoint was refused, or no graph could be made of it.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A recording of the reference implementation cannot be used.
+    #[error("{}: not a usable golden: {reason}\nhint: a golden has outputs.safetensors, all_config.yaml and a checkpoint", path.display())]
+    BadGolden {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A model that is neither a folder nor shipped.
+    #[error("no model `{name}`: it is no folder, and no shipped model has that name\nhint: shipped models: {shipped}")]
+    UnknownModel {
+        /// What was asked for.
+        name: String,
+        /// The models there are, with what they solve.
+        shipped: String,
+    },
+    /// A bundle whose task and configuration contradict each other.
+    #[error("{model}: {reason}\nhint: the bundle was made for another task: export the checkpoint again with the right --task")]
+    ModelTask {
+        /// The bundle's name.
+        model: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A puzzle of another task or size than the model's, or than every shipped model's.
+    #[error("{origin}: this is a {puzzle}, {needs}\nhint: shipped models: {shipped}; `trm export` makes a bundle of a checkpoint")]
+    NoFittingModel {
+        /// Where the puzzle came from.
+        origin: String,
+        /// Task and size of the puzzle.
+        puzzle: String,
+        /// What the model needs instead, or that no model fits.
+        needs: String,
+        /// The models there are, with what they solve.
+        shipped: String,
+    },
+    /// A data set of another sequence length or vocabulary than the model's.
+    #[error("{origin}: {found}, {model} needs {expected}\nhint: give the data set that the model was trained on, or another model")]
+    DataSetMismatch {
+        /// The data set.
+        origin: String,
+        /// Its sequence length and vocabulary.
+        found: String,
+        /// The model's name.
+        model: String,
+        /// The model's sequence length and vocabulary.
+        expected: String,
+    },
     /// An option or argument that cannot be used as given.
     #[error("{option}: {reason}{}", hint_line(hint.as_deref()))]
     InvalidOption {
@@ -119,7 +175,9 @@ pub enum SolverError {
         requested: PathBuf,
     },
     /// The execution provider that was asked for does not work here.
-    #[error("execution provider {provider} is not usable: {reason}\nhint: --provider auto takes the best one that works; `trm doctor` lists them")]
+    #[error(
+        "execution provider {provider} is not usable: {reason}\nhint: --provider auto takes the best one that works; `trm doctor` lists them"
+    )]
     Provider {
         /// The provider.
         provider: ExecutionProvider,

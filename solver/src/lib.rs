@@ -4,13 +4,21 @@ pub mod act;
 pub mod batch;
 pub mod engine;
 mod error;
+pub mod eval;
+pub mod model;
+pub mod parity;
+pub mod render;
+pub mod selftest;
+pub mod solve;
 
 pub use act::{ActOutput, ActStep, Carry, HaltPolicy, HaltReason, Progress, QHalt};
 pub use engine::{
-    Engine, GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession,
-    StepSession,
+    Engine, GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession, StepSession,
 };
 pub use error::SolverError;
+pub use eval::{Evaluation, Rate};
+pub use model::Model;
+pub use solve::{Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
 /// What this crate's fallible functions return.
 pub type Result<T, E = SolverError> = std::result::Result<T, E>;

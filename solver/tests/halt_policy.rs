@@ -78,8 +78,7 @@ fn q_learning_compares_halt_with_continue() {
 #[test]
 fn verification_goes_before_the_signal() {
     let config = config(true);
-    let decide =
-        |text, verified| policy(text).decide(&progress(1, 1.0, verified), 16, &config);
+    let decide = |text, verified| policy(text).decide(&progress(1, 1.0, verified), 16, &config);
     assert_eq!(decide("verified", Some(true)), Some(HaltReason::Verified));
     assert_eq!(decide("verified", Some(false)), None);
     assert_eq!(decide("verified", None), None);
@@ -93,8 +92,17 @@ fn verification_goes_before_the_signal() {
 #[test]
 fn nonsense_is_refused_with_a_hint() {
     for text in [
-        "", "halt", "q-halt:", "q-halt:x", "q-halt:nan", "q-halt:0:0", "q-halt:0:-1", "q-halt:0:1:2",
-        "verified+", "verified+max-steps", "Verified",
+        "",
+        "halt",
+        "q-halt:",
+        "q-halt:x",
+        "q-halt:nan",
+        "q-halt:0:0",
+        "q-halt:0:-1",
+        "q-halt:0:1:2",
+        "verified+",
+        "verified+max-steps",
+        "Verified",
     ] {
         let error = text.parse::<HaltPolicy>().expect_err(text).to_string();
         assert!(

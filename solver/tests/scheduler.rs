@@ -7,9 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use trm_models::{ConfigSource, GraphKind, TrmConfig};
 use trm_solver::batch::{Finished, Job, JobId, Scheduler};
-use trm_solver::{
-    ActOutput, ActStep, Carry, HaltReason, Result, SessionInfo, SolverError, StepSession,
-};
+use trm_solver::{ActOutput, ActStep, Carry, HaltReason, Result, SessionInfo, SolverError, StepSession};
 
 const SEQ: usize = 3;
 const VOCAB: usize = 100;
@@ -169,8 +167,7 @@ fn results_carry_the_last_steps_output() {
 fn the_first_sibling_that_succeeds_cancels_the_others() {
     let mut session = Counting::new(2);
     let mut scheduler = Scheduler::new(&mut session);
-    let siblings: Vec<_> =
-        [9, 3, 9, 9].map(|steps| scheduler.enqueue(job(1, 0, steps)).expect("enqueues")).to_vec();
+    let siblings: Vec<_> = [9, 3, 9, 9].map(|steps| scheduler.enqueue(job(1, 0, steps)).expect("enqueues")).to_vec();
     let mut results = Vec::new();
     while !scheduler.is_idle() {
         for done in scheduler.step().expect("the session steps") {
@@ -226,9 +223,9 @@ proptest! {
         jobs in prop::collection::vec((1i32..50, 0i32..8, 1usize..9), 1..20),
         late in 0usize..20,
     ) {
+        let seen = RefCell::new(BTreeMap::<JobId, usize>::new());
         let mut session = Counting::new(batch);
         let mut scheduler = Scheduler::new(&mut session);
-        let seen = RefCell::new(BTreeMap::<JobId, usize>::new());
         let mut expected = BTreeMap::new();
         let mut finished = BTreeMap::new();
         let mut pending = jobs.iter();

@@ -60,7 +60,7 @@ fn run_until_failure(only: &[String], times: &mut Vec<(&'static str, Duration)>)
         times.push((check.name, started.elapsed()));
         result.with_context(|| {
             let name = check.name;
-            format!("{name} failed\nrepeat it alone: cargo xtask test {name}\ncause")
+            format!("{name} failed; repeat it alone by `cargo xtask test {name}`")
         })?;
     }
     Ok(())

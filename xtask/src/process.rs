@@ -21,7 +21,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     eprintln!("$ {}", shown(command));
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start {program}"))?;
-    ensure!(status.success(), "{} ended with {status}", name(command));
+    ensure!(status.success(), "`{}` ended with {status}", brief(command));
     Ok(())
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot start {program}"))?;
-    ensure!(output.status.success(), "{} ended with {}", name(command), output.status);
+    ensure!(output.status.success(), "`{}` ended with {}", brief(command), output.status);
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -50,6 +50,12 @@ fn shown(command: &Command) -> String {
         let _ = write!(line, " {}", quoted(argument));
     }
     line
+}
+
+/// The program and what it was told to do, for messages.
+fn brief(command: &Command) -> String {
+    let task = command.get_args().next().unwrap_or_default();
+    format!("{} {}", name(command), task.to_string_lossy())
 }
 
 /// The program without its folder.
@@ -83,7 +89,7 @@ mod tests {
     #[test]
     fn a_program_that_fails_or_is_missing_is_an_error() {
         let failing = run(cargo(&["--no-such-option"]).stderr(Stdio::null())).unwrap_err();
-        assert!(failing.to_string().contains("cargo ended with"), "{failing}");
+        assert!(failing.to_string().starts_with("`cargo --no-such-option` ended with"), "{failing}");
         let missing = run(&mut Command::new("/nowhere/program")).unwrap_err();
         assert_eq!(missing.to_string(), "cannot start /nowhere/program");
     }

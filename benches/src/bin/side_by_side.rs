@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lexopt::prelude::*;
 use trm_benches::full_size::{FullSize, random_weights};
 use trm_benches::pytorch::PyTorch;
-use trm_benches::report::{ModelReport, Report, RunnerReport, processor};
+use trm_benches::report::{ModelReport, Report, RunnerReport, load_average, processor};
 use trm_benches::spread::Spread;
 use trm_export::onnx::write;
 use trm_export::trm::{GraphOptions, build_graph};
@@ -43,6 +43,9 @@ const Q_HALT_TOLERANCE: f32 = 1e-2;
 /// Share of cells whose argmax may flip on nearly equal logits.
 const ANSWER_TOLERANCE: f64 = 0.02;
 
+/// Below this load average a machine is quiet.
+const QUIET_LOAD: f64 = 0.5;
+
 struct Options {
     models: Vec<String>,
     engines: Vec<String>,
@@ -59,8 +62,16 @@ fn main() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
-    let mut report =
-        Report { processor: processor(), threads: options.threads, rounds: options.rounds, models: Vec::new() };
+    let mut report = Report {
+        processor: processor(),
+        load_before: load_average(),
+        threads: options.threads,
+        rounds: options.rounds,
+        models: Vec::new(),
+    };
+    if report.load_before.is_some_and(|load| load > QUIET_LOAD) {
+        eprintln!("warning: the machine is busy; the ratios will mean little");
+    }
     for model in FullSize::all() {
         if options.models.iter().any(|name| name == model.name) {
             report.models.push(run_model(&model, &options)?);
@@ -171,12 +182,8 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
 
     let graph = build_graph(GraphKind::Step, &model.config, &weights, GraphOptions::default())?;
     let encoded = write::encode(&graph, &[]);
-    let source = GraphSource {
-        name: model.name,
-        kind: GraphKind::Step,
-        config: &model.config,
-        bytes: encoded.onnx.into(),
-    };
+    let source =
+        GraphSource { name: model.name, kind: GraphKind::Step, config: &model.config, bytes: encoded.onnx.into() };
     let session_options =
         SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };
     for engine in &options.engines {

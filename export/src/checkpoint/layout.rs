@@ -143,7 +143,9 @@ fn describe(missing: &[&str], unused: &[&str]) -> String {
     match (missing.is_empty(), unused.is_empty()) {
         (false, true) => format!("it needs {}, which are not there", list(missing)),
         (true, _) => format!("it has no place for {}", list(unused)),
-        (false, false) => format!("it needs {}, which are not there, and has no place for {}", list(missing), list(unused)),
+        (false, false) => {
+            format!("it needs {}, which are not there, and has no place for {}", list(missing), list(unused))
+        }
     }
 }
 

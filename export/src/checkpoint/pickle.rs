@@ -1,6 +1,6 @@
 //! An interpreter of the pickles that `torch.save` writes for state dicts.
 //!
-//! A pickle is a program for a stack machine (opcodes: CPython's `Lib/pickletools.py`). Only the opcodes of protocol 2
+//! A pickle is a program for a stack machine (opcodes: `Lib/pickletools.py` of Python). Only the opcodes of protocol 2
 //! that state dicts need are known, and only the globals below; a global is a tag here, never a function, so nothing in
 //! a file can run code. Objects live in one table and refer to each other by index: however a file nests or shares
 //! them, reading stays linear in its length.
@@ -110,7 +110,8 @@ pub(super) struct Pickle<'a> {
 
 impl<'a> Pickle<'a> {
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, PickleError> {
-        let mut machine = Machine { bytes, next: 0, opcode: 0, stack: vec![], marks: vec![], memo: HashMap::new(), objects: vec![] };
+        let mut machine =
+            Machine { bytes, next: 0, opcode: 0, stack: vec![], marks: vec![], memo: HashMap::new(), objects: vec![] };
         let root = machine.run()?;
         Ok(Self { root, objects: machine.objects })
     }
@@ -192,7 +193,7 @@ impl<'a> Machine<'a> {
                         return self.bad(format!("is of pickle protocol {protocol}, expected torch's default, 2"));
                     }
                 }
-                b'(' => self.marks.push(self.stack.len()),
+                b'(' => self.mark()?,
                 b'N' => self.push(Value::None)?,
                 0x88 => self.push(Value::Bool(true))?,
                 0x89 => self.push(Value::Bool(false))?,
@@ -318,6 +319,14 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
+    fn mark(&mut self) -> Result<(), PickleError> {
+        if self.marks.len() >= MAX_OBJECTS {
+            return self.bad("has more marks than a state dict can have");
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
     fn push_object(&mut self, object: Object<'a>) -> Result<(), PickleError> {
         if self.objects.len() >= MAX_OBJECTS {
             return self.bad("has more objects than a state dict can have");
@@ -414,7 +423,8 @@ impl<'a> Machine<'a> {
             (b"torch", b"ByteStorage") => Global::Storage(StorageType::Byte),
             (b"torch", b"BoolStorage") => Global::Storage(StorageType::Bool),
             _ => {
-                let part = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).escape_debug().to_string();
+                let part =
+                    |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).escape_debug().to_string();
                 let global = format!("{}.{}", part(module), part(name));
                 return Err(PickleError::Foreign { global, offset: self.opcode });
             }
@@ -454,17 +464,24 @@ impl<'a> Machine<'a> {
             // data, requires_grad, backward_hooks
             (Global::RebuildParameter, &[data, _, _]) => self.push(data),
             // storage, offset, shape, strides, requires_grad, backward_hooks, and metadata since torch 2.1
-            (Global::RebuildTensor, &[storage, offset, shape, strides, _, _] | &[storage, offset, shape, strides, _, _, _]) => {
-                match self.tensor(storage, offset, shape, strides) {
-                    Some(tensor) => self.push_object(Object::Tensor(tensor)),
-                    None => self.bad("builds a tensor from something other than a storage, an offset, a shape and strides"),
-                }
-            }
+            (
+                Global::RebuildTensor,
+                &[storage, offset, shape, strides, _, _] | &[storage, offset, shape, strides, _, _, _],
+            ) => match self.tensor(storage, offset, shape, strides) {
+                Some(tensor) => self.push_object(Object::Tensor(tensor)),
+                None => self.bad("builds a tensor from something other than a storage, an offset, a shape and strides"),
+            },
             _ => self.bad("calls a function with arguments it does not take"),
         }
     }
 
-    fn tensor(&self, storage: Value<'a>, offset: Value<'a>, shape: Value<'a>, strides: Value<'a>) -> Option<Tensor<'a>> {
+    fn tensor(
+        &self,
+        storage: Value<'a>,
+        offset: Value<'a>,
+        shape: Value<'a>,
+        strides: Value<'a>,
+    ) -> Option<Tensor<'a>> {
         let size = |value: &Value| match value {
             Value::Int(int) => usize::try_from(*int).ok(),
             _ => None,
@@ -476,3 +493,6 @@ impl<'a> Machine<'a> {
         (shape.len() == strides.len()).then_some(Tensor { storage: *storage, offset: size(&offset)?, shape, strides })
     }
 }
+
+#[cfg(test)]
+mod tests;

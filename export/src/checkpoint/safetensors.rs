@@ -11,8 +11,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::{StateDict, WeightDtype, WeightTensor};
-use trm_models::file::write_atomically;
 use crate::{ExportError, Result};
+use trm_models::file::write_atomically;
 
 /// Whether a file starts as a safetensors file does: the header's length, then `{`.
 pub(super) fn is_safetensors(path: &Path) -> Result<bool> {
@@ -25,7 +25,8 @@ pub(super) fn is_safetensors(path: &Path) -> Result<bool> {
 
 /// All tensors of a file, by the names it gives them.
 pub(super) fn read(path: &Path) -> Result<Vec<(String, WeightTensor)>> {
-    let bytes = std::fs::read(path).map_err(|source| ExportError::Io { action: "read", path: path.to_owned(), source })?;
+    let bytes =
+        std::fs::read(path).map_err(|source| ExportError::Io { action: "read", path: path.to_owned(), source })?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| ExportError::BadCheckpoint {
         path: path.to_owned(),
         reason: format!("damaged safetensors file: {error}"),
@@ -53,6 +54,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, WeightTensor)>> {
 
 /// Writes all tensors in their own dtype.
 pub(super) fn write(path: &Path, prefix: &str, state: &StateDict) -> Result<()> {
+    state.check_shapes()?;
     let tensors: Vec<(String, WeightDtype, &[usize], Vec<u8>)> = state
         .iter()
         .map(|(name, tensor)| {

@@ -145,6 +145,7 @@ impl StateDict {
     }
 
     /// Names and tensors, by name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &WeightTensor)> {
         self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
@@ -174,6 +175,21 @@ impl StateDict {
     /// for another.
     pub fn check(&self, config: &TrmConfig) -> Result<()> {
         layout::check(self, config)
+    }
+
+    /// Checks that every tensor has as many elements as its shape says, before it is written.
+    pub(super) fn check_shapes(&self) -> Result<()> {
+        for (name, tensor) in self.iter() {
+            let count = tensor.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
+            if count != Some(tensor.data.len()) {
+                return Err(ExportError::BadTensor {
+                    origin: self.origin.clone(),
+                    tensor: name.to_owned(),
+                    reason: format!("has {} elements, but shape {:?}", tensor.data.len(), tensor.shape),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Writes an archive that `torch.load` and the public code read, each name preceded by `prefix`

@@ -36,8 +36,9 @@ fn read_from(mut reader: impl Read + Seek, path: &Path) -> Result<Vec<(String, W
     if let Some((reason, hint)) = not_an_archive(&start) {
         return Err(bad(path, reason, Some(hint)));
     }
+    let length = reader.seek(io::SeekFrom::End(0)).map_err(io_error)?;
     reader.rewind().map_err(io_error)?;
-    let mut archive = Archive::open(reader, path)?;
+    let mut archive = Archive::open(reader, length, path)?;
     let pickle = archive.record("data.pkl", MAX_PICKLE_BYTES)?;
     let pickle = Pickle::parse(&pickle).map_err(|error| match error {
         PickleError::Foreign { global, offset } => ExportError::ForeignGlobal { path: path.to_owned(), global, offset },
@@ -77,9 +78,9 @@ fn bad(path: &Path, reason: impl Into<String>, hint: Option<&str>) -> ExportErro
 /// The tensors of the pickled state dict, or of the one that a whole checkpoint keeps under a key of its own.
 fn find_tensors<'a>(pickle: &'a Pickle<'a>, path: &Path) -> Result<Vec<(&'a str, &'a Tensor<'a>)>> {
     let root = pickle.root().ok_or_else(|| bad(path, "the pickle is not a dictionary of tensors", None))?;
-    let wrapped = root
-        .iter()
-        .find(|(key, value)| matches!(key, Value::Str(key) if WRAPPER_KEYS.contains(key)) && pickle.dict(*value).is_some());
+    let wrapped = root.iter().find(|(key, value)| {
+        matches!(key, Value::Str(key) if WRAPPER_KEYS.contains(key)) && pickle.dict(*value).is_some()
+    });
     let items = wrapped.and_then(|(_, value)| pickle.dict(*value)).unwrap_or(root);
     if items.is_empty() {
         return Err(bad(path, "there are no tensors in this checkpoint", None));
@@ -104,11 +105,14 @@ struct Archive<'p, R> {
     root: String,
     big_endian: bool,
     inflated: u64,
+    /// Elements that tensors may still take. Tied weights share a storage; a file that shares its storages over and over
+    /// wants to fill the memory.
+    budget: usize,
     path: &'p Path,
 }
 
 impl<'p, R: Read + Seek> Archive<'p, R> {
-    fn open(reader: R, path: &'p Path) -> Result<Self> {
+    fn open(reader: R, length: u64, path: &'p Path) -> Result<Self> {
         let zip = ZipArchive::new(reader).map_err(|error| match error {
             ZipError::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
                 ExportError::Io { action: "read", path: path.to_owned(), source }
@@ -125,7 +129,8 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
             let reason = format!("a zip archive with {} data.pkl, expected one", roots.len());
             bad(path, reason, Some("expected the weights as torch.save writes them"))
         })?;
-        let mut archive = Self { zip, root, big_endian: false, inflated: 0, path };
+        let budget = usize::try_from(length).unwrap_or(usize::MAX).saturating_mul(4).saturating_add(1 << 16);
+        let mut archive = Self { zip, root, big_endian: false, inflated: 0, budget, path };
         if archive.zip.index_for_name(&format!("{}byteorder", archive.root)).is_some() {
             archive.big_endian = match archive.record("byteorder", 16)?.as_slice() {
                 b"little" => false,
@@ -154,10 +159,14 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
             if self.inflated > MAX_INFLATED_BYTES {
                 return Err(bad(path, "the compressed records are too large", Some(RESAVE)));
             }
+            self.budget = self.budget.saturating_add(size as usize);
         }
-        // Grows with what is really there, whatever the directory says.
+        // Grows with what is really there, whatever the directory says; the checksum is compared at the very end.
         let mut bytes = Vec::new();
-        entry.take(size).read_to_end(&mut bytes).map_err(|error| damaged(format!("cannot be read: {error}")))?;
+        entry
+            .take(size.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(|error| damaged(format!("cannot be read: {error}")))?;
         if bytes.len() as u64 != size {
             return Err(damaged(format!("has {} of its {size} bytes", bytes.len())));
         }
@@ -173,8 +182,6 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
         let mut loaded = Vec::new();
         for (key, tensors) in by_storage {
             let mut bytes = self.record(&format!("data/{key}"), u64::MAX)?;
-            // Tied weights share a storage; a file that shares it dozens of times over wants to fill the memory.
-            let mut budget = bytes.len().saturating_mul(4).saturating_add(1 << 16);
             let mut swapped = false;
             for (name, tensor) in tensors {
                 let bad_tensor = |reason| ExportError::BadTensor {
@@ -187,7 +194,7 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
                     bytes.chunks_exact_mut(dtype.size()).for_each(<[u8]>::reverse);
                     swapped = true;
                 }
-                let data = gather(tensor, dtype, &bytes, &mut budget).map_err(bad_tensor)?;
+                let data = gather(tensor, dtype, &bytes, &mut self.budget).map_err(bad_tensor)?;
                 loaded.push((name.to_owned(), WeightTensor { dtype, shape: tensor.shape.clone(), data }));
             }
         }
@@ -205,14 +212,17 @@ fn weight_dtype(kind: StorageType) -> Result<WeightDtype, String> {
     }
 }
 
-/// A tensor's elements in row-major order. `budget` is the number of elements that views of this storage may still take.
+/// A tensor's elements in row-major order. `budget` is the number of elements that tensors may still take.
 fn gather(tensor: &Tensor, dtype: WeightDtype, bytes: &[u8], budget: &mut usize) -> Result<Vec<f32>, String> {
     let stored = bytes.len() / dtype.size();
     if tensor.storage.len != stored {
-        return Err(format!("is a view of {} elements, but record data/{} has {stored}", tensor.storage.len, tensor.storage.key));
+        return Err(format!(
+            "is a view of {} elements, but record data/{} has {stored}",
+            tensor.storage.len, tensor.storage.key
+        ));
     }
     let shape = &tensor.shape;
-    let too_large = || format!("has shape {shape:?}, more elements than its storage of {stored} can have");
+    let too_large = || format!("has shape {shape:?}, more elements than this file can hold");
     let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size)).ok_or_else(too_large)?;
     *budget = budget.checked_sub(count).ok_or_else(too_large)?;
     if count == 0 {
@@ -261,3 +271,6 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
         fits
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::{StateDict, WeightDtype, WeightTensor};
-use crate::{ExportError, Result};
+use crate::Result;
 
 /// Records start at multiples of this, as in torch's own files.
 const ALIGNMENT: u16 = 64;
@@ -17,16 +17,7 @@ const ZIP64_BYTES: usize = u32::MAX as usize;
 
 /// Writes every tensor of `state` in its own dtype, its name preceded by `prefix`.
 pub(super) fn write(path: &Path, prefix: &str, state: &StateDict) -> Result<()> {
-    for (name, tensor) in state.iter() {
-        let count = tensor.shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size));
-        if count != Some(tensor.data.len()) {
-            return Err(ExportError::BadTensor {
-                origin: state.origin().to_owned(),
-                tensor: name.to_owned(),
-                reason: format!("has {} elements, but shape {:?}", tensor.data.len(), tensor.shape),
-            });
-        }
-    }
+    state.check_shapes()?;
     // Torch names the folder after the file; any name will do for readers.
     let root = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("archive");
     Ok(write_atomically(path, |file| Ok(write_archive(file, root, prefix, state)?))?)

@@ -198,7 +198,8 @@ fn node_outputs(
         Op::ArgMax => one(Tensor::Int(argmax(inputs[0].floats()?))),
         Op::Gather { axis } => one(Tensor::Float(gather(inputs[0].floats()?, inputs[1].ints()?, *axis)?)),
         Op::Concat { axis } => {
-            let views = inputs.iter().map(|input| input.floats().map(|array| array.view())).collect::<Result<Vec<_>, _>>()?;
+            let views =
+                inputs.iter().map(|input| input.floats().map(|array| array.view())).collect::<Result<Vec<_>, _>>()?;
             let joined = ndarray::concatenate(Axis(*axis), &views).map_err(|error| evaluation("Concat", error))?;
             one(Tensor::Float(joined))
         }
@@ -318,9 +319,10 @@ fn softmax(input: &ArrayD<f64>) -> ArrayD<f64> {
 
 fn argmax(input: &ArrayD<f64>) -> ArrayD<i64> {
     input.map_axis(Axis(input.ndim().saturating_sub(1)), |lane| {
-        let first_largest = lane.iter().enumerate().fold((0, f64::NEG_INFINITY), |best, (index, &value)| {
-            if value > best.1 { (index, value) } else { best }
-        });
+        let first_largest = lane
+            .iter()
+            .enumerate()
+            .fold((0, f64::NEG_INFINITY), |best, (index, &value)| if value > best.1 { (index, value) } else { best });
         first_largest.0 as i64
     })
 }
@@ -386,7 +388,8 @@ fn repeat(body: &Graph, inputs: &[&Tensor], values: &HashMap<ValueId, Tensor>) -
     let mut carried = inputs[2..].iter().map(|&tensor| tensor.clone()).collect::<Vec<_>>();
     let mut turn = 0;
     while go_on && turn < most {
-        let head = [Tensor::Int(ArrayD::from_elem(IxDyn(&[]), turn)), Tensor::Bool(ArrayD::from_elem(IxDyn(&[]), true))];
+        let head =
+            [Tensor::Int(ArrayD::from_elem(IxDyn(&[]), turn)), Tensor::Bool(ArrayD::from_elem(IxDyn(&[]), true))];
         let arguments = head.into_iter().chain(carried).collect::<Vec<_>>();
         let mut outputs = run(body, &arguments, &captures)?;
         go_on = outputs.remove(0).bools()?.first().copied().unwrap_or(false);
@@ -398,4 +401,44 @@ fn repeat(body: &Graph, inputs: &[&Tensor], values: &HashMap<ValueId, Tensor>) -
 
 fn evaluation(node: impl Into<String>, problem: impl std::fmt::Display) -> ExportError {
     ExportError::Evaluation { node: node.into(), problem: format!("{problem}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn float(shape: &[usize], elements: &[f64]) -> Tensor {
+        Tensor::float(shape, elements.to_vec()).expect("shape")
+    }
+
+    /// One node on these inputs.
+    fn apply(op: Op, inputs: &[Tensor]) -> Result<Vec<Tensor>, ExportError> {
+        let node = Node { op, inputs: Vec::new(), outputs: Vec::new() };
+        node_outputs(&node, &inputs.iter().collect::<Vec<_>>(), &HashMap::new())
+    }
+
+    #[test]
+    fn matrix_products_broadcast_their_leading_axes() {
+        let weight = float(&[1, 2], &[10.0, 1.0]);
+        let rows = float(&[2, 2, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        let product = apply(Op::MatMul, &[weight, rows]).expect("product");
+        assert_eq!(product, [float(&[2, 1, 2], &[13.0, 24.0, 57.0, 68.0])]);
+    }
+
+    #[test]
+    fn argmax_takes_the_first_of_equals_and_softmax_sums_to_one() {
+        let logits = float(&[1, 4], &[1.0, 3.0, 3.0, 2.0]);
+        assert_eq!(apply(Op::ArgMax, std::slice::from_ref(&logits)).expect("argmax")[0].to_ints().expect("ints"), [1]);
+        let softmax = apply(Op::Softmax, &[logits]).expect("softmax")[0].to_floats().expect("floats");
+        assert!((softmax.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!((softmax[1] / softmax[0] - 2.0_f64.exp()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn gather_refuses_an_index_outside_the_table() {
+        let table = float(&[2, 1], &[1.0, 2.0]);
+        let indices = Tensor::int(&[1], vec![2]).expect("shape");
+        let error = apply(Op::Gather { axis: 0 }, &[table, indices]).expect_err("accepted");
+        assert_eq!(error.to_string(), "evaluating Gather: an index is outside 0..2");
+    }
 }

@@ -407,3 +407,53 @@ fn loop_types(body: &Graph, inputs: &[&TensorType]) -> Result<Vec<TensorType>, S
     }
     Ok(carried.iter().map(|&ty| ty.clone()).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn float(shape: &[usize]) -> TensorType {
+        let dims = std::iter::once(Dim::Batch).chain(shape.iter().map(|&size| Dim::Fixed(size)));
+        TensorType::new(DType::F32, dims.collect::<Vec<_>>())
+    }
+
+    fn infer(op: &Op, inputs: &[&TensorType]) -> Result<String, String> {
+        let outputs = op.infer(inputs)?;
+        Ok(outputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn shapes_follow_the_operators() {
+        let state = float(&[97, 512]);
+        let weight = TensorType::new(DType::F32, [Dim::Fixed(1024), Dim::Fixed(97)]);
+        let cases = [
+            (infer(&Op::MatMul, &[&weight, &state]), "f32[batch,1024,512]"),
+            (infer(&Op::ReduceMean { axis: 1 }, &[&state]), "f32[batch,1,512]"),
+            (infer(&Op::Split { axis: 2, sizes: vec![500, 12] }, &[&state]), "f32[batch,97,500] f32[batch,97,12]"),
+            (infer(&Op::Transpose { perm: vec![0, 2, 1] }, &[&state]), "f32[batch,512,97]"),
+            (infer(&Op::ArgMax, &[&state]), "i64[batch,97]"),
+            (infer(&Op::Unsqueeze { axes: vec![1, 2] }, &[&float(&[])]), "f32[batch,1,1]"),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(found.as_deref(), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn misfits_are_refused_with_the_reason() {
+        let state = float(&[97, 512]);
+        let ints = TensorType::new(DType::I32, state.shape.clone());
+        let cases = [
+            (infer(&Op::Add, &[&state, &ints]), "mixes f32 and i32"),
+            (infer(&Op::Add, &[&state, &float(&[97, 511])]), "512 does not broadcast with 511"),
+            (infer(&Op::MatMul, &[&state, &state]), "inner dimensions 512 and 97 differ"),
+            (infer(&Op::Sqrt, &[&ints]), "needs floats, got i32[batch,97,512]"),
+            (infer(&Op::Slice { axis: 0, start: 0, end: 1 }, &[&state]), "the batch axis cannot be cut"),
+            (infer(&Op::Slice { axis: 1, start: 16, end: 98 }, &[&state]), "16..98 is not within 0..97"),
+            (infer(&Op::Where, &[&state, &state]), "takes 3 inputs, got 2"),
+        ];
+        for (found, expected) in cases {
+            assert_eq!(found.expect_err("accepted"), expected);
+        }
+    }
+}

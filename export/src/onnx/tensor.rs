@@ -36,9 +36,7 @@ impl DType {
     /// The inverse of [`DType::onnx`]; `None` for a type this crate does not use.
     #[must_use]
     pub fn from_onnx(code: i32) -> Option<Self> {
-        [Self::F32, Self::F16, Self::I32, Self::I64, Self::Bool]
-            .into_iter()
-            .find(|dtype| dtype.onnx() == code)
+        [Self::F32, Self::F16, Self::I32, Self::I64, Self::Bool].into_iter().find(|dtype| dtype.onnx() == code)
     }
 
     /// Bytes an element takes.

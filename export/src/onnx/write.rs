@@ -54,10 +54,8 @@ struct Writer {
 
 impl Writer {
     fn graph(&mut self, graph: &Graph) -> GraphProto {
-        let mut initializer = graph
-            .constants()
-            .map(|(id, constant)| self.tensor(&graph.value(id).name, constant))
-            .collect::<Vec<_>>();
+        let mut initializer =
+            graph.constants().map(|(id, constant)| self.tensor(&graph.value(id).name, constant)).collect::<Vec<_>>();
         let mut settings = BTreeSet::new();
         let node = graph.nodes().iter().map(|node| self.node(graph, node, &mut settings, &mut initializer)).collect();
         let info = |&id: &ValueId| value_info(&graph.value(id).name, &graph.value(id).ty);

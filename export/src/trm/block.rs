@@ -96,8 +96,7 @@ fn residual_norm(
 /// Non-causal softmax attention, heads of width `D / h`, scaled by `1 / sqrt(D / h)`, RoPE on queries and keys.
 fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> Result<ValueId, ExportError> {
     let config = model.config;
-    let (len, hidden, heads, width) =
-        (config.total_len(), config.hidden_size, config.num_heads, config.head_dim());
+    let (len, hidden, heads, width) = (config.total_len(), config.hidden_size, config.num_heads, config.head_dim());
     b.scoped("attention", |b| {
         let weight = model.weight(b, &format!("{path}.qkv_proj.weight"), Layout::Transposed)?;
         let qkv = b.matmul(s, weight)?;

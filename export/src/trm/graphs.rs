@@ -39,10 +39,7 @@ pub(super) fn step(model: Model<'_>) -> Result<Graph, ExportError> {
     let x = b.scoped("embed", |b| embed(b, model, tokens, puzzle_ids))?;
     let state = b.scoped("reset", |b| {
         let reset = b.per_row(reset)?;
-        Ok(State {
-            h: fresh_or(b, model, "H_init", reset, z_h)?,
-            l: fresh_or(b, model, "L_init", reset, z_l)?,
-        })
+        Ok(State { h: fresh_or(b, model, "H_init", reset, z_h)?, l: fresh_or(b, model, "L_init", reset, z_l)? })
     })?;
     let state = recurse(&mut b, model, state, x)?;
     let q = halting_head(&mut b, model, state.h)?;
@@ -105,10 +102,7 @@ fn frozen_step(
     let next_q = halting_head(b, model, next.h)?;
     b.scoped("halt", |b| {
         let frozen = b.per_row(rows.halted)?;
-        let state = State {
-            h: b.select_where(frozen, state.h, next.h)?,
-            l: b.select_where(frozen, state.l, next.l)?,
-        };
+        let state = State { h: b.select_where(frozen, state.h, next.h)?, l: b.select_where(frozen, state.l, next.l)? };
         let q = Q {
             halt: b.select_where(rows.halted, rows.q.halt, next_q.halt)?,
             cont: b.select_where(rows.halted, rows.q.cont, next_q.cont)?,
@@ -124,12 +118,7 @@ fn frozen_step(
 }
 
 /// Outputs of a whole-puzzle graph, the heads applied once to the last state.
-fn finish(
-    mut b: GraphBuilder,
-    model: Model<'_>,
-    h: ValueId,
-    rows: Rows,
-) -> Result<Graph, ExportError> {
+fn finish(mut b: GraphBuilder, model: Model<'_>, h: ValueId, rows: Rows) -> Result<Graph, ExportError> {
     let (logits, answer) = answer_head(&mut b, model, h)?;
     b.output("answer", answer)?;
     b.output("q_halt", rows.q.halt)?;
@@ -151,8 +140,10 @@ pub(super) fn solve(model: Model<'_>) -> Result<Graph, ExportError> {
     let rows = Rows::start(&mut b, puzzle_ids)?;
 
     let body = loop_body(&b, model, x, threshold)?;
-    let condition =
-        b.constant("true", || Constant { shape: Vec::new(), elements: crate::onnx::tensor::Elements::Bool([true].into()) });
+    let condition = b.constant("true", || Constant {
+        shape: Vec::new(),
+        elements: crate::onnx::tensor::Elements::Bool([true].into()),
+    });
     // The first state carried in is never read: the body's first turn starts from H_init and L_init. `x` has
     // its shape.
     let inputs = [max_steps, condition, x, x, rows.q.halt, rows.q.cont, rows.steps, rows.halted];
@@ -161,12 +152,7 @@ pub(super) fn solve(model: Model<'_>) -> Result<Graph, ExportError> {
     finish(b, model, carried[0], rows)
 }
 
-fn loop_body(
-    outer: &GraphBuilder,
-    model: Model<'_>,
-    x: ValueId,
-    threshold: ValueId,
-) -> Result<Graph, ExportError> {
+fn loop_body(outer: &GraphBuilder, model: Model<'_>, x: ValueId, threshold: ValueId) -> Result<Graph, ExportError> {
     let mut b = GraphBuilder::new("solve_body", "body/");
     let iteration = b.input("iteration", scalar(DType::I64));
     b.input("condition_in", scalar(DType::Bool));
@@ -212,11 +198,9 @@ pub(super) fn unrolled(model: Model<'_>, steps: usize) -> Result<Graph, ExportEr
     let x = b.scoped("embed", |b| embed(b, model, tokens, puzzle_ids))?;
     let mut rows = Rows::start(&mut b, puzzle_ids)?;
     // [D]: broadcasts to [batch, L, D] in the first pass.
-    let mut state =
-        State { h: initial_state(&mut b, model, "H_init")?, l: initial_state(&mut b, model, "L_init")? };
+    let mut state = State { h: initial_state(&mut b, model, "H_init")?, l: initial_state(&mut b, model, "L_init")? };
     for step in 0..steps {
-        (state, rows) =
-            b.scoped(format!("step{step}"), |b| frozen_step(b, model, (state, rows), x, threshold))?;
+        (state, rows) = b.scoped(format!("step{step}"), |b| frozen_step(b, model, (state, rows), x, threshold))?;
     }
     finish(b, model, state.h, rows)
 }

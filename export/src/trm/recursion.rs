@@ -39,12 +39,7 @@ fn networks(config: &TrmConfig) -> (Network, Network) {
 }
 
 /// `T · (n + 1)` passes: T times { n times `z_L = net(z_L, z_H + x)`; `z_H = net(z_H, z_L)` }.
-pub(super) fn recurse(
-    b: &mut GraphBuilder,
-    model: Model<'_>,
-    state: State,
-    x: ValueId,
-) -> Result<State, ExportError> {
+pub(super) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
     let (low, high) = networks(model.config);
     let State { mut h, mut l } = state;
     for outer in 0..model.config.h_cycles {
@@ -69,9 +64,7 @@ fn pass(
 ) -> Result<ValueId, ExportError> {
     let mut s = b.add(s, injection)?;
     for layer in 0..network.layers {
-        s = b.scoped(format!("layer{layer}"), |b| {
-            block(b, model, &format!("{}.layers.{layer}", network.path), s)
-        })?;
+        s = b.scoped(format!("layer{layer}"), |b| block(b, model, &format!("{}.layers.{layer}", network.path), s))?;
     }
     Ok(s)
 }

@@ -39,13 +39,7 @@ impl<'a> Model<'a> {
         self.constant(b, name, layout, DType::F32)
     }
 
-    fn constant(
-        &self,
-        b: &mut GraphBuilder,
-        name: &str,
-        layout: Layout,
-        dtype: DType,
-    ) -> Result<ValueId, ExportError> {
+    fn constant(&self, b: &mut GraphBuilder, name: &str, layout: Layout, dtype: DType) -> Result<ValueId, ExportError> {
         let tensor = self.weights.get(name).ok_or_else(|| ExportError::LayoutMismatch {
             origin: self.weights.origin().into(),
             reason: format!("`{name}` is missing"),

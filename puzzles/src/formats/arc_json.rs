@@ -36,6 +36,12 @@ struct JsonTask {
     test: Vec<JsonPair>,
 }
 
+/// Tells a single task from tasks by id.
+#[derive(Deserialize)]
+struct Keys {
+    test: Option<IgnoredAny>,
+}
+
 fn from_json<'de, T: Deserialize<'de>>(origin: &str, bytes: &'de [u8], expected: &'static str) -> Result<T> {
     super::limit(origin, bytes.len() as u64)?;
     serde_json::from_slice(bytes).map_err(|source| PuzzleError::Json { origin: origin.to_owned(), expected, source })
@@ -45,8 +51,8 @@ fn from_json<'de, T: Deserialize<'de>>(origin: &str, bytes: &'de [u8], expected:
 pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<ArcTask>> {
     const EXPECTED: &str = "an ARC task {\"train\": [...], \"test\": [...]} or such tasks by their ids";
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let keys: BTreeMap<String, IgnoredAny> = from_json(origin, body, EXPECTED)?;
-    let tasks: BTreeMap<String, JsonTask> = if keys.contains_key("test") {
+    let keys: Keys = from_json(origin, body, EXPECTED)?;
+    let tasks: BTreeMap<String, JsonTask> = if keys.test.is_some() {
         BTreeMap::from([(String::new(), from_json(origin, body, EXPECTED)?)])
     } else {
         from_json(origin, body, EXPECTED)?
@@ -59,12 +65,12 @@ pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Resu
         .into_iter()
         .map(|(id, task)| {
             let solved = solutions.remove(&id).unwrap_or_default();
-            convert(origin, id, task, solved)
+            convert(origin, id, &task, &solved)
         })
         .collect()
 }
 
-fn convert(origin: &str, id: String, task: JsonTask, solved: Vec<JsonGrid>) -> Result<ArcTask> {
+fn convert(origin: &str, id: String, task: &JsonTask, solved: &[JsonGrid]) -> Result<ArcTask> {
     let label = if id.is_empty() { "the task" } else { &id };
     let to_grid = |rows: &JsonGrid, what: String| {
         Grid::from_rows(rows).ok().filter(|grid| !grid.cells().is_empty() && Arc.check(grid).is_ok()).ok_or_else(|| {

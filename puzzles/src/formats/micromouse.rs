@@ -100,7 +100,7 @@ fn parse_block(origin: &str, lines: &[Line]) -> Result<Puzzle> {
 
 /// The block column of a character and the value it gives; no value for the sides of a room or a wall.
 fn value(row: usize, index: usize, character: char) -> Option<(usize, Option<u8>)> {
-    let column = index / 4 * 2 + usize::from(index % 4 > 0);
+    let column = index / 4 * 2 + usize::from(!index.is_multiple_of(4));
     let value = match (row % 2, index % 4, character) {
         (0, 0, 'o' | '+') | (1, 0, '|') | (0, 2, '-') => Some(WALL),
         (0, 1 | 3, '-' | ' ') | (1, 1 | 3, ' ') => None,

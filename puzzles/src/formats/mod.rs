@@ -159,14 +159,13 @@ fn solutions_path(challenges: &Path) -> Option<PathBuf> {
 
 /// A whole file, refused before it is read when it is too long.
 pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>> {
+    let file = File::open(path).map_err(PuzzleError::io("read", path))?;
+    let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
+    limit(&path.display().to_string(), length)?;
+    // A pipe tells no length.
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
-        .map_err(PuzzleError::io("read", path))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let length = path.metadata().map_or(bytes.len() as u64, |data| data.len());
-        limit(&path.display().to_string(), length.max(MAX_BYTES + 1))?;
-    }
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(PuzzleError::io("read", path))?;
+    limit(&path.display().to_string(), bytes.len() as u64)?;
     Ok(bytes)
 }
 

@@ -141,14 +141,12 @@ pub(crate) fn write(path: &Path, shape: &[usize], values: &[i32], wide: bool) ->
     let bytes: Option<Vec<u8>> = values.iter().map(|&v| u8::try_from(v).ok()).collect();
     let bytes = bytes.filter(|_| !wide);
     let descr = if bytes.is_some() { "|u1" } else { "<i4" };
-    let axes: String = shape.iter().map(|axis| format!("{axis}, ")).collect();
-    let axes = match shape {
-        [axis] => format!("{axis},"),
-        _ => axes.trim_end_matches(", ").to_owned(),
-    };
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({axes}), }}");
+    let axes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    // Python writes a tuple of one with a comma.
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", axes.join(", "));
     // Magic, version, length, text and the newline fill a multiple of 64 bytes.
-    while (MAGIC.len() + 4 + header.len() + 1) % 64 != 0 {
+    while !(MAGIC.len() + 4 + header.len() + 1).is_multiple_of(64) {
         header.push(' ');
     }
     header.push('\n');

@@ -51,7 +51,7 @@ pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8]) -> Result<Vec<Line<'a>>> 
         let before = &body[..error.valid_up_to()];
         PuzzleError::Syntax {
             origin: origin.to_owned(),
-            line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
+            line: before.split(|&byte| byte == b'\n').count(),
             message: "not text: a byte that is not UTF-8\nhint: puzzles are plain text files".to_owned(),
         }
     })?;

@@ -103,7 +103,7 @@ fn layout(puzzle: &Grid, answer: &Grid) -> Option<Verdict> {
 
 /// Follows the marks from start to goal and returns the number of moves.
 fn trace(answer: &Grid, start: Cell, goal: Cell) -> Result<usize, Verdict> {
-    let marks = answer.cells().iter().filter(|&&v| v == PATH).count();
+    let marks = answer.iter().filter(|&(_, v)| v == PATH).count();
     let wrong = |rule, cells: &[Cell], message: String| {
         Err(Verdict::Wrong(Violation::new(rule, cells.iter().copied(), message)))
     };

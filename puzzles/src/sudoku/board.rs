@@ -14,6 +14,7 @@ pub(super) fn all_digits(side: usize) -> Digits {
 /// Which cells constrain each other. Cells are numbered row by row.
 #[derive(Debug)]
 pub(super) struct Geometry {
+    task: Sudoku,
     pub(super) side: usize,
     /// Rows, then columns, then boxes: `3 * side` units of `side` cells each, one after the other.
     units: Vec<u16>,
@@ -54,7 +55,7 @@ impl Geometry {
                     .map(|other| other as u16),
             );
         }
-        Self { side, units, peer_count: peers.len() / (side * side), peers }
+        Self { task, side, units, peer_count: peers.len() / (side * side), peers }
     }
 
     pub(super) fn cell_count(&self) -> usize {
@@ -64,6 +65,16 @@ impl Geometry {
     /// The cells of every unit: rows, columns, boxes.
     pub(super) fn units(&self) -> impl Iterator<Item = &[u16]> {
         self.units.chunks_exact(self.side)
+    }
+
+    pub(super) fn unit(&self, number: usize) -> &[u16] {
+        &self.units[number * self.side..][..self.side]
+    }
+
+    /// Numbers of the row, the column and the box of a cell.
+    pub(super) fn units_of(&self, cell: usize) -> [usize; 3] {
+        let here = Cell::from_index(cell, self.side);
+        [here.row, self.side + here.column, 2 * self.side + self.task.box_of(here)]
     }
 
     pub(super) fn rows_and_columns(&self) -> impl Iterator<Item = &[u16]> {
@@ -190,25 +201,26 @@ impl Board {
     fn hidden_singles(&mut self, geometry: &Geometry) -> Result<bool, Contradiction> {
         let mut found = false;
         for unit in geometry.units() {
-            let (mut once, mut twice) = (0, 0);
+            let (mut once, mut twice, mut decided) = (0, 0, 0);
             for &cell in unit {
                 let digits = self.candidates[usize::from(cell)];
                 twice |= once & digits;
                 once |= digits;
+                decided |= if digits.is_power_of_two() { digits } else { 0 };
             }
             if once != all_digits(geometry.side) {
                 return Err(Contradiction);
             }
-            let single = once & !twice;
+            let single = once & !twice & !decided;
             if single == 0 {
                 continue;
             }
             for &cell in unit {
                 let digits = self.candidates[usize::from(cell)] & single;
-                if digits != 0 && !self.candidates[usize::from(cell)].is_power_of_two() {
-                    if !digits.is_power_of_two() {
-                        return Err(Contradiction);
-                    }
+                if digits.count_ones() > 1 {
+                    return Err(Contradiction);
+                }
+                if digits != 0 {
                     found |= self.keep(usize::from(cell), digits)?;
                 }
             }

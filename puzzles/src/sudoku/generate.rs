@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
-use super::board::{Board, Digits, Geometry};
+use super::board::{Board, Digits, Geometry, all_digits};
 use super::grade::{Grade, grade_board};
 use super::solve::{Search, stays_unique};
 use super::symmetry::SudokuSymmetry;
@@ -80,7 +80,7 @@ impl SudokuGenerator {
         let wanted = random::between(rng, low, high);
         let order = random::permutation(rng, cells);
 
-        let mut dig = Dig { geometry, board: Board::empty(geometry), puzzle: solution.clone(), givens: cells };
+        let mut dig = Dig::new(geometry, &solution);
         if *self.grades.end() == Grade::Singles {
             dig.by_singles(&order, wanted, OnFailure::Skip);
         } else {
@@ -133,9 +133,55 @@ struct Dig<'a> {
     board: Board,
     puzzle: Vec<u8>,
     givens: usize,
+    /// Digits given in every row, column and box, in the order of [`Geometry::units`].
+    used: Vec<Digits>,
 }
 
-impl Dig<'_> {
+impl<'a> Dig<'a> {
+    fn new(geometry: &'a Geometry, solution: &[u8]) -> Self {
+        Self {
+            geometry,
+            board: Board::empty(geometry),
+            puzzle: solution.to_vec(),
+            givens: solution.len(),
+            used: vec![all_digits(geometry.side); 3 * geometry.side],
+        }
+    }
+
+    fn take_out(&mut self, cell: usize) {
+        let digit = digit_set(std::mem::replace(&mut self.puzzle[cell], BLANK));
+        for unit in self.geometry.units_of(cell) {
+            self.used[unit] &= !digit;
+        }
+        self.givens -= 1;
+    }
+
+    fn put_back(&mut self, cell: usize, digit: u8) {
+        self.puzzle[cell] = digit;
+        for unit in self.geometry.units_of(cell) {
+            self.used[unit] |= digit_set(digit);
+        }
+        self.givens += 1;
+    }
+
+    /// The digits that the givens alone leave to a blank cell.
+    fn open_digits(&self, cell: usize) -> Digits {
+        let used = |unit: usize| self.used[unit];
+        let [row, column, square] = self.geometry.units_of(cell);
+        all_digits(self.geometry.side) & !(used(row) | used(column) | used(square))
+    }
+
+    /// Whether the givens alone force the digit into the blank cell: nothing else fits, or it fits nowhere else.
+    fn is_forced(&self, cell: usize, digit: Digits) -> bool {
+        self.open_digits(cell) == digit
+            || self.geometry.units_of(cell).into_iter().any(|unit| {
+                self.geometry.unit(unit).iter().all(|&other| {
+                    let other = usize::from(other);
+                    other == cell || self.puzzle[other] != BLANK || self.open_digits(other) & digit == 0
+                })
+            })
+    }
+
     fn solved_by_singles(&mut self) -> bool {
         self.board.reset(self.geometry, &self.puzzle).is_ok()
             && self.board.singles(self.geometry).is_ok()
@@ -144,35 +190,22 @@ impl Dig<'_> {
 
     /// Takes out digits in the given order while singles still solve the puzzle (and so it stays unique), down to
     /// `wanted` givens. Returns how many cells of the order are settled.
-    ///
-    /// Fewer givens never make singles stronger, so many digits can be tried at once: the step doubles while it
-    /// succeeds and is halved when it does not.
     fn by_singles(&mut self, order: &[usize], wanted: usize, on_failure: OnFailure) -> usize {
-        let mut settled = 0;
-        let mut step = (self.givens.saturating_sub(wanted) / 2).max(1);
-        while settled < order.len() && self.givens > wanted {
-            let size = step.min(self.givens - wanted).min(order.len() - settled);
-            let batch = &order[settled..settled + size];
-            let digits: Vec<u8> = batch.iter().map(|&cell| self.puzzle[cell]).collect();
-            for &cell in batch {
-                self.puzzle[cell] = BLANK;
+        for (settled, &cell) in order.iter().enumerate() {
+            if self.givens <= wanted {
+                return settled;
             }
-            if self.solved_by_singles() {
-                self.givens -= size;
-                settled += size;
-                step *= 2;
-                continue;
-            }
-            for (&cell, digit) in batch.iter().zip(digits) {
-                self.puzzle[cell] = digit;
-            }
-            match on_failure {
-                _ if size > 1 => step = size / 2,
-                OnFailure::Skip => settled += 1,
-                OnFailure::Stop => break,
+            let digit = self.puzzle[cell];
+            self.take_out(cell);
+            // A digit that the other givens force needs no second look: singles solved the puzzle with it.
+            if !self.is_forced(cell, digit_set(digit)) && !self.solved_by_singles() {
+                self.put_back(cell, digit);
+                if on_failure == OnFailure::Stop {
+                    return settled;
+                }
             }
         }
-        settled
+        order.len()
     }
 
     /// Takes out one digit if the puzzle keeps its one solution.
@@ -180,14 +213,18 @@ impl Dig<'_> {
         if self.puzzle[cell] != BLANK
             && stays_unique(self.geometry, &mut self.board, &mut self.puzzle, cell, DIG_NODES) == Some(true)
         {
-            self.puzzle[cell] = BLANK;
-            self.givens -= 1;
+            self.take_out(cell);
         }
     }
 }
 
+/// A digit as a set.
+fn digit_set(digit: u8) -> Digits {
+    1 << (digit - 1)
+}
+
 /// What to do with a digit that singles need.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum OnFailure {
     /// Leave it and go on with the next.
     Skip,
@@ -207,8 +244,19 @@ fn random_digit(rng: &mut (impl Rng + ?Sized), digits: Digits) -> Digits {
 /// A random full grid.
 fn fill(task: Sudoku, geometry: &Geometry, rng: &mut (impl Rng + ?Sized)) -> Vec<u8> {
     if task.side() <= 16 {
+        // Boxes on the diagonal share no row or column: any digits go there. The rest is searched.
+        let mut start = vec![BLANK; geometry.cell_count()];
+        for number in 0..task.box_height().min(task.box_width()) {
+            let square = geometry.unit(2 * task.side() + number * task.box_height() + number);
+            for (&cell, digit) in square.iter().zip(random::permutation(rng, task.side())) {
+                start[usize::from(cell)] = digit as u8 + 1;
+            }
+        }
+        let mut board = Board::empty(geometry);
         let mut search = Search::new(geometry, 1, FILL_NODES);
-        search.run(Board::empty(geometry), |digits| random_digit(rng, digits));
+        if board.reset(geometry, &start).is_ok() {
+            search.run(board, |digits| random_digit(rng, digits));
+        }
         if let Some(cells) = search.first {
             return cells;
         }

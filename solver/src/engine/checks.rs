@@ -57,19 +57,17 @@ pub(super) fn check_solve(
     batch: usize,
     input: &SolveInput,
 ) -> Result<Option<i64>> {
-    let invalid = |option, reason: &str| {
-        Err(SolverError::InvalidOption { option, reason: reason.to_owned(), hint: None })
-    };
+    let invalid =
+        |option, reason: &str| Err(SolverError::InvalidOption { option, reason: reason.to_owned(), hint: None });
     check_puzzles(config, batch, &input.tokens, &input.puzzle_ids)?;
     if input.halt_threshold.is_nan() {
         return invalid("--halt", "the halting threshold is NaN, expected a number");
     }
     match (kind, input.max_steps) {
         (GraphKind::Unrolled, None) => Ok(None),
-        (GraphKind::Unrolled, Some(_)) => invalid(
-            "--max-steps",
-            "an unrolled graph has its number of steps built in, expected no limit",
-        ),
+        (GraphKind::Unrolled, Some(_)) => {
+            invalid("--max-steps", "an unrolled graph has its number of steps built in, expected no limit")
+        }
         (_, limit) => {
             let limit = limit.unwrap_or(config.halt_max_steps);
             match i64::try_from(limit) {
@@ -87,12 +85,7 @@ pub(super) fn check_carry(config: &TrmConfig, batch: usize, carry: &Carry) -> Re
     check_length("z_l", carry.z_l.len(), &axes)
 }
 
-fn check_puzzles(
-    config: &TrmConfig,
-    batch: usize,
-    tokens: &[i32],
-    puzzle_ids: &[i32],
-) -> Result<()> {
+fn check_puzzles(config: &TrmConfig, batch: usize, tokens: &[i32], puzzle_ids: &[i32]) -> Result<()> {
     let TrmConfig { seq_len, vocab_size, .. } = *config;
     check_length("tokens", tokens.len(), &[("batch", batch), ("seq", seq_len)])?;
     check_length("puzzle_ids", puzzle_ids.len(), &[("batch", batch)])?;

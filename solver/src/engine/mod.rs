@@ -117,25 +117,13 @@ pub trait Engine {
     fn name(&self) -> &'static str;
 
     /// Loads a step graph.
-    fn load_step_graph(
-        &self,
-        graph: &GraphSource<'_>,
-        options: &SessionOptions,
-    ) -> Result<Box<dyn StepSession>>;
+    fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>>;
 
     /// Loads a solve or unrolled graph.
-    fn load_solve_graph(
-        &self,
-        graph: &GraphSource<'_>,
-        options: &SessionOptions,
-    ) -> Result<Box<dyn SolveSession>>;
+    fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>>;
 
     /// Loads a bundle's step graph.
-    fn load_step(
-        &self,
-        bundle: &ModelBundle,
-        options: &SessionOptions,
-    ) -> Result<Box<dyn StepSession>> {
+    fn load_step(&self, bundle: &ModelBundle, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
         self.load_step_graph(&GraphSource::from_bundle(bundle, GraphKind::Step)?, options)
     }
 

@@ -11,7 +11,6 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::plan::SimpleState;
-use tract_onnx::prelude::multithread::Executor;
 use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TrmConfig};
 
 use super::checks;
@@ -82,7 +81,7 @@ impl Prepared {
             fallbacks: Vec::new(),
             graph: graph.kind,
             batch: options.batch,
-            threads: options.resolved_threads(),
+            threads: 1,
             load_time: started.elapsed(),
         };
         Ok(Self { info, config: graph.config.clone(), plan, want_logits: options.want_logits })
@@ -130,12 +129,7 @@ fn prepare(
     model.set_input_outlets(&order)?;
     let outputs = spec.outputs.iter().map(|output| output.name);
     model.select_outputs_by_name(outputs.filter(|&name| options.want_logits || name != "logits"))?;
-    let executor = match options.resolved_threads() {
-        1 => Executor::SingleThread,
-        threads => Executor::multithread(threads),
-    };
-    let run_options = RunOptions { executor: Some(executor), ..RunOptions::default() };
-    model.into_optimized()?.into_runnable_with_options(&run_options)
+    model.into_optimized()?.into_runnable()
 }
 
 fn concrete(axis: Axis, batch: usize) -> usize {
@@ -199,8 +193,7 @@ impl TractStepSession {
         let shape = [prepared.batch(), prepared.config.total_len(), prepared.config.hidden_size];
         let zeros = Tensor::zero::<f32>(&shape).map_err(|error| failed("allocate the carry".to_owned(), error))?;
         let zeros = zeros.into_tvalue();
-        let state = SimpleState::new(&prepared.plan)
-            .map_err(|error| failed("start a session".to_owned(), error))?;
+        let state = SimpleState::new(&prepared.plan).map_err(|error| failed("start a session".to_owned(), error))?;
         let started = vec![false; prepared.batch()];
         Ok(Self { prepared, state, z_h: zeros.clone(), z_l: zeros, started })
     }

@@ -1,2 +1,99 @@
-//! The `trm` command.
-fn main() {}
+//! `trm`: solve puzzles with recursive models, measure them, export them, look into them.
+//!
+//! Results go to stdout, progress and remarks to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage
+//! or input, 3 engine or device failure, 130 interrupted.
+
+mod backend;
+mod doctor;
+mod eval;
+mod export;
+mod failure;
+mod inspect;
+mod interrupt;
+mod output;
+mod parity;
+mod solve;
+mod text;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How a command ended that did not fail with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything that was asked for was done.
+    Done,
+    /// It ran, but the answer failed: a puzzle was not solved, numbers were out of tolerance.
+    AnswerFailed,
+    /// Bad usage or input.
+    BadInput,
+    /// An engine or a device failed.
+    EngineFailed,
+    /// Ctrl-C; what was done so far has been printed.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::AnswerFailed => 1,
+            Exit::BadInput => 2,
+            Exit::EngineFailed => 3,
+            // As shells report a program that SIGINT ended.
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Recursive models at work: solve puzzles, measure models, export and inspect them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trm",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or input, 3 engine or device failure"
+)]
+struct Cli {
+    /// Say on stderr what is loaded, on which engine and why
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Solve sudokus, mazes and ARC grids, and verify the answers
+    Solve(solve::Args),
+    /// Measure a model: exact and valid answers, steps, speed
+    Eval(eval::Args),
+    /// Turn a trained checkpoint into a bundle that every engine runs
+    Export(export::Args),
+    /// Say what a bundle, a checkpoint or an .onnx file is
+    Inspect(inspect::Args),
+    /// Compare a model with the numbers that the reference implementation recorded
+    Parity(parity::Args),
+    /// Show engines, providers, models and whether they work on this machine
+    Doctor(doctor::Args),
+}
+
+fn main() -> ExitCode {
+    let Cli { verbose, command } = Cli::parse();
+    let result = match command {
+        Command::Solve(args) => solve::run(args, verbose),
+        Command::Eval(args) => eval::run(args, verbose),
+        Command::Export(args) => export::run(args, verbose),
+        Command::Inspect(args) => inspect::run(args, verbose),
+        Command::Parity(args) => parity::run(args, verbose),
+        Command::Doctor(args) => doctor::run(args, verbose),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => failure::report(&error).into(),
+    }
+}

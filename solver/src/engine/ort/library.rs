@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use object::{Architecture, Object, ObjectKind, ObjectSegment, ReadCache};
+use object::{Architecture, Object, ObjectKind, ObjectSegment, ReadCache, ReadRef};
 
 use crate::{Result, SolverError};
 
@@ -205,7 +205,10 @@ fn check_library(path: &Path) -> Result<PathBuf, String> {
         return Err("not a file".to_owned());
     }
     let cache = ReadCache::new(file);
-    let object = object::File::parse(&cache).map_err(|_| "not a shared library".to_owned())?;
+    let is_elf = cache.range(0, metadata.len()).read_bytes_at(0, 4).is_ok_and(|magic| magic == b"\x7fELF");
+    // An ELF file ends with its table of sections.
+    let broken = if is_elf { "the file is truncated or damaged" } else { "not a shared library" };
+    let object = object::File::parse(&cache).map_err(|_| broken.to_owned())?;
     if object.kind() != ObjectKind::Dynamic {
         return Err("not a shared library".to_owned());
     }
@@ -220,9 +223,10 @@ fn check_library(path: &Path) -> Result<PathBuf, String> {
     if expected.is_some_and(|expected| expected != actual) {
         return Err(format!("made for another processor ({actual:?}), expected {ARCH}").to_lowercase());
     }
-    let end = object.segments().map(|segment| segment.file_range()).map(|(start, size)| start.saturating_add(size)).max();
+    let end =
+        object.segments().map(|segment| segment.file_range()).map(|(start, size)| start.saturating_add(size)).max();
     if end.is_some_and(|end| end > metadata.len()) {
-        return Err("the file is truncated".to_owned());
+        return Err("the file is truncated or damaged".to_owned());
     }
     let exports = object.exports().map_err(|_| "its table of symbols is damaged".to_owned())?;
     // Mach-O puts an underscore in front of every name.

@@ -119,19 +119,11 @@ impl Engine for OrtEngine {
         NAME
     }
 
-    fn load_step_graph(
-        &self,
-        graph: &GraphSource<'_>,
-        options: &SessionOptions,
-    ) -> Result<Box<dyn StepSession>> {
+    fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
         Ok(Box::new(session::OrtStepSession::load(self, graph, options)?))
     }
 
-    fn load_solve_graph(
-        &self,
-        graph: &GraphSource<'_>,
-        options: &SessionOptions,
-    ) -> Result<Box<dyn SolveSession>> {
+    fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>> {
         Ok(Box::new(session::OrtSolveSession::load(self, graph, options)?))
     }
 }

@@ -123,23 +123,25 @@ pub(super) fn unsuited(provider: ExecutionProvider, graph: GraphKind) -> Option<
 impl ExecutionProvider {
     /// The provider with its settings, set up so that a failure to register is an error: by default ONNX Runtime
     /// would quietly run on the CPU. The device id is always given, because without one a machine that has a driver
-    /// but no device registers successfully.
-    pub(super) fn configure(self, options: &ProviderOptions) -> Result<ExecutionProviderDispatch> {
-        let dispatch = match self {
-            Self::Cpu => CPU::default().with_arena_allocator(true).build(),
-            Self::Cuda => {
-                let mut cuda = CUDA::default()
-                    .with_device_id(options.device_id)
-                    .with_tf32(options.tf32)
-                    .with_cuda_graph(options.cuda_graph);
-                if let Some(limit) = options.memory_limit {
-                    cuda = cuda.with_memory_limit(limit);
-                }
-                cuda.build()
-            }
-            Self::TensorRt => tensorrt(options)?.build(),
+    /// but no device registers successfully. TensorRT comes with CUDA behind it, for operators that it does not take.
+    pub(super) fn configure(
+        self,
+        options: &ProviderOptions,
+    ) -> Result<Vec<ExecutionProviderDispatch>> {
+        let dispatches = match self {
+            Self::Cpu => vec![CPU::default().with_arena_allocator(true).build()],
+            Self::Cuda => vec![cuda(options).with_cuda_graph(options.cuda_graph).build()],
+            Self::TensorRt => vec![tensorrt(options)?.build(), cuda(options).build()],
         };
-        Ok(dispatch.error_on_failure())
+        Ok(dispatches.into_iter().map(ExecutionProviderDispatch::error_on_failure).collect())
+    }
+}
+
+fn cuda(options: &ProviderOptions) -> CUDA {
+    let cuda = CUDA::default().with_device_id(options.device_id).with_tf32(options.tf32);
+    match options.memory_limit {
+        Some(limit) => cuda.with_memory_limit(limit),
+        None => cuda,
     }
 }
 
@@ -152,9 +154,10 @@ fn tensorrt(options: &ProviderOptions) -> Result<TensorRT> {
         .ok_or_else(|| refuse("no folder for compiled engines: HOME is not set".to_owned()))?;
     std::fs::create_dir_all(&cache)
         .map_err(|error| refuse(format!("cannot create the cache folder {}: {error}", cache.display())))?;
-    let path = cache.to_str().filter(|path| !path.contains('\0')).ok_or_else(|| {
-        refuse(format!("the path of the cache folder {} is not UTF-8", cache.display()))
-    })?;
+    let path = cache
+        .to_str()
+        .filter(|path| !path.contains('\0'))
+        .ok_or_else(|| refuse(format!("the path of the cache folder {} is not UTF-8", cache.display())))?;
     let mut tensorrt = TensorRT::default()
         .with_device_id(options.device_id)
         .with_fp16(options.fp16)

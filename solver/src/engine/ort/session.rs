@@ -14,7 +14,9 @@ use trm_models::{ElementType, FoundTensor, GraphKind, TrmConfig};
 use super::provider::{ExecutionProvider, unsuited};
 use super::tensors::{DeviceCarry, Exchanged};
 use super::{NAME, OrtEngine, failed};
-use crate::engine::{GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession, StepSession, checks};
+use crate::engine::{
+    GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession, StepSession, checks,
+};
 use crate::{ActOutput, ActStep, Carry, Result, SolverError};
 
 /// A graph loaded on the first provider that takes it.
@@ -39,7 +41,12 @@ pub(super) fn commit(engine: &OrtEngine, graph: &GraphSource<'_>, options: &Sess
         match attempt {
             Ok(session) => {
                 let describe = |outlets: &[Outlet]| outlets.iter().map(found_tensor).collect::<Vec<_>>();
-                checks::check_interface(graph, options.batch, &describe(session.inputs()), &describe(session.outputs()))?;
+                checks::check_interface(
+                    graph,
+                    options.batch,
+                    &describe(session.inputs()),
+                    &describe(session.outputs()),
+                )?;
                 let info = SessionInfo {
                     engine: NAME,
                     engine_version: engine.version.clone(),
@@ -67,7 +74,7 @@ fn try_provider(
     options: &SessionOptions,
     provider: ExecutionProvider,
 ) -> Result<Session> {
-    let dispatch = provider.configure(&options.provider_options)?;
+    let dispatches = provider.configure(&options.provider_options)?;
     let build = || -> ::ort::Result<Session> {
         let mut builder = Session::builder(&engine.environment)?
             // What goes wrong is in the errors; the log would only repeat it.
@@ -76,7 +83,7 @@ fn try_provider(
             .with_intra_threads(options.resolved_threads())?
             .with_intra_op_spinning(options.spinning)?
             .with_dimension_override("batch", options.batch as i64)?
-            .with_execution_providers([dispatch])?;
+            .with_execution_providers(dispatches)?;
         if let Some(folder) = graph.folder.as_deref().and_then(Path::to_str) {
             builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
         }
@@ -268,9 +275,7 @@ impl OrtSolveSession {
         let Committed { session, info, .. } = commit(engine, graph, options)?;
         let outputs = OutputSelector::default();
         let outputs = if options.want_logits { outputs } else { outputs.without("logits") };
-        let run_options = RunOptions::new()
-            .map_err(|error| failed("create run options", error))?
-            .with_outputs(outputs);
+        let run_options = RunOptions::new().map_err(|error| failed("create run options", error))?.with_outputs(outputs);
         Ok(Self { info, config: graph.config.clone(), session, run_options })
     }
 
@@ -316,9 +321,7 @@ impl SolveSession for OrtSolveSession {
     fn solve(&mut self, input: &SolveInput) -> Result<SolveOutput> {
         let kind = self.info.graph;
         let max_steps = checks::check_solve(&self.config, kind, self.info.batch, input)?;
-        let output = self
-            .run(input, max_steps)
-            .map_err(|error| failed(format!("run the {kind} graph"), error))?;
+        let output = self.run(input, max_steps).map_err(|error| failed(format!("run the {kind} graph"), error))?;
         checks::check_finite(kind, "q_halt", &output.q_halt)?;
         Ok(output)
     }

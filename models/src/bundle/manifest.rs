@@ -1,0 +1,198 @@
+//! `manifest.json`: what a bundle holds and what is known of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{GraphKind, ModelError, Result, TrmConfig};
+
+/// Version of the bundle format that this crate writes, and the highest it reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The contents of `manifest.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of the format.
+    pub format_version: u32,
+    /// Name, e.g. `maze-9`.
+    pub name: String,
+    /// What the model solves.
+    pub task: TaskSpec,
+    /// The model's configuration.
+    pub config: TrmConfig,
+    /// Float type of weights and activations: `fp32` or `fp16`.
+    pub precision: String,
+    /// The graphs.
+    pub graphs: BTreeMap<GraphKind, GraphFile>,
+    /// The other files, by name.
+    pub files: BTreeMap<String, FileHash>,
+    /// What the weights were trained on, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_data: Option<String>,
+    /// What was measured, each with the command that measures it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accuracy: Vec<Measured>,
+    /// Licence of the weights (SPDX expression where there is one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// The checkpoint that the bundle was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointOrigin>,
+    /// Program and version that wrote the bundle.
+    pub producer: String,
+}
+
+/// A task and how its cells are written as tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// The task.
+    pub kind: TaskKind,
+    /// Rows of the grid.
+    pub height: usize,
+    /// Columns of the grid.
+    pub width: usize,
+    /// Rows of a sudoku's box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_height: Option<usize>,
+    /// Columns of a sudoku's box.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_width: Option<usize>,
+    /// The symbol of each token, token 0 (padding) first.
+    pub vocabulary: Vec<String>,
+}
+
+/// The tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskKind {
+    /// Sudoku of any box size.
+    Sudoku,
+    /// Shortest path through a maze.
+    Maze,
+    /// ARC-AGI grids on a 30x30 canvas.
+    Arc,
+}
+
+impl TaskKind {
+    /// The name on the command line and in manifests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sudoku => "sudoku",
+            Self::Maze => "maze",
+            Self::Arc => "arc",
+        }
+    }
+}
+
+/// SHA-256 and size of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileHash {
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// One graph of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphFile {
+    /// File name.
+    pub file: String,
+    /// SHA-256 and size.
+    #[serde(flatten)]
+    pub hash: FileHash,
+    /// ONNX opset.
+    pub opset: i64,
+    /// Steps of an unrolled graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+}
+
+/// One measured figure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// What was measured, e.g. `exact at 16 steps, easy`.
+    pub what: String,
+    /// The share, 0 to 1.
+    pub value: f64,
+    /// Its 95 % confidence interval, where it was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<(f64, f64)>,
+    /// Number of puzzles.
+    pub n: usize,
+    /// The command that prints the figure.
+    pub command: String,
+}
+
+/// Where a bundle's weights come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointOrigin {
+    /// File name of the checkpoint.
+    pub file: String,
+    /// SHA-256 of the checkpoint, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Manifest {
+    /// Parses and checks a manifest. `bundle` is for messages.
+    ///
+    /// # Errors
+    /// [`ModelError::FormatVersion`] for a version from the future, [`ModelError::BadManifest`] for anything that is
+    /// not a manifest or contradicts itself, [`ModelError::InvalidConfig`] for an impossible configuration.
+    pub fn parse(bytes: &[u8], bundle: &str) -> Result<Self> {
+        let bad = |reason: String| ModelError::BadManifest { bundle: bundle.into(), reason };
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
+        let version = value.get("format_version").and_then(serde_json::Value::as_u64);
+        let found = version.ok_or_else(|| bad("no format_version".into()))?;
+        if found > u64::from(FORMAT_VERSION) {
+            return Err(ModelError::FormatVersion { bundle: bundle.into(), found, supported: FORMAT_VERSION });
+        }
+        let manifest: Self = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+        manifest.config.validate()?;
+        manifest.check().map_err(bad)?;
+        Ok(manifest)
+    }
+
+    /// The hash of a file of the bundle, graph or other.
+    #[must_use]
+    pub fn hash(&self, file: &str) -> Option<&FileHash> {
+        let graph = self.graphs.values().find(|graph| graph.file == file).map(|graph| &graph.hash);
+        graph.or_else(|| self.files.get(file))
+    }
+
+    /// Names of all files but the manifest.
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        self.graphs.values().map(|graph| graph.file.as_str()).chain(self.files.keys().map(String::as_str))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Some(name) = self.file_names().find(|name| !is_plain_name(name)) {
+            return Err(format!("`{name}` is not a plain file name"));
+        }
+        let TaskSpec { height, width, vocabulary, .. } = &self.task;
+        if height.checked_mul(*width) != Some(self.config.seq_len) {
+            return Err(format!("a grid of {height}x{width} does not have seq_len {} cells", self.config.seq_len));
+        }
+        if vocabulary.len() != self.config.vocab_size {
+            return Err(format!("{} symbols for vocab_size {}", vocabulary.len(), self.config.vocab_size));
+        }
+        if self.task.kind == TaskKind::Sudoku {
+            let (Some(rows), Some(columns)) = (self.task.box_height, self.task.box_width) else {
+                return Err("a sudoku without box_height and box_width".into());
+            };
+            if rows.checked_mul(columns) != Some(*height) || height != width {
+                return Err(format!("boxes of {rows}x{columns} in a grid of {height}x{width}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name stays inside its folder and is not the manifest's.
+pub(super) fn is_plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('.')
+        && name != super::MANIFEST
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+}

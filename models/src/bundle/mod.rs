@@ -1,0 +1,249 @@
+//! A trained model as it is shipped: a folder (or bytes built into a binary) of graphs, weights, a self-test and a
+//! card, each with its SHA-256 in `manifest.json`.
+
+mod manifest;
+mod selftest;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::file::read_limited;
+use crate::{GraphKind, ModelError, Result};
+
+pub use manifest::{CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, Manifest, Measured, TaskKind, TaskSpec};
+pub use selftest::SelfTest;
+pub use writer::BundleWriter;
+
+/// File name of the manifest.
+pub const MANIFEST: &str = "manifest.json";
+/// File name of the weights, under the reference's tensor names; training needs them, solving does not.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// File name of the self-test.
+pub const SELF_TEST: &str = "selftest.safetensors";
+/// File name of the model card.
+pub const CARD: &str = "card.md";
+
+/// A manifest is text about a handful of files.
+const MANIFEST_LIMIT: u64 = 16 << 20;
+
+/// A bundle: its manifest, read and checked, and access to its files. A file is checked against its SHA-256 when it
+/// is read.
+#[derive(Debug, Clone)]
+pub struct ModelBundle {
+    manifest: Manifest,
+    files: Files,
+}
+
+#[derive(Debug, Clone)]
+enum Files {
+    Folder(PathBuf),
+    Embedded(&'static [(&'static str, &'static [u8])]),
+}
+
+impl ModelBundle {
+    /// Opens a bundle's folder. Only the manifest is read here.
+    ///
+    /// # Errors
+    /// [`ModelError::NotABundle`] when there is no manifest, otherwise those of [`Manifest::parse`].
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
+        let folder = folder.as_ref();
+        let path = folder.join(MANIFEST);
+        let bytes = read_limited(&path, MANIFEST_LIMIT, "manifest").map_err(|error| match error {
+            ModelError::Io { source, .. }
+                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+            {
+                ModelError::NotABundle { path: folder.into() }
+            }
+            other => other,
+        })?;
+        let manifest = Manifest::parse(&bytes, &folder.display().to_string())?;
+        Ok(Self { manifest, files: Files::Folder(folder.into()) })
+    }
+
+    /// A bundle built into the program: (file name, contents), the manifest among them.
+    ///
+    /// # Errors
+    /// [`ModelError::NotABundle`] when there is no manifest, otherwise those of [`Manifest::parse`].
+    pub fn embedded(name: &str, files: &'static [(&'static str, &'static [u8])]) -> Result<Self> {
+        let manifest = files.iter().find(|(file, _)| *file == MANIFEST);
+        let (_, bytes) = manifest.ok_or_else(|| ModelError::NotABundle { path: name.into() })?;
+        let manifest = Manifest::parse(bytes, name)?;
+        Ok(Self { manifest, files: Files::Embedded(files) })
+    }
+
+    /// The manifest.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The folder; `None` for a bundle built into the program.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.files {
+            Files::Folder(folder) => Some(folder),
+            Files::Embedded(_) => None,
+        }
+    }
+
+    /// How messages call this bundle: its folder, or its name.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.folder().map_or_else(|| self.manifest.name.clone(), |folder| folder.display().to_string())
+    }
+
+    /// Whether this graph is there.
+    #[must_use]
+    pub fn has_graph(&self, kind: GraphKind) -> bool {
+        self.manifest.graphs.get(&kind).is_some_and(|graph| self.has(&graph.file))
+    }
+
+    /// A graph's file, checked against its hash.
+    ///
+    /// # Errors
+    /// [`ModelError::NotInBundle`] when the bundle has no such graph, otherwise those of [`ModelBundle::file`].
+    pub fn graph_bytes(&self, kind: GraphKind) -> Result<Cow<'_, [u8]>> {
+        match self.manifest.graphs.get(&kind) {
+            Some(graph) if self.has(&graph.file) => self.file(&graph.file),
+            _ => {
+                let present = GraphKind::ALL.into_iter().filter(|&kind| self.has_graph(kind));
+                let present = present.map(GraphKind::as_str).collect::<Vec<_>>().join(", ");
+                Err(self.missing(format!("{kind} graph"), present))
+            }
+        }
+    }
+
+    /// Where a graph's file is; `None` when the bundle has none, or is built into the program.
+    #[must_use]
+    pub fn graph_path(&self, kind: GraphKind) -> Option<PathBuf> {
+        Some(self.folder()?.join(&self.manifest.graphs.get(&kind)?.file))
+    }
+
+    /// A file of the bundle, checked against its size and hash.
+    ///
+    /// # Errors
+    /// [`ModelError::NotInBundle`] for a file that the manifest does not list or that is not built in,
+    /// [`ModelError::DamagedFile`] for one that is not what the manifest says, [`ModelError::Io`].
+    pub fn file(&self, name: &str) -> Result<Cow<'_, [u8]>> {
+        let not_there = || self.missing(name.into(), self.manifest.file_names().collect::<Vec<_>>().join(", "));
+        let expected = self.manifest.hash(name).ok_or_else(not_there)?;
+        let bytes = match &self.files {
+            Files::Embedded(files) => {
+                let file = files.iter().find(|(file, _)| *file == name);
+                Cow::Borrowed(file.ok_or_else(not_there)?.1)
+            }
+            Files::Folder(folder) => {
+                let path = folder.join(name);
+                let read = read_limited(&path, expected.bytes, "file of this bundle");
+                Cow::Owned(read.map_err(|error| match error {
+                    ModelError::TooLarge { bytes, .. } => self.damaged_size(name, bytes, expected),
+                    other => other,
+                })?)
+            }
+        };
+        if bytes.len() as u64 != expected.bytes {
+            return Err(self.damaged_size(name, bytes.len() as u64, expected));
+        }
+        self.compare_hash(name, hex(&Sha256::digest(&bytes)), expected)?;
+        Ok(bytes)
+    }
+
+    /// The self-test.
+    ///
+    /// # Errors
+    /// Those of [`ModelBundle::file`]; [`ModelError::BadSelfTest`] when it is not one, or not this model's.
+    pub fn self_test(&self) -> Result<SelfTest> {
+        SelfTest::decode(&self.file(SELF_TEST)?, &self.manifest.config, &self.label())
+    }
+
+    /// Checks every file against its hash, in pieces: files may be larger than memory. Of a bundle built into the
+    /// program, the files that are built in.
+    ///
+    /// # Errors
+    /// The first file's that is missing or damaged.
+    pub fn verify(&self) -> Result<()> {
+        for name in self.manifest.file_names().filter(|name| self.has(name)) {
+            match &self.files {
+                Files::Embedded(_) => drop(self.file(name)?),
+                Files::Folder(folder) => {
+                    let expected = self.manifest.hash(name).ok_or_else(|| self.missing(name.into(), String::new()))?;
+                    let path = folder.join(name);
+                    let (digest, bytes) = hash_file(&path)?;
+                    if bytes != expected.bytes {
+                        return Err(self.damaged_size(name, bytes, expected));
+                    }
+                    self.compare_hash(name, digest, expected)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        match &self.files {
+            Files::Folder(_) => self.manifest.hash(name).is_some(),
+            Files::Embedded(files) => files.iter().any(|(file, _)| *file == name),
+        }
+    }
+
+    fn missing(&self, what: String, present: String) -> ModelError {
+        ModelError::NotInBundle { bundle: self.label(), what, present }
+    }
+
+    fn damaged_size(&self, file: &str, found: u64, expected: &FileHash) -> ModelError {
+        ModelError::DamagedFile {
+            bundle: self.label(),
+            file: file.into(),
+            property: "size",
+            found: format!("{found} bytes"),
+            expected: format!("{} bytes", expected.bytes),
+        }
+    }
+
+    fn compare_hash(&self, file: &str, found: String, expected: &FileHash) -> Result<()> {
+        if found == expected.sha256 {
+            return Ok(());
+        }
+        Err(ModelError::DamagedFile {
+            bundle: self.label(),
+            file: file.into(),
+            property: "SHA-256",
+            found,
+            expected: expected.sha256.clone(),
+        })
+    }
+}
+
+/// SHA-256 (lower-case hexadecimal) and size of a file, read in pieces.
+///
+/// # Errors
+/// [`ModelError::Io`].
+pub fn hash_file(path: &Path) -> Result<(String, u64)> {
+    let io_error = |source| ModelError::Io { action: "read", path: path.into(), source };
+    let mut file = File::open(path).map_err(io_error)?;
+    let (mut digest, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    loop {
+        let read = file.read(&mut piece).map_err(io_error)?;
+        if read == 0 {
+            return Ok((hex(&digest.finalize()), bytes));
+        }
+        digest.update(&piece[..read]);
+        bytes += read as u64;
+    }
+}
+
+fn hex(digest: &[u8]) -> String {
+    use std::fmt::Write;
+    digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

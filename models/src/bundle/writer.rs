@@ -1,0 +1,153 @@
+//! Writing a bundle: into a folder beside the target that is renamed when it is complete.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::manifest::is_plain_name;
+use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex};
+use crate::file::{folder_of, sync_folder};
+use crate::{GraphKind, ModelError, Result};
+
+/// Collects a bundle's files. Until [`BundleWriter::finish`] succeeds nothing is at the target, and what was there
+/// stays; a writer that is dropped leaves nothing behind.
+#[derive(Debug)]
+pub struct BundleWriter {
+    target: PathBuf,
+    overwrite: bool,
+    staging: TempDir,
+    graphs: Vec<(GraphKind, GraphFile)>,
+    files: Vec<(String, FileHash)>,
+}
+
+impl BundleWriter {
+    /// Starts a bundle that will be at `target`. With `overwrite`, a bundle that is there is replaced; any other
+    /// folder or file is left alone whatever `overwrite` says.
+    ///
+    /// # Errors
+    /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::Io`].
+    pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
+        let target = target.into();
+        check_target(&target, overwrite)?;
+        let parent = folder_of(&target);
+        let io_error = |action| move |source| ModelError::Io { action, path: parent.to_owned(), source };
+        fs::create_dir_all(parent).map_err(io_error("create"))?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".trm-bundle-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As any new folder: what the user's umask leaves of it.
+            builder.permissions(fs::Permissions::from_mode(0o777));
+        }
+        let staging = builder.tempdir_in(parent).map_err(io_error("write to"))?;
+        Ok(Self { target, overwrite, staging, graphs: Vec::new(), files: Vec::new() })
+    }
+
+    /// Adds a graph under its standard name.
+    ///
+    /// # Errors
+    /// [`ModelError::Io`].
+    pub fn add_graph(&mut self, kind: GraphKind, bytes: &[u8], opset: i64, steps: Option<usize>) -> Result<()> {
+        let hash = self.write(kind.file_name(), bytes)?;
+        self.graphs.push((kind, GraphFile { file: kind.file_name().into(), hash, opset, steps }));
+        Ok(())
+    }
+
+    /// Adds another file.
+    ///
+    /// # Errors
+    /// [`ModelError::BadManifest`] for a name that leads out of the folder, [`ModelError::Io`].
+    pub fn add_file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.check_name(name)?;
+        let hash = self.write(name, bytes)?;
+        self.files.push((name.into(), hash));
+        Ok(())
+    }
+
+    /// Adds a file that `write` makes at the path it is given: for files too large to hold twice.
+    ///
+    /// # Errors
+    /// Those of `write` and of [`BundleWriter::add_file`].
+    pub fn add_file_with<E: From<ModelError>>(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.check_name(name)?;
+        let path = self.staging.path().join(name);
+        write(&path)?;
+        let (sha256, bytes) = hash_file(&path)?;
+        self.files.push((name.into(), FileHash { sha256, bytes }));
+        Ok(())
+    }
+
+    fn check_name(&self, name: &str) -> Result<()> {
+        if is_plain_name(name) {
+            return Ok(());
+        }
+        let reason = format!("`{name}` is not a plain file name");
+        Err(ModelError::BadManifest { bundle: self.target.display().to_string(), reason })
+    }
+
+    /// Completes the bundle: `manifest`'s graphs and files are set to those added, and the folder takes its place.
+    ///
+    /// # Errors
+    /// [`ModelError::BadManifest`] when the manifest contradicts itself, [`ModelError::Io`], and those of
+    /// [`BundleWriter::create`] when something appeared at the target meanwhile.
+    pub fn finish(mut self, mut manifest: Manifest) -> Result<ModelBundle> {
+        manifest.graphs = std::mem::take(&mut self.graphs).into_iter().collect();
+        manifest.files = std::mem::take(&mut self.files).into_iter().collect();
+        let label = self.target.display().to_string();
+        let mut json = serde_json::to_vec_pretty(&manifest)
+            .map_err(|error| ModelError::BadManifest { bundle: label.clone(), reason: error.to_string() })?;
+        json.push(b'\n');
+        Manifest::parse(&json, &label)?;
+        self.write(MANIFEST, &json)?;
+        check_target(&self.target, self.overwrite)?;
+
+        let io_error = |source| ModelError::Io { action: "put in place", path: self.target.clone(), source };
+        sync_folder(self.staging.path()).map_err(io_error)?;
+        let parent = folder_of(&self.target);
+        if self.target.exists() {
+            // The old bundle steps aside and comes back when the new one cannot take its place.
+            let aside = tempfile::Builder::new().prefix(".trm-bundle-").tempdir_in(parent).map_err(io_error)?;
+            let old = aside.path().join("old");
+            fs::rename(&self.target, &old).map_err(io_error)?;
+            if let Err(error) = fs::rename(self.staging.path(), &self.target) {
+                fs::rename(&old, &self.target).map_err(io_error)?;
+                return Err(io_error(error));
+            }
+        } else {
+            fs::rename(self.staging.path(), &self.target).map_err(io_error)?;
+        }
+        sync_folder(parent).map_err(io_error)?;
+        // The folder has moved: there is nothing left to remove.
+        let _ = self.staging.keep();
+        ModelBundle::open(&self.target)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<FileHash> {
+        let path = self.staging.path().join(name);
+        let write = || {
+            let mut file = File::create(&path)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        };
+        write().map_err(|source| ModelError::Io { action: "write", path: self.target.join(name), source })?;
+        Ok(FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 })
+    }
+}
+
+fn check_target(target: &Path, overwrite: bool) -> Result<()> {
+    if fs::symlink_metadata(target).is_err() {
+        return Ok(());
+    }
+    if !target.join(MANIFEST).is_file() {
+        return Err(ModelError::ForeignFolder { path: target.into() });
+    }
+    if overwrite { Ok(()) } else { Err(ModelError::BundleExists { path: target.into() }) }
+}

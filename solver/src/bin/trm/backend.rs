@@ -1,0 +1,231 @@
+//! The options that choose an engine, and the engine they lead to.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use trm_models::{GraphKind, ModelBundle};
+use trm_solver::engine::ort::{OrtEngine, ProviderChoice, ProviderOptions};
+use trm_solver::engine::tract::TractEngine;
+use trm_solver::{Engine, Result, SessionOptions, SolveSession, SolverError, StepSession};
+
+/// Which engine runs the graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BackendChoice {
+    /// ONNX Runtime where its library is found and works, otherwise tract
+    Auto,
+    /// ONNX Runtime, from a shared library
+    Ort,
+    /// tract, built in
+    Tract,
+}
+
+/// Which execution provider ONNX Runtime uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProviderName {
+    /// TensorRT, CUDA, CPU: the first that works
+    Auto,
+    /// The processor
+    Cpu,
+    /// An NVIDIA GPU
+    Cuda,
+    /// An NVIDIA GPU through TensorRT; the first run compiles for minutes, later ones read the cache
+    #[value(name = "tensorrt")]
+    TensorRt,
+}
+
+/// Engine and device.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct BackendArgs {
+    /// Engine that runs the model
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub(crate) backend: BackendChoice,
+    /// Execution provider of ONNX Runtime
+    #[arg(long, value_name = "PROVIDER", default_value = "auto")]
+    pub(crate) provider: ProviderName,
+    /// Number of the GPU
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) device_id: i32,
+    /// Threads within an operator; 0 takes one for each core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// ONNX Runtime's shared library, or the folder that holds it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) ort_lib: Option<PathBuf>,
+    /// Folder for TensorRT's compiled engines and timings
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Most GPU memory that ONNX Runtime may take, in MiB
+    #[arg(long, value_name = "MIB")]
+    pub(crate) gpu_mem_limit: Option<usize>,
+    /// Let TensorRT compute in half precision
+    #[arg(long)]
+    pub(crate) fp16: bool,
+    /// Record a step as a CUDA graph and replay it
+    #[arg(long)]
+    pub(crate) cuda_graph: bool,
+    /// Use the next best provider or engine where the one asked for does not work
+    #[arg(long)]
+    pub(crate) allow_fallback: bool,
+}
+
+/// The engines to try, the preferred one first, with what is known about those that cannot be.
+pub(crate) struct Backend {
+    engines: Vec<Box<dyn Engine>>,
+    /// Why an engine that would have been preferred is not among them.
+    passed_over: Option<String>,
+    verbose: bool,
+}
+
+/// A loaded session with the reasons why it is not on a more preferred engine or provider.
+pub(crate) struct Loaded<S: ?Sized> {
+    pub(crate) session: Box<S>,
+    pub(crate) fallbacks: Vec<String>,
+}
+
+impl BackendArgs {
+    /// Opens the engine that was asked for. With `auto` that is ONNX Runtime if its library works, else tract; a
+    /// library that was named, or a provider that only ONNX Runtime has, leaves no choice.
+    pub(crate) fn open(&self, verbose: bool) -> Result<Backend> {
+        let only_ort = self.ort_lib.is_some() || !matches!(self.provider, ProviderName::Auto | ProviderName::Cpu);
+        let (ort, tract) = match self.backend {
+            BackendChoice::Ort => (true, self.allow_fallback),
+            BackendChoice::Tract if matches!(self.provider, ProviderName::Auto | ProviderName::Cpu) => (false, true),
+            BackendChoice::Tract => {
+                return Err(SolverError::InvalidOption {
+                    option: "--provider",
+                    reason: "tract runs on the processor only".to_owned(),
+                    hint: Some("--backend ort has cuda and tensorrt".to_owned()),
+                });
+            }
+            BackendChoice::Auto => (true, !only_ort || self.allow_fallback),
+        };
+        let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose };
+        if ort {
+            match OrtEngine::load(self.ort_lib.as_deref()) {
+                Ok(engine) => backend.engines.push(Box::new(engine)),
+                Err(error) if tract => backend.pass_over("ort", &error),
+                Err(error) => return Err(error),
+            }
+        }
+        if tract {
+            backend.engines.push(Box::new(TractEngine));
+        }
+        Ok(backend)
+    }
+
+    /// The options as a session takes them.
+    pub(crate) fn session_options(&self, batch: usize) -> SessionOptions {
+        let choice = match self.provider {
+            ProviderName::Auto => None,
+            ProviderName::Cpu => Some(trm_solver::engine::ort::ExecutionProvider::Cpu),
+            ProviderName::Cuda => Some(trm_solver::engine::ort::ExecutionProvider::Cuda),
+            ProviderName::TensorRt => Some(trm_solver::engine::ort::ExecutionProvider::TensorRt),
+        };
+        let provider = match choice {
+            None => ProviderChoice::Auto,
+            Some(provider) if self.allow_fallback => ProviderChoice::Prefer(provider),
+            Some(provider) => ProviderChoice::Only(provider),
+        };
+        SessionOptions {
+            batch,
+            threads: self.threads,
+            provider,
+            provider_options: ProviderOptions {
+                device_id: self.device_id,
+                memory_limit: self.gpu_mem_limit.map(|mebibytes| mebibytes.saturating_mul(1 << 20)),
+                fp16: self.fp16,
+                cache_dir: self.cache_dir.clone(),
+                cuda_graph: self.cuda_graph,
+                ..ProviderOptions::default()
+            },
+            ..SessionOptions::default()
+        }
+    }
+}
+
+impl Backend {
+    /// Loads a bundle's step graph on the first engine that takes it.
+    pub(crate) fn load_step(&self, bundle: &ModelBundle, options: &SessionOptions) -> Result<Loaded<dyn StepSession>> {
+        self.first_that_works(
+            |engine| engine.load_step(bundle, options),
+            |session| (session.info().engine, session.info().fallbacks.clone()),
+        )
+    }
+
+    /// Loads a bundle's solve or unrolled graph on the first engine that takes it.
+    pub(crate) fn load_solve(
+        &self,
+        bundle: &ModelBundle,
+        kind: GraphKind,
+        options: &SessionOptions,
+    ) -> Result<Loaded<dyn SolveSession>> {
+        self.first_that_works(
+            |engine| engine.load_solve(bundle, kind, options),
+            |session| (session.info().engine, session.info().fallbacks.clone()),
+        )
+    }
+
+    fn first_that_works<S: ?Sized>(
+        &self,
+        load: impl Fn(&dyn Engine) -> Result<Box<S>>,
+        describe: impl Fn(&S) -> (&'static str, Vec<String>),
+    ) -> Result<Loaded<S>> {
+        let mut fallbacks: Vec<String> = self.passed_over.iter().cloned().collect();
+        let last = self.engines.len().saturating_sub(1);
+        for (position, engine) in self.engines.iter().enumerate() {
+            match load(engine.as_ref()) {
+                Ok(session) => {
+                    let (name, reasons) = describe(&session);
+                    fallbacks.extend(reasons);
+                    self.explain(name, &fallbacks);
+                    return Ok(Loaded { session, fallbacks });
+                }
+                // What the bundle or the options have wrong, the next engine cannot do better.
+                Err(error) if position == last || !may_work_elsewhere(&error) => return Err(error),
+                Err(error) => fallbacks.push(reason(engine.name(), &error)),
+            }
+        }
+        unreachable!("a backend has at least one engine")
+    }
+
+    fn explain(&self, engine: &str, fallbacks: &[String]) {
+        if self.verbose {
+            eprintln!("engine: {engine}");
+            for fallback in fallbacks {
+                eprintln!("  not {fallback}");
+            }
+        }
+    }
+
+    fn pass_over(&mut self, engine: &str, error: &SolverError) {
+        let reason = reason(engine, error);
+        // A library that the environment names and that does not work is a surprise worth a line; none at all is not.
+        if !matches!(error, SolverError::LibraryNotFound { .. }) {
+            eprintln!("warning: not using {reason}");
+        }
+        self.passed_over = Some(reason);
+    }
+}
+
+fn may_work_elsewhere(error: &SolverError) -> bool {
+    error.is_engine_failure() || matches!(error, SolverError::Unsupported { .. })
+}
+
+/// An engine with why it does not work, in one line without hints.
+fn reason(engine: &str, error: &SolverError) -> String {
+    let mut text = match error {
+        // The list of all folders searched is for those who ask for this engine.
+        SolverError::LibraryNotFound { .. } => "no ONNX Runtime library found".to_owned(),
+        _ => error.to_string(),
+    };
+    if let Some(hint) = text.find("\nhint: ") {
+        text.truncate(hint);
+    }
+    if let Some(cause) = std::error::Error::source(error) {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    format!("{engine}: {text}")
+}

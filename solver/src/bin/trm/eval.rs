@@ -1,0 +1,364 @@
+//! `trm eval`: how good and how fast a model is.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Layout, MazeGenerator, Puzzle, PuzzleKind, SudokuGenerator, Task, seeded};
+use trm_solver::eval::{StepAccuracy, evaluate};
+use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
+
+use crate::Exit;
+use crate::backend::BackendArgs;
+use crate::interrupt;
+use crate::solve::{RunArgs, read_puzzles};
+
+/// Measure a model on a data set, on fresh generated puzzles, or on puzzles without answers.
+///
+/// Prints the share of answers that are exact (equal to the label on every labelled cell), valid by the task's rules
+/// and, for mazes, optimal, each with its 95 % Wilson interval; and the same after every step. Ctrl-C prints what was
+/// measured so far.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("puzzles").required(true))]
+pub(crate) struct Args {
+    /// A shipped model's name, or a bundle's folder
+    #[arg(value_name = "BUNDLE")]
+    bundle: String,
+    /// Folder of a data set of the public training code (with dataset.json)
+    #[arg(long, value_name = "DIR", group = "puzzles")]
+    data: Option<PathBuf>,
+    /// Fresh puzzles of the model's size
+    #[arg(long, value_name = "KIND", group = "puzzles")]
+    generate: Option<Kind>,
+    /// A file of puzzles without answers, judged by the rules
+    #[arg(long, value_name = "FILE", group = "puzzles")]
+    puzzles: Option<PathBuf>,
+    /// Number of generated puzzles; their seed is --seed
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "generate")]
+    count: usize,
+    /// Take only the first N puzzles
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    run: RunArgs,
+    /// When to stop: max-steps (the reference's evaluation), q-halt[:THRESHOLD[:MIN_STEPS]], verified, verified+q-halt…
+    #[arg(long, value_name = "POLICY", default_value = "max-steps")]
+    halt: String,
+    /// Symmetric copies to try when an answer is not verified
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
+    tries: u16,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// What kind of puzzles are generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// 28 to 46 givens (of 81), solvable by singles
+    SudokuEasy,
+    /// 22 to 30 givens (of 81), not solvable by singles
+    SudokuHard,
+    /// Perfect mazes, mazes with loops and obstacle grids in equal parts
+    Maze,
+    /// Mazes with one way between any two cells
+    MazePerfect,
+    /// Mazes with several ways
+    MazeLoops,
+    /// Obstacles at random
+    MazeObstacles,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
+    let options = args.run.options(&args.halt, args.tries)?;
+    let model = Model::open(&args.bundle)?;
+    let source = Source::open(&args, &model)?;
+    let backend = args.backend.open(verbose)?;
+    let fallbacks = RefCell::new(Vec::new());
+    let task: Arc<dyn Task> = model.task().into();
+    let mut solver = Solver::new(Arc::clone(&task), model.config().clone(), options, |batch| {
+        let loaded = backend.load_step(model.bundle(), &args.backend.session_options(batch))?;
+        *fallbacks.borrow_mut() = loaded.fallbacks;
+        Ok(loaded.session)
+    });
+
+    interrupt::listen()?;
+    let count = source.len().min(args.limit.unwrap_or(usize::MAX));
+    let bar = progress_bar(count);
+    let questions = source.questions(task.as_ref())?.take(count);
+    let evaluation = evaluate(&mut solver, questions, &mut |so_far| {
+        bar.set_position(so_far.puzzles as u64);
+        if let Some(good) = so_far.exact.value().or(so_far.valid.value()) {
+            bar.set_message(format!("{:.1} %", 100.0 * good));
+        }
+        !interrupt::requested()
+    })?;
+    bar.finish_and_clear();
+
+    let complete = evaluation.puzzles == count;
+    let report = JsonReport::new(&args, &model, &evaluation, complete, count, &fallbacks.borrow());
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write_table(&mut out, &report, &evaluation)?;
+    }
+    out.flush()?;
+    Ok(if complete { Exit::Done } else { Exit::Interrupted })
+}
+
+fn progress_bar(count: usize) -> ProgressBar {
+    // Drawn on stderr, and only if that is a terminal.
+    let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} puzzles, {per_sec}, {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Where the questions come from.
+enum Source {
+    Data(Box<DataSet>),
+    Generated { generator: Box<dyn Generate>, count: usize, seed: u64 },
+    Puzzles(Vec<Puzzle>),
+}
+
+impl Source {
+    fn open(args: &Args, model: &Model) -> anyhow::Result<Self> {
+        if let Some(dir) = &args.data {
+            let data = DataSet::read(dir)?;
+            let shape = |seq_len: usize, vocab_size: usize| format!("seq_len {seq_len} and vocab_size {vocab_size}");
+            let (found, config) = (&data.metadata, model.config());
+            if (found.seq_len, found.vocab_size) != (config.seq_len, config.vocab_size) {
+                return Err(SolverError::DataSetMismatch {
+                    origin: dir.display().to_string(),
+                    found: shape(found.seq_len, found.vocab_size),
+                    model: model.name().to_owned(),
+                    expected: shape(config.seq_len, config.vocab_size),
+                }
+                .into());
+            }
+            return Ok(Self::Data(Box::new(data)));
+        }
+        if let Some(file) = &args.puzzles {
+            let puzzles = read_puzzles(std::slice::from_ref(file))?;
+            puzzles.iter().try_for_each(|puzzle| model.check_fit(puzzle))?;
+            return Ok(Self::Puzzles(puzzles));
+        }
+        let Some(kind) = args.generate else { unreachable!("clap requires one of the three") };
+        let generator: Box<dyn Generate> = match (kind, model.kind()) {
+            (Kind::SudokuEasy, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::easy(task)?),
+            (Kind::SudokuHard, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::hard(task)?),
+            (Kind::Maze, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task)),
+            (Kind::MazePerfect, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task).layouts(&[Layout::Perfect])),
+            (Kind::MazeLoops, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task).layouts(&[Layout::Loops])),
+            (Kind::MazeObstacles, PuzzleKind::Maze(task)) => {
+                Box::new(MazeGenerator::new(task).layouts(&[Layout::Obstacles]))
+            }
+            (_, found) => {
+                return Err(SolverError::InvalidOption {
+                    option: "--generate",
+                    reason: format!(
+                        "{} makes no puzzles for {}, which solves a {}",
+                        kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
+                        model.name(),
+                        trm_solver::model::describe(&found)
+                    ),
+                    hint: Some("sudoku-easy and sudoku-hard are for sudoku, maze… for mazes".to_owned()),
+                }
+                .into());
+            }
+        };
+        Ok(Self::Generated { generator, count: args.count, seed: args.run.seed })
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Data(data) => data.len(),
+            Self::Generated { count, .. } => *count,
+            Self::Puzzles(puzzles) => puzzles.len(),
+        }
+    }
+
+    /// The questions, made as they are asked for.
+    fn questions<'a>(
+        &'a self,
+        task: &'a dyn Task,
+    ) -> anyhow::Result<Box<dyn Iterator<Item = Result<Question, SolverError>> + 'a>> {
+        Ok(match self {
+            Self::Data(data) => Box::new((0..data.len()).filter_map(|index| {
+                let label = data.label(index)?.to_vec();
+                // A data set may come without labels: then there is nothing to be exact about.
+                let label = label.iter().any(|&token| token != IGNORE_LABEL).then_some(label);
+                Some(Question::from_tokens(task, data.input(index)?.to_vec(), data.puzzle_identifiers[index], label))
+            })),
+            Self::Generated { generator, count, seed } => {
+                let mut rng = seeded(*seed);
+                Box::new((0..*count).map(move |_| {
+                    let example = generator.generate(&mut rng)?;
+                    let label = task.encode(&example.solution)?;
+                    Ok(Question::new(task, example.puzzle, 0)?.with_label(label))
+                }))
+            }
+            Self::Puzzles(puzzles) => {
+                Box::new(puzzles.iter().map(|puzzle| Question::new(task, puzzle.grid.clone(), 0)))
+            }
+        })
+    }
+}
+
+/// The object that `--json` prints. Other programs rely on the first eight keys; shares are 0 to 1, null where there is
+/// nothing to count.
+#[derive(Debug, Serialize)]
+struct JsonReport<'a> {
+    puzzles: usize,
+    exact: Option<f64>,
+    cell: Option<f64>,
+    valid: Option<f64>,
+    optimal: Option<f64>,
+    mean_steps: Option<f64>,
+    puzzles_per_second: Option<f64>,
+    by_step: Vec<JsonStep>,
+    exact_interval: Option<[f64; 2]>,
+    valid_interval: Option<[f64; 2]>,
+    optimal_interval: Option<[f64; 2]>,
+    mean_total_steps: Option<f64>,
+    symmetric: usize,
+    seconds: f64,
+    /// All puzzles were measured; false after Ctrl-C.
+    complete: bool,
+    requested: usize,
+    model: &'a str,
+    task: &'static str,
+    source: String,
+    halt: &'a str,
+    tries: u16,
+    seed: u64,
+    backend: Option<&'static str>,
+    provider: Option<&'static str>,
+    fallbacks: &'a [String],
+}
+
+/// Where the first attempts stand after a step.
+#[derive(Debug, Serialize)]
+struct JsonStep {
+    step: usize,
+    exact: Option<f64>,
+    cell: Option<f64>,
+    valid: Option<f64>,
+    halted: Option<f64>,
+}
+
+impl<'a> JsonReport<'a> {
+    fn new(
+        args: &'a Args,
+        model: &'a Model,
+        evaluation: &Evaluation,
+        complete: bool,
+        requested: usize,
+        fallbacks: &'a [String],
+    ) -> Self {
+        let interval = |rate: &Rate| {
+            rate.value().map(|_| {
+                let (low, high) = rate.interval();
+                [low, high]
+            })
+        };
+        let step = |(index, at): (usize, &StepAccuracy)| JsonStep {
+            step: index + 1,
+            exact: at.exact.value(),
+            cell: at.cell.value(),
+            valid: at.valid.value(),
+            halted: at.halted.value(),
+        };
+        let source = match (&args.data, args.generate, &args.puzzles) {
+            (Some(dir), ..) => dir.display().to_string(),
+            (_, Some(kind), _) => kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
+            (.., Some(file)) => file.display().to_string(),
+            _ => String::new(),
+        };
+        Self {
+            puzzles: evaluation.puzzles,
+            exact: evaluation.exact.value(),
+            cell: evaluation.cell.value(),
+            valid: evaluation.valid.value(),
+            optimal: evaluation.optimal.value(),
+            mean_steps: evaluation.mean_steps(),
+            puzzles_per_second: evaluation.puzzles_per_second(),
+            by_step: evaluation.by_step.iter().enumerate().map(step).collect(),
+            exact_interval: interval(&evaluation.exact),
+            valid_interval: interval(&evaluation.valid),
+            optimal_interval: interval(&evaluation.optimal),
+            mean_total_steps: evaluation.mean_total_steps(),
+            symmetric: evaluation.symmetric,
+            seconds: evaluation.time.as_secs_f64(),
+            complete,
+            requested,
+            model: model.name(),
+            task: model.task().name(),
+            source,
+            halt: &args.halt,
+            tries: args.tries,
+            seed: args.run.seed,
+            backend: evaluation.ran_on.map(|(backend, _)| backend),
+            provider: evaluation.ran_on.map(|(_, provider)| provider),
+            fallbacks,
+        }
+    }
+}
+
+fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evaluation) -> io::Result<()> {
+    if !report.complete {
+        writeln!(out, "PARTIAL: interrupted after {} of {} puzzles", report.puzzles, report.requested)?;
+    }
+    writeln!(out, "{} on {}: {} puzzles, --halt {}, --tries {}", report.model, report.source, report.puzzles, report.halt, report.tries)?;
+    for (name, rate) in [("exact", &evaluation.exact), ("valid", &evaluation.valid), ("optimal", &evaluation.optimal)] {
+        if let Some(value) = rate.value() {
+            let (low, high) = rate.interval();
+            writeln!(
+                out,
+                "  {name:<8} {:>6.2} %  (95 %: {:.2} to {:.2} %; {} of {})",
+                100.0 * value,
+                100.0 * low,
+                100.0 * high,
+                rate.hits,
+                rate.total
+            )?;
+        }
+    }
+    if let Some(cell) = report.cell {
+        writeln!(out, "  {:<8} {:>6.2} %", "cell", 100.0 * cell)?;
+    }
+    if let (Some(steps), Some(total)) = (report.mean_steps, report.mean_total_steps) {
+        writeln!(out, "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies)", report.symmetric)?;
+    }
+    if let (Some(speed), Some((backend, provider))) = (report.puzzles_per_second, evaluation.ran_on) {
+        writeln!(out, "  speed    {speed:>6.1} puzzles/s on {backend} ({provider})")?;
+    }
+    if report.puzzles == 0 {
+        return Ok(());
+    }
+    writeln!(out, "first attempts after each step, in %:\n  step    exact     cell    valid   halted")?;
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.2}", 100.0 * share));
+    for JsonStep { step, exact, cell, valid, halted } in &report.by_step {
+        writeln!(
+            out,
+            "  {step:>4} {:>8} {:>8} {:>8} {:>8}",
+            percent(*exact),
+            percent(*cell),
+            percent(*valid),
+            percent(*halted)
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Models with the puzzles they are for: a bundle, and the task whose rules judge its answers.
+
+use std::path::Path;
+
+use trm_models::{ModelBundle, SHIPPED, TaskKind, TaskSpec, TrmConfig};
+use trm_puzzles::{Arc, Grid, Maze, Puzzle, PuzzleKind, Sudoku, Task};
+
+use crate::{Result, SolverError};
+
+/// A bundle together with its task.
+#[derive(Debug, Clone)]
+pub struct Model {
+    bundle: ModelBundle,
+    kind: PuzzleKind,
+}
+
+impl Model {
+    /// A bundle's folder, or the name of a shipped model. A name with a path separator, or of a folder that exists, is
+    /// a folder's.
+    pub fn open(name: &str) -> Result<Self> {
+        let path = Path::new(name);
+        let is_name = path.components().count() == 1 && !path.exists();
+        match SHIPPED.iter().find(|shipped| shipped.name == name) {
+            Some(shipped) if is_name => Self::new(shipped.open()?),
+            None if is_name => Err(SolverError::UnknownModel { name: name.to_owned(), shipped: shipped_list() }),
+            _ => Self::new(ModelBundle::open(path)?),
+        }
+    }
+
+    /// The shipped model for a puzzle's task and size.
+    pub fn for_puzzle(puzzle: &Puzzle) -> Result<Self> {
+        for shipped in SHIPPED {
+            let bundle = shipped.open()?;
+            if puzzle_kind(&bundle.manifest().task) == Ok(puzzle.kind) {
+                return Self::new(bundle);
+            }
+        }
+        Err(SolverError::NoFittingModel {
+            origin: puzzle.source.clone(),
+            puzzle: describe(&puzzle.kind),
+            needs: "which no shipped model solves".to_owned(),
+            shipped: shipped_list(),
+        })
+    }
+
+    /// A bundle with its task, checked against the configuration.
+    pub fn new(bundle: ModelBundle) -> Result<Self> {
+        let manifest = bundle.manifest();
+        let mismatch = |reason: String| SolverError::ModelTask { model: manifest.name.clone(), reason };
+        let kind = puzzle_kind(&manifest.task).map_err(mismatch)?;
+        let (task, config) = (kind.task(), &manifest.config);
+        if task.seq_len() != config.seq_len || task.vocab_size() != config.vocab_size {
+            return Err(mismatch(format!(
+                "{} has {} cells and {} tokens, the configuration has seq_len {} and vocab_size {}",
+                describe(&kind),
+                task.seq_len(),
+                task.vocab_size(),
+                config.seq_len,
+                config.vocab_size
+            )));
+        }
+        if task.vocabulary() != manifest.task.vocabulary {
+            return Err(mismatch(format!(
+                "its vocabulary is {:?}, {} has {:?}",
+                manifest.task.vocabulary,
+                describe(&kind),
+                task.vocabulary()
+            )));
+        }
+        Ok(Self { bundle, kind })
+    }
+
+    /// Graphs, configuration, self-test.
+    #[must_use]
+    pub fn bundle(&self) -> &ModelBundle {
+        &self.bundle
+    }
+
+    /// The bundle's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.bundle.manifest().name
+    }
+
+    /// The network's configuration.
+    #[must_use]
+    pub fn config(&self) -> &TrmConfig {
+        &self.bundle.manifest().config
+    }
+
+    /// Task and size.
+    #[must_use]
+    pub fn kind(&self) -> PuzzleKind {
+        self.kind
+    }
+
+    /// The task, to encode and verify with.
+    #[must_use]
+    pub fn task(&self) -> Box<dyn Task> {
+        self.kind.task()
+    }
+
+    /// Refuses a puzzle of another task or size.
+    pub fn check_fit(&self, puzzle: &Puzzle) -> Result<()> {
+        if self.kind == puzzle.kind {
+            return Ok(());
+        }
+        Err(SolverError::NoFittingModel {
+            origin: puzzle.source.clone(),
+            puzzle: describe(&puzzle.kind),
+            needs: format!("the model {} solves a {}", self.name(), describe(&self.kind)),
+            shipped: shipped_list(),
+        })
+    }
+}
+
+/// The task that a bundle names; in words what is wrong with it.
+fn puzzle_kind(spec: &TaskSpec) -> Result<PuzzleKind, String> {
+    let kind = match spec.kind {
+        TaskKind::Sudoku => {
+            let task = match (spec.box_height, spec.box_width) {
+                (Some(height), Some(width)) => Sudoku::new(height, width).map_err(|error| error.to_string())?,
+                _ => Sudoku::with_side(spec.height)
+                    .ok_or_else(|| format!("no sudoku has {} rows", spec.height))?,
+            };
+            PuzzleKind::Sudoku(task)
+        }
+        TaskKind::Maze => PuzzleKind::Maze(Maze::new(spec.height, spec.width).map_err(|error| error.to_string())?),
+        TaskKind::Arc => PuzzleKind::Arc(Arc),
+    };
+    let task = kind.task();
+    if (task.height(), task.width()) == (spec.height, spec.width) {
+        Ok(kind)
+    } else {
+        Err(format!("the task is {}x{}, {} is not", spec.height, spec.width, describe(&kind)))
+    }
+}
+
+/// Task and size: `maze of 9x9`, `sudoku of 6x6 with boxes of 2x3`.
+#[must_use]
+pub fn describe(kind: &PuzzleKind) -> String {
+    let task = kind.task();
+    let size = |grid: (usize, usize)| format!("{} of {}x{}", task.name(), grid.0, grid.1);
+    match kind {
+        PuzzleKind::Sudoku(sudoku) if sudoku.box_height() != sudoku.box_width() => format!(
+            "{} with boxes of {}x{}",
+            size((task.height(), task.width())),
+            sudoku.box_height(),
+            sudoku.box_width()
+        ),
+        PuzzleKind::Arc(_) => "arc grid".to_owned(),
+        _ => size((task.height(), task.width())),
+    }
+}
+
+/// The shipped models with what they solve, for hints.
+#[must_use]
+pub fn shipped_list() -> String {
+    let models: Vec<String> = SHIPPED
+        .iter()
+        .map(|shipped| match shipped.open().map(|bundle| puzzle_kind(&bundle.manifest().task)) {
+            Ok(Ok(kind)) => format!("{} ({})", shipped.name, describe(&kind)),
+            _ => shipped.name.to_owned(),
+        })
+        .collect();
+    if models.is_empty() { "none".to_owned() } else { models.join(", ") }
+}
+
+/// A grid of the task's blank cells, onto which tokens are decoded.
+pub(crate) fn blank_grid(task: &dyn Task) -> Grid {
+    Grid::filled(task.height(), task.width(), trm_puzzles::UNKNOWN)
+}

@@ -1,0 +1,177 @@
+//! The model under comparison: a bundle's files, or graphs made of a checkpoint in memory.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use trm_export::checkpoint::StateDict;
+use trm_export::onnx;
+use trm_export::trm::{GraphOptions, build_graph};
+use trm_models::{GraphKind, ModelBundle, ModelError, TrmConfig, WEIGHTS};
+
+use super::golden::config_of;
+use crate::{GraphSource, Result, SolverError};
+
+/// A model whose graphs can be had.
+#[derive(Debug)]
+pub struct Subject {
+    name: String,
+    config: TrmConfig,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Bundle(ModelBundle),
+    Weights(StateDict),
+}
+
+/// A graph of a [`Subject`].
+#[derive(Debug)]
+pub struct Graph<'a> {
+    subject: &'a Subject,
+    kind: GraphKind,
+    bytes: Cow<'a, [u8]>,
+    folder: Option<PathBuf>,
+    /// Holds the tensors that are too large for the file, where they were made for this graph.
+    _external: Option<TempDir>,
+}
+
+impl Graph<'_> {
+    /// The graph as an engine loads it.
+    #[must_use]
+    pub fn source(&self) -> GraphSource<'_> {
+        GraphSource {
+            name: &self.subject.name,
+            kind: self.kind,
+            config: &self.subject.config,
+            bytes: Cow::Borrowed(&self.bytes),
+            folder: self.folder.clone(),
+        }
+    }
+}
+
+impl Subject {
+    /// A bundle, every file of which is checked against its hash.
+    pub fn of_bundle(bundle: ModelBundle) -> Result<Self> {
+        bundle.verify()?;
+        let manifest = bundle.manifest();
+        Ok(Self { name: manifest.name.clone(), config: manifest.config.clone(), origin: Origin::Bundle(bundle) })
+    }
+
+    /// The newest checkpoint (`step_N`, or the only `.pt` or `.safetensors` file) of a folder with an
+    /// `all_config.yaml`. The sizes that the latter lacks come from a `dataset.json` or a golden's `manifest.json`.
+    pub fn of_checkpoint(dir: &Path) -> Result<Self> {
+        let config = config_of(dir)?;
+        let path = newest_checkpoint(dir)?;
+        let weights = StateDict::read(&path)?;
+        weights.check(&config)?;
+        Ok(Self { name: path.display().to_string(), config, origin: Origin::Weights(weights) })
+    }
+
+    /// What to call it in a message: the bundle's name, or the checkpoint's path.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &TrmConfig {
+        &self.config
+    }
+
+    /// The steps of a bundle's own unrolled graph.
+    #[must_use]
+    pub fn unrolled_steps(&self) -> Option<usize> {
+        match &self.origin {
+            Origin::Bundle(bundle) => bundle.manifest().graphs.get(&GraphKind::Unrolled)?.steps,
+            Origin::Weights(_) => None,
+        }
+    }
+
+    /// A graph: a bundle's own file, or one made of the checkpoint. An unrolled graph of another number of steps than
+    /// the bundle's is made of the bundle's weights.
+    ///
+    /// # Errors
+    /// The bundle has neither the graph nor `weights.safetensors` to make it of, or is damaged.
+    pub fn graph(&self, kind: GraphKind, unrolled_steps: Option<usize>) -> Result<Graph<'_>> {
+        match &self.origin {
+            Origin::Bundle(bundle) if kind != GraphKind::Unrolled || unrolled_steps == self.unrolled_steps() => {
+                let bytes = bundle.graph_bytes(kind)?;
+                Ok(Graph { subject: self, kind, bytes, folder: bundle.folder().map(Path::to_owned), _external: None })
+            }
+            _ => self.encode(kind, unrolled_steps),
+        }
+    }
+
+    /// A graph before it becomes a file, for the reference evaluator. It is made of the weights, in float32.
+    pub fn build(&self, kind: GraphKind, unrolled_steps: Option<usize>) -> Result<onnx::Graph> {
+        let options = GraphOptions { unrolled_steps, ..GraphOptions::default() };
+        let built = match &self.origin {
+            Origin::Weights(weights) => build_graph(kind, &self.config, weights, options)?,
+            Origin::Bundle(bundle) => build_graph(kind, &self.config, &bundle_weights(bundle)?, options)?,
+        };
+        Ok(built)
+    }
+
+    fn encode(&self, kind: GraphKind, unrolled_steps: Option<usize>) -> Result<Graph<'_>> {
+        let encoded = onnx::write::encode(&self.build(kind, unrolled_steps)?, &[]);
+        let external = (!encoded.external.is_empty()).then(|| write_external(&encoded.external)).transpose()?;
+        Ok(Graph {
+            subject: self,
+            kind,
+            bytes: encoded.onnx.into(),
+            folder: external.as_ref().map(|folder| folder.path().to_owned()),
+            _external: external,
+        })
+    }
+}
+
+/// The weights that a bundle carries for training.
+fn bundle_weights(bundle: &ModelBundle) -> Result<StateDict> {
+    let listed = bundle.manifest().files.contains_key(WEIGHTS);
+    match bundle.folder().filter(|_| listed) {
+        Some(folder) => Ok(StateDict::read(folder.join(WEIGHTS))?),
+        None => Err(ModelError::NotInBundle {
+            bundle: bundle.label(),
+            what: WEIGHTS.to_owned(),
+            present: bundle.manifest().graphs.values().map(|graph| graph.file.as_str()).collect::<Vec<_>>().join(", "),
+        }
+        .into()),
+    }
+}
+
+fn write_external(tensors: &[(String, onnx::Constant)]) -> Result<TempDir> {
+    let io_error = |source| ModelError::Io { action: "write", path: std::env::temp_dir(), source };
+    let folder = tempfile::tempdir().map_err(io_error)?;
+    for (name, tensor) in tensors {
+        std::fs::write(folder.path().join(name), tensor.to_le_bytes()).map_err(io_error)?;
+    }
+    Ok(folder)
+}
+
+/// The checkpoint of a folder: `step_N` of the largest N, as training names them, else its only weights file.
+fn newest_checkpoint(dir: &Path) -> Result<PathBuf> {
+    let io_error = |source| ModelError::Io { action: "read", path: dir.to_owned(), source };
+    let mut steps: Vec<(u64, PathBuf)> = Vec::new();
+    let mut others = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(io_error)? {
+        let path = entry.map_err(io_error)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if let Some(step) = name.strip_prefix("step_").and_then(|number| number.parse().ok()) {
+            steps.push((step, path));
+        } else if matches!(extension, Some("pt" | "safetensors")) && name != "outputs.safetensors" {
+            others.push(path);
+        }
+    }
+    match (steps.into_iter().max(), others.as_slice()) {
+        (Some((_, path)), _) => Ok(path),
+        (None, [path]) => Ok(path.clone()),
+        (None, _) => Err(SolverError::BadGolden {
+            path: dir.to_owned(),
+            reason: format!("{} checkpoints, expected step_N or one .pt or .safetensors file", others.len()),
+        }),
+    }
+}

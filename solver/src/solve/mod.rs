@@ -1,0 +1,259 @@
+//! Solving: run a puzzle until its halting policy stops it, judge the answer by the task's rules, try again under
+//! symmetries where it fails, and report what happened.
+//!
+//! ```
+//! # use trm_solver::{Question, Result, SolveOptions, SolveReport, Solver, StepSession};
+//! # use trm_models::TrmConfig;
+//! # fn load(_: usize) -> Result<Box<dyn StepSession>> { unreachable!() }
+//! # fn solve_maze(config: TrmConfig) -> Result<SolveReport> {
+//! use std::sync::Arc;
+//! use trm_puzzles::{Maze, Task, formats};
+//!
+//! let puzzles = formats::parse("maze.txt", b"#####\n#S G#\n#####\n")?;
+//! let task = Maze::new(3, 5)?;
+//! let question = Question::new(&task, puzzles[0].grid.clone(), 0)?;
+//! let mut solver = Solver::new(Arc::new(task) as Arc<dyn Task>, config, SolveOptions::default(), load);
+//! let report = solver.solve(question)?;
+//! println!("{} after {} steps on {}", report.verdict, report.steps, report.backend);
+//! # Ok(report)
+//! # }
+//! ```
+
+mod run;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use trm_models::TrmConfig;
+use trm_puzzles::{Grid, Task, Verdict};
+
+use self::run::{Context, Run};
+use crate::model::blank_grid;
+use crate::{HaltPolicy, HaltReason, Result, StepSession};
+
+/// How a [`Solver`] works.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SolveOptions {
+    /// When an attempt stops. What depends on a verdict falls back on the model's own signal for tasks that nobody can
+    /// verify. Attempts under a symmetry stop at a verified answer as well, whatever the policy.
+    pub halt: HaltPolicy,
+    /// Most ACT steps of an attempt; the configuration's `halt_max_steps` if absent.
+    pub max_steps: Option<usize>,
+    /// Most rows of a session: puzzles and attempts that run together.
+    pub batch: usize,
+    /// Symmetric copies that are tried when the first answer is not verified; 0 for none.
+    pub tries: usize,
+    /// Seed of the symmetries. Which ones a puzzle gets depends on the seed and the puzzle only.
+    pub seed: u64,
+}
+
+impl Default for SolveOptions {
+    /// Stop when verified, 8 rows, 8 tries.
+    fn default() -> Self {
+        Self { halt: HaltPolicy::Verified, max_steps: None, batch: 8, tries: 8, seed: 0 }
+    }
+}
+
+/// A puzzle as the network sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The puzzle.
+    pub grid: Grid,
+    /// Its tokens, `[seq]`.
+    pub tokens: Vec<i32>,
+    /// Row of the puzzle-embedding table; 0 for models with one row or none.
+    pub puzzle_id: i32,
+    /// The expected answer as tokens, `[seq]`, [`IGNORE_LABEL`](trm_puzzles::IGNORE_LABEL) where nothing is expected.
+    /// Only evaluation looks at it.
+    pub label: Option<Vec<i32>>,
+}
+
+impl Question {
+    /// A puzzle, checked against its task's rules.
+    pub fn new(task: &dyn Task, grid: Grid, puzzle_id: i32) -> Result<Self> {
+        task.check(&grid)?;
+        Ok(Self { tokens: task.encode(&grid)?, grid, puzzle_id, label: None })
+    }
+
+    /// A row of a data set: tokens `[seq]` and, if there is one, the label `[seq]`.
+    pub fn from_tokens(task: &dyn Task, tokens: Vec<i32>, puzzle_id: i32, label: Option<Vec<i32>>) -> Result<Self> {
+        let grid = task.decode(&blank_grid(task), &tokens)?;
+        Ok(Self { grid, tokens, puzzle_id, label })
+    }
+
+    /// The same question with an expected answer `[seq]`.
+    #[must_use]
+    pub fn with_label(mut self, label: Vec<i32>) -> Self {
+        self.label = Some(label);
+        self
+    }
+}
+
+/// What became of a puzzle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SolveReport {
+    /// The answer: the first verified one, or that of the first attempt if none was.
+    pub answer: Grid,
+    /// The answer's tokens, `[seq]`.
+    pub tokens: Vec<i32>,
+    /// What the rules say about it. For a maze, verified means a valid path; its length stands beside the verdict,
+    /// and a path longer than the shortest is accepted.
+    pub verdict: Verdict,
+    /// ACT steps of the attempt that gave the answer.
+    pub steps: usize,
+    /// ACT steps of all attempts together.
+    pub total_steps: usize,
+    /// Attempts that were made, the first one included.
+    pub attempts: usize,
+    /// The answer was found for a symmetric copy of the puzzle, mapped back, and verified on the puzzle itself.
+    pub symmetric: bool,
+    /// The halting logit at the answer's last step.
+    pub q_halt: f32,
+    /// Why the attempt that gave the answer stopped.
+    pub halted_by: HaltReason,
+    /// From the start of the first attempt to the answer, loading not included.
+    pub time: Duration,
+    /// The engine that ran.
+    pub backend: &'static str,
+    /// The execution provider that ran.
+    pub provider: &'static str,
+}
+
+/// One step of one attempt.
+#[derive(Debug, Clone, Copy)]
+pub struct StepView<'a> {
+    /// Position of the puzzle in the input, from 0.
+    pub index: usize,
+    /// The puzzle as this attempt sees it.
+    pub question: &'a Question,
+    /// Whether that is a symmetric copy.
+    pub symmetric: bool,
+    /// Steps of this attempt so far.
+    pub steps: usize,
+    /// Argmax over the vocabulary, `[seq]`.
+    pub answer: &'a [i32],
+    /// Logit of "this answer is correct".
+    pub q_halt: f32,
+    /// Logit of "go on".
+    pub q_continue: f32,
+}
+
+/// Sees what happens while a [`Solver`] runs.
+pub trait Observer {
+    /// A row has made a step.
+    fn step(&mut self, step: &StepView<'_>) {
+        let _ = step;
+    }
+
+    /// The first answer failed; `copies` symmetric ones will be tried.
+    fn retry(&mut self, index: usize, first: &Verdict, copies: usize) {
+        let _ = (index, first, copies);
+    }
+
+    /// A puzzle is done. They come in the order in which they finish, not that of the input.
+    fn done(&mut self, index: usize, question: &Question, report: SolveReport);
+
+    /// Asked between steps: whether to end at once, dropping what is unfinished.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Loads a step session for a number of rows.
+type LoadSession<'a> = Box<dyn FnMut(usize) -> Result<Box<dyn StepSession>> + 'a>;
+
+/// Solves puzzles of one task with one model. Sessions are loaded when they are first needed, and kept.
+pub struct Solver<'a> {
+    task: Arc<dyn Task>,
+    config: TrmConfig,
+    options: SolveOptions,
+    load: LoadSession<'a>,
+    sessions: Vec<Box<dyn StepSession>>,
+}
+
+impl<'a> Solver<'a> {
+    /// A solver for a task; `load` loads the model's step session for a number of rows.
+    pub fn new(
+        task: impl Into<Arc<dyn Task>>,
+        config: TrmConfig,
+        options: SolveOptions,
+        load: impl FnMut(usize) -> Result<Box<dyn StepSession>> + 'a,
+    ) -> Self {
+        Self { task: task.into(), config, options, load: Box::new(load), sessions: Vec::new() }
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn task(&self) -> &Arc<dyn Task> {
+        &self.task
+    }
+
+    /// The model's configuration.
+    #[must_use]
+    pub fn config(&self) -> &TrmConfig {
+        &self.config
+    }
+
+    /// How it works.
+    #[must_use]
+    pub fn options(&self) -> &SolveOptions {
+        &self.options
+    }
+
+    /// Most ACT steps of an attempt.
+    #[must_use]
+    pub fn max_steps(&self) -> usize {
+        self.options.max_steps.unwrap_or(self.config.halt_max_steps)
+    }
+
+    /// Solves one puzzle.
+    pub fn solve(&mut self, question: Question) -> Result<SolveReport> {
+        struct Only(Option<SolveReport>);
+        impl Observer for Only {
+            fn done(&mut self, _: usize, _: &Question, report: SolveReport) {
+                self.0 = Some(report);
+            }
+        }
+        let mut only = Only(None);
+        self.run(std::iter::once(Ok(question)), &mut only)?;
+        Ok(only.0.expect("a run that nobody stops reports every puzzle"))
+    }
+
+    /// Solves a stream of puzzles. Rows whose puzzle is done take the next one at once; questions are drawn from the
+    /// stream as rows become free.
+    ///
+    /// Fewer puzzles than the batch has rows run in a session of their own size, and only their retries, if there are
+    /// any, in a larger one.
+    pub fn run(
+        &mut self,
+        questions: impl IntoIterator<Item = Result<Question>>,
+        observer: &mut dyn Observer,
+    ) -> Result<()> {
+        let batch = self.options.batch.max(1);
+        let mut questions = questions.into_iter();
+        let head: Vec<Question> = questions.by_ref().take(batch).collect::<Result<_>>()?;
+        if head.is_empty() {
+            return Ok(());
+        }
+        let rows = head.len();
+        let session = session_of(&mut self.sessions, &mut self.load, rows)?;
+        let context = Context::new(self.task.as_ref(), &self.config, &self.options, observer);
+        let mut run = Run::new(&context);
+        let failed = run.solve(self.sessions[session].as_mut(), head.into_iter().map(Ok).chain(questions), rows < batch)?;
+        if failed.is_empty() || run.stopped() {
+            return Ok(());
+        }
+        let rows = (failed.len() * self.options.tries).min(batch);
+        let session = session_of(&mut self.sessions, &mut self.load, rows)?;
+        run.retry(self.sessions[session].as_mut(), &failed)
+    }
+}
+
+/// Position of the session with `rows` rows, loaded now if there is none.
+fn session_of(sessions: &mut Vec<Box<dyn StepSession>>, load: &mut LoadSession<'_>, rows: usize) -> Result<usize> {
+    if let Some(position) = sessions.iter().position(|session| session.batch() == rows) {
+        return Ok(position);
+    }
+    sessions.push(load(rows)?);
+    Ok(sessions.len() - 1)
+}
