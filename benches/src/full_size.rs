@@ -76,10 +76,9 @@ pub fn random_weights(config: &TrmConfig, seed: u64) -> StateDict {
     let mut weights = StateDict::new();
     for tensor in layout(config) {
         let fan_in = match tensor.shape.as_slice() {
-            [_] => 1,
             // Embeddings are `[rows, hidden]`, linear weights `[out, in]`: the last axis in either case.
-            [.., last] => *last,
-            [] => 1,
+            [_, .., last] => *last,
+            _ => 1,
         };
         let std = 1.0 / (fan_in as f32).sqrt();
         let data = (0..tensor.shape.iter().product()).map(|_| std * truncated_normal(&mut rng)).collect();

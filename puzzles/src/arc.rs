@@ -84,11 +84,8 @@ impl Task for Arc {
     fn check(&self, puzzle: &Grid) -> Result<()> {
         let (height, width) = puzzle.size();
         if height > CANVAS || width > CANVAS {
-            return Err(PuzzleError::Size {
-                what: "the grid",
-                task: "arc".to_owned(),
-                expected: (CANVAS, CANVAS),
-                found: (height, width),
+            return Err(PuzzleError::Task {
+                message: format!("an ARC grid of {height}x{width} does not fit the {CANVAS}x{CANVAS} canvas"),
             });
         }
         match puzzle.iter().find(|&(_, colour)| colour >= COLOURS) {

@@ -282,17 +282,19 @@ fn a_graph_that_is_not_the_models_is_refused() {
         let step = golden.bytes(GraphKind::Step, 1);
         let unrolled = golden.bytes(GraphKind::Unrolled, 1);
         let fits = options(1);
-        for (bytes, kind, message) in [
-            (&step, GraphKind::Unrolled, "the unrolled graph lacks input halt_threshold: f32[]"),
-            (&unrolled, GraphKind::Step, "the step graph lacks input reset: bool[batch]"),
+        for (bytes, kind, start, end) in [
+            (&step, GraphKind::Unrolled, "the unrolled graph lacks input ", "halt_threshold: f32[]"),
+            (&unrolled, GraphKind::Step, "the step graph lacks input ", "reset: bool[batch]"),
             (
                 &other.bytes(GraphKind::Step, 1),
                 GraphKind::Step,
-                "the step graph has input `tokens` as i32[batch, 100], expected tokens: i32[batch, 81]",
+                "the step graph has input `tokens` as i32[",
+                ", 100], expected tokens: i32[batch, 81]",
             ),
         ] {
             let error = refuse(bytes, kind, &fits);
-            assert!(error.starts_with(message) || error.contains("`tokens`"), "{}: {error}", engine.name());
+            let line = error.lines().next().unwrap_or_default();
+            assert!(line.starts_with(start) && line.ends_with(end), "{}: {error}", engine.name());
         }
         for bytes in [&b"not a graph"[..], &[], &step[..step.len() / 2]] {
             let error = refuse(bytes, GraphKind::Step, &fits);

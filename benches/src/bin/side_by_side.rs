@@ -182,8 +182,13 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
 
     let graph = build_graph(GraphKind::Step, &model.config, &weights, GraphOptions::default())?;
     let encoded = write::encode(&graph, &[]);
-    let source =
-        GraphSource { name: model.name, kind: GraphKind::Step, config: &model.config, bytes: encoded.onnx.into() };
+    let source = GraphSource {
+        name: model.name,
+        kind: GraphKind::Step,
+        config: &model.config,
+        bytes: encoded.onnx.into(),
+        folder: None,
+    };
     let session_options =
         SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };
     for engine in &options.engines {

@@ -170,6 +170,15 @@ impl Manifest {
         if let Some(name) = self.file_names().find(|name| !is_plain_name(name)) {
             return Err(format!("`{name}` is not a plain file name"));
         }
+        if self.graphs.is_empty() {
+            return Err("no graph".into());
+        }
+        let is_digest =
+            |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let hashes = self.graphs.values().map(|graph| &graph.hash).chain(self.files.values());
+        if let Some(hash) = hashes.into_iter().find(|hash| !is_digest(&hash.sha256)) {
+            return Err(format!("`{}` is not a SHA-256 in lower-case hexadecimal", hash.sha256));
+        }
         let TaskSpec { height, width, vocabulary, .. } = &self.task;
         if height.checked_mul(*width) != Some(self.config.seq_len) {
             return Err(format!("a grid of {height}x{width} does not have seq_len {} cells", self.config.seq_len));

@@ -102,6 +102,15 @@ impl SelfTest {
             z_h: floats("z_h", &carry)?,
             z_l: floats("z_l", &carry)?,
         };
+        let outside =
+            |values: &[i32], end: usize| values.iter().any(|&v| usize::try_from(v).map_or(true, |v| v >= end));
+        let vocabulary = config.vocab_size;
+        if outside(&test.tokens, vocabulary) || outside(&test.answer, vocabulary) {
+            return Err(bad(format!("a token is outside 0..{vocabulary}")));
+        }
+        if outside(&test.puzzle_ids, config.num_puzzle_identifiers) {
+            return Err(bad(format!("a puzzle identity is outside 0..{}", config.num_puzzle_identifiers)));
+        }
         let finite = [&test.q_halt, &test.q_continue, &test.z_h, &test.z_l];
         if rows == 0 || finite.iter().any(|values| values.iter().any(|value| !value.is_finite())) {
             return Err(bad("it holds no row, or a number that is not finite".into()));

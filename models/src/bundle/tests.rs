@@ -99,9 +99,15 @@ fn a_bundle_is_replaced_only_when_asked_and_nothing_else_ever() {
     let foreign = folder.path().join("photos");
     std::fs::create_dir(&foreign).expect("folder");
     std::fs::write(foreign.join("cat.jpg"), b"meow").expect("file");
+    // Some other program's manifest does not make it a bundle.
+    std::fs::write(foreign.join(MANIFEST), b"{\"name\": \"web app\"}").expect("file");
     let error = write(&foreign, true, b"new").expect_err("refused").to_string();
     assert!(error.contains("is not a model bundle, so it is left as it is"), "{error}");
     assert_eq!(std::fs::read(foreign.join("cat.jpg")).expect("file"), b"meow");
+
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).expect("folder");
+    assert_eq!(graph(&write(&empty, false, b"new").expect("an empty folder is as good as none")), b"new");
 }
 
 #[test]
@@ -115,12 +121,14 @@ fn an_unfinished_bundle_leaves_nothing() {
 
 #[test]
 fn manifests_that_lie_are_refused() {
+    let hash = serde_json::json!({ "sha256": "0".repeat(64), "bytes": 1 });
+    let graph = serde_json::json!({ "file": "step.onnx", "sha256": "0".repeat(64), "bytes": 1, "opset": 17 });
     let parse = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut value = serde_json::to_value(manifest()).expect("json");
+        value["graphs"]["step"] = graph.clone();
         change(&mut value);
         Manifest::parse(&serde_json::to_vec(&value).expect("json"), "b").map(drop).expect_err("refused").to_string()
     };
-    let hash = serde_json::json!({ "sha256": "", "bytes": 1 });
     let cases = [
         (parse(&|m| m["format_version"] = 2.into()), "format version 2, and this program reads up to 1"),
         (parse(&|m| m["files"]["../../etc/passwd"] = hash.clone()), "`../../etc/passwd` is not a plain file name"),
@@ -128,6 +136,8 @@ fn manifests_that_lie_are_refused() {
         (parse(&|m| m["task"]["vocabulary"] = serde_json::json!(["pad"])), "1 symbols for vocab_size 6"),
         (parse(&|m| m["task"]["kind"] = "sudoku".into()), "a sudoku without box_height and box_width"),
         (parse(&|m| m["name"] = 7.into()), "invalid type"),
+        (parse(&|m| m["graphs"] = serde_json::json!({})), "no graph"),
+        (parse(&|m| m["graphs"]["step"]["sha256"] = "00".into()), "`00` is not a SHA-256"),
     ];
     for (error, expected) in cases {
         assert!(error.contains(expected), "{error}");
@@ -154,6 +164,9 @@ fn self_tests_survive_the_file_and_must_fit_the_model() {
     let other = TrmConfig { hidden_size: 16, puzzle_emb_ndim: 16, ..config() };
     let error = SelfTest::decode(&bytes, &other, "b").expect_err("another model's").to_string();
     assert!(error.contains("z_h is F32 [2, 10, 8], expected F32 [2, 10, 16]"), "{error}");
+    let foreign = SelfTest { puzzle_ids: vec![0, 1], ..test.clone() };
+    let error = SelfTest::decode(&foreign.encode(&config()).expect("encoded"), &config(), "b").expect_err("no such");
+    assert!(error.to_string().contains("a puzzle identity is outside 0..1"), "{error}");
     let nan = SelfTest { q_halt: vec![f32::NAN, 0.0], ..test };
     let bytes = nan.encode(&config()).expect("encoded");
     assert!(SelfTest::decode(&bytes, &config(), "b").is_err(), "NaN passes");

@@ -1,7 +1,7 @@
 //! Writing a bundle: into a folder beside the target that is renamed when it is complete.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::manifest::is_plain_name;
 use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex};
-use crate::file::{folder_of, sync_folder};
+use crate::file::{folder_of, read_limited, sync_folder};
 use crate::{GraphKind, ModelError, Result};
 
 /// Collects a bundle's files. Until [`BundleWriter::finish`] succeeds nothing is at the target, and what was there
@@ -112,16 +112,27 @@ impl BundleWriter {
         let io_error = |source| ModelError::Io { action: "put in place", path: self.target.clone(), source };
         sync_folder(self.staging.path()).map_err(io_error)?;
         let parent = folder_of(&self.target);
-        if self.target.exists() {
+        if is_bundle(&self.target) {
             // The old bundle steps aside and comes back when the new one cannot take its place.
             let aside = tempfile::Builder::new().prefix(".trm-bundle-").tempdir_in(parent).map_err(io_error)?;
             let old = aside.path().join("old");
             fs::rename(&self.target, &old).map_err(io_error)?;
             if let Err(error) = fs::rename(self.staging.path(), &self.target) {
-                fs::rename(&old, &self.target).map_err(io_error)?;
+                if fs::rename(&old, &self.target).is_err() {
+                    // It stays where it is rather than being removed with the temporary folder.
+                    let path = aside.keep().join("old");
+                    return Err(ModelError::Io {
+                        action: "put back the old bundle, which is now",
+                        path,
+                        source: error,
+                    });
+                }
                 return Err(io_error(error));
             }
         } else {
+            if is_empty_folder(&self.target) {
+                fs::remove_dir(&self.target).map_err(io_error)?;
+            }
             fs::rename(self.staging.path(), &self.target).map_err(io_error)?;
         }
         sync_folder(parent).map_err(io_error)?;
@@ -142,12 +153,30 @@ impl BundleWriter {
     }
 }
 
+/// Only a bundle is ever replaced, and only when asked; an empty folder is as good as none.
 fn check_target(target: &Path, overwrite: bool) -> Result<()> {
-    if fs::symlink_metadata(target).is_err() {
-        return Ok(());
+    match fs::symlink_metadata(target) {
+        Ok(_) if is_bundle(target) => {
+            if overwrite {
+                Ok(())
+            } else {
+                Err(ModelError::BundleExists { path: target.into() })
+            }
+        }
+        Ok(_) if is_empty_folder(target) => Ok(()),
+        Ok(_) => Err(ModelError::ForeignFolder { path: target.into() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(ModelError::Io { action: "look at", path: target.into(), source }),
     }
-    if !target.join(MANIFEST).is_file() {
-        return Err(ModelError::ForeignFolder { path: target.into() });
-    }
-    if overwrite { Ok(()) } else { Err(ModelError::BundleExists { path: target.into() }) }
+}
+
+/// Many programs have a `manifest.json`; ours has a format version and graphs.
+fn is_bundle(target: &Path) -> bool {
+    let manifest = read_limited(&target.join(MANIFEST), super::MANIFEST_LIMIT, "manifest");
+    let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
+    manifest.is_some_and(|manifest| manifest["format_version"].is_u64() && manifest["graphs"].is_object())
+}
+
+fn is_empty_folder(target: &Path) -> bool {
+    fs::read_dir(target).is_ok_and(|mut entries| entries.next().is_none())
 }

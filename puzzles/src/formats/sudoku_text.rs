@@ -7,6 +7,9 @@ use crate::{Cell, Grid, PuzzleError, Result, Sudoku};
 
 const LARGEST_SIDE: usize = 25;
 
+/// Longer lines are not looked at: 625 cells and as many separators.
+const LONGEST_LINE: usize = 2000;
+
 /// Sides that have a box shape.
 fn is_side(cells: usize) -> bool {
     cells <= LARGEST_SIDE && Sudoku::with_side(cells).is_some()
@@ -83,8 +86,14 @@ fn split(line: Line<'_>, numbers: bool) -> Row<'_> {
 /// Puzzles from lines without comments; rules and blank lines are passed over.
 pub(super) fn parse_lines(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
     let mut puzzles = Vec::new();
-    // Lines with cells, and for each how many rules or blank lines lie before it: these part boxes and puzzles.
     let rows: Vec<Line> = lines.iter().filter(|line| !line.is_blank() && !is_rule(line.text)).copied().collect();
+    if let Some(line) = rows.iter().find(|line| line.text.len() > LONGEST_LINE) {
+        return Err(PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: line.number,
+            message: format!("a line of {} characters, a sudoku takes {LONGEST_LINE} at most", line.text.len()),
+        });
+    }
     let mut rest = rows.as_slice();
     while let Some((&first, _)) = rest.split_first() {
         let characters = split(first, false).cells.len();

@@ -5,7 +5,7 @@
 //!   10 and more, or whole numbers parted by spaces. Lines that begin with `#` are comments.
 //! - **ASCII maze**: `#` or `@` wall, space or `.` free, `S`, `G`, optionally `o` for a path; a blank line parts mazes. A line
 //!   of spaces as long as the maze is wide is a row of the maze.
-//! - **Micromouse**: see [`micromouse`](super::micromouse).
+//! - **Micromouse**: see [`micromouse`].
 //!
 //! A text holds one of these kinds. Which one is decided by its lines: those of maze characters with a wall, against
 //! those of sudoku characters with a digit or dot.

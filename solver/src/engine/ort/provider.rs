@@ -124,10 +124,7 @@ impl ExecutionProvider {
     /// The provider with its settings, set up so that a failure to register is an error: by default ONNX Runtime
     /// would quietly run on the CPU. The device id is always given, because without one a machine that has a driver
     /// but no device registers successfully. TensorRT comes with CUDA behind it, for operators that it does not take.
-    pub(super) fn configure(
-        self,
-        options: &ProviderOptions,
-    ) -> Result<Vec<ExecutionProviderDispatch>> {
+    pub(super) fn configure(self, options: &ProviderOptions) -> Result<Vec<ExecutionProviderDispatch>> {
         let dispatches = match self {
             Self::Cpu => vec![CPU::default().with_arena_allocator(true).build()],
             Self::Cuda => vec![cuda(options).with_cuda_graph(options.cuda_graph).build()],

@@ -1,0 +1,110 @@
+//! Whatever comes in, an error comes out at worst.
+
+mod common;
+
+use common::{maze_example, sudoku_example};
+use proptest::prelude::*;
+use trm_puzzles::formats::{self, arc_json, moving_ai};
+use trm_puzzles::sudoku::{grade, solve};
+use trm_puzzles::{Arc, Grid, Maze, Sudoku, Task, seeded};
+
+/// Texts that look like puzzles: the formats' own characters in lines.
+fn puzzle_like() -> impl Strategy<Value = String> {
+    let alphabet = prop::sample::select("0123456789.ABGP#@ SGo|-+\n\n*\r,=T{}[]\"é".chars().collect::<Vec<_>>());
+    prop::collection::vec(alphabet, 0..400).prop_map(|characters| characters.into_iter().collect())
+}
+
+fn anything_with_a_header() -> impl Strategy<Value = Vec<u8>> {
+    let header = prop::sample::select(vec![
+        "",
+        "type octile\nheight 2\nwidth 3\nmap\n",
+        "version 1\n0\tm\t3\t2\t",
+        "o---o---o\n| S ",
+        "{\"test\": [{\"input\": ",
+        "+---+---+---+\n",
+        "\u{feff}",
+    ]);
+    (header, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(header, rest)| [header.as_bytes(), &rest].concat())
+}
+
+fn read_every_way(bytes: &[u8]) {
+    for puzzle in formats::parse("in", bytes).unwrap_or_default() {
+        let _ = puzzle.check();
+        assert!(!puzzle.line(&puzzle.grid).is_empty());
+        assert!(!puzzle.drawing(&puzzle.grid).is_empty());
+        let _ = puzzle.task().verify(&puzzle.grid, &puzzle.grid);
+    }
+    let _ = formats::text::parse("in", bytes);
+    let _ = moving_ai::MovingAiMap::parse("in", bytes);
+    let _ = moving_ai::parse_scenarios("in", bytes);
+    let _ = arc_json::parse_tasks("in", bytes, Some(bytes));
+}
+
+fn any_grid() -> impl Strategy<Value = Grid> {
+    (0..12_usize, 0..12_usize).prop_flat_map(|(height, width)| {
+        prop::collection::vec(any::<u8>(), height * width)
+            .prop_map(move |cells| Grid::from_cells(height, width, cells).expect("as many as needed"))
+    })
+}
+
+fn tasks() -> Vec<Box<dyn Task>> {
+    vec![
+        Box::new(Sudoku::default()),
+        Box::new(Sudoku::new(2, 3).expect("supported")),
+        Box::new(Maze::new(9, 9).expect("supported")),
+        Box::new(Maze::new(3, 7).expect("supported")),
+        Box::new(Arc),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        read_every_way(&bytes);
+    }
+
+    #[test]
+    fn puzzle_like_texts(text in puzzle_like()) {
+        read_every_way(text.as_bytes());
+    }
+
+    #[test]
+    fn headers_with_anything_after(bytes in anything_with_a_header()) {
+        read_every_way(&bytes);
+    }
+
+    #[test]
+    fn any_grid_in_any_task(grid in any_grid(), other in any_grid(), seed in any::<u64>()) {
+        for task in tasks() {
+            let _ = task.check(&grid);
+            let _ = task.encode(&grid);
+            prop_assert!(!task.verify(&grid, &other).to_string().is_empty());
+            let symmetry = task.symmetry(&mut seeded(seed));
+            let _ = symmetry.apply(&grid);
+            let _ = symmetry.invert(&grid);
+        }
+        let _ = solve(Sudoku::default(), &grid, 100);
+        let _ = grade(Sudoku::default(), &grid);
+        let _ = trm_puzzles::maze::shortest_path(&grid);
+    }
+
+    #[test]
+    fn any_tokens_are_an_answer((task, puzzle, _) in sudoku_example(), tokens in prop::collection::vec(any::<i32>(), 625)) {
+        let answer = task.decode(&puzzle, &tokens[..task.seq_len()]).unwrap();
+        prop_assert!(!task.verify(&puzzle, &answer).is_verified());
+        prop_assert!(task.decode(&puzzle, &tokens[..3]).is_err());
+    }
+
+    #[test]
+    fn small_tokens_are_an_answer((task, puzzle, _) in maze_example(), tokens in prop::collection::vec(-1..8_i32, 200)) {
+        let answer = task.decode(&puzzle, &tokens[..task.seq_len()]).unwrap();
+        prop_assert!(!task.verify(&puzzle, &answer).to_string().is_empty());
+    }
+
+    #[test]
+    fn any_arc_tokens_are_an_answer(tokens in prop::collection::vec(prop_oneof![any::<i32>(), 0..12_i32], 900)) {
+        let puzzle = Grid::filled(1, 1, 0);
+        let answer = Arc.decode(&puzzle, &tokens).unwrap();
+        prop_assert!(!Arc.verify(&puzzle, &answer).is_verified());
+    }
+}
