@@ -90,6 +90,7 @@ fn mazes_keep_their_characters() {
     let puzzle = &parse(text)[0];
     assert_eq!(puzzle.drawing(&puzzle.grid), text);
     assert_eq!(puzzle.line(&puzzle.grid), text.replace('\n', ""));
+    assert_eq!(parse("......\n.S..G.\n......\n@@@@@@\n")[0].grid.size(), (4, 6), "rows of dots are no sudoku");
     // A row of spaces belongs to the maze when it is as long as the others.
     let open = "    \nS  G\n    \n";
     assert_eq!(parse(open)[0].grid.size(), (3, 4));

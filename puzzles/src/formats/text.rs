@@ -8,7 +8,7 @@
 //! - **Micromouse**: see [`micromouse`].
 //!
 //! A text holds one of these kinds. Which one is decided by its lines: those of maze characters with a wall, against
-//! those of sudoku characters with a digit or dot.
+//! those of sudoku characters that no maze has.
 
 use super::{Alphabet, Puzzle, PuzzleKind, micromouse, sudoku_text};
 use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL};
@@ -95,7 +95,9 @@ fn maze_value(character: char) -> Option<u8> {
 fn looks_like_maze(lines: &[Line]) -> bool {
     let is_maze_text = |line: &Line| line.text.chars().all(|c| maze_value(c).is_some());
     let walls = lines.iter().filter(|line| is_maze_text(line) && line.text.contains(['#', '@'])).count();
-    let digits = lines.iter().filter(|line| !line.is_comment() && sudoku_text::looks_like_row(line.text)).count();
+    // A row of dots could be either, so it counts for neither.
+    let is_sudoku_text = |line: &&Line| !is_maze_text(line) && sudoku_text::looks_like_row(line.text);
+    let digits = lines.iter().filter(|line| !line.is_comment()).filter(is_sudoku_text).count();
     // Without a single wall: every line is maze text and an S or a G is there.
     let open = || lines.iter().all(is_maze_text) && lines.iter().any(|l| l.text.contains(['S', 'G']));
     walls > digits || (walls == digits && walls > 0) || (walls == 0 && open())

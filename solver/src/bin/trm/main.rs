@@ -6,13 +6,16 @@
 mod backend;
 // AWAITED mod doctor;
 mod eval;
-// AWAITED mod export;
+mod checkpoint;
+mod export;
 mod failure;
 // AWAITED mod inspect;
 mod interrupt;
 mod output;
-// AWAITED mod parity;
+mod parity;
 mod solve;
+mod task;
+mod task;
 mod text;
 mod watch;
 
@@ -73,12 +76,12 @@ enum Command {
     /// Measure a model: exact and valid answers, steps, speed
     Eval(eval::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
-    // AWAITED Export(export::Args),
-    /// Say what a bundle, a checkpoint or an .onnx file is
+    Export(export::Args),
+    // AWAITED /// Say what a bundle, a checkpoint or an .onnx file is
     // AWAITED Inspect(inspect::Args),
     /// Compare a model with the numbers that the reference implementation recorded
-    // AWAITED Parity(parity::Args),
-    /// Show engines, providers, models and whether they work on this machine
+    Parity(parity::Args),
+    // AWAITED /// Show engines, providers, models and whether they work on this machine
     // AWAITED Doctor(doctor::Args),
 }
 
@@ -87,9 +90,9 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Solve(args) => solve::run(args, verbose),
         Command::Eval(args) => eval::run(args, verbose),
-        // AWAITED Command::Export(args) => export::run(args, verbose),
+        Command::Export(args) => export::run(args, verbose),
         // AWAITED Command::Inspect(args) => inspect::run(args, verbose),
-        // AWAITED Command::Parity(args) => parity::run(args, verbose),
+        Command::Parity(args) => parity::run(args, verbose),
         // AWAITED Command::Doctor(args) => doctor::run(args, verbose),
     };
     match result {

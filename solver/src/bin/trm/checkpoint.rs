@@ -1,0 +1,83 @@
+//! A checkpoint's configuration: from the options, or from the files that training left beside it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use trm_models::{ConfigSource, ModelError, TrmConfig};
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigArgs {
+    /// The all_config.yaml that training saved; if left out, the one beside the checkpoint
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The data set's dataset.json; if left out, the one beside the checkpoint, where there is one
+    #[arg(long, value_name = "FILE")]
+    dataset: Option<PathBuf>,
+    /// Cells of the grid, whatever the files say
+    #[arg(long, value_name = "N")]
+    seq_len: Option<usize>,
+    /// Number of tokens, padding included, whatever the files say
+    #[arg(long, value_name = "N")]
+    vocab: Option<usize>,
+    /// Rows of the puzzle-embedding table, whatever the files say
+    #[arg(long, value_name = "N")]
+    num_puzzle_identifiers: Option<usize>,
+}
+
+impl ConfigArgs {
+    /// The configuration of a checkpoint, if any was given or lies beside it. Files that were not named are named on
+    /// stderr.
+    pub(crate) fn find(&self, checkpoint: &Path) -> Result<Option<TrmConfig>> {
+        let given = [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some);
+        let beside = beside(checkpoint, "all_config.yaml");
+        if self.config.is_none() && !beside.is_file() && self.dataset.is_none() && !given {
+            return Ok(None);
+        }
+        self.read(checkpoint).map(Some)
+    }
+
+    /// The configuration of a checkpoint.
+    pub(crate) fn read(&self, checkpoint: &Path) -> Result<TrmConfig> {
+        let mut source = match &self.config {
+            Some(path) => ConfigSource::from_yaml_file(path)?,
+            None => {
+                let path = beside(checkpoint, "all_config.yaml");
+                let source = ConfigSource::from_yaml_file(&path).map_err(|error| match error {
+                    error @ ModelError::Io { .. } => anyhow::Error::new(error).context(format!(
+                        "{}: no configuration\nhint: pass --config with the all_config.yaml that training saved",
+                        checkpoint.display()
+                    )),
+                    other => other.into(),
+                })?;
+                eprintln!("using {}", path.display());
+                source
+            }
+        };
+        if let Some(path) = &self.dataset {
+            source = source.dataset_file(path)?;
+        } else {
+            let path = beside(checkpoint, "dataset.json");
+            if path.is_file() {
+                eprintln!("using {}", path.display());
+                source = source.dataset_file(&path)?;
+            }
+        }
+        if let Some(seq_len) = self.seq_len {
+            source = source.seq_len(seq_len);
+        }
+        if let Some(vocab_size) = self.vocab {
+            source = source.vocab_size(vocab_size);
+        }
+        if let Some(count) = self.num_puzzle_identifiers {
+            source = source.num_puzzle_identifiers(count);
+        }
+        Ok(source.build()?)
+    }
+}
+
+/// A file in a checkpoint's folder.
+pub(crate) fn beside(checkpoint: &Path, name: &str) -> PathBuf {
+    checkpoint.parent().unwrap_or(Path::new("")).join(name)
+}

@@ -1,0 +1,259 @@
+//! `trm export`: a trained checkpoint as a bundle, and weights back to where they were trained.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
+use trm_export::trm::{GraphOptions, Precision};
+use trm_export::{BundleRequest, export_bundle};
+use trm_models::{CheckpointOrigin, GraphKind, MANIFEST, ModelBundle, ModelError, TrmConfig, WEIGHTS, hash_file};
+use trm_puzzles::PuzzleKind;
+use trm_solver::engine::ort::OrtEngine;
+use trm_solver::engine::tract::TractEngine;
+use trm_solver::{Engine, SessionOptions, SolverError, model, selftest};
+
+use crate::checkpoint::{ConfigArgs, beside};
+use crate::task::{self, Size, TaskName};
+use crate::{Exit, failure};
+
+/// What puzzle names a data set's identities by; an ARC model is of little use without it.
+const IDENTIFIERS: &str = "identifiers.json";
+/// The file that names some thousand puzzles has 1 MB.
+const MAX_IDENTIFIERS_BYTES: u64 = 256 << 20;
+
+/// Arguments of `trm export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Checkpoint of the public training code (torch or safetensors); with --to, also a bundle
+    #[arg(value_name = "CHECKPOINT")]
+    source: PathBuf,
+    /// Folder of the new bundle; with --to, the new file
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// What the model solves
+    #[arg(long, value_name = "TASK", required_unless_present = "to")]
+    task: Option<TaskName>,
+    /// Write the weights to a file for the public training code instead of a bundle
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["task", "grid", "boxes", "graphs", "steps", "name", "licence", "training_data"])]
+    to: Option<WeightsFormat>,
+    /// Prefix of the tensors' names in that file
+    #[arg(long, value_name = "TEXT", requires = "to", default_value = DEFAULT_PREFIX)]
+    prefix: String,
+    /// Rows and columns of the grid; square unless given
+    #[arg(long, value_name = "HEIGHTxWIDTH")]
+    grid: Option<Size>,
+    /// Rows and columns of a sudoku's box; the usual ones unless given
+    #[arg(long, value_name = "HEIGHTxWIDTH")]
+    boxes: Option<Size>,
+    /// Graphs to write: step, solve, unrolled
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "step,solve")]
+    graphs: Vec<GraphKind>,
+    /// Steps of the unrolled graph; the model's halt_max_steps unless given
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    steps: Option<u16>,
+    /// Float type of weights and activations
+    #[arg(long, value_name = "TYPE", default_value = "fp32")]
+    precision: PrecisionName,
+    /// Name of the model; the folder's unless given
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Licence of the weights, best as an SPDX expression
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+    /// What the weights were trained on
+    #[arg(long, value_name = "TEXT")]
+    training_data: Option<String>,
+    /// Replace a bundle or file that is there
+    #[arg(long)]
+    overwrite: bool,
+    /// ONNX Runtime's shared library, or the folder that holds it
+    #[arg(long, value_name = "PATH")]
+    ort_lib: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// A file of weights that the public code loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WeightsFormat {
+    /// As `torch.save(model.state_dict(), …)` writes it
+    Torch,
+    /// safetensors
+    Safetensors,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionName {
+    /// 32-bit
+    Fp32,
+    /// 16-bit, for GPUs
+    Fp16,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, _verbose: bool) -> Result<Exit> {
+    match (args.to, args.task) {
+        (Some(format), _) => write_weights(&args, format),
+        (None, Some(task)) => write_bundle(&args, task),
+        (None, None) => bail!("--task is missing\nhint: one of sudoku, maze and arc"),
+    }
+}
+
+/// Writes the weights of a checkpoint or a bundle for the public code.
+fn write_weights(args: &Args, format: WeightsFormat) -> Result<Exit> {
+    let Args { source, out, prefix, config, .. } = args;
+    if out.exists() && !args.overwrite {
+        bail!("{} is already there\nhint: choose another file, or pass --overwrite", out.display());
+    }
+    let (weights, config) = if source.is_dir() {
+        let bundle = ModelBundle::open(source)?;
+        // Checked against its hash before it is parsed.
+        drop(bundle.file(WEIGHTS)?);
+        (StateDict::read(source.join(WEIGHTS))?, Some(bundle.manifest().config.clone()))
+    } else {
+        (StateDict::read(source)?, config.find(source)?)
+    };
+    match &config {
+        Some(config) => weights.check(config)?,
+        None => eprintln!("no configuration given or found: the weights are written as they are"),
+    }
+    match format {
+        WeightsFormat::Torch => weights.write_torch(out, prefix)?,
+        WeightsFormat::Safetensors => weights.write_safetensors(out, prefix)?,
+    }
+    println!("{}: {} tensors, {} parameters", out.display(), weights.len(), weights.num_parameters());
+    Ok(Exit::Done)
+}
+
+/// Writes a bundle and runs its self-test.
+fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
+    let Args { source, out, .. } = args;
+    if source.is_dir() {
+        bail!("{} is a folder\nhint: give the checkpoint's file, such as step_1000 in it", source.display());
+    }
+    // Before the minutes that a large checkpoint takes.
+    refuse_to_replace(out, args.overwrite)?;
+    let config = args.config.read(source)?;
+    let kind = task::puzzle_kind(task, args.grid, args.boxes, &config)?;
+    let weights = StateDict::read(source)?;
+    weights.check(&config)?;
+    let (sha256, _) = hash_file(source)?;
+    let file = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let precision = match args.precision {
+        PrecisionName::Fp32 => Precision::Fp32,
+        PrecisionName::Fp16 => Precision::Fp16,
+    };
+    let request = BundleRequest {
+        name: name(args)?,
+        task: task::spec(&kind),
+        config: &config,
+        weights: &weights,
+        graphs: args.graphs.iter().copied().collect::<BTreeSet<_>>(),
+        options: GraphOptions { precision, unrolled_steps: args.steps.map(usize::from) },
+        sample: task::sample(&kind, &config)?,
+        training_data: args.training_data.clone(),
+        licence: args.licence.clone(),
+        accuracy: Vec::new(),
+        checkpoint: Some(CheckpointOrigin { file, sha256 }),
+        files: identifiers(source, &kind)?.into_iter().collect(),
+    };
+    let bundle = export_bundle(request, out, args.overwrite)?;
+    summarise(&bundle, &kind, &weights, &config);
+    self_test(&bundle, args.ort_lib.as_deref())
+}
+
+fn refuse_to_replace(out: &Path, overwrite: bool) -> Result<()> {
+    if out.join(MANIFEST).is_file() && !overwrite {
+        return Err(ModelError::BundleExists { path: out.to_owned() }.into());
+    }
+    Ok(())
+}
+
+/// The model's name: what was given, or that of the folder it goes to.
+fn name(args: &Args) -> Result<String> {
+    if let Some(name) = &args.name {
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            bail!("--name: {name:?} is no name");
+        }
+        return Ok(name.clone());
+    }
+    let folder = args.out.file_name().and_then(|name| name.to_str());
+    folder.map(str::to_owned).context("--out names no folder that could name the model\nhint: pass --name")
+}
+
+/// The names of an ARC model's puzzle identities, where they lie beside the checkpoint.
+fn identifiers(checkpoint: &Path, kind: &PuzzleKind) -> Result<Option<(String, Vec<u8>)>> {
+    let path = beside(checkpoint, IDENTIFIERS);
+    if !matches!(kind, PuzzleKind::Arc(_)) || !path.is_file() {
+        return Ok(None);
+    }
+    let read_error = || format!("cannot read {}", path.display());
+    let bytes = path.metadata().with_context(read_error)?.len();
+    if bytes > MAX_IDENTIFIERS_BYTES {
+        bail!("{} is {bytes} bytes, more than the {MAX_IDENTIFIERS_BYTES} that it may have", path.display());
+    }
+    let content = std::fs::read(&path).with_context(read_error)?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(&content)
+        .with_context(|| format!("{}: not JSON", path.display()))?;
+    eprintln!("using {}", path.display());
+    Ok(Some((IDENTIFIERS.to_owned(), content)))
+}
+
+fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, config: &TrmConfig) {
+    let manifest = bundle.manifest();
+    println!(
+        "{}: {}, {} for {}, {} parameters, {}",
+        bundle.label(),
+        manifest.name,
+        config.architecture,
+        model::describe(kind),
+        weights.num_parameters(),
+        manifest.precision
+    );
+    for graph in manifest.graphs.values() {
+        let steps = graph.steps.map_or_else(String::new, |steps| format!(", {steps} steps"));
+        println!("  {:<14} {:>12} bytes{steps}", graph.file, graph.hash.bytes);
+    }
+    for (name, hash) in &manifest.files {
+        println!("  {name:<20} {:>6} bytes", hash.bytes);
+    }
+}
+
+/// Runs the bundle's self-test on every engine there is. An engine that computes something else is a failed answer.
+fn self_test(bundle: &ModelBundle, ort_lib: Option<&Path>) -> Result<Exit> {
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
+    match OrtEngine::load(ort_lib) {
+        Ok(engine) => engines.push(Box::new(engine)),
+        Err(SolverError::LibraryNotFound { .. }) if ort_lib.is_none() => {
+            eprintln!("self-test on tract only: no ONNX Runtime library found");
+        }
+        Err(error) if ort_lib.is_some() => return Err(error.into()),
+        Err(error) => eprintln!("self-test on tract only: {}", failure::message(&error.into())),
+    }
+    let mut failed = false;
+    for engine in &engines {
+        for kind in GraphKind::ALL {
+            if engine.name() == "tract" && kind == GraphKind::Solve {
+                continue;
+            }
+            match selftest::run_if_possible(engine.as_ref(), bundle, kind, &SessionOptions::default()) {
+                Ok(None) => {}
+                Ok(Some(report)) => {
+                    println!("self-test on {} ({}), {kind} graph: {report}", report.engine, report.provider);
+                    failed |= !report.passed;
+                }
+                Err(error) => {
+                    println!("self-test on {}, {kind} graph: FAILED: {}", engine.name(), failure::message(&error.into()));
+                    failed = true;
+                }
+            }
+        }
+    }
+    if failed {
+        eprintln!("error: the bundle was written, but an engine does not compute what it should");
+        return Ok(Exit::AnswerFailed);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,190 @@
+//! tract: the pure Rust engine that is built into the binary.
+//!
+//! tract plans for fixed shapes. A session plans for one row, and runs each row of a batch on its own, the rows in
+//! parallel: a plan for the whole batch takes twice the time on small models, since tract splits their products, and
+//! not all of its operators use threads. A row's numbers are exactly those that it has alone. tract has no `Loop`: it
+//! runs the step and the unrolled graph.
+
+mod session;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tract_onnx::pb::type_proto::Value;
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension};
+use tract_onnx::prelude::multithread::Executor;
+use tract_onnx::prelude::*;
+use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TrmConfig};
+
+use super::checks;
+use super::{Engine, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession};
+use crate::{Result, SolverError};
+
+/// The engine's name.
+const NAME: &str = "tract";
+/// The version that the workspace pins.
+const VERSION: &str = "0.23.9";
+
+/// tract as an engine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TractEngine;
+
+impl Engine for TractEngine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
+        checks::check_kind(graph.kind, true)?;
+        Ok(Box::new(session::TractStepSession::new(Prepared::load(graph, options)?)?))
+    }
+
+    fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>> {
+        checks::check_kind(graph.kind, false)?;
+        Ok(Box::new(session::TractSolveSession::new(Prepared::load(graph, options)?)))
+    }
+}
+
+/// A graph that has been read, specialised to one row and optimised: what the rows of a session share.
+struct Prepared {
+    info: SessionInfo,
+    config: TrmConfig,
+    plan: Arc<TypedRunnableModel>,
+    want_logits: bool,
+    /// Where the rows of a batch run. A batch of one row spreads its matrix products over threads instead.
+    row_pool: Option<ThreadPool>,
+}
+
+impl Prepared {
+    fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self> {
+        checks::check_options(options)?;
+        if graph.kind == GraphKind::Solve {
+            return Err(SolverError::Unsupported {
+                engine: NAME,
+                graph: graph.kind,
+                reason: "it has no Loop operator".to_owned(),
+                hint: "use the step or the unrolled graph, or --backend ort".to_owned(),
+            });
+        }
+        let started = Instant::now();
+        let action = || format!("load the {} graph of {}", graph.kind, graph.name);
+        let framework = tract_onnx::onnx().with_ignore_value_info(true);
+        let proto = framework
+            .proto_model_for_read(&mut &*graph.bytes)
+            .map_err(|error| failed(format!("{}: it is not an ONNX file", action()), error))?;
+        let (inputs, outputs) = proto.graph.as_ref().map(interface).unwrap_or_default();
+        checks::check_interface(graph, 1, &inputs, &outputs)?;
+
+        let threads = options.resolved_threads();
+        let pool = match threads {
+            1 => None,
+            _ => Some(thread_pool(threads)?),
+        };
+        let (row_pool, executor) = match pool {
+            None => (None, Executor::SingleThread),
+            Some(pool) if options.batch == 1 => (None, Executor::MultiThread(Arc::new(pool))),
+            Some(pool) => (Some(pool), Executor::SingleThread),
+        };
+        let plan = prepare(&framework, &proto, graph, options.want_logits, executor)
+            .map_err(|error| failed(action(), error))?;
+        let info = SessionInfo {
+            engine: NAME,
+            engine_version: VERSION.to_owned(),
+            library: None,
+            provider: "cpu",
+            fallbacks: Vec::new(),
+            graph: graph.kind,
+            batch: options.batch,
+            threads,
+            load_time: started.elapsed(),
+        };
+        Ok(Self { info, config: graph.config.clone(), plan, want_logits: options.want_logits, row_pool })
+    }
+}
+
+fn thread_pool(threads: usize) -> Result<ThreadPool> {
+    ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("tract-{i}")).build().map_err(|error| {
+        SolverError::Engine {
+            engine: NAME,
+            action: format!("start {threads} threads"),
+            source: Box::new(error),
+        }
+    })
+}
+
+/// Specialises the graph to one row, drops the outputs that nobody reads, and optimises it. The plan's inputs and
+/// outputs are in the order of the graph's specification.
+fn prepare(
+    framework: &tract_onnx::Onnx,
+    proto: &ModelProto,
+    graph: &GraphSource<'_>,
+    want_logits: bool,
+    executor: Executor,
+) -> TractResult<Arc<TypedRunnableModel>> {
+    let spec = GraphSpec::new(graph.kind, graph.config);
+    let mut model = framework.parse(proto, graph.folder.as_deref().and_then(Path::to_str))?.model;
+    let outlets = model.input_outlets()?.to_vec();
+    let mut inputs = Vec::with_capacity(outlets.len());
+    for input in &spec.inputs {
+        for &outlet in outlets.iter().filter(|outlet| model.node(outlet.node).name == input.name) {
+            inputs.push((outlet, InferenceFact::dt_shape(datum_type(input.element), row_shape(&input.shape))));
+        }
+    }
+    for (outlet, fact) in &inputs {
+        model.set_outlet_fact(*outlet, fact.clone())?;
+    }
+    model.set_input_outlets(&inputs.iter().map(|(outlet, _)| *outlet).collect::<Vec<_>>())?;
+    let outputs = spec.outputs.iter().map(|output| output.name);
+    model.select_outputs_by_name(outputs.filter(|&name| want_logits || name != "logits"))?;
+    let run_options = RunOptions { executor: Some(executor), ..RunOptions::default() };
+    model.into_optimized()?.into_runnable_with_options(&run_options)
+}
+
+fn row_shape(axes: &[Axis]) -> TVec<usize> {
+    let size = |axis: &Axis| match axis {
+        Axis::Batch => 1,
+        Axis::Fixed(size) => *size,
+    };
+    axes.iter().map(size).collect()
+}
+
+fn datum_type(element: ElementType) -> DatumType {
+    match element {
+        ElementType::F32 => DatumType::F32,
+        ElementType::I32 => DatumType::I32,
+        ElementType::I64 => DatumType::I64,
+        ElementType::Bool => DatumType::Bool,
+    }
+}
+
+/// The inputs (less those that are initializers) and outputs that the file declares.
+fn interface(graph: &GraphProto) -> (Vec<FoundTensor>, Vec<FoundTensor>) {
+    let initialized = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let inputs = graph.input.iter().filter(|input| !initialized(&input.name));
+    (inputs.map(found_tensor).collect(), graph.output.iter().map(found_tensor).collect())
+}
+
+fn found_tensor(info: &ValueInfoProto) -> FoundTensor {
+    let tensor = info.r#type.as_ref().and_then(|kind| kind.value.as_ref()).map(|Value::TensorType(tensor)| tensor);
+    // Element types are numbered as in onnx.proto, TensorProto.DataType.
+    let element = tensor.and_then(|tensor| match tensor.elem_type {
+        1 => Some(ElementType::F32),
+        6 => Some(ElementType::I32),
+        7 => Some(ElementType::I64),
+        9 => Some(ElementType::Bool),
+        _ => None,
+    });
+    let axes = tensor.and_then(|tensor| tensor.shape.as_ref()).map_or(&[][..], |shape| &shape.dim);
+    let size = |value: &Option<dimension::Value>| match value {
+        Some(dimension::Value::DimValue(size)) => usize::try_from(*size).ok(),
+        _ => None,
+    };
+    FoundTensor { name: info.name.clone(), element, shape: axes.iter().map(|axis| size(&axis.value)).collect() }
+}
+
+/// An error of tract with what was being done.
+fn failed(action: String, error: TractError) -> SolverError {
+    SolverError::Engine { engine: NAME, action, source: error.into() }
+}
