@@ -38,4 +38,25 @@ macro_rules! shipped {
 }
 
 // Adding a bundle is adding its folder's name.
-shipped!();
+shipped!("maze-9", "sudoku-9");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GraphKind;
+
+    #[test]
+    fn every_shipped_bundle_is_whole_and_like_its_folder() {
+        for shipped in SHIPPED {
+            let bundle = shipped.open().expect(shipped.name);
+            bundle.verify().expect(shipped.name);
+            assert_eq!(bundle.manifest().name, shipped.name);
+            assert!(bundle.has_graph(GraphKind::Step));
+            bundle.self_test().expect("a self-test");
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(shipped.name);
+            let folder = ModelBundle::open(folder).expect(shipped.name);
+            folder.verify().expect(shipped.name);
+            assert_eq!(bundle.manifest(), folder.manifest());
+        }
+    }
+}

@@ -9,6 +9,7 @@ use trm_solver::batch::{Job, Scheduler};
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Carry, Engine, HaltReason, SessionOptions, SolveInput, SolverError, StepSession};
 
+/// Every golden that can be compared at all 16 steps, with its tolerance.
 const STABLE: [(&str, f32); 5] = [
     ("sudoku_mlp_stable", 1e-4),
     ("maze_att_stable", 1e-4),
@@ -16,6 +17,8 @@ const STABLE: [(&str, f32); 5] = [
     ("hrm_att_stable", 1e-4),
     ("arc_like_stable", 1e-3),
 ];
+/// Without the one of 900 cells, where a check runs many steps and learns nothing from size.
+const SMALL: &[(&str, f32)] = STABLE.split_at(4).0;
 
 /// Runs a check on every engine.
 fn on_every_engine(check: impl Fn(&dyn Engine)) {
@@ -85,7 +88,7 @@ fn a_carry_that_was_set_is_what_the_next_step_starts_from() {
 #[test]
 fn a_row_depends_on_nothing_but_itself() {
     on_every_engine(|engine| {
-        for (name, _) in STABLE {
+        for &(name, _) in SMALL {
             let golden = Golden::load(name);
             let mut together = load_step(engine, &golden, &options(golden.batch));
             let mut alone: Vec<_> = (0..golden.batch).map(|_| load_step(engine, &golden, &options(1))).collect();
@@ -160,7 +163,7 @@ fn expected_steps(golden: &Golden, threshold: f32, limit: usize) -> Vec<i32> {
 
 /// Runs a solving graph without halting, then with a threshold that some rows cross early.
 fn check_solving(engine: &dyn Engine, kind: GraphKind, limit: usize) {
-    for (name, tolerance) in STABLE {
+    for &(name, tolerance) in SMALL {
         let golden = Golden::load(name);
         let what = format!("{}, {kind}, {name}", engine.name());
         let bytes = golden.bytes(kind, limit);

@@ -67,7 +67,7 @@ impl Golden {
             .num_puzzle_identifiers(size("num_puzzle_identifiers"))
             .build()
             .expect("the config is valid");
-        let weights = StateDict::read(&dir.join("step_1000")).expect("the checkpoint reads");
+        let weights = StateDict::read(dir.join("step_1000")).expect("the checkpoint reads");
         Self { name: name.to_owned(), config, weights, outputs: read("outputs.safetensors"), batch: 3 }
     }
 

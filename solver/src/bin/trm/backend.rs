@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use trm_models::{GraphKind, ModelBundle};
-use trm_solver::engine::ort::{OrtEngine, ProviderChoice, ProviderOptions};
+use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, Result, SessionOptions, SolveSession, SolverError, StepSession};
+use trm_solver::{Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, SolverError, StepSession};
 
 /// Which engine runs the graphs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -118,9 +118,9 @@ impl BackendArgs {
     pub(crate) fn session_options(&self, batch: usize) -> SessionOptions {
         let choice = match self.provider {
             ProviderName::Auto => None,
-            ProviderName::Cpu => Some(trm_solver::engine::ort::ExecutionProvider::Cpu),
-            ProviderName::Cuda => Some(trm_solver::engine::ort::ExecutionProvider::Cuda),
-            ProviderName::TensorRt => Some(trm_solver::engine::ort::ExecutionProvider::TensorRt),
+            ProviderName::Cpu => Some(ExecutionProvider::Cpu),
+            ProviderName::Cuda => Some(ExecutionProvider::Cuda),
+            ProviderName::TensorRt => Some(ExecutionProvider::TensorRt),
         };
         let provider = match choice {
             None => ProviderChoice::Auto,
@@ -147,38 +147,46 @@ impl BackendArgs {
 impl Backend {
     /// Loads a bundle's step graph on the first engine that takes it.
     pub(crate) fn load_step(&self, bundle: &ModelBundle, options: &SessionOptions) -> Result<Loaded<dyn StepSession>> {
+        self.load_step_graph(&GraphSource::from_bundle(bundle, GraphKind::Step)?, options)
+    }
+
+    /// Loads a step graph on the first engine that takes it.
+    pub(crate) fn load_step_graph(
+        &self,
+        graph: &GraphSource<'_>,
+        options: &SessionOptions,
+    ) -> Result<Loaded<dyn StepSession>> {
         self.first_that_works(
-            |engine| engine.load_step(bundle, options),
-            |session| (session.info().engine, session.info().fallbacks.clone()),
+            |engine| engine.load_step_graph(graph, options),
+            |session| session.info().clone(),
         )
     }
 
-    /// Loads a bundle's solve or unrolled graph on the first engine that takes it.
-    pub(crate) fn load_solve(
+    /// Loads a solve or unrolled graph on the first engine that takes it.
+    pub(crate) fn load_solve_graph(
         &self,
-        bundle: &ModelBundle,
-        kind: GraphKind,
+        graph: &GraphSource<'_>,
         options: &SessionOptions,
     ) -> Result<Loaded<dyn SolveSession>> {
         self.first_that_works(
-            |engine| engine.load_solve(bundle, kind, options),
-            |session| (session.info().engine, session.info().fallbacks.clone()),
+            |engine| engine.load_solve_graph(graph, options),
+            |session| session.info().clone(),
         )
     }
 
     fn first_that_works<S: ?Sized>(
         &self,
         load: impl Fn(&dyn Engine) -> Result<Box<S>>,
-        describe: impl Fn(&S) -> (&'static str, Vec<String>),
+        info: impl Fn(&S) -> SessionInfo,
     ) -> Result<Loaded<S>> {
         let mut fallbacks: Vec<String> = self.passed_over.iter().cloned().collect();
         let last = self.engines.len().saturating_sub(1);
         for (position, engine) in self.engines.iter().enumerate() {
             match load(engine.as_ref()) {
                 Ok(session) => {
-                    let (name, reasons) = describe(&session);
-                    fallbacks.extend(reasons);
-                    self.explain(name, &fallbacks);
+                    let info = info(&session);
+                    fallbacks.extend(info.fallbacks.iter().cloned());
+                    self.explain(&info, &fallbacks);
                     return Ok(Loaded { session, fallbacks });
                 }
                 // What the bundle or the options have wrong, the next engine cannot do better.
@@ -189,9 +197,18 @@ impl Backend {
         unreachable!("a backend has at least one engine")
     }
 
-    fn explain(&self, engine: &str, fallbacks: &[String]) {
+    fn explain(&self, info: &SessionInfo, fallbacks: &[String]) {
         if self.verbose {
-            eprintln!("engine: {engine}");
+            eprintln!(
+                "{} {} ({}), {} graph, {} rows, {} threads, loaded in {:.1} ms",
+                info.engine,
+                info.engine_version,
+                info.provider,
+                info.graph,
+                info.batch,
+                info.threads,
+                info.load_time.as_secs_f64() * 1e3
+            );
             for fallback in fallbacks {
                 eprintln!("  not {fallback}");
             }

@@ -24,19 +24,19 @@ use crate::solve::{RunArgs, read_puzzles};
 /// and, for mazes, optimal, each with its 95 % Wilson interval; and the same after every step. Ctrl-C prints what was
 /// measured so far.
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("puzzles").required(true))]
+#[command(group = clap::ArgGroup::new("source").required(true))]
 pub(crate) struct Args {
     /// A shipped model's name, or a bundle's folder
     #[arg(value_name = "BUNDLE")]
     bundle: String,
     /// Folder of a data set of the public training code (with dataset.json)
-    #[arg(long, value_name = "DIR", group = "puzzles")]
+    #[arg(long, value_name = "DIR", group = "source")]
     data: Option<PathBuf>,
     /// Fresh puzzles of the model's size
-    #[arg(long, value_name = "KIND", group = "puzzles")]
+    #[arg(long, value_name = "KIND", group = "source")]
     generate: Option<Kind>,
     /// A file of puzzles without answers, judged by the rules
-    #[arg(long, value_name = "FILE", group = "puzzles")]
+    #[arg(long, value_name = "FILE", group = "source")]
     puzzles: Option<PathBuf>,
     /// Number of generated puzzles; their seed is --seed
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "generate")]
@@ -104,7 +104,8 @@ pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
     bar.finish_and_clear();
 
     let complete = evaluation.puzzles == count;
-    let report = JsonReport::new(&args, &model, &evaluation, complete, count, &fallbacks.borrow());
+    let fallbacks = fallbacks.borrow();
+    let report = JsonReport::new(&args, &model, &evaluation, complete, count, &fallbacks);
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;

@@ -4,17 +4,16 @@
 //! or input, 3 engine or device failure, 130 interrupted.
 
 mod backend;
-// AWAITED mod doctor;
-mod eval;
 mod checkpoint;
+mod doctor;
+mod eval;
 mod export;
 mod failure;
-// AWAITED mod inspect;
+mod inspect;
 mod interrupt;
 mod output;
 mod parity;
 mod solve;
-mod task;
 mod task;
 mod text;
 mod watch;
@@ -77,12 +76,12 @@ enum Command {
     Eval(eval::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
     Export(export::Args),
-    // AWAITED /// Say what a bundle, a checkpoint or an .onnx file is
-    // AWAITED Inspect(inspect::Args),
+    /// Say what a bundle, a checkpoint or an .onnx file is
+    Inspect(inspect::Args),
     /// Compare a model with the numbers that the reference implementation recorded
     Parity(parity::Args),
-    // AWAITED /// Show engines, providers, models and whether they work on this machine
-    // AWAITED Doctor(doctor::Args),
+    /// Show engines, providers, models and whether they work on this machine
+    Doctor(doctor::Args),
 }
 
 fn main() -> ExitCode {
@@ -91,9 +90,9 @@ fn main() -> ExitCode {
         Command::Solve(args) => solve::run(args, verbose),
         Command::Eval(args) => eval::run(args, verbose),
         Command::Export(args) => export::run(args, verbose),
-        // AWAITED Command::Inspect(args) => inspect::run(args, verbose),
+        Command::Inspect(args) => inspect::run(args, verbose),
         Command::Parity(args) => parity::run(args, verbose),
-        // AWAITED Command::Doctor(args) => doctor::run(args, verbose),
+        Command::Doctor(args) => doctor::run(args, verbose),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::Rng;
 use trm_export::Sample;
 use trm_models::{TaskKind, TaskSpec, TrmConfig};
-use trm_puzzles::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, Task, seeded};
+use trm_puzzles::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, seeded};
 
 /// Puzzles in a bundle's self-test.
 const SAMPLE_ROWS: usize = 2;

@@ -120,12 +120,11 @@ pub fn find_library(explicit: Option<&Path>, environment: &SearchEnvironment) ->
             origin: origin.to_owned(),
             reason,
         };
-        let path = match path.is_dir() {
-            true => libraries_in(&path, CACHE_DEPTH)
-                .into_iter()
-                .next()
-                .ok_or_else(|| reject(&path, format!("no {DLL_PREFIX}onnxruntime{DLL_SUFFIX} in this folder")))?,
-            false => path,
+        let path = if path.is_dir() {
+            let newest = libraries_in(&path, CACHE_DEPTH).into_iter().next();
+            newest.ok_or_else(|| reject(&path, format!("no {DLL_PREFIX}onnxruntime{DLL_SUFFIX} in this folder")))?
+        } else {
+            path
         };
         return match check_library(&path) {
             Ok(path) => Ok(FoundLibrary { path, origin }),

@@ -1,9 +1,8 @@
 //! tract: the pure Rust engine that is built into the binary.
 //!
-//! tract plans for fixed shapes. A session plans for one row, and runs each row of a batch on its own, the rows in
-//! parallel: a plan for the whole batch takes twice the time on small models, since tract splits their products, and
-//! not all of its operators use threads. A row's numbers are exactly those that it has alone. tract has no `Loop`: it
-//! runs the step and the unrolled graph.
+//! tract plans for fixed shapes. A session plans for one row and runs each row of a batch on its own, the rows in
+//! parallel: a plan for the whole batch is no faster, and only some of its operators use threads. A row's numbers are
+//! exactly those that it has alone. tract has no `Loop`: it runs the step and the unrolled graph.
 
 mod session;
 
@@ -30,6 +29,14 @@ const VERSION: &str = "0.23.9";
 /// tract as an engine.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TractEngine;
+
+impl TractEngine {
+    /// The version that is built in.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        VERSION
+    }
+}
 
 impl Engine for TractEngine {
     fn name(&self) -> &'static str {

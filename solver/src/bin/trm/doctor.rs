@@ -1,0 +1,317 @@
+//! `trm doctor`: engines, providers, models, and whether they work on this machine.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Serialize;
+use trm_models::{GraphKind, MANIFEST, ModelBundle, SHIPPED};
+use trm_solver::engine::ort::{OrtEngine, ProviderOptions};
+use trm_solver::engine::tract::TractEngine;
+use trm_solver::selftest::{self, SelfTestReport};
+use trm_solver::{Engine, GraphSource, SessionOptions, SolverError};
+
+use crate::{Exit, failure};
+
+/// Where models are looked for besides those that are built in and those that are named.
+const MODELS_FOLDER: &str = "models";
+
+/// Arguments of `trm doctor`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Bundles to test besides the built-in ones and those in ./models
+    bundles: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// ONNX Runtime's shared library, or the folder that holds it
+    #[arg(long, value_name = "PATH")]
+    ort_lib: Option<PathBuf>,
+}
+
+/// What was found. The object that `--json` prints.
+#[derive(Debug, Serialize)]
+struct Diagnosis {
+    version: &'static str,
+    machine: Machine,
+    engines: Vec<EngineState>,
+    bundles: Vec<BundleState>,
+    /// An engine passes every self-test.
+    passed: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Machine {
+    architecture: &'static str,
+    system: &'static str,
+    cores: usize,
+    /// In MiB, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_mib: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_available_mib: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct EngineState {
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    library: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<String>,
+    providers: Vec<ProviderState>,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// It ran every self-test and passed; absent if it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passed: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProviderState {
+    name: &'static str,
+    usable: bool,
+    /// Why it is not usable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BundleState {
+    name: String,
+    place: String,
+    /// Why it cannot be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    tests: Vec<TestState>,
+}
+
+#[derive(Debug, Serialize)]
+struct TestState {
+    engine: &'static str,
+    graph: GraphKind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<SelfTestReport>,
+    /// Why it could not be run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl TestState {
+    fn passed(&self) -> bool {
+        self.report.as_ref().is_some_and(|report| report.passed)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: Args, _verbose: bool) -> Result<Exit> {
+    let (bundles, broken) = bundles(&args.bundles);
+    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
+    let mut states = vec![EngineState {
+        name: TractEngine.name(),
+        version: Some(TractEngine.version().to_owned()),
+        library: None,
+        build: None,
+        providers: vec![ProviderState { name: "cpu", usable: true, problem: None }],
+        problem: None,
+        passed: None,
+    }];
+    let (ort, state) = ort(args.ort_lib.as_deref(), &bundles);
+    if let Some(engine) = ort {
+        engines.push(Box::new(engine));
+    }
+    states.push(state);
+
+    let mut tested: Vec<BundleState> = bundles.iter().map(|bundle| test(bundle, &engines)).collect();
+    tested.extend(broken);
+    for state in states.iter_mut().filter(|state| state.problem.is_none()) {
+        let name = state.name;
+        let passes = |bundle: &BundleState| {
+            let mut own = bundle.tests.iter().filter(|test| test.engine == name).peekable();
+            bundle.problem.is_none() && own.peek().is_some() && own.all(TestState::passed)
+        };
+        state.passed = Some(tested.iter().all(passes));
+    }
+    let diagnosis = Diagnosis {
+        version: env!("CARGO_PKG_VERSION"),
+        machine: machine(),
+        passed: states.iter().any(|state| state.passed == Some(true)),
+        engines: states,
+        bundles: tested,
+    };
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &diagnosis)?;
+        writeln!(out)?;
+    } else {
+        diagnosis.write(&mut out)?;
+    }
+    Ok(if diagnosis.passed { Exit::Done } else { Exit::EngineFailed })
+}
+
+/// ONNX Runtime, if its library works, and what there is to say about it.
+fn ort(library: Option<&Path>, bundles: &[ModelBundle]) -> (Option<OrtEngine>, EngineState) {
+    let mut state = EngineState {
+        name: "ort",
+        version: None,
+        library: None,
+        build: None,
+        providers: Vec::new(),
+        problem: None,
+        passed: None,
+    };
+    let engine = match OrtEngine::load(library) {
+        Ok(engine) => engine,
+        Err(error) => {
+            state.problem = Some(one_line(error));
+            return (None, state);
+        }
+    };
+    state.version = Some(engine.version().to_owned());
+    state.library = Some(engine.library().to_owned());
+    state.build = Some(engine.build_info().to_owned());
+    let graph = bundles.iter().find_map(|bundle| GraphSource::from_bundle(bundle, GraphKind::Step).ok());
+    if let Some(graph) = graph {
+        let probed = engine.probe_providers(&graph, &ProviderOptions::default());
+        let describe = |(provider, problem): (trm_solver::engine::ort::ExecutionProvider, Option<String>)| {
+            ProviderState { name: provider.as_str(), usable: problem.is_none(), problem }
+        };
+        state.providers = probed.into_iter().map(describe).collect();
+    }
+    (Some(engine), state)
+}
+
+/// The bundles to test: built in, in ./models, and named; and those that cannot even be opened.
+fn bundles(named: &[PathBuf]) -> (Vec<ModelBundle>, Vec<BundleState>) {
+    let broken = |name: String, place: String, error: SolverError| BundleState {
+        name,
+        place,
+        problem: Some(one_line(error)),
+        tests: Vec::new(),
+    };
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for shipped in SHIPPED {
+        match shipped.open() {
+            Ok(bundle) => found.push(bundle),
+            Err(error) => failed.push(broken(shipped.name.to_owned(), "built in".to_owned(), error.into())),
+        }
+    }
+    let entries = fs::read_dir(MODELS_FOLDER).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.join(MANIFEST).is_file()).collect();
+    folders.sort();
+    folders.extend(named.iter().cloned());
+    for folder in folders {
+        match ModelBundle::open(&folder).and_then(|bundle| bundle.verify().map(|()| bundle)) {
+            Ok(bundle) => found.push(bundle),
+            Err(error) => {
+                let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                failed.push(broken(name, folder.display().to_string(), error.into()));
+            }
+        }
+    }
+    (found, failed)
+}
+
+/// Runs a bundle's self-test on every engine and every graph that it can run.
+fn test(bundle: &ModelBundle, engines: &[Box<dyn Engine>]) -> BundleState {
+    let mut tests = Vec::new();
+    for engine in engines {
+        for graph in GraphKind::ALL {
+            if engine.name() == TractEngine.name() && graph == GraphKind::Solve {
+                continue;
+            }
+            let result = selftest::run_if_possible(engine.as_ref(), bundle, graph, &SessionOptions::default());
+            let (report, problem) = match result {
+                Ok(None) => continue,
+                Ok(Some(report)) => (Some(report), None),
+                Err(error) => (None, Some(one_line(error))),
+            };
+            tests.push(TestState { engine: engine.name(), graph, report, problem });
+        }
+    }
+    let place = bundle.folder().map_or_else(|| "built in".to_owned(), |folder| folder.display().to_string());
+    BundleState { name: bundle.manifest().name.clone(), place, problem: None, tests }
+}
+
+fn one_line(error: SolverError) -> String {
+    failure::message(&error.into()).replace("\nhint: ", "; ")
+}
+
+fn machine() -> Machine {
+    Machine {
+        architecture: std::env::consts::ARCH,
+        system: std::env::consts::OS,
+        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        memory_mib: meminfo("MemTotal"),
+        memory_available_mib: meminfo("MemAvailable"),
+    }
+}
+
+/// A line of Linux's `/proc/meminfo`, in MiB.
+fn meminfo(key: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024)
+}
+
+impl Diagnosis {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Machine { architecture, system, cores, .. } = self.machine;
+        write!(out, "trm {} on {system} {architecture}, {cores} cores", self.version)?;
+        if let (Some(total), Some(available)) = (self.machine.memory_mib, self.machine.memory_available_mib) {
+            write!(out, ", {total} MiB memory, {available} available")?;
+        }
+        writeln!(out, "\nengines")?;
+        for engine in &self.engines {
+            engine.write(out)?;
+        }
+        writeln!(out, "bundles")?;
+        if self.bundles.is_empty() {
+            writeln!(out, "  none: `trm export` makes one of a checkpoint")?;
+        }
+        for BundleState { name, place, problem, tests } in &self.bundles {
+            writeln!(out, "  {name} ({place})")?;
+            if let Some(problem) = problem {
+                writeln!(out, "    UNUSABLE: {problem}")?;
+            }
+            for test in tests {
+                write!(out, "    {:<6} {:<9}", test.engine, test.graph)?;
+                match (&test.report, &test.problem) {
+                    (Some(report), _) => writeln!(out, "{report}")?,
+                    (None, problem) => writeln!(out, "FAILED: {}", problem.as_deref().unwrap_or("no result"))?,
+                }
+            }
+        }
+        match self.passed {
+            true => writeln!(out, "all is well"),
+            false => writeln!(out, "no engine passes every self-test"),
+        }
+    }
+}
+
+impl EngineState {
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let Self { name, version, library, build, providers, problem, .. } = self;
+        if let Some(problem) = problem {
+            return writeln!(out, "  {name}: not available: {problem}");
+        }
+        write!(out, "  {name} {}", version.as_deref().unwrap_or("of unknown version"))?;
+        if let Some(library) = library {
+            write!(out, ", {}", library.display())?;
+        }
+        writeln!(out)?;
+        if let Some(build) = build {
+            writeln!(out, "    {build}")?;
+        }
+        for ProviderState { name, usable, problem } in providers {
+            let state = if *usable { "works" } else { "not usable: " };
+            writeln!(out, "    {name}: {state}{}", problem.as_deref().unwrap_or_default())?;
+        }
+        Ok(())
+    }
+}
