@@ -20,7 +20,7 @@ pub enum SolverError {
     Puzzle(#[from] PuzzleError),
     /// A checkpoint was refused, or no graph could be made of it.
     #[error(transparent)]
-    Export(#[from] ExportError),
+    Export(Box<ExportError>),
     /// A recording of the reference implementation cannot be used.
     #[error("{}: not a usable golden: {reason}\nhint: a golden has outputs.safetensors, all_config.yaml and a checkpoint", path.display())]
     BadGolden {
@@ -38,7 +38,9 @@ pub enum SolverError {
         shipped: String,
     },
     /// A bundle whose task and configuration contradict each other.
-    #[error("{model}: {reason}\nhint: the bundle was made for another task: export the checkpoint again with the right --task")]
+    #[error(
+        "{model}: {reason}\nhint: the bundle was made for another task: export the checkpoint again with the right --task"
+    )]
     ModelTask {
         /// The bundle's name.
         model: String,
@@ -46,7 +48,9 @@ pub enum SolverError {
         reason: String,
     },
     /// A puzzle of another task or size than the model's, or than every shipped model's.
-    #[error("{origin}: this is a {puzzle}, {needs}\nhint: shipped models: {shipped}; `trm export` makes a bundle of a checkpoint")]
+    #[error(
+        "{origin}: this is a {puzzle}, {needs}\nhint: shipped models: {shipped}; `trm export` makes a bundle of a checkpoint"
+    )]
     NoFittingModel {
         /// Where the puzzle came from.
         origin: String,
@@ -58,7 +62,9 @@ pub enum SolverError {
         shipped: String,
     },
     /// A data set of another sequence length or vocabulary than the model's.
-    #[error("{origin}: {found}, {model} needs {expected}\nhint: give the data set that the model was trained on, or another model")]
+    #[error(
+        "{origin}: {found}, {model} needs {expected}\nhint: give the data set that the model was trained on, or another model"
+    )]
     DataSetMismatch {
         /// The data set.
         origin: String,
@@ -194,6 +200,13 @@ pub enum SolverError {
         /// The engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl From<ExportError> for SolverError {
+    fn from(error: ExportError) -> Self {
+        // Boxed: it would make every result of this crate larger.
+        Self::Export(Box::new(error))
+    }
 }
 
 impl SolverError {

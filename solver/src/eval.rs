@@ -248,9 +248,12 @@ mod tests {
             (low - expected.0).abs() < 5e-5 && (high - expected.1).abs() < 5e-5
         };
         // statsmodels.stats.proportion.proportion_confint(count, n, method="wilson")
-        for (hits, total, expected) in
-            [(105, 200, (0.45597, 0.59308)), (199, 200, (0.97223, 0.99912)), (0, 10, (0.0, 0.27753)), (10, 10, (0.72247, 1.0))]
-        {
+        for (hits, total, expected) in [
+            (105, 200, (0.45597, 0.59308)),
+            (199, 200, (0.97223, 0.99912)),
+            (0, 10, (0.0, 0.27753)),
+            (10, 10, (0.72247, 1.0)),
+        ] {
             let interval = Rate { hits, total }.interval();
             assert!(close(interval, expected), "{hits}/{total}: {interval:?}, expected {expected:?}");
         }

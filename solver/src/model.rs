@@ -120,8 +120,7 @@ fn puzzle_kind(spec: &TaskSpec) -> Result<PuzzleKind, String> {
         TaskKind::Sudoku => {
             let task = match (spec.box_height, spec.box_width) {
                 (Some(height), Some(width)) => Sudoku::new(height, width).map_err(|error| error.to_string())?,
-                _ => Sudoku::with_side(spec.height)
-                    .ok_or_else(|| format!("no sudoku has {} rows", spec.height))?,
+                _ => Sudoku::with_side(spec.height).ok_or_else(|| format!("no sudoku has {} rows", spec.height))?,
             };
             PuzzleKind::Sudoku(task)
         }

@@ -141,12 +141,7 @@ struct Outcome {
     run_ms: f64,
 }
 
-fn run_step(
-    engine: &dyn Engine,
-    bundle: &ModelBundle,
-    test: &SelfTest,
-    options: &SessionOptions,
-) -> Result<Outcome> {
+fn run_step(engine: &dyn Engine, bundle: &ModelBundle, test: &SelfTest, options: &SessionOptions) -> Result<Outcome> {
     let mut session = engine.load_step(bundle, options)?;
     let started = Instant::now();
     let mut input = ActStep::first(test.tokens.clone(), test.puzzle_ids.clone());
@@ -207,15 +202,15 @@ impl Outcome {
     fn judge(self, graph: GraphKind, test: &SelfTest, limits: Limits) -> SelfTestReport {
         let cells = test.answer.len();
         let equal = self.answer.iter().zip(&test.answer).filter(|(found, expected)| found == expected).count();
-        let q_error =
-            max_abs_error(&self.q_halt, &test.q_halt).max(max_abs_error(&self.q_continue, &test.q_continue));
+        let q_error = max_abs_error(&self.q_halt, &test.q_halt).max(max_abs_error(&self.q_continue, &test.q_continue));
         let states = |carry: &Carry| [(carry.z_h.clone(), &test.z_h), (carry.z_l.clone(), &test.z_l)];
         let carry_error = self.carry.as_ref().map(|carry| {
             states(carry).iter().map(|(found, expected)| max_abs_error(found, expected)).fold(0.0, f64::max)
         });
-        let carry_cosine = self.carry.as_ref().map(|carry| {
-            states(carry).iter().map(|(found, expected)| cosine(found, expected)).fold(1.0, smallest)
-        });
+        let carry_cosine = self
+            .carry
+            .as_ref()
+            .map(|carry| states(carry).iter().map(|(found, expected)| cosine(found, expected)).fold(1.0, smallest));
         let answer_differences = cells - equal;
         let passed = answer_differences as f64 <= limits.answer * cells as f64
             && q_error <= limits.q

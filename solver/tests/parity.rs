@@ -30,7 +30,6 @@ fn assert_passed(what: &str, rows: &[StepComparison]) {
     for row in rows {
         println!("{what}: {row:?}");
         assert_ne!(row.passed, Some(false), "{what}: {row:?}");
-        assert!(row.errors().all(|error| !error.is_nan()), "{what}: {row:?}");
     }
 }
 
@@ -43,6 +42,11 @@ fn check_step_graph(engine: &dyn Engine, name: &str) {
         .unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
     let rows = compare_step(session.as_mut(), &golden, &Tolerances::of(&golden)).expect("it runs");
     assert_passed(&what, &rows);
+    // The command reports the carry and does not judge it; here it has to be right as well.
+    for row in rows.iter().filter(|row| !golden.is_half_precision() && row.start == Start::Own) {
+        let limit = row.tolerance.unwrap_or(f64::INFINITY);
+        assert!(row.carry_errors().all(|error| error <= limit), "{what}: {row:?}");
+    }
     let judged = rows.iter().filter(|row| row.passed.is_some()).count();
     let expected = match (golden.is_stable(), golden.is_half_precision()) {
         (true, false) => 16,
@@ -54,7 +58,7 @@ fn check_step_graph(engine: &dyn Engine, name: &str) {
     // These goldens' own second step is close enough to be judged too, though its carry is not the reference's.
     if !golden.is_stable() && !golden.is_half_precision() {
         let own = rows.iter().find(|row| row.step == 2 && row.start == Start::Own).expect("step 2");
-        assert!(own.errors().all(|error| error <= 1e-2), "{what}: {own:?}");
+        assert!(own.output_errors().all(|error| error <= 1e-2), "{what}: {own:?}");
     }
 }
 
@@ -70,7 +74,8 @@ fn check_solve_graph(engine: &dyn Engine, name: &str) {
     assert_passed(&what, &rows);
 }
 
-fn check_unrolled_graph(engine: &dyn Engine, name: &str, counts: &[usize]) {
+/// Unrolled graphs of up to four steps: what sixteen would add are minutes of tract's optimiser.
+fn check_unrolled_graph(engine: &dyn Engine, name: &str) {
     let what = format!("{name}, {}, unrolled", engine.name());
     let (golden, subject) = golden(name);
     let compare = |&steps: &usize| {
@@ -80,7 +85,7 @@ fn check_unrolled_graph(engine: &dyn Engine, name: &str, counts: &[usize]) {
             .unwrap_or_else(|error| panic!("{what}: {}", chain(&error)));
         compare_solve(session.as_mut(), &golden, &Tolerances::of(&golden), steps).expect("it runs")
     };
-    let rows: Vec<_> = counts.iter().map(compare).collect();
+    let rows: Vec<_> = [1, 2, 4].iter().map(compare).collect();
     assert_passed(&what, &rows);
 }
 
@@ -103,7 +108,7 @@ macro_rules! goldens {
 
             #[test]
             fn ort_unrolled() {
-                check_unrolled_graph(&ort(), stringify!($name), &RECORDED_STEPS);
+                check_unrolled_graph(&ort(), stringify!($name));
             }
 
             #[test]
@@ -113,7 +118,7 @@ macro_rules! goldens {
 
             #[test]
             fn tract_unrolled() {
-                check_unrolled_graph(&TractEngine, stringify!($name), &RECORDED_STEPS);
+                check_unrolled_graph(&TractEngine, stringify!($name));
             }
         })*
     };
@@ -128,7 +133,8 @@ goldens! {
 fn no_golden_is_left_out() {
     let entries = std::fs::read_dir(folder()).expect("the folder of goldens");
     let paths = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
-    let mut found: Vec<_> = paths.map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect();
+    let mut found: Vec<_> =
+        paths.map(|path| path.file_name().expect("a name").to_string_lossy().into_owned()).collect();
     found.sort();
     assert_eq!(found, GOLDENS);
 }

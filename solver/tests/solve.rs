@@ -37,8 +37,8 @@ fn solves_from(after: usize, knows: impl Fn(&Grid) -> bool + Send + Sync + 'stat
     let task = task();
     Arc::new(move |tokens, step| match grid_of(&task, tokens) {
         Some(grid) if step >= after && knows(&grid) => {
-            let solution = sudoku::solve(task, &grid).expect("sizes fit").expect("a solution");
-            (task.encode(&solution).expect("tokens"), 2.0)
+            let solutions = sudoku::solve(task, &grid, 1_000).expect("sizes fit");
+            (task.encode(solutions.grid().expect("a solution")).expect("tokens"), 2.0)
         }
         _ => (tokens.to_vec(), -1.0),
     })
@@ -59,7 +59,11 @@ fn a_verified_answer_stops_at_once() {
     assert_eq!((report.steps, report.total_steps, report.attempts, report.symmetric), (3, 3, 1, false));
     assert_eq!((report.halted_by, report.backend, report.provider), (HaltReason::Verified, "oracle", "cpu"));
     let log = log.lock().expect("no panic");
-    assert_eq!((log.loaded.as_slice(), log.busy.as_slice()), (&[1][..], &[1, 1, 1][..]), "no batch session for one puzzle");
+    assert_eq!(
+        (log.loaded.as_slice(), log.busy.as_slice()),
+        (&[1][..], &[1, 1, 1][..]),
+        "no batch session for one puzzle"
+    );
 }
 
 #[test]

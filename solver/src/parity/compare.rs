@@ -44,7 +44,7 @@ pub struct StepComparison {
     /// The largest error allowed; `None` for a step that is reported only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tolerance: Option<f64>,
-    /// Whether all of it is within the tolerance; `None` for a step that is reported only.
+    /// Whether the outputs are within the tolerance; `None` for a step that is reported only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passed: Option<bool>,
 }
@@ -83,14 +83,21 @@ impl StepComparison {
             passed: None,
         };
         this.passed = tolerance.map(|tolerance| {
-            this.errors().all(|error| error <= tolerance) && !(argmax && this.argmax_differences.is_some_and(|n| n > 0))
+            this.output_errors().all(|error| error <= tolerance)
+                && !(argmax && this.argmax_differences.is_some_and(|n| n > 0))
         });
         Ok(this)
     }
 
-    /// The errors of everything that was recorded.
-    pub fn errors(&self) -> impl Iterator<Item = f64> {
-        [self.logits, self.q_halt, self.q_continue, self.z_h, self.z_l].into_iter().flatten()
+    /// The errors of what the model puts out, where it was recorded: these are judged.
+    pub fn output_errors(&self) -> impl Iterator<Item = f64> {
+        [self.logits, self.q_halt, self.q_continue].into_iter().flatten()
+    }
+
+    /// The errors of the carry, where it was recorded: these are reported only. Wherever they matter, the next step's
+    /// outputs tell.
+    pub fn carry_errors(&self) -> impl Iterator<Item = f64> {
+        [self.z_h, self.z_l].into_iter().flatten()
     }
 }
 

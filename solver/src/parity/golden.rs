@@ -134,7 +134,11 @@ impl Golden {
     pub fn first_step(&self) -> Result<ActStep> {
         let (tokens, puzzle_ids) = (self.ints("inputs")?, self.ints("puzzle_identifiers")?);
         if puzzle_ids.len() != self.batch {
-            return Err(self.bad(format!("`puzzle_identifiers` has {} rows, expected {}", puzzle_ids.len(), self.batch)));
+            return Err(self.bad(format!(
+                "`puzzle_identifiers` has {} rows, expected {}",
+                puzzle_ids.len(),
+                self.batch
+            )));
         }
         Ok(ActStep::first(tokens, puzzle_ids))
     }
@@ -192,7 +196,9 @@ impl Golden {
                 config.seq_len,
                 config.vocab_size
             ),
-            hint: Some("give the model that the golden was recorded with, or none: its folder has the checkpoint".into()),
+            hint: Some(
+                "give the model that the golden was recorded with, or none: its folder has the checkpoint".into(),
+            ),
         })
     }
 

@@ -28,12 +28,12 @@
 
 mod compare;
 mod golden;
-mod subject;
 mod reference;
+mod subject;
 mod tolerance;
 
 pub use compare::{Start, StepComparison, compare_solve, compare_step, max_abs_error};
 pub use golden::{Golden, RECORDED_STEPS};
-pub use subject::{Graph, Subject};
 pub use reference::{ReferenceSolveSession, ReferenceStepSession};
+pub use subject::{Graph, Subject};
 pub use tolerance::Tolerances;

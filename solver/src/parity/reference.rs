@@ -6,7 +6,9 @@ use trm_export::onnx::Graph;
 use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_models::{GraphKind, TrmConfig};
 
-use crate::{ActOutput, ActStep, Carry, Result, SessionInfo, SolveInput, SolveOutput, SolveSession, SolverError, StepSession};
+use crate::{
+    ActOutput, ActStep, Carry, Result, SessionInfo, SolveInput, SolveOutput, SolveSession, SolverError, StepSession,
+};
 
 /// A step graph in float64. The carry keeps its full precision from step to step.
 #[derive(Debug)]

@@ -207,6 +207,7 @@ impl<'a> Solver<'a> {
     }
 
     /// Solves one puzzle.
+    #[expect(clippy::missing_panics_doc, reason = "every puzzle is reported unless an observer stops the run")]
     pub fn solve(&mut self, question: Question) -> Result<SolveReport> {
         struct Only(Option<SolveReport>);
         impl Observer for Only {
@@ -216,7 +217,7 @@ impl<'a> Solver<'a> {
         }
         let mut only = Only(None);
         self.run(std::iter::once(Ok(question)), &mut only)?;
-        Ok(only.0.expect("a run that nobody stops reports every puzzle"))
+        Ok(only.0.expect("the puzzle was reported"))
     }
 
     /// Solves a stream of puzzles. Rows whose puzzle is done take the next one at once; questions are drawn from the
@@ -239,7 +240,8 @@ impl<'a> Solver<'a> {
         let session = session_of(&mut self.sessions, &mut self.load, rows)?;
         let context = Context::new(self.task.as_ref(), &self.config, &self.options, observer);
         let mut run = Run::new(&context);
-        let failed = run.solve(self.sessions[session].as_mut(), head.into_iter().map(Ok).chain(questions), rows < batch)?;
+        let failed =
+            run.solve(self.sessions[session].as_mut(), head.into_iter().map(Ok).chain(questions), rows < batch)?;
         if failed.is_empty() || run.stopped() {
             return Ok(());
         }

@@ -265,7 +265,7 @@ impl<'c, 'o> Run<'c, 'o> {
             let Some(attempt) = stage.attempts.remove(&done.job) else { continue };
             match &attempt.symmetry {
                 None => failed.extend(self.first_done(stage, &attempt, done)?),
-                Some(symmetry) => self.copy_done(stage, &attempt, symmetry.as_ref(), done)?,
+                Some(symmetry) => self.copy_done(stage, &attempt, symmetry.as_ref(), &done)?,
             }
         }
         Ok(failed)
@@ -274,7 +274,8 @@ impl<'c, 'o> Run<'c, 'o> {
     fn first_done(&mut self, stage: &Stage<'_, 'c>, attempt: &Attempt, done: Finished) -> Result<Option<usize>> {
         let Some(open) = self.open.get_mut(&attempt.index) else { return Ok(None) };
         let (answer, verdict) = self.context.judge(&attempt.question.grid, &done.answer)?;
-        let retry = self.context.tries > 0 && !matches!(verdict, Verdict::Verified { .. } | Verdict::Unverifiable { .. });
+        let retry =
+            self.context.tries > 0 && !matches!(verdict, Verdict::Verified { .. } | Verdict::Unverifiable { .. });
         open.first = Some(SolveReport {
             answer,
             verdict,
@@ -302,7 +303,7 @@ impl<'c, 'o> Run<'c, 'o> {
         stage: &mut Stage<'_, 'c>,
         attempt: &Attempt,
         symmetry: &dyn Symmetry,
-        done: Finished,
+        done: &Finished,
     ) -> Result<()> {
         let Some(open) = self.open.get_mut(&attempt.index) else { return Ok(()) };
         open.siblings.retain(|&id| id != done.job);

@@ -156,10 +156,7 @@ impl Backend {
         graph: &GraphSource<'_>,
         options: &SessionOptions,
     ) -> Result<Loaded<dyn StepSession>> {
-        self.first_that_works(
-            |engine| engine.load_step_graph(graph, options),
-            |session| session.info().clone(),
-        )
+        self.first_that_works(|engine| engine.load_step_graph(graph, options), |session| session.info().clone())
     }
 
     /// Loads a solve or unrolled graph on the first engine that takes it.
@@ -168,10 +165,7 @@ impl Backend {
         graph: &GraphSource<'_>,
         options: &SessionOptions,
     ) -> Result<Loaded<dyn SolveSession>> {
-        self.first_that_works(
-            |engine| engine.load_solve_graph(graph, options),
-            |session| session.info().clone(),
-        )
+        self.first_that_works(|engine| engine.load_solve_graph(graph, options), |session| session.info().clone())
     }
 
     fn first_that_works<S: ?Sized>(

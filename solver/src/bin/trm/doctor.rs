@@ -108,7 +108,7 @@ impl TestState {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, _verbose: bool) -> Result<Exit> {
+pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     let (bundles, broken) = bundles(&args.bundles);
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
     let mut states = vec![EngineState {

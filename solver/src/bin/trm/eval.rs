@@ -9,7 +9,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Layout, MazeGenerator, Puzzle, PuzzleKind, SudokuGenerator, Task, seeded};
+use trm_puzzles::{
+    DataSet, Generate, IGNORE_LABEL, Layout, MazeGenerator, Puzzle, PuzzleKind, SudokuGenerator, Task, seeded,
+};
 use trm_solver::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
@@ -46,7 +48,7 @@ pub(crate) struct Args {
     limit: Option<usize>,
     #[command(flatten)]
     run: RunArgs,
-    /// When to stop: max-steps (the reference's evaluation), q-halt[:THRESHOLD[:MIN_STEPS]], verified, verified+q-halt…
+    /// When to stop: max-steps (the reference's evaluation), q-halt[:THRESHOLD[:STEPS]], verified, verified+q-halt…
     #[arg(long, value_name = "POLICY", default_value = "max-steps")]
     halt: String,
     /// Symmetric copies to try when an answer is not verified
@@ -77,10 +79,10 @@ enum Kind {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let options = args.run.options(&args.halt, args.tries)?;
     let model = Model::open(&args.bundle)?;
-    let source = Source::open(&args, &model)?;
+    let source = Source::open(args, &model)?;
     let backend = args.backend.open(verbose)?;
     let fallbacks = RefCell::new(Vec::new());
     let task: Arc<dyn Task> = model.task().into();
@@ -93,7 +95,7 @@ pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
     interrupt::listen()?;
     let count = source.len().min(args.limit.unwrap_or(usize::MAX));
     let bar = progress_bar(count);
-    let questions = source.questions(task.as_ref())?.take(count);
+    let questions = source.questions(task.as_ref()).take(count);
     let evaluation = evaluate(&mut solver, questions, &mut |so_far| {
         bar.set_position(so_far.puzzles as u64);
         if let Some(good) = so_far.exact.value().or(so_far.valid.value()) {
@@ -105,7 +107,7 @@ pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
 
     let complete = evaluation.puzzles == count;
     let fallbacks = fallbacks.borrow();
-    let report = JsonReport::new(&args, &model, &evaluation, complete, count, &fallbacks);
+    let report = JsonReport::new(args, &model, &evaluation, complete, count, &fallbacks);
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
@@ -161,7 +163,9 @@ impl Source {
             (Kind::SudokuEasy, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::easy(task)?),
             (Kind::SudokuHard, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::hard(task)?),
             (Kind::Maze, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task)),
-            (Kind::MazePerfect, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task).layouts(&[Layout::Perfect])),
+            (Kind::MazePerfect, PuzzleKind::Maze(task)) => {
+                Box::new(MazeGenerator::new(task).layouts(&[Layout::Perfect]))
+            }
             (Kind::MazeLoops, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task).layouts(&[Layout::Loops])),
             (Kind::MazeObstacles, PuzzleKind::Maze(task)) => {
                 Box::new(MazeGenerator::new(task).layouts(&[Layout::Obstacles]))
@@ -192,11 +196,8 @@ impl Source {
     }
 
     /// The questions, made as they are asked for.
-    fn questions<'a>(
-        &'a self,
-        task: &'a dyn Task,
-    ) -> anyhow::Result<Box<dyn Iterator<Item = Result<Question, SolverError>> + 'a>> {
-        Ok(match self {
+    fn questions<'a>(&'a self, task: &'a dyn Task) -> Box<dyn Iterator<Item = Result<Question, SolverError>> + 'a> {
+        match self {
             Self::Data(data) => Box::new((0..data.len()).filter_map(|index| {
                 let label = data.label(index)?.to_vec();
                 // A data set may come without labels: then there is nothing to be exact about.
@@ -214,7 +215,7 @@ impl Source {
             Self::Puzzles(puzzles) => {
                 Box::new(puzzles.iter().map(|puzzle| Question::new(task, puzzle.grid.clone(), 0)))
             }
-        })
+        }
     }
 }
 
@@ -284,7 +285,9 @@ impl<'a> JsonReport<'a> {
         };
         let source = match (&args.data, args.generate, &args.puzzles) {
             (Some(dir), ..) => dir.display().to_string(),
-            (_, Some(kind), _) => kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
+            (_, Some(kind), _) => {
+                kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+            }
             (.., Some(file)) => file.display().to_string(),
             _ => String::new(),
         };
@@ -322,7 +325,11 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
     if !report.complete {
         writeln!(out, "PARTIAL: interrupted after {} of {} puzzles", report.puzzles, report.requested)?;
     }
-    writeln!(out, "{} on {}: {} puzzles, --halt {}, --tries {}", report.model, report.source, report.puzzles, report.halt, report.tries)?;
+    writeln!(
+        out,
+        "{} on {}: {} puzzles, --halt {}, --tries {}",
+        report.model, report.source, report.puzzles, report.halt, report.tries
+    )?;
     for (name, rate) in [("exact", &evaluation.exact), ("valid", &evaluation.valid), ("optimal", &evaluation.optimal)] {
         if let Some(value) = rate.value() {
             let (low, high) = rate.interval();
@@ -341,7 +348,11 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
         writeln!(out, "  {:<8} {:>6.2} %", "cell", 100.0 * cell)?;
     }
     if let (Some(steps), Some(total)) = (report.mean_steps, report.mean_total_steps) {
-        writeln!(out, "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies)", report.symmetric)?;
+        writeln!(
+            out,
+            "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies)",
+            report.symmetric
+        )?;
     }
     if let (Some(speed), Some((backend, provider))) = (report.puzzles_per_second, evaluation.ran_on) {
         writeln!(out, "  speed    {speed:>6.1} puzzles/s on {backend} ({provider})")?;

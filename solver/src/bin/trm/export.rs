@@ -93,10 +93,10 @@ enum PrecisionName {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, _verbose: bool) -> Result<Exit> {
+pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     match (args.to, args.task) {
-        (Some(format), _) => write_weights(&args, format),
-        (None, Some(task)) => write_bundle(&args, task),
+        (Some(format), _) => write_weights(args, format),
+        (None, Some(task)) => write_bundle(args, task),
         (None, None) => bail!("--task is missing\nhint: one of sudoku, maze and arc"),
     }
 }
@@ -245,7 +245,11 @@ fn self_test(bundle: &ModelBundle, ort_lib: Option<&Path>) -> Result<Exit> {
                     failed |= !report.passed;
                 }
                 Err(error) => {
-                    println!("self-test on {}, {kind} graph: FAILED: {}", engine.name(), failure::message(&error.into()));
+                    println!(
+                        "self-test on {}, {kind} graph: FAILED: {}",
+                        engine.name(),
+                        failure::message(&error.into())
+                    );
                     failed = true;
                 }
             }

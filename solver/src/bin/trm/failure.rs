@@ -12,8 +12,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
         return Exit::Done;
     }
     eprintln!("error: {}", message(error));
-    let engine_failed =
-        error.chain().any(|cause| cause.downcast_ref().is_some_and(SolverError::is_engine_failure));
+    let engine_failed = error.chain().any(|cause| cause.downcast_ref().is_some_and(SolverError::is_engine_failure));
     if engine_failed { Exit::EngineFailed } else { Exit::BadInput }
 }
 
@@ -69,7 +68,8 @@ mod tests {
 
     #[test]
     fn a_cause_is_not_repeated() {
-        let error = Err::<(), _>(io::Error::other("no such file")).context("a.txt: no such file").expect_err("an error");
+        let error =
+            Err::<(), _>(io::Error::other("no such file")).context("a.txt: no such file").expect_err("an error");
         assert_eq!(message(&error), "a.txt: no such file");
     }
 

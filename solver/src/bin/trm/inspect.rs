@@ -31,7 +31,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, _verbose: bool) -> Result<Exit> {
+pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     let path = Path::new(&args.path);
     if !path.is_file() {
         let inspection = Bundle::read(&Model::open(&args.path)?)?;
@@ -220,7 +220,8 @@ impl Bundle {
     }
 
     fn write(&self, out: &mut io::StdoutLock<'static>) -> io::Result<()> {
-        let Manifest { name, config, precision, training_data, licence, accuracy, files, producer, .. } = &self.manifest;
+        let Manifest { name, config, precision, training_data, licence, accuracy, files, producer, .. } =
+            &self.manifest;
         let place = self.path.as_ref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
         writeln!(out, "{name}: bundle for {}, {precision} ({place})", self.puzzle)?;
         write_config(out, config)?;
@@ -343,8 +344,8 @@ impl OnnxFile {
             let what = "ONNX file";
             return Err(ModelError::TooLarge { path: path.to_owned(), bytes, limit: MAX_ONNX_BYTES, what }.into());
         }
-        let content = std::fs::read(path)
-            .map_err(|source| ModelError::Io { action: "read", path: path.to_owned(), source })?;
+        let content =
+            std::fs::read(path).map_err(|source| ModelError::Io { action: "read", path: path.to_owned(), source })?;
         let mut summary = OnnxSummary::from_bytes(&content, path)?;
         let metadata = std::mem::take(&mut summary.metadata);
         let content = GraphContent::from(summary);

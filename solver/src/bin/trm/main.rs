@@ -87,12 +87,12 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { verbose, command } = Cli::parse();
     let result = match command {
-        Command::Solve(args) => solve::run(args, verbose),
-        Command::Eval(args) => eval::run(args, verbose),
-        Command::Export(args) => export::run(args, verbose),
-        Command::Inspect(args) => inspect::run(args, verbose),
-        Command::Parity(args) => parity::run(args, verbose),
-        Command::Doctor(args) => doctor::run(args, verbose),
+        Command::Solve(args) => solve::run(&args, verbose),
+        Command::Eval(args) => eval::run(&args, verbose),
+        Command::Export(args) => export::run(&args, verbose),
+        Command::Inspect(args) => inspect::run(&args, verbose),
+        Command::Parity(args) => parity::run(&args, verbose),
+        Command::Doctor(args) => doctor::run(&args, verbose),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -87,7 +87,7 @@ struct Report<'a> {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, verbose: bool) -> Result<Exit> {
+pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
     let golden = Golden::open(&args.golden)?;
     let subject = match &args.model {
         Some(name) => open(name)?,
@@ -277,7 +277,7 @@ impl Report<'_> {
             writeln!(out, "* from the reference's own carry after step 1")?;
         }
         let judged = self.steps.iter().filter(|row| row.passed.is_some()).count();
-        let worst = self.steps.iter().filter(|row| row.passed.is_some()).flat_map(StepComparison::errors);
+        let worst = self.steps.iter().filter(|row| row.passed.is_some()).flat_map(StepComparison::output_errors);
         let worst = worst.fold(0.0, f64::max);
         let ms = self.ms;
         match (judged, self.passed) {

@@ -34,7 +34,7 @@ pub(crate) struct Args {
     model: Option<String>,
     #[command(flatten)]
     run: RunArgs,
-    /// When to stop: verified, q-halt[:THRESHOLD[:MIN_STEPS]], verified+q-halt…, max-steps
+    /// When to stop: verified, q-halt[:THRESHOLD[:STEPS]], verified+q-halt…, max-steps
     #[arg(long, value_name = "POLICY", default_value = "verified")]
     halt: String,
     /// Symmetric copies to try when an answer is not verified; 0 for none
@@ -84,7 +84,7 @@ impl RunArgs {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
+pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let options = args.run.options(&args.halt, args.tries)?;
     args.png.as_deref().map(check_png_path).transpose()?;
     let puzzles = read_puzzles(&args.files)?;
@@ -94,7 +94,7 @@ pub(crate) fn run(args: Args, verbose: bool) -> anyhow::Result<Exit> {
     let watch = args.watch.then(Watch::new);
     let mut printer = Printer::new(&puzzles, args.json, args.png.as_deref(), watch);
     for group in &groups {
-        solve_group(group, &args, &options, &backend, &mut printer)?;
+        solve_group(group, args, &options, &backend, &mut printer)?;
     }
     Ok(if printer.failed { Exit::AnswerFailed } else { Exit::Done })
 }
@@ -124,7 +124,8 @@ fn solve_group(
     let together = if args.watch { 1 } else { group.members.len() };
     for members in group.members.chunks(together.max(1)) {
         let questions = questions(members);
-        let mut view = GroupPrinter { printer, members, model: model.name(), task: task.as_ref(), fallbacks: &fallbacks };
+        let mut view =
+            GroupPrinter { printer, members, model: model.name(), task: task.as_ref(), fallbacks: &fallbacks };
         solver.run(questions, &mut view)?;
         if let Some(error) = printer.error.take() {
             return Err(error);

@@ -12,6 +12,7 @@ mod tensors;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use ::ort::LoadDynamicError;
 use ::ort::environment::Environment;
 
 pub use self::library::{FoundLibrary, SearchEnvironment, find_library};
@@ -62,7 +63,11 @@ impl OrtEngine {
         let builder = ::ort::init_from(&found.path).map_err(|error| SolverError::LibraryRejected {
             path: found.path.clone(),
             origin: found.origin.to_owned(),
-            reason: error.to_string(),
+            reason: match error {
+                LoadDynamicError::Dlopen { error, .. } => error.to_string(),
+                LoadDynamicError::BadVersion { version_str, .. } => format!("version {version_str} is too old"),
+                other => other.to_string(),
+            },
         })?;
         let environment = builder
             .with_name("trm")

@@ -2,7 +2,7 @@
 //!
 //! tract plans for fixed shapes. A session plans for one row and runs each row of a batch on its own, the rows in
 //! parallel: a plan for the whole batch is no faster, and only some of its operators use threads. A row's numbers are
-//! exactly those that it has alone. tract has no `Loop`: it runs the step and the unrolled graph.
+//! exactly those that it has alone. Threads within a row take the feature `matmul-threads`. tract has no `Loop`: it runs the step and the unrolled graph.
 
 mod session;
 
@@ -60,7 +60,8 @@ struct Prepared {
     config: TrmConfig,
     plan: Arc<TypedRunnableModel>,
     want_logits: bool,
-    /// Where the rows of a batch run. A batch of one row spreads its matrix products over threads instead.
+    /// Where the rows of a batch run, if not one after the other. A batch of one row spreads its matrix products over
+    /// threads instead, with the feature `matmul-threads`.
     row_pool: Option<ThreadPool>,
 }
 
@@ -85,14 +86,13 @@ impl Prepared {
         checks::check_interface(graph, 1, &inputs, &outputs)?;
 
         let threads = options.resolved_threads();
-        let pool = match threads {
-            1 => None,
-            _ => Some(thread_pool(threads)?),
-        };
-        let (row_pool, executor) = match pool {
-            None => (None, Executor::SingleThread),
-            Some(pool) if options.batch == 1 => (None, Executor::MultiThread(Arc::new(pool))),
-            Some(pool) => (Some(pool), Executor::SingleThread),
+        let (row_pool, executor, threads) = if options.batch == 1 {
+            let executor = matmul_executor(threads)?;
+            (None, executor, if cfg!(feature = "matmul-threads") { threads } else { 1 })
+        } else {
+            let threads = threads.min(options.batch);
+            let row_pool = if threads == 1 { None } else { Some(thread_pool(threads)?) };
+            (row_pool, Executor::SingleThread, threads)
         };
         let plan = prepare(&framework, &proto, graph, options.want_logits, executor)
             .map_err(|error| failed(action(), error))?;
@@ -111,13 +111,24 @@ impl Prepared {
     }
 }
 
+/// What a single row's matrix products run on.
+#[cfg(feature = "matmul-threads")]
+fn matmul_executor(threads: usize) -> Result<Executor> {
+    match threads {
+        1 => Ok(Executor::SingleThread),
+        _ => Ok(Executor::MultiThread(Arc::new(thread_pool(threads)?))),
+    }
+}
+
+#[cfg(not(feature = "matmul-threads"))]
+#[expect(clippy::unnecessary_wraps, reason = "starting threads can fail where there are threads to start")]
+fn matmul_executor(_threads: usize) -> Result<Executor> {
+    Ok(Executor::SingleThread)
+}
+
 fn thread_pool(threads: usize) -> Result<ThreadPool> {
     ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("tract-{i}")).build().map_err(|error| {
-        SolverError::Engine {
-            engine: NAME,
-            action: format!("start {threads} threads"),
-            source: Box::new(error),
-        }
+        SolverError::Engine { engine: NAME, action: format!("start {threads} threads"), source: Box::new(error) }
     })
 }
 

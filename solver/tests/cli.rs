@@ -1,0 +1,267 @@
+//! The `trm` program: what it prints, what it refuses, what it leaves behind.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn trm() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trm"));
+    command.env_remove("ORT_DYLIB_PATH").current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// Runs with these words and this stdin.
+fn run(arguments: &[&str], stdin: &[u8]) -> Output {
+    let mut child = trm()
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("trm starts");
+    // A program that refuses its input early may not read all of it.
+    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
+    child.wait_with_output().expect("trm ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+fn json_lines(output: &Output) -> Vec<Value> {
+    text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
+}
+
+#[test]
+fn commands_print_what_is_recorded() {
+    trycmd::TestCases::new().case("tests/cli/*.trycmd").env("NO_COLOR", "1");
+}
+
+/// Everything that can be wrong with a puzzle: exit code 2, one line that says where, a hint, no answer.
+#[test]
+fn bad_puzzles_are_refused() {
+    let sudoku = "1.......69......23.6.89.5...18...75..76..2.....93......2..6....7.....2.5..1.....9";
+    let twice = sudoku.replacen("1..", "1.1", 1);
+    let unknown = sudoku.replacen('.', "x", 1);
+    let maze = "#####\n#S G#\n#####\n";
+    let cases: &[(&str, &str, &str)] = &[
+        (&twice, "stdin:1: two 1s in row 1: at row 1 column 1 and at row 1 column 3", ""),
+        ("#####\n#  G#\n#####\n", "the maze has no start", "mark one free cell with S"),
+        ("#####\n#S G\n#####\n", "stdin:2: this row has 4 cells, the grid's first row (line 1) has 5", "same length"),
+        (&unknown, "unknown character 'x'", ""),
+        (maze, "stdin:1: this is a maze of 3x5, which no shipped model solves", "maze-9 (maze of 9x9)"),
+        ("", "stdin: no puzzle in the input", "81 characters"),
+        ("\u{0}\u{1}", "unknown character", ""),
+    ];
+    for (input, message, hint) in cases {
+        let output = run(&["solve", "--backend", "tract"], input.as_bytes());
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{input:?}: {stderr}");
+        assert_eq!(text(&output.stdout), "", "{input:?}");
+        let first = stderr.lines().next().unwrap_or_default();
+        assert!(first.starts_with("error: ") && first.contains(message), "{input:?}: {stderr}");
+        assert!(stderr.contains(hint) && stderr.lines().skip(1).all(|line| line.starts_with("hint: ")), "{stderr}");
+    }
+}
+
+#[test]
+fn one_bad_puzzle_among_good_ones_stops_all() {
+    let folder = TempDir::new().expect("a folder");
+    let png = folder.path().join("a.png");
+    let good = std::fs::read_to_string("../examples/maze.txt").expect("the example");
+    let input = format!("{good}\n###\n#S#\n###\n");
+    let output = run(&["solve", "-", "--json", "--png", png.to_str().expect("a path")], input.as_bytes());
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()));
+    assert!(!png.exists() && !folder.path().join("a-001.png").exists(), "nothing is written");
+}
+
+#[test]
+fn a_huge_file_is_refused_unread() {
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("huge.txt");
+    std::fs::File::create(&path).and_then(|file| file.set_len(100 << 20)).expect("a sparse file");
+    let started = Instant::now();
+    let output = run(&["solve", path.to_str().expect("a path")], b"");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("104857600 bytes is more than the limit") && stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn a_library_that_is_named_must_be_onnx_runtime() {
+    let missing = run(&["solve", "../examples/maze.txt", "--ort-lib", "nowhere/libonnxruntime.so"], b"");
+    let foreign = run(&["solve", "../examples/maze.txt", "--ort-lib", "Cargo.toml"], b"");
+    for output in [missing, foreign] {
+        let stderr = text(&output.stderr);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains("hint: --ort-lib must name"), "{stderr}");
+    }
+}
+
+/// `auto` goes on with the engine that is built in, and says so.
+#[test]
+fn auto_falls_back_on_tract_with_a_reason() {
+    let output = trm()
+        .args(["solve", "../examples/maze.txt", "--json"])
+        .env("ORT_DYLIB_PATH", "nowhere/libonnxruntime.so")
+        .output()
+        .expect("trm runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).starts_with("warning: not using ort: nowhere/libonnxruntime.so"),
+        "{}",
+        text(&output.stderr)
+    );
+    let report = &json_lines(&output)[0];
+    assert_eq!(report["backend"], "tract");
+    assert!(report["fallbacks"][0].as_str().is_some_and(|reason| reason.starts_with("ort: nowhere")), "{report}");
+}
+
+#[test]
+fn a_flipped_byte_in_a_bundle_is_found() {
+    let folder = TempDir::new().expect("a folder");
+    for entry in std::fs::read_dir("../models/maze-9").expect("the shipped bundle") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), folder.path().join(entry.file_name())).expect("copies");
+    }
+    let graph = folder.path().join("step.onnx");
+    let mut bytes = std::fs::read(&graph).expect("reads");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&graph, bytes).expect("writes");
+    let model = folder.path().to_str().expect("a path");
+    let output = run(&["solve", "../examples/maze.txt", "--backend", "tract", "--model", model], b"");
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), String::new()), "{stderr}");
+    assert!(stderr.contains("step.onnx") && stderr.contains("hint: "), "{stderr}");
+}
+
+#[test]
+fn several_puzzles_come_out_in_order_whatever_the_batch() {
+    let sudoku = std::fs::read_to_string("../examples/sudoku.txt").expect("the example");
+    let maze = std::fs::read_to_string("../examples/maze.txt").expect("the example");
+    let mirrored: String = maze.lines().map(|line| line.chars().rev().collect::<String>() + "\n").collect();
+    let folder = TempDir::new().expect("a folder");
+    let mazes = folder.path().join("mazes.txt");
+    std::fs::write(&mazes, format!("{maze}\n{mirrored}\n{maze}")).expect("writes");
+    let mazes = mazes.to_str().expect("a path");
+    let mut answers = Vec::new();
+    for batch in ["1", "2", "16"] {
+        let output = run(&["solve", mazes, "-", "--json", "--backend", "tract", "--batch", batch], sudoku.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let reports = json_lines(&output);
+        let tasks: Vec<_> = reports.iter().map(|report| report["task"].as_str().expect("a task")).collect();
+        assert_eq!(tasks, ["maze", "maze", "maze", "sudoku"]);
+        answers.push(reports.iter().map(|report| report["answer"].clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0], answers[2]);
+    assert_eq!(answers[0][0], answers[0][2]);
+}
+
+#[test]
+fn pictures_are_complete_png_files() {
+    let folder = TempDir::new().expect("a folder");
+    let png = folder.path().join("answer.png");
+    let path = png.to_str().expect("a path");
+    let one = run(&["solve", "../examples/maze.txt", "--backend", "tract", "--png", path], b"");
+    assert_eq!(one.status.code(), Some(0));
+    let picture = image::open(&png).expect("a picture");
+    assert_eq!((picture.width(), picture.height()), (9 * 48 + 24, 9 * 48 + 24));
+    let both =
+        run(&["solve", "../examples/maze.txt", "../examples/sudoku.txt", "--backend", "tract", "--png", path], b"");
+    assert_eq!(both.status.code(), Some(0));
+    let mut names: Vec<_> =
+        std::fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("an entry").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["answer-001.png", "answer-002.png", "answer.png"], "and no temporary files");
+}
+
+#[test]
+fn an_evaluation_prints_the_promised_keys() {
+    let output = run(
+        &[
+            "eval",
+            "maze-9",
+            "--generate",
+            "maze",
+            "--count",
+            "40",
+            "--seed",
+            "3",
+            "--backend",
+            "tract",
+            "--json",
+            "--tries",
+            "2",
+        ],
+        b"",
+    );
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report = &json_lines(&output)[0];
+    let share = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key} in {report}"));
+    assert_eq!(report["puzzles"], 40);
+    for key in ["exact", "cell", "valid", "optimal"] {
+        assert!((0.8..=1.0).contains(&share(key)), "{key}: {}", share(key));
+    }
+    assert!(share("valid") >= share("optimal") && share("optimal") >= share("exact"), "{report}");
+    assert!(share("mean_steps") > 1.0 && share("puzzles_per_second") > 0.0, "{report}");
+    let by_step = report["by_step"].as_array().expect("steps");
+    assert_eq!((by_step.len(), &by_step[15]["step"]), (16, &Value::from(16)));
+    assert!(by_step[0]["exact"].as_f64() <= by_step[15]["exact"].as_f64(), "{report}");
+    assert_eq!(report["complete"], true);
+}
+
+#[test]
+fn puzzles_without_answers_are_judged_by_the_rules() {
+    let output = run(&["eval", "sudoku-9", "--puzzles", "../examples/sudoku.txt", "--backend", "tract", "--json"], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report = &json_lines(&output)[0];
+    assert_eq!(
+        (&report["valid"], &report["exact"], &report["optimal"]),
+        (&Value::from(1.0), &Value::Null, &Value::Null)
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn ctrl_c_prints_what_was_measured() {
+    // A step is a puzzle: some are done when the signal comes, however slow the machine.
+    let short = ["--max-steps", "1", "--batch", "1"];
+    let child = trm()
+        .args(["eval", "sudoku-9", "--generate", "sudoku-easy", "--count", "1000000", "--backend", "tract", "--json"])
+        .args(short)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("trm starts");
+    std::thread::sleep(Duration::from_secs(4));
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(interrupted.success());
+    let output = child.wait_with_output().expect("trm ends");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    let report = &json_lines(&output)[0];
+    assert_eq!((&report["complete"], &report["requested"]), (&Value::from(false), &Value::from(1_000_000)));
+    assert!(report["puzzles"].as_u64().is_some_and(|puzzles| puzzles > 0), "{report}");
+}
+
+#[test]
+fn a_closed_stdout_is_no_error() {
+    let many = std::fs::read_to_string("../examples/maze.txt").expect("the example");
+    let folder = TempDir::new().expect("a folder");
+    let file = folder.path().join("many.txt");
+    std::fs::write(&file, format!("{many}\n").repeat(200)).expect("writes");
+    let mut child = trm()
+        .args(["solve", file.to_str().expect("a path"), "--backend", "tract"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("trm starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("trm ends");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
+}
