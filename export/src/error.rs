@@ -78,9 +78,9 @@ pub enum ExportError {
         /// The tensor's canonical name.
         tensor: String,
         /// The shape in the file.
-        found: Vec<usize>,
+        found: Box<[usize]>,
         /// The shape that follows from the configuration.
-        expected: Vec<usize>,
+        expected: Box<[usize]>,
         /// The settings that each dimension follows from.
         because: String,
     },

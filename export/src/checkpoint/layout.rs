@@ -123,8 +123,8 @@ pub(super) fn check(state: &StateDict, config: &TrmConfig) -> Result<()> {
             return Err(ExportError::ShapeMismatch {
                 origin: state.origin().to_owned(),
                 tensor: tensor.name,
-                found: found.shape.clone(),
-                expected: tensor.shape,
+                found: found.shape.clone().into(),
+                expected: tensor.shape.into(),
                 because: tensor.because.join(", "),
             });
         }

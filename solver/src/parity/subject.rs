@@ -22,7 +22,7 @@ pub struct Subject {
 
 #[derive(Debug)]
 enum Origin {
-    Bundle(ModelBundle),
+    Bundle(Box<ModelBundle>),
     Weights(StateDict),
 }
 
@@ -56,7 +56,11 @@ impl Subject {
     pub fn of_bundle(bundle: ModelBundle) -> Result<Self> {
         bundle.verify()?;
         let manifest = bundle.manifest();
-        Ok(Self { name: manifest.name.clone(), config: manifest.config.clone(), origin: Origin::Bundle(bundle) })
+        Ok(Self {
+            name: manifest.name.clone(),
+            config: manifest.config.clone(),
+            origin: Origin::Bundle(Box::new(bundle)),
+        })
     }
 
     /// The newest checkpoint (`step_N`, or the only `.pt` or `.safetensors` file) of a folder with an

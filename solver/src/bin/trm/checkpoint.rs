@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use trm_models::{ConfigSource, ModelError, TrmConfig};
 
+use crate::failure;
+
 /// Where the configuration comes from.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Configuration")]
 pub(crate) struct ConfigArgs {
-    /// The all_config.yaml that training saved; if left out, the one beside the checkpoint
+    /// The `all_config.yaml` that training saved; if left out, the one beside the checkpoint
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// The data set's dataset.json; if left out, the one beside the checkpoint, where there is one
@@ -27,33 +29,39 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// The configuration of a checkpoint, if any was given or lies beside it. Files that were not named are named on
-    /// stderr.
+    /// The configuration of a checkpoint: what was asked for, or what lies beside it if that is complete. Files that
+    /// were not named are named on stderr.
     pub(crate) fn find(&self, checkpoint: &Path) -> Result<Option<TrmConfig>> {
-        let given = [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some);
-        let beside = beside(checkpoint, "all_config.yaml");
-        if self.config.is_none() && !beside.is_file() && self.dataset.is_none() && !given {
+        let asked = self.config.is_some()
+            || self.dataset.is_some()
+            || [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some);
+        if !asked && !beside(checkpoint, "all_config.yaml").is_file() {
             return Ok(None);
         }
-        self.read(checkpoint).map(Some)
+        match self.read(checkpoint) {
+            Err(error) if !asked && matches!(error.downcast_ref(), Some(ModelError::MissingField { .. })) => {
+                eprintln!("not enough: {}", failure::message(&error));
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
     }
 
     /// The configuration of a checkpoint.
     pub(crate) fn read(&self, checkpoint: &Path) -> Result<TrmConfig> {
-        let mut source = match &self.config {
-            Some(path) => ConfigSource::from_yaml_file(path)?,
-            None => {
-                let path = beside(checkpoint, "all_config.yaml");
-                let source = ConfigSource::from_yaml_file(&path).map_err(|error| match error {
-                    error @ ModelError::Io { .. } => anyhow::Error::new(error).context(format!(
-                        "{}: no configuration\nhint: pass --config with the all_config.yaml that training saved",
-                        checkpoint.display()
-                    )),
-                    other => other.into(),
-                })?;
-                eprintln!("using {}", path.display());
-                source
-            }
+        let mut source = if let Some(path) = &self.config {
+            ConfigSource::from_yaml_file(path)?
+        } else {
+            let path = beside(checkpoint, "all_config.yaml");
+            let source = ConfigSource::from_yaml_file(&path).map_err(|error| match error {
+                error @ ModelError::Io { .. } => anyhow::Error::new(error).context(format!(
+                    "{}: no configuration\nhint: pass --config with the all_config.yaml that training saved",
+                    checkpoint.display()
+                )),
+                other => other.into(),
+            })?;
+            eprintln!("using {}", path.display());
+            source
         };
         if let Some(path) = &self.dataset {
             source = source.dataset_file(path)?;

@@ -287,10 +287,7 @@ impl Diagnosis {
                 }
             }
         }
-        match self.passed {
-            true => writeln!(out, "all is well"),
-            false => writeln!(out, "no engine passes every self-test"),
-        }
+        writeln!(out, "{}", if self.passed { "all is well" } else { "no engine passes every self-test" })
     }
 }
 

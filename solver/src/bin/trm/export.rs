@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Graphs to write: step, solve, unrolled
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "step,solve")]
     graphs: Vec<GraphKind>,
-    /// Steps of the unrolled graph; the model's halt_max_steps unless given
+    /// Steps of the unrolled graph; the model's `halt_max_steps` unless given
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     steps: Option<u16>,
     /// Float type of weights and activations

@@ -169,8 +169,8 @@ mod tests {
         source.seq_len(seq_len).vocab_size(vocab_size).num_puzzle_identifiers(identities).build().expect("valid")
     }
 
-    fn size(text: &str) -> Option<Size> {
-        Some(text.parse().expect("a size"))
+    fn size(text: &str) -> Size {
+        text.parse().expect("a size")
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
         let TaskSpec { height, width, box_height, box_width, vocabulary, .. } = spec(&kind);
         assert_eq!((height, width, box_height, box_width), (6, 6, Some(2), Some(3)));
         assert_eq!(vocabulary.len(), 8);
-        let kind = puzzle_kind(TaskName::Maze, size("4x9"), None, &config(36, 6, 1)).expect("fits");
+        let kind = puzzle_kind(TaskName::Maze, Some(size("4x9")), None, &config(36, 6, 1)).expect("fits");
         assert_eq!((spec(&kind).height, spec(&kind).width), (4, 9));
     }
 
@@ -192,13 +192,13 @@ mod tests {
         assert!(text.contains("needs 11 tokens, but the model has vocab_size 6\nhint: "), "{text}");
         let text = refused(TaskName::Sudoku, None, None, &config(80, 11, 1));
         assert!(text.contains("seq_len 80 is no square number of cells\nhint: "), "{text}");
-        let text = refused(TaskName::Maze, size("9x8"), None, &config(81, 6, 1));
+        let text = refused(TaskName::Maze, Some(size("9x8")), None, &config(81, 6, 1));
         assert!(text.contains("9x8 has 72 cells, but the model has seq_len 81\nhint: "), "{text}");
         let text = refused(TaskName::Arc, None, None, &config(81, 12, 1));
         assert!(text.contains("30x30 has 900 cells, but the model has seq_len 81\nhint: "), "{text}");
-        let text = refused(TaskName::Maze, None, size("3x3"), &config(81, 6, 1));
+        let text = refused(TaskName::Maze, None, Some(size("3x3")), &config(81, 6, 1));
         assert!(text.contains("--boxes is for sudoku only"), "{text}");
-        let text = refused(TaskName::Sudoku, size("9x4"), None, &config(36, 8, 1));
+        let text = refused(TaskName::Sudoku, Some(size("9x4")), None, &config(36, 8, 1));
         assert!(text.contains("9x4 is no sudoku"), "{text}");
         assert!("9".parse::<Size>().is_err());
         assert!("0x9".parse::<Size>().is_err());

@@ -2,7 +2,8 @@
 //!
 //! tract plans for fixed shapes. A session plans for one row and runs each row of a batch on its own, the rows in
 //! parallel: a plan for the whole batch is no faster, and only some of its operators use threads. A row's numbers are
-//! exactly those that it has alone. Threads within a row take the feature `matmul-threads`. tract has no `Loop`: it runs the step and the unrolled graph.
+//! exactly those that it has alone. Threads within a row take the feature `matmul-threads`. tract has no `Loop`: it
+//! runs the step and the unrolled graph.
 
 mod session;
 
