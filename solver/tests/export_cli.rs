@@ -8,7 +8,8 @@ use trm_export::onnx::tensor::{DType, Dim, TensorType};
 use trm_export::onnx::{GraphBuilder, write::encode};
 use trm_models::{GraphKind, ModelBundle};
 
-const SIZES_SUDOKU: [&str; 6] = ["--seq-len", "81", "--vocab", "11", "--num-puzzle-identifiers", "1"];
+/// The number of puzzle identities is read off the weights.
+const SIZES_SUDOKU: [&str; 4] = ["--seq-len", "81", "--vocab", "11"];
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures")
@@ -328,8 +329,6 @@ fn checkpoints_that_cannot_be_used_are_refused() {
 
     let args = ["export", &plain, "--task", "sudoku", "--out", "bundle"];
     assert_refused(&args, "field `seq_len` is missing");
-    let args = ["export", &plain, "--task", "sudoku", "--seq-len", "100", "--vocab", "11", "--out", "bundle"];
-    assert_refused(&args, "field `num_puzzle_identifiers` is missing");
     let mut args = vec!["export", &plain, "--task", "maze", "--out", "bundle"];
     args.extend(SIZES_SUDOKU);
     assert_refused(&args, "--task maze: a grid of 9x9 needs 6 tokens, but the model has vocab_size 11");

@@ -83,13 +83,13 @@ fn doc(_: &Path) -> Result<()> {
     process::run(process::cargo(&["doc", "--workspace", "--no-deps", "--release"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// Reference checkpoints that cover the exporter: folder, task, cells, tokens, puzzle identities.
-const EXPORTED: [(&str, &str, &str, &str, &str); 5] = [
-    ("sudoku_mlp_stable", "sudoku", "81", "11", "1"),
-    ("maze_att_stable", "maze", "100", "6", "1"),
-    ("maze_learned_stable", "maze", "100", "6", "1"),
-    ("arc_like_stable", "arc", "900", "12", "7"),
-    ("hrm_att_stable", "sudoku", "81", "11", "1"),
+/// Reference checkpoints that cover the exporter: folder, task, cells, tokens.
+const EXPORTED: [(&str, &str, &str, &str); 5] = [
+    ("sudoku_mlp_stable", "sudoku", "81", "11"),
+    ("maze_att_stable", "maze", "100", "6"),
+    ("maze_learned_stable", "maze", "100", "6"),
+    ("arc_like_stable", "arc", "900", "12"),
+    ("hrm_att_stable", "sudoku", "81", "11"),
 ];
 
 /// What Python's own ONNX tools say of the shipped bundles and of freshly exported ones.
@@ -128,7 +128,7 @@ fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let goldens = workspace::root().join("export/tests/fixtures/golden");
     let mut bundles = Vec::new();
-    for (name, task, cells, tokens, identities) in EXPORTED {
+    for (name, task, cells, tokens) in EXPORTED {
         let bundle = folder.join(name);
         process::run(
             std::process::Command::new(&trm)
@@ -136,7 +136,7 @@ fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
                 .arg(goldens.join(name).join("step_1000"))
                 .arg("--config")
                 .arg(goldens.join(name).join("all_config.yaml"))
-                .args(["--task", task, "--seq-len", cells, "--vocab", tokens, "--num-puzzle-identifiers", identities])
+                .args(["--task", task, "--seq-len", cells, "--vocab", tokens])
                 .args(["--graphs", "step,solve,unrolled", "--steps", "4", "--out"])
                 .arg(&bundle)
                 .env("ORT_DYLIB_PATH", ort),

@@ -17,10 +17,10 @@ const MAX_MANIFEST_BYTES: u64 = 64 << 20;
 
 /// A golden: a checkpoint's inputs and outputs, recorded with the public code.
 ///
-/// In `outputs.safetensors`, of B rows, S cells, V tokens, L positions and D hidden: `inputs` i32 [B, S],
-/// `puzzle_identifiers` i32 [B], `logits_step01/02/04/08/16` f32 [B, S, V], `q_halt_logits` and `q_continue_logits` f32
-/// [steps, B], and where recorded `z_H_step01`, `z_L_step01`, `z_H_final`, `z_L_final` f32 [B, L, D]. In
-/// `manifest.json`: the name, the dtype it was computed in, the sizes that `all_config.yaml` lacks.
+/// In `outputs.safetensors`, of B rows, S cells, V tokens, L positions and D hidden: `inputs` i32 `[B, S]`,
+/// `puzzle_identifiers` i32 `[B]`, `logits_step01/02/04/08/16` f32 `[B, S, V]`, `q_halt_logits` and
+/// `q_continue_logits` f32 `[steps, B]`, and where recorded `z_H_step01`, `z_L_step01`, `z_H_final`, `z_L_final` f32
+/// `[B, L, D]`. In `manifest.json`: the name, the dtype it was computed in, the sizes that `all_config.yaml` lacks.
 #[derive(Debug)]
 pub struct Golden {
     dir: PathBuf,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use trm_export::checkpoint::StateDict;
 use trm_models::{ConfigSource, ModelError, TrmConfig};
 
 use crate::failure;
@@ -31,14 +32,14 @@ pub(crate) struct ConfigArgs {
 impl ConfigArgs {
     /// The configuration of a checkpoint: what was asked for, or what lies beside it if that is complete. Files that
     /// were not named are named on stderr.
-    pub(crate) fn find(&self, checkpoint: &Path) -> Result<Option<TrmConfig>> {
+    pub(crate) fn find(&self, checkpoint: &Path, weights: &StateDict) -> Result<Option<TrmConfig>> {
         let asked = self.config.is_some()
             || self.dataset.is_some()
             || [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some);
         if !asked && !beside(checkpoint, "all_config.yaml").is_file() {
             return Ok(None);
         }
-        match self.read(checkpoint) {
+        match self.read(checkpoint, weights) {
             Err(error) if !asked && matches!(error.downcast_ref(), Some(ModelError::MissingField { .. })) => {
                 eprintln!("not enough: {}", failure::message(&error));
                 Ok(None)
@@ -47,8 +48,9 @@ impl ConfigArgs {
         }
     }
 
-    /// The configuration of a checkpoint.
-    pub(crate) fn read(&self, checkpoint: &Path) -> Result<TrmConfig> {
+    /// The configuration of a checkpoint. How many puzzle identities there are, nobody has to say: the table of their
+    /// embeddings has that many rows.
+    pub(crate) fn read(&self, checkpoint: &Path, weights: &StateDict) -> Result<TrmConfig> {
         let mut source = if let Some(path) = &self.config {
             ConfigSource::from_yaml_file(path)?
         } else {
@@ -81,7 +83,13 @@ impl ConfigArgs {
         if let Some(count) = self.num_puzzle_identifiers {
             source = source.num_puzzle_identifiers(count);
         }
-        Ok(source.build()?)
+        match source.build() {
+            Err(ModelError::MissingField { field: "num_puzzle_identifiers", .. }) => {
+                let rows = weights.get("puzzle_emb.weights").and_then(|table| table.shape.first().copied());
+                Ok(source.num_puzzle_identifiers(rows.unwrap_or(1)).build()?)
+            }
+            built => Ok(built?),
+        }
     }
 }
 

@@ -113,7 +113,9 @@ fn write_weights(args: &Args, format: WeightsFormat) -> Result<Exit> {
         drop(bundle.file(WEIGHTS)?);
         (StateDict::read(source.join(WEIGHTS))?, Some(bundle.manifest().config.clone()))
     } else {
-        (StateDict::read(source)?, config.find(source)?)
+        let weights = StateDict::read(source)?;
+        let config = config.find(source, &weights)?;
+        (weights, config)
     };
     match &config {
         Some(config) => weights.check(config)?,
@@ -135,9 +137,9 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
     }
     // Before the minutes that a large checkpoint takes.
     refuse_to_replace(out, args.overwrite)?;
-    let config = args.config.read(source)?;
-    let kind = task::puzzle_kind(task, args.grid, args.boxes, &config)?;
     let weights = StateDict::read(source)?;
+    let config = args.config.read(source, &weights)?;
+    let kind = task::puzzle_kind(task, args.grid, args.boxes, &config)?;
     weights.check(&config)?;
     let (sha256, _) = hash_file(source)?;
     let file = source.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -281,7 +281,7 @@ struct Checkpoint {
 impl Checkpoint {
     fn read(path: &Path, config: &ConfigArgs) -> Result<Self> {
         let weights = StateDict::read(path)?;
-        let config = config.find(path)?;
+        let config = config.find(path, &weights)?;
         let step_graph = match &config {
             Some(config) => Some(step_graph(config, &weights, path)?),
             None => None,
