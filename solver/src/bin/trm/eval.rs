@@ -48,7 +48,7 @@ pub(crate) struct Args {
     limit: Option<usize>,
     #[command(flatten)]
     run: RunArgs,
-    /// When to stop: max-steps (the reference's evaluation), q-halt[:THRESHOLD[:STEPS]], verified, verified+q-halt…
+    /// When to stop: max-steps (the reference's evaluation), `q-halt[:THRESHOLD[:STEPS]]`, verified, verified+q-halt…
     #[arg(long, value_name = "POLICY", default_value = "max-steps")]
     halt: String,
     /// Symmetric copies to try when an answer is not verified

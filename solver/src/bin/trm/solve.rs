@@ -34,7 +34,7 @@ pub(crate) struct Args {
     model: Option<String>,
     #[command(flatten)]
     run: RunArgs,
-    /// When to stop: verified, q-halt[:THRESHOLD[:STEPS]], verified+q-halt…, max-steps
+    /// When to stop: verified, `q-halt[:THRESHOLD[:STEPS]]`, verified+q-halt…, max-steps
     #[arg(long, value_name = "POLICY", default_value = "verified")]
     halt: String,
     /// Symmetric copies to try when an answer is not verified; 0 for none
