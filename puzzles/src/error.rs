@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Cell, Violation};
+use crate::{Cell, Rule, Violation};
 
 /// Result with [`PuzzleError`].
 pub type Result<T, E = PuzzleError> = std::result::Result<T, E>;
@@ -118,7 +118,7 @@ pub enum PuzzleError {
         message: String,
     },
     /// The puzzle itself breaks a rule of its task (two equal givens, no start, …).
-    #[error("{}{violation}", origin.as_ref().map(|o| format!("{o}: ")).unwrap_or_default())]
+    #[error("{}{violation}{}", origin.as_ref().map(|o| format!("{o}: ")).unwrap_or_default(), hint(violation.rule))]
     Invalid {
         /// Where the puzzle came from, if known.
         origin: Option<String>,
@@ -179,5 +179,13 @@ impl PuzzleError {
 
     pub(crate) fn invalid(violation: Violation) -> Self {
         Self::Invalid { origin: None, violation }
+    }
+}
+
+/// What to do about a puzzle that breaks a rule. The rules of mazes say it in their own messages.
+fn hint(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Row | Rule::Column | Rule::Box => "\nhint: one of these givens is wrong; a blank is 0 or .",
+        _ => "",
     }
 }

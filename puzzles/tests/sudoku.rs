@@ -125,7 +125,11 @@ fn equal_givens_are_an_error_that_names_them() {
     let text = EXAMPLE.replacen("53.", "535", 1);
     let puzzle = &formats::parse("in.txt", text.as_bytes()).expect("parses")[0];
     let error = puzzle.check().expect_err("two fives");
-    assert_eq!(error.to_string(), "in.txt:1: two 5s in row 1: at row 1 column 1 and at row 1 column 3");
+    assert_eq!(
+        error.to_string(),
+        "in.txt:1: two 5s in row 1: at row 1 column 1 and at row 1 column 3\n\
+         hint: one of these givens is wrong; a blank is 0 or ."
+    );
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn bad_puzzles_are_refused() {
     let unknown = sudoku.replacen('.', "x", 1);
     let maze = "#####\n#S G#\n#####\n";
     let cases: &[(&str, &str, &str)] = &[
-        (&twice, "stdin:1: two 1s in row 1: at row 1 column 1 and at row 1 column 3", ""),
+        (&twice, "stdin:1: two 1s in row 1: at row 1 column 1 and at row 1 column 3", "givens is wrong"),
         ("#####\n#  G#\n#####\n", "the maze has no start", "mark one free cell with S"),
         ("#####\n#S G\n#####\n", "stdin:2: this row has 4 cells, the grid's first row (line 1) has 5", "same length"),
         (&unknown, "unknown character 'x'", ""),

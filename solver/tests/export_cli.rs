@@ -148,6 +148,26 @@ fn parity_fails_with_exit_1_and_says_where() {
 }
 
 #[test]
+fn measured_figures_go_into_the_card() {
+    let folder = folder();
+    let write = |text: &str| std::fs::write(folder.path().join("measured.json"), text).expect("written");
+    let figure = r#"[{"what": "exact", "value": 0.95, "interval": [0.91, 0.97], "n": 200, "command": "trm eval m"}]"#;
+    write(figure);
+    assert_exit(&export_sudoku(folder.path(), "bundle", &["--measured", "measured.json"]), 0);
+    let card = std::fs::read_to_string(folder.path().join("bundle/card.md")).expect("a card");
+    assert!(card.contains("| exact | 95.0 % | 91.0-97.0 % | 200 | `trm eval m` |"), "{card}");
+    for (text, expected) in
+        [(figure.replace("0.95", "95"), "`exact` is no share"), ("{}".into(), "not a list of figures")]
+    {
+        write(&text);
+        let output = export_sudoku(folder.path(), "other", &["--measured", "measured.json"]);
+        assert_exit(&output, 2);
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+        assert!(!folder.path().join("other").exists());
+    }
+}
+
+#[test]
 fn parity_says_which_graphs_an_engine_cannot_run() {
     let golden = golden("maze_att_stable").display().to_string();
     let args = ["parity", "--golden", &golden, "--backend", "tract", "--graph", "solve"];

@@ -8,7 +8,9 @@ use clap::ValueEnum;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::trm::{GraphOptions, Precision};
 use trm_export::{BundleRequest, export_bundle};
-use trm_models::{CheckpointOrigin, GraphKind, MANIFEST, ModelBundle, ModelError, TrmConfig, WEIGHTS, hash_file};
+use trm_models::{
+    CheckpointOrigin, GraphKind, MANIFEST, Measured, ModelBundle, ModelError, TrmConfig, WEIGHTS, hash_file,
+};
 use trm_puzzles::PuzzleKind;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
@@ -36,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TASK", required_unless_present = "to")]
     task: Option<TaskName>,
     /// Write the weights to a file for the public training code instead of a bundle
-    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["task", "grid", "boxes", "graphs", "steps", "name", "licence", "training_data"])]
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["task", "grid", "boxes", "graphs", "steps", "name", "licence", "training_data", "measured"])]
     to: Option<WeightsFormat>,
     /// Prefix of the tensors' names in that file
     #[arg(long, value_name = "TEXT", requires = "to", default_value = DEFAULT_PREFIX)]
@@ -65,6 +67,10 @@ pub(crate) struct Args {
     /// What the weights were trained on
     #[arg(long, value_name = "TEXT")]
     training_data: Option<String>,
+    /// What was measured, for the card: a JSON list of objects with `what`, `value` (0 to 1), `interval` (a pair; may be
+    /// left out), `n` and `command`
+    #[arg(long, value_name = "FILE")]
+    measured: Option<PathBuf>,
     /// Replace a bundle or file that is there
     #[arg(long)]
     overwrite: bool,
@@ -157,13 +163,29 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
         sample: task::sample(&kind, &config)?,
         training_data: args.training_data.clone(),
         licence: args.licence.clone(),
-        accuracy: Vec::new(),
+        accuracy: args.measured.as_deref().map(measured).transpose()?.unwrap_or_default(),
         checkpoint: Some(CheckpointOrigin { file, sha256 }),
         files: identifiers(source, &kind)?.into_iter().collect(),
     };
     let bundle = export_bundle(request, out, args.overwrite)?;
     summarise(&bundle, &kind, &weights, &config);
     self_test(&bundle, args.ort_lib.as_deref())
+}
+
+/// The figures of a file written by hand or from what `trm eval --json` prints.
+fn measured(path: &Path) -> Result<Vec<Measured>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("{}: cannot be read\nhint: --measured takes a file", path.display()))?;
+    let figures: Vec<Measured> = serde_json::from_str(&text).with_context(|| {
+        format!("{}: not a list of figures\nhint: `trm export --help` says what each holds", path.display())
+    })?;
+    let share = |value: f64| (0.0..=1.0).contains(&value);
+    for Measured { what, value, interval, .. } in &figures {
+        if !share(*value) || interval.is_some_and(|(low, high)| !share(low) || !share(high) || low > high) {
+            bail!("{}: `{what}` is no share from 0 to 1 with its interval\nhint: 95 % is 0.95", path.display());
+        }
+    }
+    Ok(figures)
 }
 
 fn refuse_to_replace(out: &Path, overwrite: bool) -> Result<()> {
