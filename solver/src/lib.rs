@@ -10,6 +10,7 @@ pub mod parity;
 pub mod render;
 pub mod selftest;
 pub mod solve;
+pub mod train;
 
 pub use act::{ActOutput, ActStep, Carry, HaltPolicy, HaltReason, Progress, QHalt};
 pub use engine::{

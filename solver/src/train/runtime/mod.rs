@@ -1,0 +1,97 @@
+//! What runs supervision steps and optimiser updates: the same training through plain graphs on any ONNX Runtime, or
+//! through ONNX Runtime's own training API.
+//!
+//! A runtime owns parameters, moments, moving average and carries, and keeps them where it computes. The loop sees them
+//! only when it saves or evaluates.
+
+use std::collections::BTreeMap;
+
+use crate::Result;
+
+/// One supervision step's input: a full batch of one carry group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainBatch {
+    /// Token ids, `[batch, seq]`.
+    pub tokens: Vec<i32>,
+    /// Token ids of the answers, `[batch, seq]`; -100 where no answer is given.
+    pub labels: Vec<i32>,
+    /// Rows of the puzzle-embedding table, `[batch]`.
+    pub puzzle_ids: Vec<i32>,
+    /// Rows that start a new puzzle with a fresh carry, `[batch]`.
+    pub reset: Vec<bool>,
+    /// Rows that end after this step whatever they say, `[batch]`: the target of Q-learning looks no further. Ignored
+    /// by models that halt on `q_halt` alone.
+    pub last_step: Vec<bool>,
+}
+
+/// What a supervision step returned, each `[batch]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainOutput {
+    /// The loss that was differentiated: summed over the batch, divided by the global batch size.
+    pub loss: f32,
+    /// Mean cross entropy over the labelled cells.
+    pub lm_loss: Vec<f32>,
+    /// The halting head's loss, before its factor 0.5.
+    pub q_loss: Vec<f32>,
+    /// Whether every labelled cell is right.
+    pub exact: Vec<bool>,
+    /// Labelled cells that are right.
+    pub cells_right: Vec<i32>,
+    /// The halting logit.
+    pub q_halt: Vec<f32>,
+    /// The continuation logit.
+    pub q_continue: Vec<f32>,
+}
+
+/// What changes from one optimiser update to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UpdateInput {
+    /// Number of this update, from 1 on.
+    pub step: u64,
+    /// Learning rate of everything but the puzzle embedding.
+    pub lr: f64,
+    /// Learning rate of the puzzle embedding.
+    pub puzzle_emb_lr: f64,
+}
+
+/// A named float tensor, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// The shape.
+    pub shape: Vec<usize>,
+    /// The elements.
+    pub data: Vec<f32>,
+}
+
+/// Everything that a runtime needs to go on where it was, by state-dict name.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TrainState {
+    /// Parameters and buffers, all tensors of the state dict.
+    pub weights: BTreeMap<String, NamedTensor>,
+    /// First moments of the trained parameters, as `NAME.m`, and second ones, as `NAME.v`.
+    pub moments: BTreeMap<String, NamedTensor>,
+    /// Moving average of the trained parameters; empty without one.
+    pub ema: BTreeMap<String, NamedTensor>,
+}
+
+/// Runs supervision steps and updates.
+pub trait TrainRuntime {
+    /// `graph` or `ort-training`.
+    fn name(&self) -> &'static str;
+
+    /// One supervision step of carry group `group`: forward and backward, gradients added to those since the last
+    /// update, the group's carry advanced.
+    fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput>;
+
+    /// Applies the gradients and clears them. Returns their global norm, before clipping, where the runtime tells.
+    fn update(&mut self, input: &UpdateInput) -> Result<Option<f32>>;
+
+    /// A copy of parameters, moments and moving average.
+    fn state(&self) -> Result<TrainState>;
+
+    /// A copy of the carry of all groups, `z_h` and `z_l`, `[groups, batch, L, D]` each.
+    fn carry(&self) -> Result<[NamedTensor; 2]>;
+
+    /// Replaces the carry of all groups.
+    fn set_carry(&mut self, carry: &[NamedTensor; 2]) -> Result<()>;
+}
