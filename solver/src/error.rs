@@ -200,6 +200,47 @@ pub enum SolverError {
         /// The engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    // training
+    /// Settings of a training run that cannot be used.
+    #[error("{origin}: {reason}{}", hint_line(hint.as_deref()))]
+    TrainConfig {
+        /// The file, or the option that set them.
+        origin: String,
+        /// Which setting, its value, what was expected.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// Training data that cannot be trained on.
+    #[error("{origin}: {reason}\nhint: {hint}")]
+    TrainData {
+        /// File and line, data set and example, or source.
+        origin: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// A file of a run's folder could not be read or written.
+    #[error("cannot {action} {}", path.display())]
+    RunIo {
+        /// What was tried: `read`, `write`, …
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A run's folder or checkpoint that cannot be used.
+    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    RunFolder {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
 }
 
 impl From<ExportError> for SolverError {
@@ -210,6 +251,11 @@ impl From<ExportError> for SolverError {
 }
 
 impl SolverError {
+    pub(crate) fn run_io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::RunIo { action, path, source }
+    }
+
     /// True for a failure of an engine or a device, false for bad input (a wrong library path is bad input).
     #[must_use]
     pub fn is_engine_failure(&self) -> bool {

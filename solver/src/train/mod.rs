@@ -1,3 +1,6 @@
 //! Training and fine-tuning, on the machine that will use the model.
 
+pub mod config;
+pub mod config_sections;
 pub mod runtime;
+pub mod schedule;
