@@ -6,6 +6,7 @@
 
 mod alphabet;
 pub mod arc_json;
+pub mod jsonl;
 pub mod micromouse;
 pub mod moving_ai;
 pub(crate) mod npy;
@@ -107,12 +108,15 @@ impl Puzzle {
 
 /// Puzzles from a text in any form this crate knows. `origin` names the input in errors and in [`Puzzle::source`].
 ///
-/// ARC json begins with `{`; a MovingAI map or scenario file is told from its first line; everything else is
+/// ARC json begins with `{`, and so do JSON lines, whose first line is an object with a puzzle; a MovingAI map or scenario file is told from its first line; everything else is
 /// [`text`].
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     limit(origin, bytes.len() as u64)?;
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let start = body.trim_ascii_start();
+    if start.starts_with(b"{") && jsonl::looks_like(start) {
+        return jsonl::parse(origin, body);
+    }
     if start.starts_with(b"{") {
         return arc_json::parse(origin, body, None);
     }
@@ -135,6 +139,7 @@ pub fn read(path: &Path) -> Result<Vec<Puzzle>> {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
     match extension {
         "map" => moving_ai::read(path, &with_suffix(path, ".scen")),
+        "jsonl" => jsonl::parse(&origin, &read_limited(path)?),
         "scen" => moving_ai::read(&path.with_extension(""), path),
         "json" => {
             let solutions =
@@ -158,7 +163,7 @@ fn solutions_path(challenges: &Path) -> Option<PathBuf> {
 }
 
 /// A whole file, refused before it is read when it is too long.
-pub(crate) fn read_limited(path: &Path) -> Result<Vec<u8>> {
+pub fn read_limited(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(PuzzleError::io("read", path))?;
     let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
     limit(&path.display().to_string(), length)?;
