@@ -162,7 +162,7 @@ fn solutions_path(challenges: &Path) -> Option<PathBuf> {
     Some(challenges.with_file_name(format!("{stem}_solutions.json")))
 }
 
-/// A whole file, refused before it is read when it is too long.
+/// A whole file, refused before it is read when it is longer than [`MAX_BYTES`].
 pub fn read_limited(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(PuzzleError::io("read", path))?;
     let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();

@@ -2,5 +2,6 @@
 
 pub mod config;
 pub mod config_sections;
+pub mod data;
 pub mod runtime;
 pub mod schedule;
