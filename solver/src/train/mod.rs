@@ -3,5 +3,7 @@
 pub mod config;
 pub mod config_sections;
 pub mod data;
+pub mod log;
+pub mod run;
 pub mod runtime;
 pub mod schedule;

@@ -205,7 +205,7 @@ impl Stored {
         keys.sort_unstable();
         keys.dedup();
         let cut = if share > 0.0 {
-            ((keys.len() as f64 * share).ceil() as usize).clamp(1, keys.len().saturating_sub(1))
+            ((keys.len() as f64 * share).ceil() as usize).min(keys.len().saturating_sub(1)).max(1)
         } else {
             0
         };
