@@ -1,6 +1,6 @@
 //! Pictures of puzzles with their answers.
 
-mod font;
+pub(crate) mod font;
 
 use image::{Rgb, RgbImage};
 use trm_puzzles::{Cell, Grid, PuzzleKind, Sudoku, Verdict, maze, sudoku};

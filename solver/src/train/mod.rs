@@ -4,6 +4,7 @@ pub mod config;
 pub mod config_sections;
 pub mod data;
 pub mod log;
+pub mod plot;
 pub mod run;
 pub mod runtime;
 pub mod schedule;

@@ -1,0 +1,363 @@
+//! Learning curves as SVG and PNG, drawn from the log. No fonts of the system are needed.
+
+use std::fmt::Write as _;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use image::{ImageFormat, Rgb, RgbImage};
+use trm_models::file::write_atomically;
+
+use super::log::Record;
+use crate::render::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
+use crate::{Result, SolverError};
+
+/// Pixels of the picture.
+const SIZE: (f64, f64) = (960.0, 720.0);
+/// Left, right edge of the panels.
+const SIDES: (f64, f64) = (90.0, 930.0);
+/// Pixels of a letter's dot.
+const DOT: f64 = 2.0;
+
+const INK: [u8; 3] = [33, 37, 41];
+const FAINT: [u8; 3] = [206, 212, 218];
+const BLUE: [u8; 3] = [25, 113, 194];
+const RED: [u8; 3] = [224, 49, 49];
+const GREEN: [u8; 3] = [47, 158, 68];
+const GREY: [u8; 3] = [134, 142, 150];
+
+/// Where a text is relative to its point.
+#[derive(Clone, Copy)]
+enum Anchor {
+    Start,
+    Middle,
+    End,
+}
+
+/// What is drawn, in pixels from the top left.
+enum Shape {
+    Line {
+        points: Vec<(f64, f64)>,
+        colour: [u8; 3],
+        width: f64,
+    },
+    /// In capitals, its point at mid height.
+    Text {
+        at: (f64, f64),
+        text: String,
+        colour: [u8; 3],
+        anchor: Anchor,
+    },
+}
+
+/// A curve: name, colour, points of step and value.
+struct Curve {
+    name: &'static str,
+    colour: [u8; 3],
+    points: Vec<(f64, f64)>,
+}
+
+/// One diagram above the other.
+struct Panel {
+    title: &'static str,
+    top: f64,
+    bottom: f64,
+    curves: Vec<Curve>,
+    percent: bool,
+}
+
+/// Writes `curves.svg` and `curves.png` of a run's records.
+pub fn write(records: &[Record], svg: &Path, png: &Path) -> Result<()> {
+    let shapes = shapes(records);
+    let text = to_svg(&shapes);
+    write_atomically(svg, |file| file.write_all(text.as_bytes()))?;
+    let mut bytes = Cursor::new(Vec::new());
+    to_image(&shapes)
+        .write_to(&mut bytes, ImageFormat::Png)
+        .map_err(|error| SolverError::run_io("write", png)(std::io::Error::other(error)))?;
+    Ok(write_atomically(png, |file| file.write_all(bytes.get_ref()))?)
+}
+
+fn shapes(records: &[Record]) -> Vec<Shape> {
+    let curve = |name, colour, value: &dyn Fn(&Record) -> Option<f64>| Curve {
+        name,
+        colour,
+        points: records
+            .iter()
+            .filter_map(|record| Some((record.step() as f64, value(record).filter(|value| value.is_finite())?)))
+            .collect(),
+    };
+    let train = |field: fn(&super::log::TrainRecord) -> Option<f64>| {
+        move |record: &Record| match record {
+            Record::Train(record) => field(record),
+            Record::Eval(_) => None,
+        }
+    };
+    let eval = |field: fn(&super::log::EvalRecord) -> Option<f64>| {
+        move |record: &Record| match record {
+            Record::Eval(record) => field(record),
+            Record::Train(_) => None,
+        }
+    };
+    let panels = [
+        Panel {
+            title: "LOSS",
+            top: 50.0,
+            bottom: 310.0,
+            curves: vec![
+                curve("ALL", INK, &train(|record| Some(record.loss))),
+                curve("CELLS", BLUE, &train(|record| Some(record.lm_loss))),
+                curve("HALTING", GREY, &train(|record| Some(record.q_loss))),
+            ],
+            percent: false,
+        },
+        Panel {
+            title: "ACCURACY",
+            top: 380.0,
+            bottom: 650.0,
+            curves: vec![
+                curve("TRAINING EXACT", GREY, &train(|record| record.exact)),
+                curve("HELD-OUT CELLS", BLUE, &eval(|record| Some(record.cell))),
+                curve("HELD-OUT VALID", GREEN, &eval(|record| record.valid)),
+                curve("HELD-OUT EXACT", RED, &eval(|record| Some(record.exact))),
+            ],
+            percent: true,
+        },
+    ];
+    let last = records.iter().map(Record::step).max().unwrap_or(0).max(1) as f64;
+    let mut shapes: Vec<Shape> = panels.iter().flat_map(|panel| panel.shapes(last)).collect();
+    let at = (f64::midpoint(SIDES.0, SIDES.1), 700.0);
+    shapes.push(Shape::Text { at, text: "OPTIMIZER STEP".to_owned(), colour: INK, anchor: Anchor::Middle });
+    shapes
+}
+
+impl Panel {
+    fn shapes(&self, last: f64) -> Vec<Shape> {
+        let highest = self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.1).fold(0.0, f64::max);
+        let high = if self.percent { 1.0 } else { nice(highest) };
+        let right = nice(last);
+        let place = |(step, value): (f64, f64)| {
+            let x = SIDES.0 + (SIDES.1 - SIDES.0) * step / right;
+            (x, self.bottom - (self.bottom - self.top) * (value / high).clamp(0.0, 1.0))
+        };
+        let mut shapes = Vec::new();
+        for tick in 0..=5 {
+            let share = f64::from(tick) / 5.0;
+            let (left, end) = (place((0.0, share * high)), place((right, share * high)));
+            shapes.push(Shape::Line { points: vec![left, end], colour: FAINT, width: 1.0 });
+            let text = if self.percent { format!("{:.0}%", 100.0 * share) } else { number(share * high) };
+            shapes.push(Shape::Text { at: (left.0 - 8.0, left.1), text, colour: INK, anchor: Anchor::End });
+            let foot = place((share * right, 0.0));
+            let points = vec![foot, (foot.0, foot.1 + 5.0)];
+            shapes.push(Shape::Line { points, colour: INK, width: 1.0 });
+            let at = (foot.0, foot.1 + 18.0);
+            shapes.push(Shape::Text { at, text: number(share * right), colour: INK, anchor: Anchor::Middle });
+        }
+        let corners = [(0.0, high), (0.0, 0.0), (right, 0.0)].map(place).to_vec();
+        shapes.push(Shape::Line { points: corners, colour: INK, width: 1.0 });
+        let title_at = (SIDES.0, self.top - 24.0);
+        shapes.push(Shape::Text { at: title_at, text: self.title.to_owned(), colour: INK, anchor: Anchor::Start });
+        let mut x = SIDES.1;
+        for curve in self.curves.iter().rev().filter(|curve| !curve.points.is_empty()) {
+            let at = (x, self.top - 24.0);
+            shapes.push(Shape::Text { at, text: curve.name.to_owned(), colour: curve.colour, anchor: Anchor::End });
+            x -= text_width(curve.name) + 20.0;
+            let points = curve.points.iter().copied().map(place).collect();
+            shapes.push(Shape::Line { points, colour: curve.colour, width: 2.0 });
+        }
+        shapes
+    }
+}
+
+/// The next of 1, 2, 2.5, 5, 10, … that is not below.
+fn nice(value: f64) -> f64 {
+    if value <= 0.0 || !value.is_finite() {
+        return 1.0;
+    }
+    let power = 10_f64.powf(value.log10().floor());
+    [1.0, 2.0, 2.5, 5.0, 10.0]
+        .map(|step| step * power)
+        .into_iter()
+        .find(|&step| step >= value * 0.999_999)
+        .unwrap_or(value)
+}
+
+/// A label: `1500`, `20K`, `0.25`.
+fn number(value: f64) -> String {
+    let (scaled, unit) = match value {
+        1e6.. => (value / 1e6, "M"),
+        1e4.. => (value / 1e3, "K"),
+        _ => (value, ""),
+    };
+    let text = format!("{scaled:.3}");
+    format!("{}{unit}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+fn text_width(text: &str) -> f64 {
+    (text.len() * (GLYPH_WIDTH + 1)) as f64 * DOT
+}
+
+/// The left end of a text.
+fn left_of(x: f64, text: &str, anchor: Anchor) -> f64 {
+    match anchor {
+        Anchor::Start => x,
+        Anchor::Middle => x - text_width(text) / 2.0,
+        Anchor::End => x - text_width(text),
+    }
+}
+
+fn to_svg(shapes: &[Shape]) -> String {
+    let (width, height) = SIZE;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\" font-family=\"monospace\" font-size=\"16\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    );
+    // A string takes everything.
+    let _ = shapes.iter().try_for_each(|shape| match shape {
+        Shape::Line { points, colour: [r, g, b], width } => {
+            let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            let points = points.join(" ");
+            writeln!(
+                svg,
+                "<polyline points=\"{points}\" fill=\"none\" stroke=\"#{r:02x}{g:02x}{b:02x}\" stroke-width=\"{width}\"/>"
+            )
+        }
+        Shape::Text { at: (x, y), text, colour: [r, g, b], anchor } => {
+            let anchor = match anchor {
+                Anchor::Start => "start",
+                Anchor::Middle => "middle",
+                Anchor::End => "end",
+            };
+            let y = y + 5.0;
+            writeln!(
+                svg,
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"#{r:02x}{g:02x}{b:02x}\" text-anchor=\"{anchor}\">{text}</text>"
+            )
+        }
+    });
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn to_image(shapes: &[Shape]) -> RgbImage {
+    let mut image = RgbImage::from_pixel(SIZE.0 as u32, SIZE.1 as u32, Rgb([255; 3]));
+    for shape in shapes {
+        match shape {
+            Shape::Line { points, colour, width } => {
+                for pair in points.windows(2) {
+                    line(&mut image, pair[0], pair[1], *width, *colour);
+                }
+            }
+            Shape::Text { at: (x, y), text, colour, anchor } => {
+                let (left, top) = (left_of(*x, text, *anchor), y - GLYPH_HEIGHT as f64 * DOT / 2.0);
+                for (number, symbol) in text.bytes().enumerate() {
+                    letter(&mut image, (left + text_width(&text[..number]), top), symbol, *colour);
+                }
+            }
+        }
+    }
+    image
+}
+
+/// A square of pixels around a point.
+fn dot(image: &mut RgbImage, (x, y): (f64, f64), size: f64, colour: [u8; 3]) {
+    let range = |centre: f64| {
+        let first = (centre - size / 2.0).round().max(0.0) as u32;
+        first..first + size as u32
+    };
+    for y in range(y) {
+        for x in range(x) {
+            if let Some(pixel) = image.get_pixel_mut_checked(x, y) {
+                *pixel = Rgb(colour);
+            }
+        }
+    }
+}
+
+fn line(image: &mut RgbImage, from: (f64, f64), to: (f64, f64), width: f64, colour: [u8; 3]) {
+    let steps = (to.0 - from.0).abs().max((to.1 - from.1).abs()).ceil().max(1.0);
+    for step in 0..=steps as u32 {
+        let share = f64::from(step) / steps;
+        dot(image, (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share), width, colour);
+    }
+}
+
+fn letter(image: &mut RgbImage, (left, top): (f64, f64), symbol: u8, colour: [u8; 3]) {
+    for (row, bits) in glyph(symbol).into_iter().enumerate() {
+        for column in (0..GLYPH_WIDTH).filter(|column| bits >> (GLYPH_WIDTH - 1 - column) & 1 == 1) {
+            let centre = |edge: f64, index: usize| edge + (index as f64 + 0.5) * DOT;
+            dot(image, (centre(left, column), centre(top, row)), DOT, colour);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::log::{EvalRecord, TrainRecord};
+
+    fn records() -> Vec<Record> {
+        let train = (1..=100).map(|step| {
+            let loss = 2.0 / f64::from(step);
+            let share = f64::from(step) / 100.0;
+            let record = TrainRecord {
+                step: step as u64 * 20,
+                loss,
+                lm_loss: loss / 2.0,
+                exact: Some(share),
+                ..Default::default()
+            };
+            Record::Train(record)
+        });
+        let eval = (1..=4).map(|part| {
+            let share = f64::from(part) / 5.0;
+            Record::Eval(EvalRecord { step: part as u64 * 500, exact: share, cell: 0.9, n: 100, ..Default::default() })
+        });
+        train.chain(eval).collect()
+    }
+
+    #[test]
+    fn both_pictures_show_the_same_curves() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (svg, png) = (dir.path().join("curves.svg"), dir.path().join("curves.png"));
+        write(&records(), &svg, &png).expect("written");
+        let text = std::fs::read_to_string(&svg).expect("readable");
+        for label in ["LOSS", "ACCURACY", "OPTIMIZER STEP", "HELD-OUT EXACT", "TRAINING EXACT", "80%", ">2000<"] {
+            assert!(text.contains(label), "{label} is missing");
+        }
+        assert!(!text.contains("HELD-OUT VALID"), "a curve without points has no name");
+        assert_eq!(text.matches("<svg").count(), text.matches("</svg>").count());
+        // The last evaluation, 80 % at step 2000, is at the right edge, four fifths up the lower panel.
+        assert!(text.contains("930.0,434.0\" fill=\"none\" stroke=\"#e03131\""), "{text}");
+        let image = image::open(&png).expect("a picture").to_rgb8();
+        assert_eq!(image.dimensions(), (960, 720));
+        assert_eq!(image.get_pixel(929, 434), &Rgb(RED));
+        assert_eq!(image.get_pixel(5, 5), &Rgb([255; 3]));
+    }
+
+    #[test]
+    fn a_run_without_records_and_one_that_diverged_are_drawn() {
+        let mut diverged = records();
+        diverged.push(Record::Train(TrainRecord { step: 2_020, loss: f64::NAN, ..TrainRecord::default() }));
+        for records in [Vec::new(), diverged] {
+            let text = to_svg(&shapes(&records));
+            assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_are_short() {
+        assert_eq!([0.0, 0.25, 1_500.0, 20_000.0, 2.5e6].map(number), ["0", "0.25", "1500", "20K", "2.5M"]);
+        assert_eq!([0.0, 0.7, 1.0, 2.1, 17_000.0].map(nice), [1.0, 1.0, 1.0, 2.5, 20_000.0]);
+    }
+
+    #[test]
+    fn every_letter_that_is_written_has_a_glyph() {
+        let unknown = glyph(b'?');
+        let shapes = shapes(&records());
+        let texts = shapes.iter().filter_map(|shape| match shape {
+            Shape::Text { text, .. } => Some(text),
+            Shape::Line { .. } => None,
+        });
+        texts.flat_map(|text| text.bytes()).for_each(|symbol| assert_ne!(glyph(symbol), unknown, "{symbol}"));
+    }
+}
