@@ -208,7 +208,7 @@ impl TrainConfig {
         for line in plain.lines() {
             text.push_str(line);
             if line.starts_with('[') {
-                section = line.trim_matches(['[', ']']).to_owned();
+                line.trim_matches(['[', ']']).clone_into(&mut section);
             } else if let Some((key, _)) = line.split_once(" = ")
                 && let Some(words) = comment(&section, key)
             {

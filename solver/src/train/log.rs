@@ -168,7 +168,9 @@ mod tests {
         let path = dir.path().join("log.jsonl");
         let mut log = TrainLog::open(&path, 0).expect("new");
         let records = [train(10), eval(10), train(20), train(30), eval(30)];
-        records.iter().for_each(|record| log.write(record).expect("written"));
+        for record in &records {
+            log.write(record).expect("written");
+        }
         assert_eq!(read(&path).expect("readable"), records);
         let text = std::fs::read_to_string(&path).expect("readable");
         assert!(text.starts_with("{\"kind\":\"train\",\"step\":10,\"samples\":0,"), "{text}");

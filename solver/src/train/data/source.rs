@@ -188,7 +188,7 @@ impl Stored {
             }
             examples.push(TrainExample::encode(task.as_ref(), &puzzle.grid, answer, 0)?);
         }
-        let groups = (0..examples.len()).map(|index| vec![index..index + 1]).collect();
+        let groups = (0..examples.len()).map(|index| std::iter::once(index..index + 1).collect()).collect();
         Self::cut(&origin, examples, groups, held_out)
     }
 

@@ -151,7 +151,7 @@ fn no_source(index: u64) -> SolverError {
 /// Random numbers of one example and attempt.
 fn rng(seed: u64, index: u64, attempt: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
-    for (part, number) in key.chunks_exact_mut(8).zip([seed, index, attempt, 0x7472_6d]) {
+    for (part, number) in key.chunks_exact_mut(8).zip([seed, index, attempt, 0x0074_726d]) {
         part.copy_from_slice(&number.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)
