@@ -108,6 +108,12 @@ pub enum ExportError {
         /// What went wrong.
         problem: String,
     },
+    /// A graph does not fit what ONNX Runtime's training API asks for.
+    #[error("no training model: {problem}")]
+    TrainingGraph {
+        /// What does not fit.
+        problem: String,
+    },
     /// A file is not an ONNX model.
     #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
     NotOnnx {

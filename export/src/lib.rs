@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod checkpoint;
 mod error;
 pub mod onnx;
+pub mod train;
 pub mod trm;
 
 pub use bundle::{BundleRequest, Sample, export_bundle};

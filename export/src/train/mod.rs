@@ -1,0 +1,3 @@
+//! Training as graphs.
+
+pub mod ort_training;
