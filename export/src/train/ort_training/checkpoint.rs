@@ -61,7 +61,7 @@ pub struct TrainingCheckpoint {
     pub parameters: Vec<TrainedTensor>,
     /// Updates done.
     pub step: i64,
-    /// Learning rate of the last update.
+    /// Learning rate before one is set.
     pub learning_rate: f32,
 }
 

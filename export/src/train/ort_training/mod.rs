@@ -40,6 +40,14 @@ pub struct TrainingModels {
     pub eval: Vec<u8>,
     /// The update of all parameters.
     pub optimizer: Vec<u8>,
+    /// What a step is given, in order: the inputs but for those that the API fills in.
+    pub inputs: Vec<String>,
+    /// What a step returns, in order: `loss`, the graph's other outputs, the gradients left to the caller.
+    pub outputs: Vec<String>,
+    /// The parameters that the optimiser updates.
+    pub parameters: Vec<String>,
+    /// The parameters that the caller updates.
+    pub outside: Vec<String>,
 }
 
 /// Output of the training model that holds the gradient of a parameter left to the caller.
@@ -63,6 +71,16 @@ pub fn training_models(graph: Differentiated, optimizer: &AdamW, outside: &[&str
     if graph.parameters.len() == outside.len() {
         return Err(refuse("no parameter is left to the optimiser".into()));
     }
-    let (training, eval) = model::training_and_eval(graph, outside)?;
-    Ok(TrainingModels { training, eval, optimizer: optimizer_model(optimizer) })
+    let is_outside = |name: &String| outside.contains(&name.as_str());
+    let (left, parameters) = graph.parameters.iter().map(|(name, _)| name.clone()).partition(is_outside);
+    let model::Encoded { training, eval, inputs, outputs } = model::encode(graph, outside)?;
+    Ok(TrainingModels {
+        training,
+        eval,
+        optimizer: optimizer_model(optimizer),
+        inputs,
+        outputs,
+        parameters,
+        outside: left,
+    })
 }

@@ -29,8 +29,18 @@ pub(super) fn microsoft_node(op: &str, inputs: &[&str], outputs: &[&str]) -> Nod
     }
 }
 
+/// The training model and its forward part.
+pub(super) struct Encoded {
+    pub(super) training: Vec<u8>,
+    pub(super) eval: Vec<u8>,
+    /// Names of the inputs that the caller gives.
+    pub(super) inputs: Vec<String>,
+    /// Names of the outputs that the caller gets.
+    pub(super) outputs: Vec<String>,
+}
+
 /// Encodes the training model, and its forward part as the evaluation model.
-pub(super) fn training_and_eval(graph: Differentiated, outside: &[&str]) -> Result<(Vec<u8>, Vec<u8>)> {
+pub(super) fn encode(graph: Differentiated, outside: &[&str]) -> Result<Encoded> {
     let Differentiated { mut builder, loss, parameters, gradients, outputs } = graph;
     let gradients = gradients.into_iter().collect::<HashMap<_, _>>();
     builder.output("loss", loss)?;
@@ -68,15 +78,18 @@ pub(super) fn training_and_eval(graph: Differentiated, outside: &[&str]) -> Resu
     }
 
     let mut training = graph_proto(&graph);
+    let kept = |name: &String| accumulated.iter().any(|(parameter, ..)| *parameter == name);
+    let inputs = training.input.iter().map(|input| input.name.clone()).filter(|name| !kept(name)).collect();
+    let outputs = training.output.iter().map(|output| output.name.clone()).collect();
     let eval = forward_part(&training, forward_outputs);
     let value_name = |id: ValueId| graph.value(id).name.as_str();
-    for (name, ty, gradient) in accumulated {
-        accumulate(&mut training, name, &ty, value_name(gradient));
+    for (name, ty, gradient) in &accumulated {
+        accumulate(&mut training, name, ty, value_name(*gradient));
     }
     training.input.push(flag(RESET));
     let mut training = model(training);
     training.opset_import.push(microsoft_operators());
-    Ok((training.encode_to_vec(), model(eval).encode_to_vec()))
+    Ok(Encoded { training: training.encode_to_vec(), eval: model(eval).encode_to_vec(), inputs, outputs })
 }
 
 fn refuse(problem: String) -> ExportError {
