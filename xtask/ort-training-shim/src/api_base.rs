@@ -1,6 +1,7 @@
 //! `OrtGetApiBase` out of the extension module of `onnxruntime-training-cpu` 1.19.2 for Python 3.11.
 
 use std::ffi::{CStr, OsStr, c_char, c_void};
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ const API_BASE_OFFSET: usize = 0x0140_cdf0;
 const IMAGE_SIZE: usize = 0x014a_7c70;
 const VERSION: &CStr = c"1.19.2";
 
-/// `OrtApiBase` of onnxruntime_c_api.h.
+/// `OrtApiBase` of `onnxruntime_c_api.h`.
 #[repr(C)]
 struct ApiBase {
     get_api: extern "C" fn(u32) -> *const c_void,
@@ -58,7 +59,10 @@ fn find() -> Result<&'static ApiBase, String> {
     let folder = own_folder()?;
     let module = folder.join(MODULE);
     let bytes = fs::read(&module).map_err(|error| format!("cannot read {}: {error}", module.display()))?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 = Sha256::digest(&bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
     if sha256 != MODULE_SHA256 {
         return Err(format!("{} has SHA-256 {sha256}, expected {MODULE_SHA256}", module.display()));
     }

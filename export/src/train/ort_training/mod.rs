@@ -1,7 +1,7 @@
 //! What ONNX Runtime's training API loads, made without its Python tool: a training model, an evaluation model, an
 //! optimiser model and a checkpoint.
 //!
-//! The API keeps parameters, gradients and moments itself. It knows one optimiser for all parameters, AdamW or SGD; a
+//! The API keeps parameters, gradients and moments itself. It knows one optimiser for all parameters, `AdamW` or SGD; a
 //! parameter that follows another rule is left to the caller: it is an input of the training model like any other, and
 //! its gradient an output.
 
@@ -32,7 +32,7 @@ pub struct Differentiated {
 }
 
 /// The files that a training session is made of, except the checkpoint.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrainingModels {
     /// Forward and backward pass; adds the gradients to those of earlier steps.
     pub training: Vec<u8>,

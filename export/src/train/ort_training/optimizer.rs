@@ -10,7 +10,7 @@ use crate::onnx::proto::{
 use crate::onnx::write::{int, model, value_info};
 use crate::onnx::{DType, Dim, TensorType};
 
-/// Settings of AdamW as PyTorch has it: bias-corrected moments, weight decay of `lr · weight_decay` before the update.
+/// Settings of `AdamW` as PyTorch has it: bias-corrected moments, weight decay of `lr · weight_decay` before the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdamW {
     /// Decay of the first moment.

@@ -1,6 +1,6 @@
 //! Training through ONNX Runtime's own training API.
 //!
-//! The API knows AdamW for all parameters alike. The puzzle embedding, which has a rule and a learning rate of its own,
+//! The API knows `AdamW` for all parameters alike. The puzzle embedding, which has a rule and a learning rate of its own,
 //! is kept here: it goes into each step as an input, its gradient comes back as an output, and sign-SGD is done here.
 //! So is the moving average. The carry of each group is an input and an output of the training model.
 
