@@ -114,6 +114,14 @@ pub enum ExportError {
         /// What does not fit.
         problem: String,
     },
+    /// A graph cannot be differentiated: a fault of its construction.
+    #[error("no gradient through {node}: {reason}")]
+    NoGradient {
+        /// The node or value.
+        node: String,
+        /// Why.
+        reason: String,
+    },
     /// A file is not an ONNX model.
     #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
     NotOnnx {

@@ -1,5 +1,6 @@
 //! From a trained checkpoint to graphs that any engine runs.
 
+pub mod autodiff;
 pub mod bundle;
 pub mod checkpoint;
 mod error;

@@ -147,6 +147,12 @@ impl GraphBuilder {
         &self.graph.value(id).ty
     }
 
+    /// The graph as it is so far.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
     /// A graph input.
     pub fn input(&mut self, name: &str, ty: TensorType) -> ValueId {
         let id = self.add_value(format!("{}{name}", self.prefix), ty);

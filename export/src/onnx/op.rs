@@ -22,6 +22,14 @@ pub enum Op {
     Sqrt,
     /// `1 / (1 + exp(-a))`.
     Sigmoid,
+    /// `-a`.
+    Neg,
+    /// Natural logarithm.
+    Log,
+    /// `exp(a)`.
+    Exp,
+    /// `log(1 + exp(a))`.
+    Softplus,
     /// Matrix product over the last two axes, the leading ones broadcast.
     MatMul,
     /// Softmax over the last axis.
@@ -30,6 +38,25 @@ pub enum Op {
     ReduceMean {
         /// The axis.
         axis: usize,
+    },
+    /// Sum over axes, which stay with size 1.
+    ReduceSum {
+        /// The axes, ascending.
+        axes: Vec<usize>,
+    },
+    /// The input repeated along axes of size 1, and along new axes in front, up to a shape.
+    Expand {
+        /// The shape, without a batch axis of unknown size.
+        shape: Vec<Dim>,
+    },
+    /// Zeros put before and behind along an axis.
+    Pad {
+        /// The axis.
+        axis: usize,
+        /// Zeros before.
+        before: usize,
+        /// Zeros behind.
+        after: usize,
     },
     /// Maximum over all axes, a scalar.
     ReduceMax,
@@ -95,6 +122,8 @@ pub enum Op {
     ArgMax,
     /// The input unchanged, under the output's name.
     Identity,
+    /// The input unchanged, and no gradient through it; `Identity` in the file.
+    Detach,
     /// Body repeated: (most iterations i64, condition bool, carried…) to (carried…). The body takes
     /// (iteration i64, condition bool, carried…) and returns (condition bool, carried…).
     Loop {
@@ -114,9 +143,16 @@ impl Op {
             Self::Div => "Div",
             Self::Sqrt => "Sqrt",
             Self::Sigmoid => "Sigmoid",
+            Self::Neg => "Neg",
+            Self::Log => "Log",
+            Self::Exp => "Exp",
+            Self::Softplus => "Softplus",
             Self::MatMul => "MatMul",
             Self::Softmax => "Softmax",
             Self::ReduceMean { .. } => "ReduceMean",
+            Self::ReduceSum { .. } => "ReduceSum",
+            Self::Expand { .. } => "Expand",
+            Self::Pad { .. } => "Pad",
             Self::ReduceMax => "ReduceMax",
             Self::Gather { .. } => "Gather",
             Self::Concat { .. } => "Concat",
@@ -133,18 +169,26 @@ impl Op {
             Self::Or => "Or",
             Self::Not => "Not",
             Self::ArgMax => "ArgMax",
-            Self::Identity => "Identity",
+            Self::Identity | Self::Detach => "Identity",
             Self::Loop { .. } => "Loop",
         }
     }
 
     /// The settings that ONNX takes as constant inputs behind the real ones.
+    ///
+    /// `rank` is the number of axes of the first input.
     #[must_use]
-    pub fn constant_inputs(&self) -> Vec<Constant> {
+    pub fn constant_inputs(&self, rank: usize) -> Vec<Constant> {
         let list = |values: Vec<i64>| Constant::i64(&[values.len()], values);
         let sizes = |values: &[usize]| list(values.iter().map(|&value| value as i64).collect());
         match self {
             Self::Split { sizes: parts, .. } => vec![sizes(parts)],
+            Self::Pad { axis, before, after } => {
+                let mut pads = vec![0; 2 * rank];
+                pads[*axis] = *before as i64;
+                pads[rank + *axis] = *after as i64;
+                vec![list(pads)]
+            }
             Self::Slice { axis, start, end } => vec![sizes(&[*start]), sizes(&[*end]), sizes(&[*axis])],
             Self::Reshape { shape } => vec![list(
                 shape
@@ -155,7 +199,10 @@ impl Op {
                     })
                     .collect(),
             )],
-            Self::Unsqueeze { axes } => vec![sizes(axes)],
+            Self::Expand { shape } => {
+                vec![list(shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size as i64 } else { 1 }).collect())]
+            }
+            Self::Unsqueeze { axes } | Self::ReduceSum { axes } => vec![sizes(axes)],
             _ => Vec::new(),
         }
     }
@@ -193,11 +240,11 @@ impl Op {
                 let branches = broadcast(&inputs[1].shape, &inputs[2].shape)?;
                 one(same_dtype(&inputs[1..])?, broadcast(&inputs[0].shape, &branches)?)
             }
-            Self::Sqrt | Self::Sigmoid | Self::Softmax => {
+            Self::Sqrt | Self::Sigmoid | Self::Neg | Self::Log | Self::Exp | Self::Softplus | Self::Softmax => {
                 expect_float(inputs[0])?;
                 one(inputs[0].dtype, inputs[0].shape.clone())
             }
-            Self::Identity => one(inputs[0].dtype, inputs[0].shape.clone()),
+            Self::Identity | Self::Detach => one(inputs[0].dtype, inputs[0].shape.clone()),
             Self::Cast { to } => one(*to, inputs[0].shape.clone()),
             Self::MatMul => {
                 expect_float(inputs[0])?;
@@ -207,6 +254,30 @@ impl Op {
                 expect_float(inputs[0])?;
                 let mut shape = inputs[0].shape.clone();
                 *axis_of(&mut shape, *axis)? = Dim::Fixed(1);
+                one(inputs[0].dtype, shape)
+            }
+            Self::ReduceSum { axes } => {
+                expect_float(inputs[0])?;
+                let mut shape = inputs[0].shape.clone();
+                for &axis in axes {
+                    *axis_of(&mut shape, axis)? = Dim::Fixed(1);
+                }
+                one(inputs[0].dtype, shape)
+            }
+            Self::Expand { shape } => {
+                if shape.contains(&Dim::Batch) {
+                    return Err("the batch size is not known".into());
+                }
+                match broadcast(&inputs[0].shape, shape)? {
+                    joint if joint == *shape => one(inputs[0].dtype, joint),
+                    _ => Err(format!("{} does not expand to that shape", inputs[0])),
+                }
+            }
+            Self::Pad { axis, before, after } => {
+                expect_float(inputs[0])?;
+                let mut shape = inputs[0].shape.clone();
+                let dim = axis_of(&mut shape, *axis)?;
+                *dim = Dim::Fixed(before + fixed(*dim)? + after);
                 one(inputs[0].dtype, shape)
             }
             Self::ReduceMax => one(inputs[0].dtype, Vec::new()),

@@ -100,7 +100,7 @@ impl Writer {
     ) -> NodeProto {
         let name = |&id: &ValueId| graph.value(id).name.clone();
         let mut input = node.inputs.iter().map(name).collect::<Vec<_>>();
-        for constant in node.op.constant_inputs() {
+        for constant in node.op.constant_inputs(graph.value(node.inputs[0]).ty.rank()) {
             let setting = setting_name(graph, &constant);
             if settings.insert(setting.clone()) {
                 initializer.push(self.tensor(&setting, &constant));
