@@ -13,23 +13,8 @@ mod optimizer;
 pub use checkpoint::{TrainedTensor, TrainingCheckpoint};
 pub use optimizer::{AdamW, optimizer_model};
 
-use crate::onnx::{GraphBuilder, ValueId};
+use super::Differentiated;
 use crate::{ExportError, Result};
-
-/// A supervision step with its gradients: parameters and data are inputs, the carry goes in and out.
-#[derive(Debug)]
-pub struct Differentiated {
-    /// The graph.
-    pub builder: GraphBuilder,
-    /// What is differentiated, a scalar.
-    pub loss: ValueId,
-    /// The inputs that are parameters, by name.
-    pub parameters: Vec<(String, ValueId)>,
-    /// The gradient of each parameter, by the parameter's name.
-    pub gradients: Vec<(String, ValueId)>,
-    /// Everything else that a step returns, by name.
-    pub outputs: Vec<(&'static str, ValueId)>,
-}
 
 /// The files that a training session is made of, except the checkpoint.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -90,7 +75,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::onnx::{DType, Dim, OnnxSummary, Op, TensorType};
+    use crate::onnx::{DType, Dim, GraphBuilder, OnnxSummary, Op, TensorType};
 
     const ADAMW: AdamW = AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
 
