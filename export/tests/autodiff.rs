@@ -87,7 +87,7 @@ fn binary(op: Op) -> impl Fn(&mut GraphBuilder, &[ValueId]) -> Built {
 
 #[test]
 fn elementwise_rules() {
-    for op in [Op::Neg, Op::Sqrt, Op::Sigmoid, Op::Log, Op::Exp, Op::Softplus, Op::Softmax, Op::Identity] {
+    for op in [Op::Neg, Op::Sqrt, Op::Sigmoid, Op::Log, Op::Exp, Op::Softplus, Op::Atan, Op::Softmax, Op::Identity] {
         check(op.name(), &[&[2, 3]], unary(op.clone()));
     }
 }

@@ -64,6 +64,13 @@ fn one_output(b: &mut GraphBuilder, node: &Node, g: ValueId, wanted: &[bool]) ->
             let slope = b.node(Op::Sigmoid, &[x])?;
             like_input(b.mul(g, slope)?)
         }
+        Op::Atan => {
+            // 1 / (1 + x²)
+            let one = b.scalar(1.0, dtype);
+            let square = b.mul(x, x)?;
+            let below = b.add(square, one)?;
+            like_input(b.div(g, below)?)
+        }
         Op::Softmax => {
             // y (g - sum(g y)), the sum over the last axis
             let weighted = b.mul(g, y)?;

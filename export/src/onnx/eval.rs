@@ -180,6 +180,7 @@ fn node_outputs(
         Op::Neg => one(Tensor::Float(inputs[0].floats()?.mapv(|value| -value))),
         Op::Log => one(Tensor::Float(inputs[0].floats()?.mapv(f64::ln))),
         Op::Exp => one(Tensor::Float(inputs[0].floats()?.mapv(f64::exp))),
+        Op::Atan => one(Tensor::Float(inputs[0].floats()?.mapv(f64::atan))),
         Op::Softplus => {
             one(Tensor::Float(inputs[0].floats()?.mapv(|value| value.max(0.0) + (-value.abs()).exp().ln_1p())))
         }

@@ -38,7 +38,14 @@ impl Op {
                 let branches = broadcast(&inputs[1].shape, &inputs[2].shape)?;
                 one(same_dtype(&inputs[1..])?, broadcast(&inputs[0].shape, &branches)?)
             }
-            Self::Sqrt | Self::Sigmoid | Self::Neg | Self::Log | Self::Exp | Self::Softplus | Self::Softmax => {
+            Self::Sqrt
+            | Self::Sigmoid
+            | Self::Neg
+            | Self::Log
+            | Self::Exp
+            | Self::Softplus
+            | Self::Atan
+            | Self::Softmax => {
                 expect_float(inputs[0])?;
                 one(inputs[0].dtype, inputs[0].shape.clone())
             }

@@ -30,6 +30,8 @@ pub enum Op {
     Exp,
     /// `log(1 + exp(a))`.
     Softplus,
+    /// Inverse tangent.
+    Atan,
     /// Matrix product over the last two axes, the leading ones broadcast.
     MatMul,
     /// Softmax over the last axis.
@@ -147,6 +149,7 @@ impl Op {
             Self::Log => "Log",
             Self::Exp => "Exp",
             Self::Softplus => "Softplus",
+            Self::Atan => "Atan",
             Self::MatMul => "MatMul",
             Self::Softmax => "Softmax",
             Self::ReduceMean { .. } => "ReduceMean",

@@ -3,8 +3,10 @@
 mod loss;
 pub mod ort_training;
 mod step;
+mod update;
 
-pub use step::{StepOptions, training_step};
+pub use step::{BUFFERS, StepOptions, training_step};
+pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, update_graph};
 
 use crate::onnx::{GraphBuilder, ValueId};
 

@@ -24,7 +24,7 @@ pub struct StepOptions {
 }
 
 /// The states that a fresh carry starts from: buffers of the reference, which it does not train.
-const BUFFERS: [&str; 2] = ["H_init", "L_init"];
+pub const BUFFERS: [&str; 2] = ["H_init", "L_init"];
 
 /// Builds the step. Inputs: `tokens`, `labels` (-100: no label) i32 `[batch, S]`, `puzzle_ids` i32 `[batch]`, `reset` bool
 /// `[batch]`, with Q-learning `last_step` bool `[batch]`, `z_h`, `z_l` f32 `[batch, L, D]`, and every tensor of the state dict
