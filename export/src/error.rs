@@ -108,6 +108,20 @@ pub enum ExportError {
         /// What went wrong.
         problem: String,
     },
+    /// A graph does not fit what ONNX Runtime's training API asks for.
+    #[error("no training model: {problem}")]
+    TrainingGraph {
+        /// What does not fit.
+        problem: String,
+    },
+    /// A graph cannot be differentiated: a fault of its construction.
+    #[error("no gradient through {node}: {reason}")]
+    NoGradient {
+        /// The node or value.
+        node: String,
+        /// Why.
+        reason: String,
+    },
     /// A file is not an ONNX model.
     #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
     NotOnnx {

@@ -1,9 +1,11 @@
 //! From a trained checkpoint to graphs that any engine runs.
 
+pub mod autodiff;
 pub mod bundle;
 pub mod checkpoint;
 mod error;
 pub mod onnx;
+pub mod train;
 pub mod trm;
 
 pub use bundle::{BundleRequest, Sample, export_bundle};

@@ -180,6 +180,25 @@ pub enum SolverError {
         /// The library asked for.
         requested: PathBuf,
     },
+    /// Training through ONNX Runtime's training API was asked for, and the library has none.
+    #[error(
+        "{}: this build of ONNX Runtime has no training API\nhint: `runtime.kind = \"graph\"` trains with any build; \
+         the last builds with the API are of version 1.19.2: on Linux x86_64, give --ort-lib the path that \
+         `cargo xtask ort-training` prints",
+        library.display()
+    )]
+    NoTrainingApi {
+        /// The library in use.
+        library: PathBuf,
+    },
+    /// The state to go on training from does not fit the model.
+    #[error("tensor `{tensor}` {problem}\nhint: was the state saved by a run with this configuration?")]
+    TrainState {
+        /// The tensor's name.
+        tensor: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The execution provider that was asked for does not work here.
     #[error(
         "execution provider {provider} is not usable: {reason}\nhint: --provider auto takes the best one that works; `trm doctor` lists them"

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::{Golden, chain, options, ort};
 use tempfile::TempDir;
+use trm_export::train::ort_training::TrainingModels;
 use trm_models::GraphKind;
 use trm_solver::engine::ort::{
     ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions, SearchEnvironment, find_library,
@@ -155,6 +156,28 @@ fn a_process_has_one_runtime() {
     let other = OrtEngine::load(Some(Path::new("/nowhere/libonnxruntime.so"))).expect_err("another library");
     assert!(matches!(other, SolverError::LibraryAlreadyLoaded { .. }));
     assert!(other.to_string().ends_with("a process has one ONNX Runtime"), "{other}");
+}
+
+#[test]
+fn a_library_without_the_training_api_says_what_to_do() {
+    use trm_solver::train::runtime::{OrtTraining, OrtTrainingOptions, TrainState};
+    let options = OrtTrainingOptions {
+        batch: 1,
+        groups: 1,
+        seq_len: 1,
+        positions: 1,
+        hidden_size: 1,
+        threads: 1,
+        ema: 0.0,
+        puzzle_emb_weight_decay: 0.0,
+    };
+    let started = OrtTraining::new(&ort(), &TrainingModels::default(), TrainState::default(), 0, options);
+    let message = started.err().expect("the pinned library has no training API").to_string();
+    let start = format!("{}: this build of ONNX Runtime has no training API\nhint: ", real_library().display());
+    assert!(message.starts_with(&start), "{message}");
+    for advice in ["runtime.kind = \"graph\"", "1.19.2", "--ort-lib", "cargo xtask ort-training"] {
+        assert!(message.contains(advice), "{advice} is missing in {message}");
+    }
 }
 
 fn with_provider(provider: ProviderChoice) -> SessionOptions {

@@ -7,8 +7,10 @@ mod bench;
 mod checks;
 mod goldens;
 mod ort;
+mod ort_training;
 mod process;
 mod python;
+mod wheel;
 mod workspace;
 
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ usage: cargo xtask <command>
   test [CHECK…]              fetch what is needed and run every check, or only those named:
                              fmt, clippy, test, doc, python
   ort                        fetch the pinned ONNX Runtime into target/, print the library's path
+  ort-training               fetch the last ONNX Runtime with the training API into target/ (Linux on x86_64,
+                             with Python 3.11's shared library), print the path of what stands for its library
   bench [--micro | ARG…]     full-size steps side by side with PyTorch; ARGs go to the harness
                              (--help lists them); --micro runs the criterion benches instead
   goldens --from DIR [NAME…] copy golden folders of the reference into the export tests
@@ -34,6 +38,7 @@ enum Task {
     Help,
     Test { only: Vec<String> },
     Ort,
+    OrtTraining,
     Bench { micro: bool, arguments: Vec<String> },
     Goldens { from: PathBuf, names: Vec<String> },
 }
@@ -60,6 +65,7 @@ fn run(task: Task) -> Result<()> {
         Task::Help => print!("{USAGE}"),
         Task::Test { only } => checks::run(&only)?,
         Task::Ort => println!("{}", ort::fetch()?.display()),
+        Task::OrtTraining => println!("{}", ort_training::fetch()?.display()),
         Task::Bench { micro: true, .. } => bench::micro()?,
         Task::Bench { arguments, .. } => bench::side_by_side(&arguments)?,
         Task::Goldens { from, names } => goldens::copy(&from, &names)?,
@@ -83,12 +89,12 @@ fn parse() -> Result<Task> {
             }
             Ok(Task::Test { only })
         }
-        "ort" => {
+        "ort" | "ort-training" => {
             let extra = values(&mut parser)?;
             if let Some(extra) = extra.first() {
-                bail!("ort takes no arguments, but was given {extra:?}");
+                bail!("{command} takes no arguments, but was given {extra:?}");
             }
-            Ok(Task::Ort)
+            Ok(if command == "ort" { Task::Ort } else { Task::OrtTraining })
         }
         "bench" => {
             let arguments =

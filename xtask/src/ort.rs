@@ -1,49 +1,44 @@
-//! The pinned ONNX Runtime, taken from the wheel that its makers publish for Python.
-//!
-//! Always the `cp311` wheel: the shared library inside is the same for every Python, and one wheel
-//! a platform means one hash to pin.
+//! The pinned ONNX Runtime, taken from the wheel that its makers publish for Python: the shared library inside is the
+//! same for every Python.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, Result, bail, ensure};
-use sha2::{Digest as _, Sha256};
+use anyhow::{Result, bail, ensure};
 
-use crate::{process, python, workspace};
+use crate::wheel::{self, Wheel};
+use crate::workspace;
 
 /// The version that the tests run against.
 pub(crate) const VERSION: &str = "1.32.0";
 
-struct Wheel {
+struct Platform {
     os: &'static str,
     arch: &'static str,
-    /// pip's platform tag.
-    platform: &'static str,
-    sha256: &'static str,
+    wheel: Wheel,
     library: &'static str,
 }
 
-const WHEELS: [Wheel; 3] = [
-    Wheel {
+const fn wheel(platform: &'static str, sha256: &'static str) -> Wheel {
+    Wheel { package: "onnxruntime", version: VERSION, platform, sha256 }
+}
+
+const PLATFORMS: [Platform; 3] = [
+    Platform {
         os: "linux",
         arch: "x86_64",
-        platform: "manylinux_2_28_x86_64",
-        sha256: "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d",
+        wheel: wheel("manylinux_2_28_x86_64", "5a34fc4dfeb5a7b4a74c95dcba1e773d722abda720b474edf1b0c419dc6d163d"),
         library: "libonnxruntime.so.1.32.0",
     },
-    Wheel {
+    Platform {
         os: "linux",
         arch: "aarch64",
-        platform: "manylinux_2_28_aarch64",
-        sha256: "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c",
+        wheel: wheel("manylinux_2_28_aarch64", "2303372a85299b6757b0e11e1cbf13e410ddf7e10c37f4b37e99d1c90e7daf7c"),
         library: "libonnxruntime.so.1.32.0",
     },
-    Wheel {
+    Platform {
         os: "macos",
         arch: "aarch64",
-        platform: "macosx_14_0_arm64",
-        sha256: "366b9e53d07812cc5c92822cecf7563b76a8a0f32ba3bb8dd232a206ac3bcb6c",
+        wheel: wheel("macosx_14_0_arm64", "366b9e53d07812cc5c92822cecf7563b76a8a0f32ba3bb8dd232a206ac3bcb6c"),
         library: "libonnxruntime.1.32.0.dylib",
     },
 ];
@@ -51,151 +46,19 @@ const WHEELS: [Wheel; 3] = [
 /// Makes sure that the library is in the cache and returns its path.
 pub(crate) fn fetch() -> Result<PathBuf> {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
-    let Some(wheel) = WHEELS.iter().find(|w| w.os == os && w.arch == arch) else {
+    let Some(platform) = PLATFORMS.iter().find(|platform| platform.os == os && platform.arch == arch) else {
         bail!(
             "no ONNX Runtime {VERSION} is pinned for {os} on {arch}\n\
              hint: on such a machine, install libonnxruntime yourself and set ORT_DYLIB_PATH"
         );
     };
-    let parent = workspace::cache().join("onnxruntime");
-    let folder = parent.join(VERSION);
-    let library = folder.join(wheel.library);
+    let folder = workspace::cache().join("onnxruntime").join(VERSION);
+    let library = folder.join(platform.library);
     if library.is_file() {
         eprintln!("ONNX Runtime {VERSION} is in {} already", workspace::shown(&folder));
         return Ok(library);
     }
-    fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
-    // Removed when dropped, so that a failure leaves nothing behind.
-    let downloads = tempfile::tempdir_in(&parent).context("cannot create a download folder")?;
-    process::run(
-        python::pip()
-            .args(["download", "--no-deps", "--only-binary=:all:", "--python-version=3.11"])
-            .args(["--implementation=cp", "--platform", wheel.platform, "--dest"])
-            .arg(downloads.path())
-            .arg(format!("onnxruntime=={VERSION}"))
-            .stdout(io::stderr()),
-    )
-    .context("pip could not download ONNX Runtime")?;
-    install(&only_wheel(downloads.path())?, wheel.sha256, &folder)?;
-    ensure!(library.is_file(), "the onnxruntime wheel holds no {}", wheel.library);
-    eprintln!("ONNX Runtime {VERSION} is now in {}", workspace::shown(&folder));
+    wheel::fetch(&platform.wheel, &folder, |name| name.starts_with("libonnxruntime"))?;
+    ensure!(library.is_file(), "the onnxruntime wheel holds no {}", platform.library);
     Ok(library)
-}
-
-fn only_wheel(folder: &Path) -> Result<PathBuf> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "whl") {
-            return Ok(path);
-        }
-    }
-    bail!("pip left no wheel in {}", folder.display())
-}
-
-/// Checks the wheel's hash, then unpacks its `libonnxruntime*` files into `folder`, all or nothing.
-fn install(wheel: &Path, sha256: &str, folder: &Path) -> Result<()> {
-    let bytes = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
-    let found = hex(&Sha256::digest(&bytes));
-    ensure!(
-        found == sha256,
-        "{} has SHA-256 {found}, expected {sha256}\n\
-         hint: the package index served another file than the one pinned in xtask/src/ort.rs",
-        wheel.file_name().unwrap_or_default().to_string_lossy(),
-    );
-
-    let parent = folder.parent().context("the cache folder has no parent")?;
-    let unpacked = tempfile::tempdir_in(parent).context("cannot create a folder to unpack in")?;
-    let mut archive = zip::ZipArchive::new(io::Cursor::new(bytes))
-        .with_context(|| format!("{} is not a zip file", wheel.display()))?;
-    for index in 0..archive.len() {
-        let mut member = archive.by_index(index)?;
-        let name = member.name()?.rsplit('/').next().unwrap_or_default().to_owned();
-        if member.is_file() && name.starts_with("libonnxruntime") {
-            let mut target = File::create(unpacked.path().join(&name))?;
-            io::copy(&mut member, &mut target).with_context(|| format!("cannot unpack {name}"))?;
-            target.sync_all()?;
-        }
-    }
-    match fs::rename(unpacked.path(), folder) {
-        // It lives on under its final name.
-        Ok(()) => drop(unpacked.keep()),
-        // Another call was faster.
-        Err(_) if folder.is_dir() => {}
-        Err(error) => {
-            return Err(error).with_context(|| format!("cannot create {}", folder.display()));
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    fn write_wheel(path: &Path) -> String {
-        let mut archive = zip::ZipWriter::new(File::create(path).unwrap());
-        let options = zip::write::SimpleFileOptions::default();
-        for (name, content) in [
-            ("onnxruntime/capi/libonnxruntime.so.1.32.0", "the library"),
-            ("onnxruntime/capi/../../libonnxruntime_providers_shared.so", "providers"),
-            ("onnxruntime/__init__.py", "python"),
-        ] {
-            archive.start_file(name, options).unwrap();
-            archive.write_all(content.as_bytes()).unwrap();
-        }
-        archive.finish().unwrap();
-        hex(&Sha256::digest(fs::read(path).unwrap()))
-    }
-
-    fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn only_the_libraries_are_unpacked_and_never_outside() {
-        let temporary = tempfile::tempdir().unwrap();
-        let wheel = temporary.path().join("a.whl");
-        let sha256 = write_wheel(&wheel);
-        let folder = temporary.path().join("1.32.0");
-        install(&wheel, &sha256, &folder).unwrap();
-        assert_eq!(names(&folder), ["libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so"]);
-        assert_eq!(fs::read_to_string(folder.join("libonnxruntime.so.1.32.0")).unwrap(), "the library");
-        assert_eq!(names(temporary.path()), ["1.32.0", "a.whl"]);
-    }
-
-    #[test]
-    fn another_hash_is_an_error_and_leaves_nothing() {
-        let temporary = tempfile::tempdir().unwrap();
-        let wheel = temporary.path().join("a.whl");
-        let found = write_wheel(&wheel);
-        let error = install(&wheel, "00ff", &temporary.path().join("1.32.0")).unwrap_err();
-        let text = error.to_string();
-        assert!(text.starts_with(&format!("a.whl has SHA-256 {found}, expected 00ff\nhint: ")), "{text}");
-        assert_eq!(names(temporary.path()), ["a.whl"]);
-    }
-
-    #[test]
-    fn a_wheel_that_is_cut_short_leaves_nothing() {
-        let temporary = tempfile::tempdir().unwrap();
-        let wheel = temporary.path().join("a.whl");
-        write_wheel(&wheel);
-        let bytes = fs::read(&wheel).unwrap();
-        fs::write(&wheel, &bytes[..bytes.len() / 2]).unwrap();
-        let sha256 = hex(&Sha256::digest(&bytes[..bytes.len() / 2]));
-        let error = install(&wheel, &sha256, &temporary.path().join("1.32.0")).unwrap_err();
-        assert!(error.to_string().ends_with("is not a zip file"), "{error}");
-        assert_eq!(names(temporary.path()), ["a.whl"]);
-    }
 }

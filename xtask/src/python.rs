@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use crate::{ort, process, workspace};
+use crate::{process, wheel, workspace};
 
 /// What the check of exported files needs; a few seconds to install.
 pub(crate) const CHECK: &str = "xtask/python/requirements-check.txt";
@@ -19,7 +19,7 @@ pub(crate) const CHECK: &str = "xtask/python/requirements-check.txt";
 pub(crate) const BENCH: &str = "xtask/python/requirements-bench.txt";
 
 /// The Python to use: `$PYTHON`, else `python3`.
-fn python() -> Command {
+pub(crate) fn python() -> Command {
     let program = std::env::var_os("PYTHON").unwrap_or_else(|| "python3".into());
     let mut command = Command::new(program);
     command.current_dir(workspace::root());
@@ -73,7 +73,7 @@ impl Environment {
 /// Another list or another Python is another folder.
 fn folder_name(list: &Path, content: &[u8], tag: &str) -> String {
     let stem = list.file_stem().unwrap_or_default().to_string_lossy();
-    let digest = ort::hex(&Sha256::digest(content));
+    let digest = wheel::hex(&Sha256::digest(content));
     format!("{stem}-{tag}-{}", &digest[..12])
 }
 

@@ -104,6 +104,7 @@ impl From<&Constant> for Tensor {
         }
         let shape = &constant.shape;
         match &constant.elements {
+            Elements::F64(data) => Self::Float(array(shape, data.to_vec())),
             Elements::F32(data) => Self::Float(array(shape, data.iter().map(|&value| f64::from(value)).collect())),
             Elements::F16(data) => Self::Float(array(shape, data.iter().map(|value| value.to_f64()).collect())),
             Elements::I64(data) => Self::Int(array(shape, data.to_vec())),
@@ -176,6 +177,13 @@ fn node_outputs(
         Op::Div => one(Tensor::Float(broadcast2(inputs[0].floats()?, inputs[1].floats()?, |a, b| a / b)?)),
         Op::Sqrt => one(Tensor::Float(inputs[0].floats()?.mapv(f64::sqrt))),
         Op::Sigmoid => one(Tensor::Float(inputs[0].floats()?.mapv(|value| 1.0 / (1.0 + (-value).exp())))),
+        Op::Neg => one(Tensor::Float(inputs[0].floats()?.mapv(|value| -value))),
+        Op::Log => one(Tensor::Float(inputs[0].floats()?.mapv(f64::ln))),
+        Op::Exp => one(Tensor::Float(inputs[0].floats()?.mapv(f64::exp))),
+        Op::Atan => one(Tensor::Float(inputs[0].floats()?.mapv(f64::atan))),
+        Op::Softplus => {
+            one(Tensor::Float(inputs[0].floats()?.mapv(|value| value.max(0.0) + (-value.abs()).exp().ln_1p())))
+        }
         Op::Greater => one(compare(inputs, |a, b| a > b, |a, b| a > b)?),
         Op::Less => one(compare(inputs, |a, b| a < b, |a, b| a < b)?),
         #[expect(clippy::float_cmp, reason = "ONNX's Equal is exact")]
@@ -189,6 +197,31 @@ fn node_outputs(
             let input = inputs[0].floats()?;
             let mean = input.mean_axis(Axis(*axis)).ok_or_else(|| evaluation("ReduceMean", "an empty axis"))?;
             one(Tensor::Float(mean.insert_axis(Axis(*axis))))
+        }
+        Op::ReduceSum { axes } => {
+            let sum = axes
+                .iter()
+                .fold(inputs[0].floats()?.clone(), |sum, &axis| sum.sum_axis(Axis(axis)).insert_axis(Axis(axis)));
+            one(Tensor::Float(sum))
+        }
+        Op::Expand { shape } => {
+            let shape = shape.iter().map(|dim| match dim {
+                Dim::Fixed(size) => Ok(*size),
+                Dim::Batch => Err(evaluation("Expand", "the batch size is not known")),
+            });
+            let shape = shape.collect::<Result<Vec<_>, _>>()?;
+            one(Tensor::Float(broadcast(inputs[0].floats()?, &shape)?.to_owned()))
+        }
+        Op::Pad { axis, before, after } => {
+            let input = inputs[0].floats()?;
+            let zeros = |size: usize| {
+                let mut shape = input.shape().to_vec();
+                shape[*axis] = size;
+                ArrayD::zeros(shape)
+            };
+            let (front, back) = (zeros(*before), zeros(*after));
+            let joined = ndarray::concatenate(Axis(*axis), &[front.view(), input.view(), back.view()]);
+            one(Tensor::Float(joined.map_err(|error| evaluation("Pad", error))?))
         }
         Op::ReduceMax => {
             let largest = inputs[0].ints()?.iter().copied().max();
@@ -214,14 +247,18 @@ fn node_outputs(
                 .collect()
         }
         Op::Slice { axis, start, end } => one(Tensor::Float(slice(inputs[0].floats()?, *axis, *start, *end)?)),
-        Op::Reshape { shape } => one(Tensor::Float(reshape(inputs[0].floats()?, shape)?)),
+        Op::Reshape { shape } => one(match inputs[0] {
+            Tensor::Float(array) => Tensor::Float(reshape(array, shape)?),
+            Tensor::Int(array) => Tensor::Int(reshape(array, shape)?),
+            Tensor::Bool(array) => Tensor::Bool(reshape(array, shape)?),
+        }),
         Op::Unsqueeze { axes } => one(unsqueeze(inputs[0], axes)),
         Op::Transpose { perm } => {
             let permuted = inputs[0].floats()?.view().permuted_axes(perm.clone());
             one(Tensor::Float(permuted.as_standard_layout().into_owned()))
         }
         Op::Cast { to } => one(cast(inputs[0], *to)),
-        Op::Identity => one(inputs[0].clone()),
+        Op::Identity | Op::Detach => one(inputs[0].clone()),
         Op::Loop { body } => repeat(body, inputs, values),
     }
 }
@@ -347,7 +384,7 @@ fn slice(input: &ArrayD<f64>, axis: usize, start: usize, end: usize) -> Result<A
     Ok(input.slice_axis(Axis(axis), Slice::from(start..end)).to_owned())
 }
 
-fn reshape(input: &ArrayD<f64>, shape: &[Dim]) -> Result<ArrayD<f64>, ExportError> {
+fn reshape<T: Clone>(input: &ArrayD<T>, shape: &[Dim]) -> Result<ArrayD<T>, ExportError> {
     let known = shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 1 }).product::<usize>();
     let batch = input.len() / known.max(1);
     let shape = shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { batch }).collect::<Vec<_>>();
@@ -369,9 +406,11 @@ fn cast(input: &Tensor, to: DType) -> Tensor {
     match (input, to) {
         (Tensor::Float(array), DType::I32 | DType::I64) => Tensor::Int(array.mapv(|value| value as i64)),
         (Tensor::Float(array), DType::Bool) => Tensor::Bool(array.mapv(|value| value != 0.0)),
-        (Tensor::Int(array), DType::F32 | DType::F16) => Tensor::Float(array.mapv(|value| value as f64)),
+        (Tensor::Int(array), DType::F64 | DType::F32 | DType::F16) => Tensor::Float(array.mapv(|value| value as f64)),
         (Tensor::Int(array), DType::Bool) => Tensor::Bool(array.mapv(|value| value != 0)),
-        (Tensor::Bool(array), DType::F32 | DType::F16) => Tensor::Float(array.mapv(|value| f64::from(u8::from(value)))),
+        (Tensor::Bool(array), DType::F64 | DType::F32 | DType::F16) => {
+            Tensor::Float(array.mapv(|value| f64::from(u8::from(value))))
+        }
         (Tensor::Bool(array), DType::I32 | DType::I64) => Tensor::Int(array.mapv(i64::from)),
         (same, _) => same.clone(),
     }

@@ -147,6 +147,18 @@ impl GraphBuilder {
         &self.graph.value(id).ty
     }
 
+    /// The graph as it is so far.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The value of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<ValueId> {
+        self.by_name.get(&format!("{}{name}", self.prefix)).copied()
+    }
+
     /// A graph input.
     pub fn input(&mut self, name: &str, ty: TensorType) -> ValueId {
         let id = self.add_value(format!("{}{name}", self.prefix), ty);
@@ -163,6 +175,14 @@ impl GraphBuilder {
         let here = self.add_value(name, outer.ty(there).clone());
         self.graph.captures.insert(here, there);
         here
+    }
+
+    /// The value as it is, with no gradient through it.
+    ///
+    /// # Errors
+    /// Never in practice: every type is accepted.
+    pub fn detach(&mut self, value: ValueId) -> Result<ValueId, ExportError> {
+        self.node(Op::Detach, &[value])
     }
 
     /// A constant; one name is one constant, so weights used many times are stored once.

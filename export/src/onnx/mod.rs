@@ -2,6 +2,7 @@
 
 pub mod eval;
 pub mod graph;
+mod infer;
 pub mod op;
 pub mod proto;
 pub mod summary;

@@ -124,6 +124,8 @@ pub struct AttributeProto {
 
 /// The values of `AttributeProto.type` that this crate uses.
 pub mod attribute_type {
+    /// A 32-bit float.
+    pub const FLOAT: i32 = 1;
     /// A 64-bit integer.
     pub const INT: i32 = 2;
     /// A tensor.
@@ -168,12 +170,23 @@ pub struct ValueInfoProto {
     pub r#type: Option<TypeProto>,
 }
 
-/// `TypeProto`, tensors only.
+/// `TypeProto`: tensors, and sequences of them.
 #[derive(Clone, PartialEq, Message)]
 pub struct TypeProto {
     /// The tensor type.
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
+    /// The sequence type; a value has one or the other.
+    #[prost(message, optional, boxed, tag = "4")]
+    pub sequence_type: Option<Box<SequenceTypeProto>>,
+}
+
+/// `TypeProto.Sequence`: the type of the elements.
+#[derive(Clone, PartialEq, Message)]
+pub struct SequenceTypeProto {
+    /// Type of every element.
+    #[prost(message, optional, boxed, tag = "1")]
+    pub elem_type: Option<Box<TypeProto>>,
 }
 
 /// `TypeProto.Tensor`: element type and shape.

@@ -8,6 +8,8 @@ use half::f16;
 /// Element type of a value in a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
+    /// 64-bit float; losses only.
+    F64,
     /// 32-bit float.
     F32,
     /// 16-bit float.
@@ -30,13 +32,16 @@ impl DType {
             Self::I64 => 7,
             Self::Bool => 9,
             Self::F16 => 10,
+            Self::F64 => 11,
         }
     }
 
     /// The inverse of [`DType::onnx`]; `None` for a type this crate does not use.
     #[must_use]
     pub fn from_onnx(code: i32) -> Option<Self> {
-        [Self::F32, Self::F16, Self::I32, Self::I64, Self::Bool].into_iter().find(|dtype| dtype.onnx() == code)
+        [Self::F64, Self::F32, Self::F16, Self::I32, Self::I64, Self::Bool]
+            .into_iter()
+            .find(|dtype| dtype.onnx() == code)
     }
 
     /// Bytes an element takes.
@@ -45,7 +50,7 @@ impl DType {
         match self {
             Self::F32 | Self::I32 => 4,
             Self::F16 => 2,
-            Self::I64 => 8,
+            Self::I64 | Self::F64 => 8,
             Self::Bool => 1,
         }
     }
@@ -53,13 +58,14 @@ impl DType {
     /// Whether elements are floating point.
     #[must_use]
     pub fn is_float(self) -> bool {
-        matches!(self, Self::F32 | Self::F16)
+        matches!(self, Self::F64 | Self::F32 | Self::F16)
     }
 }
 
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::F64 => "f64",
             Self::F32 => "f32",
             Self::F16 => "f16",
             Self::I32 => "i32",
@@ -124,6 +130,8 @@ impl fmt::Display for TensorType {
 /// Elements of a constant, row-major. Cloning shares them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Elements {
+    /// `f64`.
+    F64(Arc<[f64]>),
     /// `f32`.
     F32(Arc<[f32]>),
     /// `f16`.
@@ -152,6 +160,12 @@ impl Constant {
         Self { shape: shape.to_vec(), elements: Elements::F32(elements.into()) }
     }
 
+    /// An int32 constant.
+    #[must_use]
+    pub fn i32(shape: &[usize], elements: impl Into<Arc<[i32]>>) -> Self {
+        Self { shape: shape.to_vec(), elements: Elements::I32(elements.into()) }
+    }
+
     /// An int64 constant.
     #[must_use]
     pub fn i64(shape: &[usize], elements: impl Into<Arc<[i64]>>) -> Self {
@@ -168,6 +182,7 @@ impl Constant {
     #[must_use]
     pub fn len(&self) -> usize {
         match &self.elements {
+            Elements::F64(elements) => elements.len(),
             Elements::F32(elements) => elements.len(),
             Elements::F16(elements) => elements.len(),
             Elements::I64(elements) => elements.len(),
@@ -186,6 +201,7 @@ impl Constant {
     #[must_use]
     pub fn dtype(&self) -> DType {
         match self.elements {
+            Elements::F64(_) => DType::F64,
             Elements::F32(_) => DType::F32,
             Elements::F16(_) => DType::F16,
             Elements::I64(_) => DType::I64,
@@ -201,13 +217,17 @@ impl Constant {
         TensorType::new(self.dtype(), shape)
     }
 
-    /// The same constant in another float type; anything but float32 to float16 is returned unchanged.
+    /// The same constant in another float type; anything but float32 to float16 or float64 is returned unchanged.
     #[must_use]
     pub fn to_float(&self, dtype: DType) -> Self {
         match (&self.elements, dtype) {
             (Elements::F32(elements), DType::F16) => Self {
                 shape: self.shape.clone(),
                 elements: Elements::F16(elements.iter().map(|&value| f16::from_f32(value)).collect()),
+            },
+            (Elements::F32(elements), DType::F64) => Self {
+                shape: self.shape.clone(),
+                elements: Elements::F64(elements.iter().map(|&value| f64::from(value)).collect()),
             },
             _ => self.clone(),
         }
@@ -217,6 +237,7 @@ impl Constant {
     #[must_use]
     pub fn to_le_bytes(&self) -> Vec<u8> {
         match &self.elements {
+            Elements::F64(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Elements::F32(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Elements::F16(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Elements::I64(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),

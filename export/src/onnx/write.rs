@@ -37,14 +37,27 @@ pub fn encode(graph: &Graph, metadata: &[(&str, String)]) -> EncodedModel {
 pub fn encode_with_limit(graph: &Graph, metadata: &[(&str, String)], external_bytes: usize) -> EncodedModel {
     let mut writer = Writer { external_bytes, external: Vec::new() };
     let model = ModelProto {
+        metadata_props: metadata.iter().map(|(key, value)| entry(key, value)).collect(),
+        ..model(writer.graph(graph))
+    };
+    EncodedModel { onnx: model.encode_to_vec(), external: writer.external }
+}
+
+/// The message for a graph, its constants inside whatever their size.
+pub(crate) fn graph_proto(graph: &Graph) -> GraphProto {
+    Writer { external_bytes: usize::MAX, external: Vec::new() }.graph(graph)
+}
+
+/// The file around a graph of standard operators.
+pub(crate) fn model(graph: GraphProto) -> ModelProto {
+    ModelProto {
         ir_version: IR_VERSION,
         producer_name: "trm-edge".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(writer.graph(graph)),
+        graph: Some(graph),
         opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
-        metadata_props: metadata.iter().map(|(key, value)| entry(key, value)).collect(),
-    };
-    EncodedModel { onnx: model.encode_to_vec(), external: writer.external }
+        metadata_props: Vec::new(),
+    }
 }
 
 struct Writer {
@@ -87,7 +100,7 @@ impl Writer {
     ) -> NodeProto {
         let name = |&id: &ValueId| graph.value(id).name.clone();
         let mut input = node.inputs.iter().map(name).collect::<Vec<_>>();
-        for constant in node.op.constant_inputs() {
+        for constant in node.op.constant_inputs(graph.value(node.inputs[0]).ty.rank()) {
             let setting = setting_name(graph, &constant);
             if settings.insert(setting.clone()) {
                 initializer.push(self.tensor(&setting, &constant));
@@ -158,7 +171,7 @@ fn entry(key: &str, value: &str) -> StringStringEntryProto {
     StringStringEntryProto { key: key.into(), value: value.into() }
 }
 
-fn int(name: &str, value: i64) -> AttributeProto {
+pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i: value, r#type: attribute_type::INT, ..AttributeProto::default() }
 }
 
@@ -171,7 +184,8 @@ fn ints(name: &str, values: &[usize]) -> AttributeProto {
     }
 }
 
-fn value_info(name: &str, ty: &TensorType) -> ValueInfoProto {
+/// Name and type of a tensor.
+pub(crate) fn value_info(name: &str, ty: &TensorType) -> ValueInfoProto {
     let dim = |dim: &Dim| DimensionProto {
         value: Some(match dim {
             Dim::Batch => DimensionValue::DimParam("batch".into()),
@@ -180,5 +194,8 @@ fn value_info(name: &str, ty: &TensorType) -> ValueInfoProto {
     };
     let shape = TensorShapeProto { dim: ty.shape.iter().map(dim).collect() };
     let tensor_type = TensorTypeProto { elem_type: ty.dtype.onnx(), shape: Some(shape) };
-    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto { tensor_type: Some(tensor_type), sequence_type: None }),
+    }
 }

@@ -102,7 +102,7 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
         let qkv = b.matmul(s, weight)?;
         let parts = b.nodes(Op::Split { axis: 2, sizes: vec![2 * hidden, hidden] }, &[qkv])?;
         // Queries and keys take the same rotation: one tensor of 2h heads, [batch, L, 2h, D/h].
-        let by_head = |heads| [Dim::Batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
+        let by_head = |heads| [model.batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
         let mut qk = b.reshape(parts[0], &by_head(2 * heads))?;
         if config.pos_encodings == PosEncodings::Rope {
             qk = rotate(b, model, qk)?;
@@ -118,7 +118,7 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
         let values = b.transpose(values, &[0, 2, 1, 3])?;
         let attended = b.matmul(probabilities, values)?;
         let attended = b.transpose(attended, &[0, 2, 1, 3])?;
-        let attended = b.reshape(attended, &[Dim::Batch, Dim::Fixed(len), Dim::Fixed(hidden)])?;
+        let attended = b.reshape(attended, &[model.batch, Dim::Fixed(len), Dim::Fixed(hidden)])?;
         let weight = model.weight(b, &format!("{path}.o_proj.weight"), Layout::Transposed)?;
         b.matmul(attended, weight)
     })

@@ -10,7 +10,7 @@ use crate::onnx::{DType, Dim, GraphBuilder, Op, ValueId};
 /// positions, `0.707106781 · (e + pos)`.
 ///
 /// `tokens` i32 `[batch, S]`, `puzzle_ids` i32 `[batch]`.
-pub(super) fn embed(
+pub(crate) fn embed(
     b: &mut GraphBuilder,
     model: Model<'_>,
     tokens: ValueId,
@@ -53,15 +53,15 @@ fn puzzle_prefix(b: &mut GraphBuilder, model: Model<'_>, puzzle_ids: ValueId) ->
         let padding = b.node(Op::Gather { axis: 0 }, &[zeros, first])?;
         b.node(Op::Concat { axis: 1 }, &[row, padding])?
     };
-    b.reshape(row, &[Dim::Batch, Dim::Fixed(prefix), Dim::Fixed(hidden)])
+    b.reshape(row, &[model.batch, Dim::Fixed(prefix), Dim::Fixed(hidden)])
 }
 
 /// A state `[D]` as the checkpoint stores it, in the compute type; it broadcasts over batch and positions.
-pub(super) fn initial_state(b: &mut GraphBuilder, model: Model<'_>, name: &str) -> Result<ValueId, ExportError> {
+pub(crate) fn initial_state(b: &mut GraphBuilder, model: Model<'_>, name: &str) -> Result<ValueId, ExportError> {
     model.weight(b, name, Layout::Stored)
 }
 
 /// The carry between steps is float32 outside the recursion, whatever it computes in.
-pub(super) fn to_carry(b: &mut GraphBuilder, state: ValueId) -> Result<ValueId, ExportError> {
+pub(crate) fn to_carry(b: &mut GraphBuilder, state: ValueId) -> Result<ValueId, ExportError> {
     b.cast(state, DType::F32)
 }

@@ -5,10 +5,10 @@
 //! V vocabulary, T outer (`H_cycles`) and n inner (`L_cycles`) cycles.
 
 mod block;
-mod embedding;
+pub(crate) mod embedding;
 mod graphs;
-mod recursion;
-mod weights;
+pub(crate) mod recursion;
+pub(crate) mod weights;
 
 use trm_models::{GraphKind, TrmConfig};
 

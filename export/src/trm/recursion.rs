@@ -9,18 +9,18 @@ use crate::onnx::{DType, GraphBuilder, Op, ValueId};
 
 /// The latent state between steps, each `[batch, L, D]` (or `[D]`, broadcasting, before the first step).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     /// The answer's state.
-    pub(super) h: ValueId,
+    pub(crate) h: ValueId,
     /// The reasoning state.
-    pub(super) l: ValueId,
+    pub(crate) l: ValueId,
 }
 
 /// What the halting head says, `[batch]` float32 each.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Q {
-    pub(super) halt: ValueId,
-    pub(super) cont: ValueId,
+pub(crate) struct Q {
+    pub(crate) halt: ValueId,
+    pub(crate) cont: ValueId,
 }
 
 /// One of the model's networks: TRM has one for both states, HRM has one for each.
@@ -39,11 +39,15 @@ fn networks(config: &TrmConfig) -> (Network, Network) {
 }
 
 /// `T · (n + 1)` passes: T times { n times `z_L = net(z_L, z_H + x)`; `z_H = net(z_H, z_L)` }.
-pub(super) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
+pub(crate) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
     let (low, high) = networks(model.config);
     let State { mut h, mut l } = state;
     for outer in 0..model.config.h_cycles {
         for inner in 0..model.config.l_cycles {
+            if model.trains() && (outer, inner) == gradient_start(model.config) {
+                h = b.detach(h)?;
+                l = b.detach(l)?;
+            }
             l = b.scoped(format!("h{outer}.l{inner}"), |b| {
                 let injection = b.add(h, x)?;
                 pass(b, model, low, l, injection)
@@ -52,6 +56,16 @@ pub(super) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: V
         h = b.scoped(format!("h{outer}"), |b| pass(b, model, high, h, l))?;
     }
     Ok(State { h, l })
+}
+
+/// The pass, by outer and inner cycle, from which on a training step keeps gradients: the first of the last outer cycle,
+/// and for HRM the very last update of `z_L`.
+fn gradient_start(config: &TrmConfig) -> (usize, usize) {
+    let inner = match config.architecture {
+        Architecture::Trm => 0,
+        Architecture::Hrm => config.l_cycles.saturating_sub(1),
+    };
+    (config.h_cycles.saturating_sub(1), inner)
 }
 
 /// `net(s, injection)`: the sum, then each block in order.
@@ -70,7 +84,7 @@ fn pass(
 }
 
 /// `q_head(z_H[:, 0])` in float32.
-pub(super) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -> Result<Q, ExportError> {
+pub(crate) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -> Result<Q, ExportError> {
     b.scoped("q_head", |b| {
         let first = b.select(h, 1, 0)?;
         let first = b.cast(first, DType::F32)?;
@@ -83,12 +97,12 @@ pub(super) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -
 }
 
 /// What must exceed the threshold for a row to halt: `q_halt`, or `q_halt - q_continue` with Q-learning.
-pub(super) fn halting_margin(b: &mut GraphBuilder, model: Model<'_>, q: Q) -> Result<ValueId, ExportError> {
+pub(crate) fn halting_margin(b: &mut GraphBuilder, model: Model<'_>, q: Q) -> Result<ValueId, ExportError> {
     if model.config.halts_by_q_learning() { b.sub(q.halt, q.cont) } else { Ok(q.halt) }
 }
 
 /// `lm_head(z_H)[:, P:]`: float32 logits `[batch, S, V]`, and the answer, their argmax, i32 `[batch, S]`.
-pub(super) fn answer_head(
+pub(crate) fn answer_head(
     b: &mut GraphBuilder,
     model: Model<'_>,
     h: ValueId,

@@ -1,23 +1,34 @@
-//! The model's weights as graph constants, in the compute type.
+//! The model's weights in a graph: constants in the compute type, or, for training, inputs.
 
 use trm_models::TrmConfig;
 
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
-use crate::onnx::{Constant, DType, GraphBuilder, ValueId};
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
 
 /// What every part of the model needs: its configuration, its weights, and the float type it computes in.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Model<'a> {
-    pub(super) config: &'a TrmConfig,
-    weights: &'a StateDict,
+pub(crate) struct Model<'a> {
+    pub(crate) config: &'a TrmConfig,
+    weights: Weights<'a>,
+    /// Rows of a batch: known when the graph is for training.
+    pub(crate) batch: Dim,
     /// Type of activations and weights. Norms, the heads' results and the carry outside the graph are float32.
-    pub(super) compute: DType,
+    pub(crate) compute: DType,
+}
+
+/// Where weights come from.
+#[derive(Clone, Copy, Debug)]
+enum Weights<'a> {
+    /// They are constants of the graph.
+    Given(&'a StateDict),
+    /// They are inputs of the graph that were added before, under their state-dict names.
+    Inputs,
 }
 
 /// How a linear layer's `[out, in]` weight is laid out in the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// As stored, `[out, in]`: the weight multiplies from the left.
     Stored,
     /// Transposed, `[in, out]`: the weight multiplies from the right.
@@ -25,26 +36,47 @@ pub(super) enum Layout {
 }
 
 impl<'a> Model<'a> {
-    pub(super) fn new(config: &'a TrmConfig, weights: &'a StateDict, compute: DType) -> Self {
-        Self { config, weights, compute }
+    pub(crate) fn new(config: &'a TrmConfig, weights: &'a StateDict, compute: DType) -> Self {
+        Self { config, weights: Weights::Given(weights), batch: Dim::Batch, compute }
+    }
+
+    /// A model whose weights are inputs of the graph, in float32.
+    pub(crate) fn of_inputs(config: &'a TrmConfig, batch: usize) -> Self {
+        Self { config, weights: Weights::Inputs, batch: Dim::Fixed(batch), compute: DType::F32 }
+    }
+
+    /// Whether the graph is differentiated: gradients then stop where the reference's do.
+    pub(crate) fn trains(&self) -> bool {
+        matches!(self.weights, Weights::Inputs)
     }
 
     /// A weight as a constant of the compute type, under its state-dict name.
-    pub(super) fn weight(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<ValueId, ExportError> {
+    pub(crate) fn weight(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<ValueId, ExportError> {
         self.constant(b, name, layout, self.compute)
     }
 
     /// A weight that stays float32.
-    pub(super) fn weight_f32(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<ValueId, ExportError> {
+    pub(crate) fn weight_f32(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<ValueId, ExportError> {
         self.constant(b, name, layout, DType::F32)
     }
 
     fn constant(&self, b: &mut GraphBuilder, name: &str, layout: Layout, dtype: DType) -> Result<ValueId, ExportError> {
-        let tensor = self.weights.get(name).ok_or_else(|| ExportError::LayoutMismatch {
-            origin: self.weights.origin().into(),
+        let missing = |origin: &str| ExportError::LayoutMismatch {
+            origin: origin.into(),
             reason: format!("`{name}` is missing"),
             hint: "check the weights against the configuration first".into(),
-        })?;
+        };
+        let weights = match self.weights {
+            Weights::Given(weights) => weights,
+            Weights::Inputs => {
+                let input = b.named(name).ok_or_else(|| missing("the graph's inputs"))?;
+                return match layout {
+                    Layout::Stored => Ok(input),
+                    Layout::Transposed => b.transpose(input, &[1, 0]),
+                };
+            }
+        };
+        let tensor = weights.get(name).ok_or_else(|| missing(weights.origin()))?;
         Ok(b.constant(name, || {
             let constant = match layout {
                 Layout::Stored => Constant::f32(&tensor.shape, tensor.data.as_slice()),

@@ -78,6 +78,12 @@ impl OrtEngine {
         Ok(Self { environment, library: found.path.clone(), version })
     }
 
+    /// The one environment of the process, for sessions of one's own.
+    #[must_use]
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     /// The library in use.
     #[must_use]
     pub fn library(&self) -> &Path {

@@ -4,8 +4,11 @@
 //! A runtime owns parameters, moments, moving average and carries, and keeps them where it computes. The loop sees them
 //! only when it saves or evaluates.
 
+mod ort_training;
+
 use std::collections::BTreeMap;
 
+pub use self::ort_training::{OrtTraining, OrtTrainingOptions};
 use crate::Result;
 
 /// One supervision step's input: a full batch of one carry group.

@@ -1,0 +1,111 @@
+//! The loss of one supervision step: cross entropy of the answer in float64 and the halting head's.
+//!
+//! After the public code's `ACTLossHead`: for each row the mean over its labelled cells, plus half the binary cross
+//! entropy of the halting logits, summed over the batch.
+
+use super::LossKind;
+use crate::ExportError;
+use crate::onnx::tensor::Elements;
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
+
+/// Label of a cell that has no answer.
+const IGNORE_LABEL: i32 = -100;
+
+/// What the answer's loss is made of, a value for each row.
+pub(super) struct AnswerLoss {
+    /// Mean cross entropy over the labelled cells, f64 `[batch]`.
+    pub(super) cross_entropy: ValueId,
+    /// Labelled cells that are right, i32 `[batch]`.
+    pub(super) cells_right: ValueId,
+    /// Whether all labelled cells are right, bool `[batch]`; true for a row without labels, as in the reference.
+    pub(super) exact: ValueId,
+}
+
+/// `logits` f32 `[batch, S, V]`, `answer` and `labels` i32 `[batch, S]`.
+pub(super) fn answer_loss(
+    b: &mut GraphBuilder,
+    kind: LossKind,
+    logits: ValueId,
+    answer: ValueId,
+    labels: ValueId,
+) -> Result<AnswerLoss, ExportError> {
+    let (rows, cells, vocabulary) = sizes(b, logits);
+    let ignored = b.constant("label.ignored", || Constant::i32(&[], vec![IGNORE_LABEL]));
+    let ignored = b.node(Op::Equal, &[labels, ignored])?;
+    let labelled = b.node(Op::Not, &[ignored])?;
+    let labelled = b.cast(labelled, DType::F64)?;
+    let count = b.node(Op::ReduceSum { axes: vec![1] }, &[labelled])?;
+
+    let tokens = b.constant("vocabulary", || Constant::i32(&[vocabulary], (0..vocabulary as i32).collect::<Vec<_>>()));
+    let column = b.reshape(labels, &[rows, cells, Dim::Fixed(1)])?;
+    let one_hot = b.node(Op::Equal, &[column, tokens])?;
+    let wide = b.cast(logits, DType::F64)?;
+    let log_probability = match kind {
+        LossKind::Stablemax => log_stablemax(b, wide)?,
+        LossKind::Softmax => log_softmax(b, wide)?,
+    };
+    // Chosen rather than multiplied: what is not the label may be infinitely unlikely.
+    let zero = b.scalar(0.0, DType::F64);
+    let picked = b.select_where(one_hot, log_probability, zero)?;
+    let sum = b.node(Op::ReduceSum { axes: vec![1, 2] }, &[picked])?;
+    let sum = b.reshape(sum, &[rows])?;
+    let one = b.scalar(1.0, DType::F64);
+    let none = b.node(Op::Less, &[count, one])?;
+    let divisor = b.select_where(none, one, count)?;
+    let divisor = b.reshape(divisor, &[rows])?;
+    let mean = b.div(sum, divisor)?;
+    let cross_entropy = b.node(Op::Neg, &[mean])?;
+
+    let right = b.node(Op::Equal, &[answer, labels])?;
+    let right = b.cast(right, DType::F64)?;
+    let right = b.node(Op::ReduceSum { axes: vec![1] }, &[right])?;
+    let exact = b.node(Op::Equal, &[right, count])?;
+    let exact = b.reshape(exact, &[rows])?;
+    let right = b.reshape(right, &[rows])?;
+    Ok(AnswerLoss { cross_entropy, cells_right: b.cast(right, DType::I32)?, exact })
+}
+
+fn sizes(b: &GraphBuilder, logits: ValueId) -> (Dim, Dim, usize) {
+    match b.ty(logits).shape[..] {
+        [rows, cells, Dim::Fixed(vocabulary)] => (rows, cells, vocabulary),
+        _ => (Dim::Batch, Dim::Fixed(0), 0),
+    }
+}
+
+/// `log(s / sum(s))` over the last axis with `s(v) = v + 1` for v ≥ 0 and `1 / (1 - v + 1e-30)` below.
+fn log_stablemax(b: &mut GraphBuilder, logits: ValueId) -> Result<ValueId, ExportError> {
+    b.scoped("stablemax", |b| {
+        let (zero, one) = (b.scalar(0.0, DType::F64), b.scalar(1.0, DType::F64));
+        let negative = b.node(Op::Less, &[logits, zero])?;
+        let above = b.add(logits, one)?;
+        let distance = b.sub(one, logits)?;
+        let tiny = double(b, "tiny", 1e-30);
+        let distance = b.add(distance, tiny)?;
+        let below = b.div(one, distance)?;
+        let s = b.select_where(negative, below, above)?;
+        let sum = b.node(Op::ReduceSum { axes: vec![2] }, &[s])?;
+        let (s, sum) = (b.node(Op::Log, &[s])?, b.node(Op::Log, &[sum])?);
+        b.sub(s, sum)
+    })
+}
+
+/// `log(softmax)` over the last axis, of probabilities not below 1e-300.
+fn log_softmax(b: &mut GraphBuilder, logits: ValueId) -> Result<ValueId, ExportError> {
+    b.scoped("softmax", |b| {
+        let probability = b.node(Op::Softmax, &[logits])?;
+        let least = double(b, "least", 1e-300);
+        let probability = b.add(probability, least)?;
+        b.node(Op::Log, &[probability])
+    })
+}
+
+fn double(b: &mut GraphBuilder, name: &str, value: f64) -> ValueId {
+    b.constant(&format!("loss.{name}"), || Constant { shape: Vec::new(), elements: Elements::F64([value].into()) })
+}
+
+/// Binary cross entropy with logits, `softplus(q) - q t`, f32 `[batch]`.
+pub(super) fn halting_loss(b: &mut GraphBuilder, q: ValueId, target: ValueId) -> Result<ValueId, ExportError> {
+    let softplus = b.node(Op::Softplus, &[q])?;
+    let agreed = b.mul(q, target)?;
+    b.sub(softplus, agreed)
+}

@@ -1,0 +1,36 @@
+//! Training as graphs: one supervision step with its gradients, and what runs it.
+
+mod loss;
+pub mod ort_training;
+mod step;
+mod update;
+
+pub use step::{BUFFERS, StepOptions, training_step};
+pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, update_graph};
+
+use crate::onnx::{GraphBuilder, ValueId};
+
+/// The answer's loss, over the vocabulary of each labelled cell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LossKind {
+    /// Cross entropy of stablemax probabilities (arXiv 2501.04697), the public code's choice.
+    #[default]
+    Stablemax,
+    /// Cross entropy of softmax probabilities.
+    Softmax,
+}
+
+/// A supervision step with its gradients: parameters and data are inputs, the carry goes in and out.
+#[derive(Debug)]
+pub struct Differentiated {
+    /// The graph.
+    pub builder: GraphBuilder,
+    /// What is differentiated, a scalar.
+    pub loss: ValueId,
+    /// The inputs that are parameters, by name.
+    pub parameters: Vec<(String, ValueId)>,
+    /// The gradient of each parameter, by the parameter's name.
+    pub gradients: Vec<(String, ValueId)>,
+    /// Everything else that a step returns, by name.
+    pub outputs: Vec<(&'static str, ValueId)>,
+}

@@ -1,0 +1,136 @@
+//! One supervision step as a graph: forward, loss, and the gradient of every parameter.
+
+use trm_models::TrmConfig;
+
+use super::loss::{AnswerLoss, answer_loss, halting_loss};
+use super::{Differentiated, LossKind};
+use crate::ExportError;
+use crate::autodiff::gradients;
+use crate::checkpoint::layout;
+use crate::onnx::{DType, Dim, GraphBuilder, Op, TensorType, ValueId};
+use crate::trm::embedding::{embed, initial_state};
+use crate::trm::recursion::{Q, State, answer_head, halting_head, recurse};
+use crate::trm::weights::Model;
+
+/// What a training graph is built for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepOptions {
+    /// Rows of a batch.
+    pub batch: usize,
+    /// What the summed loss is divided by: rows of all batches between two updates, on all machines.
+    pub global_batch: usize,
+    /// The answer's loss.
+    pub loss: LossKind,
+}
+
+/// The states that a fresh carry starts from: buffers of the reference, which it does not train.
+pub const BUFFERS: [&str; 2] = ["H_init", "L_init"];
+
+/// Builds the step. Inputs: `tokens`, `labels` (-100: no label) i32 `[batch, S]`, `puzzle_ids` i32 `[batch]`, `reset` bool
+/// `[batch]`, with Q-learning `last_step` bool `[batch]`, `z_h`, `z_l` f32 `[batch, L, D]`, and every tensor of the state dict
+/// under its name. Outputs besides loss and gradients: `lm_loss`, `q_loss`, `q_halt`, `q_continue` f32, `exact` bool,
+/// `cells_right` i32, each `[batch]`, and `z_h_next`, `z_l_next`.
+///
+/// The public code's training step: gradients flow through the last outer cycle only, and not into the carry.
+///
+/// # Errors
+/// When the configuration is one the public code breaks on.
+pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differentiated, ExportError> {
+    config.validate()?;
+    let model = Model::of_inputs(config, options.batch);
+    let mut builder = GraphBuilder::new("train", "");
+    let b = &mut builder;
+    let rows = Dim::Fixed(options.batch);
+    let cells = TensorType::new(DType::I32, [rows, Dim::Fixed(config.seq_len)]);
+    let states = TensorType::new(DType::F32, [rows, Dim::Fixed(config.total_len()), Dim::Fixed(config.hidden_size)]);
+    let tokens = b.input("tokens", cells.clone());
+    let labels = b.input("labels", cells);
+    let puzzle_ids = b.input("puzzle_ids", TensorType::new(DType::I32, [rows]));
+    let reset = b.input("reset", TensorType::new(DType::Bool, [rows]));
+    let q_learning = config.halts_by_q_learning();
+    let last_step = q_learning.then(|| b.input("last_step", TensorType::new(DType::Bool, [rows])));
+    let carry = State { h: b.input("z_h", states.clone()), l: b.input("z_l", states) };
+    let parameters = layout(config)
+        .into_iter()
+        .map(|tensor| {
+            let shape = tensor.shape.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
+            let id = b.input(&tensor.name, TensorType::new(DType::F32, shape));
+            (tensor.name, id)
+        })
+        .collect::<Vec<_>>();
+
+    let x = b.scoped("embed", |b| embed(b, model, tokens, puzzle_ids))?;
+    let state = b.scoped("reset", |b| {
+        let reset = b.per_row(reset)?;
+        let (h, l) = (initial_state(b, model, "H_init")?, initial_state(b, model, "L_init")?);
+        Ok(State { h: b.select_where(reset, h, carry.h)?, l: b.select_where(reset, l, carry.l)? })
+    })?;
+    let state = recurse(b, model, state, x)?;
+    let q = halting_head(b, model, state.h)?;
+    let (logits, answer) = answer_head(b, model, state.h)?;
+    let next = match last_step {
+        Some(last_step) => Some((last_step, b.scoped("next", |b| look_ahead(b, model, state, x))?)),
+        None => None,
+    };
+    let (loss, outputs) = b.scoped("loss", |b| {
+        let answer = answer_loss(b, options.loss, logits, answer, labels)?;
+        total_loss(b, options, &answer, q, next)
+    })?;
+    let trained = parameters.iter().filter(|(name, _)| !BUFFERS.contains(&name.as_str())).cloned().collect::<Vec<_>>();
+    let wrt = trained.iter().map(|(_, id)| *id).collect::<Vec<_>>();
+    let found = gradients(b, loss, &wrt)?;
+    let gradients = trained.into_iter().zip(found).map(|((name, _), gradient)| (name, gradient)).collect();
+    let outputs = outputs.into_iter().chain([("z_h_next", state.h), ("z_l_next", state.l)]).collect();
+    Ok(Differentiated { builder, loss, parameters, gradients, outputs })
+}
+
+/// The halting logits that the following step would find, without gradient.
+fn look_ahead(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<Q, ExportError> {
+    let state = State { h: b.detach(state.h)?, l: b.detach(state.l)? };
+    let x = b.detach(x)?;
+    let next = recurse(b, model, state, x)?;
+    halting_head(b, model, next.h)
+}
+
+type Outputs = Vec<(&'static str, ValueId)>;
+
+/// The scalar that is differentiated, and what a step says of each row.
+fn total_loss(
+    b: &mut GraphBuilder,
+    options: &StepOptions,
+    answer: &AnswerLoss,
+    q: Q,
+    next: Option<(ValueId, Q)>,
+) -> Result<(ValueId, Outputs), ExportError> {
+    let target = b.cast(answer.exact, DType::F32)?;
+    let mut q_loss = halting_loss(b, q.halt, target)?;
+    if let Some((last_step, next)) = next {
+        // Q-learning: what continuing is worth is the better of the next step's two, or its halting if it is the last.
+        let halts = b.greater(next.halt, next.cont)?;
+        let best = b.select_where(halts, next.halt, next.cont)?;
+        let worth = b.select_where(last_step, next.halt, best)?;
+        let worth = b.node(Op::Sigmoid, &[worth])?;
+        let worth = b.detach(worth)?;
+        let of_continuing = halting_loss(b, q.cont, worth)?;
+        q_loss = b.add(q_loss, of_continuing)?;
+    }
+    let half = b.scalar(0.5, DType::F64);
+    let halting = b.cast(q_loss, DType::F64)?;
+    let halting = b.mul(halting, half)?;
+    let by_row = b.add(answer.cross_entropy, halting)?;
+    let sum = b.node(Op::ReduceSum { axes: vec![0] }, &[by_row])?;
+    let sum = b.reshape(sum, &[])?;
+    let divisor = b.scalar(options.global_batch as f32, DType::F64);
+    let loss = b.div(sum, divisor)?;
+    let loss = b.cast(loss, DType::F32)?;
+    let lm_loss = b.cast(answer.cross_entropy, DType::F32)?;
+    let outputs = vec![
+        ("lm_loss", lm_loss),
+        ("q_loss", q_loss),
+        ("exact", answer.exact),
+        ("cells_right", answer.cells_right),
+        ("q_halt", q.halt),
+        ("q_continue", q.cont),
+    ];
+    Ok((loss, outputs))
+}
