@@ -1,6 +1,6 @@
 //! Puzzles with their answers as JSON lines: `{"puzzle": "...", "answer": "..."}`, one object a line.
 //!
-//! A grid is a text in any form of [`text`](super::text) (rows joined by `\n`), a list of such rows, or a list of
+//! A grid is a text in any form of [`super::text`] (rows joined by `\n`), a list of such rows, or a list of
 //! rows of numbers: a sudoku's digits with 0 for blank, a maze's cell values, ARC's colours. `input` and `output` are
 //! other names for `puzzle` and `answer`. Blank lines are passed over.
 
