@@ -254,6 +254,13 @@ def random_data(config, batch, steps=8):
     return {"tokens": tokens, "labels": labels, "reset": reset.int()}
 
 
+def read_data(path):
+    """Lists a step, each row after row."""
+    data = {key: torch.tensor(steps, dtype=torch.int32) for key, steps in json.loads(Path(path).read_text()).items()}
+    steps, batch = data["reset"].shape
+    return data | {key: data[key].view(steps, batch, -1) for key in ("tokens", "labels")}
+
+
 class Run:
     """Goes round and round through the recorded batches."""
 
@@ -325,7 +332,7 @@ def main():
     parser.add_argument("--serve", action="store_true", help="train for the bench")
     parser.add_argument("--config", metavar="FILE", help="the model's configuration as JSON")
     parser.add_argument("--weights", metavar="FILE", help="its weights as safetensors")
-    parser.add_argument("--data", metavar="FILE", help="tokens, labels and resets of successive steps as safetensors")
+    parser.add_argument("--data", metavar="FILE", help="tokens, labels and resets of successive steps as JSON")
     parser.add_argument("--preset", choices=presets(), help="a model with random weights and data instead of files")
     parser.add_argument("--mode", choices=MODES, default="eager-fp32")
     parser.add_argument("--optimizer", choices=("adam-atan2", "adamw"), default="adam-atan2")
@@ -344,7 +351,7 @@ def main():
         weights, data = random_weights(config), random_data(config, arguments.batch or config["batch"])
     elif arguments.config and arguments.weights and arguments.data:
         config = json.loads(Path(arguments.config).read_text())
-        weights, data = canonical(load_file(arguments.weights)), load_file(arguments.data)
+        weights, data = canonical(load_file(arguments.weights)), read_data(arguments.data)
     else:
         parser.error("expected --check, --preset, or --config with --weights and --data")
     run = Run(config, weights, data, arguments.mode, arguments.optimizer)
