@@ -83,12 +83,13 @@ impl Report {
 impl ModelReport {
     fn write_table(&self, text: &mut String) {
         let modes = self.runners.first().map_or(&[][..], |runner| &runner.ratios);
-        let titles: String = modes.iter().map(|mode| format!(" x {} |", mode.against)).collect();
+        let titles = modes.iter().map(|mode| format!(" x {} |", mode.against)).collect::<Vec<_>>().concat();
         let rules = " --- |".repeat(modes.len());
         let _ = writeln!(text, "| runner | samples/s | peak MiB |{titles}\n| --- | --- | --- |{rules}");
         for runner in &self.runners {
             let memory = runner.peak_memory.map_or("-".to_owned(), |bytes| (bytes >> 20).to_string());
-            let ratios: String = runner.ratios.iter().map(|ratio| format!(" {} |", written(&ratio.ratio, 2))).collect();
+            let cells: Vec<_> = runner.ratios.iter().map(|ratio| format!(" {} |", written(&ratio.ratio, 2))).collect();
+            let ratios = cells.concat();
             let speed = written(&runner.samples_per_second, 1);
             let _ = writeln!(text, "| {} | {speed} | {memory} |{ratios}", runner.runner);
         }
