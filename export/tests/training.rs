@@ -3,7 +3,7 @@
 
 mod golden_folder;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use golden_folder::{Golden, NAMES_STABLE};
 use serde_json::Value;
@@ -24,7 +24,7 @@ fn run(golden: &Golden, carry: [Tensor; 2], reset: &[bool]) -> Step {
 
 /// One step with the parameters in `state`, and the golden's where it has none.
 fn run_with(golden: &Golden, state: &State, global_batch: usize, carry: [Tensor; 2], reset: &[bool]) -> Step {
-    let options = StepOptions { batch: golden.rows(), global_batch, loss: LossKind::Stablemax };
+    let options = StepOptions { batch: golden.rows(), global_batch, loss: LossKind::Stablemax, accumulate: false };
     let mut step = training_step(&golden.config, &options).expect("graph");
     let b = &mut step.builder;
     b.output("loss", step.loss).expect("output");
@@ -154,7 +154,7 @@ type State = BTreeMap<String, Tensor>;
 
 /// One update of `state` by `gradients`, the reference's reference C settings but for `options`.
 fn update(golden: &Golden, options: &UpdateOptions, state: &mut State, gradients: &State, number: i32) {
-    let graph = update_graph(&golden.config, options).expect("graph");
+    let graph = update_graph(&golden.config, options, &BTreeSet::new()).expect("graph");
     let scalar = |value: f64| Tensor::float(&[], vec![value]).expect("scalar");
     let used = golden.puzzle_ids().to_ints().expect("ints");
     let inputs = graph.inputs().iter().map(|&id| match graph.value(id).name.as_str() {

@@ -8,10 +8,13 @@ mod update;
 pub use step::{BUFFERS, StepOptions, training_step};
 pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, update_graph};
 
+use serde::{Deserialize, Serialize};
+
 use crate::onnx::{GraphBuilder, ValueId};
 
 /// The answer's loss, over the vocabulary of each labelled cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LossKind {
     /// Cross entropy of stablemax probabilities (arXiv 2501.04697), the public code's choice.
     #[default]

@@ -21,6 +21,8 @@ pub struct StepOptions {
     pub global_batch: usize,
     /// The answer's loss.
     pub loss: LossKind,
+    /// Whether gradients are added to those of earlier steps, which are then inputs `NAME.sum`.
+    pub accumulate: bool,
 }
 
 /// The states that a fresh carry starts from: buffers of the reference, which it does not train.
@@ -28,7 +30,7 @@ pub const BUFFERS: [&str; 2] = ["H_init", "L_init"];
 
 /// Builds the step. Inputs: `tokens`, `labels` (-100: no label) i32 `[batch, S]`, `puzzle_ids` i32 `[batch]`, `reset` bool
 /// `[batch]`, with Q-learning `last_step` bool `[batch]`, `z_h`, `z_l` f32 `[batch, L, D]`, and every tensor of the state dict
-/// under its name. Outputs besides loss and gradients: `lm_loss`, `q_loss`, `q_halt`, `q_continue` f32, `exact` bool,
+/// under its name, with `accumulate` also `NAME.sum` for each parameter. Outputs besides loss and gradients: `lm_loss`, `q_loss`, `q_halt`, `q_continue` f32, `exact` bool,
 /// `cells_right` i32, each `[batch]`, and `z_h_next`, `z_l_next`.
 ///
 /// The public code's training step: gradients flow through the last outer cycle only, and not into the carry.
@@ -79,7 +81,14 @@ pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differ
     let trained = parameters.iter().filter(|(name, _)| !BUFFERS.contains(&name.as_str())).cloned().collect::<Vec<_>>();
     let wrt = trained.iter().map(|(_, id)| *id).collect::<Vec<_>>();
     let found = gradients(b, loss, &wrt)?;
-    let gradients = trained.into_iter().zip(found).map(|((name, _), gradient)| (name, gradient)).collect();
+    let gradients = trained.into_iter().zip(found).map(|((name, _), gradient)| {
+        if !options.accumulate {
+            return Ok((name, gradient));
+        }
+        let sum = b.input(&format!("{name}.sum"), b.ty(gradient).clone());
+        Ok((name, b.add(sum, gradient)?))
+    });
+    let gradients = gradients.collect::<Result<Vec<_>, ExportError>>()?;
     let outputs = outputs.into_iter().chain([("z_h_next", state.h), ("z_l_next", state.l)]).collect();
     Ok(Differentiated { builder, loss, parameters, gradients, outputs })
 }

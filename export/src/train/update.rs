@@ -1,5 +1,7 @@
 //! The optimiser update as a graph: gradients, parameters, moments and moving average in, the new ones out.
 
+use std::collections::BTreeSet;
+
 use trm_models::TrmConfig;
 
 use super::BUFFERS;
@@ -45,17 +47,22 @@ pub struct UpdateOptions {
 /// parameter its name, `NAME.grad`, `NAME.m`, `NAME.v` and, with a moving average, `NAME.ema`; for the puzzle embedding its
 /// name, `NAME.grad`, and `NAME.used` bool `[N]`, the rows that were in a batch since the last update. Outputs: `grad_norm`,
 /// the global norm before clipping, and every parameter, moment and average as `….next`. `H_init` and `L_init` are not
-/// trained.
+/// trained, nor are the parameters in `frozen`, which are no inputs then.
 ///
 /// # Errors
 /// When the configuration is one the public code breaks on.
-pub fn update_graph(config: &TrmConfig, options: &UpdateOptions) -> Result<Graph, ExportError> {
+pub fn update_graph(
+    config: &TrmConfig,
+    options: &UpdateOptions,
+    frozen: &BTreeSet<String>,
+) -> Result<Graph, ExportError> {
     config.validate()?;
     let mut builder = GraphBuilder::new("update", "");
     let b = &mut builder;
     let rates = Rates::inputs(b, options)?;
     let mut trained = Vec::new();
-    for tensor in layout(config).into_iter().filter(|tensor| !BUFFERS.contains(&tensor.name.as_str())) {
+    let is_trained = |name: &str| !BUFFERS.contains(&name) && !frozen.contains(name);
+    for tensor in layout(config).into_iter().filter(|tensor| is_trained(&tensor.name)) {
         let shape = tensor.shape.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
         let ty = TensorType::new(DType::F32, shape);
         let value = b.input(&tensor.name, ty.clone());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use trm_export::train::LossKind;
 use trm_models::{Architecture, PosEncodings};
 use trm_puzzles::{Layout, PuzzleKind};
 
@@ -62,16 +63,6 @@ pub enum OptimizerKind {
     /// Adam with decoupled decay.
     #[serde(rename = "adamw")]
     AdamW,
-}
-
-/// How logits become probabilities in the loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LossKind {
-    /// The reference's stablemax.
-    Stablemax,
-    /// The usual exponentials.
-    Softmax,
 }
 
 /// `[optimizer]`.

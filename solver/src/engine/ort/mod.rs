@@ -6,7 +6,7 @@
 
 mod library;
 mod provider;
-mod session;
+pub(crate) mod session;
 mod tensors;
 
 use std::path::{Path, PathBuf};
@@ -140,6 +140,6 @@ impl Engine for OrtEngine {
 }
 
 /// An error of ONNX Runtime with what was being done.
-fn failed(action: impl Into<String>, source: ::ort::Error) -> SolverError {
+pub(crate) fn failed(action: impl Into<String>, source: ::ort::Error) -> SolverError {
     SolverError::Engine { engine: NAME, action: action.into(), source: Box::new(source) }
 }

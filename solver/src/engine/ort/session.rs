@@ -74,6 +74,19 @@ fn try_provider(
     options: &SessionOptions,
     provider: ExecutionProvider,
 ) -> Result<Session> {
+    let name = format!("the {} graph of {}", graph.kind, graph.name);
+    build(engine, &name, &graph.bytes, graph.folder.as_deref(), options, provider)
+}
+
+/// Loads any graph on one provider; `name` is what errors call it.
+fn build(
+    engine: &OrtEngine,
+    name: &str,
+    bytes: &[u8],
+    folder: Option<&Path>,
+    options: &SessionOptions,
+    provider: ExecutionProvider,
+) -> Result<Session> {
     let dispatches = provider.configure(&options.provider_options)?;
     let build = || -> ::ort::Result<Session> {
         let mut builder = Session::builder(&engine.environment)?
@@ -84,16 +97,39 @@ fn try_provider(
             .with_intra_op_spinning(options.spinning)?
             .with_dimension_override("batch", options.batch as i64)?
             .with_execution_providers(dispatches)?;
-        if let Some(folder) = graph.folder.as_deref().and_then(Path::to_str) {
+        if let Some(folder) = folder.and_then(Path::to_str) {
             builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
         }
-        builder.commit_from_memory(&graph.bytes)
+        builder.commit_from_memory(bytes)
     };
     build().map_err(|error| match provider {
         // The CPU takes any valid graph: what it refuses is the file's fault, not the provider's.
-        ExecutionProvider::Cpu => failed(format!("load the {} graph of {}", graph.kind, graph.name), error),
+        ExecutionProvider::Cpu => failed(format!("load {name}"), error),
         _ => SolverError::Provider { provider, reason: one_line(&error.to_string()) },
     })
+}
+
+/// Loads a graph that is none of a bundle's on the first of the chosen providers that works. TensorRT is passed over:
+/// compiling a training graph takes it longer than training.
+pub(crate) fn load_plain(
+    engine: &OrtEngine,
+    name: &str,
+    bytes: &[u8],
+    options: &SessionOptions,
+) -> Result<(Session, ExecutionProvider)> {
+    let mut failure = SolverError::Provider {
+        provider: ExecutionProvider::TensorRt,
+        reason: "it does not train; cuda and cpu do".to_owned(),
+    };
+    let trains = |provider: &ExecutionProvider| *provider != ExecutionProvider::TensorRt;
+    for provider in options.provider.candidates().into_iter().filter(trains) {
+        match build(engine, name, bytes, None, options, provider) {
+            Ok(session) => return Ok((session, provider)),
+            Err(error @ SolverError::Provider { .. }) => failure = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure)
 }
 
 fn one_line(message: &str) -> String {

@@ -4,10 +4,12 @@
 //! A runtime owns parameters, moments, moving average and carries, and keeps them where it computes. The loop sees them
 //! only when it saves or evaluates.
 
+mod graph;
 mod ort_training;
 
 use std::collections::BTreeMap;
 
+pub use self::graph::{GraphTraining, GraphTrainingOptions};
 pub use self::ort_training::{OrtTraining, OrtTrainingOptions};
 use crate::Result;
 
