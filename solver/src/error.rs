@@ -220,6 +220,22 @@ pub enum SolverError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     // training
+    /// Training produced numbers that are none.
+    #[error(
+        "step {step}: {what} is {value}: training has diverged\nhint: {}; lower optimizer.lr or set \
+         optimizer.clip_grad_norm",
+        saved.map_or_else(|| "nothing was saved yet".to_owned(), |saved| format!("the checkpoint of step {saved} is kept"))
+    )]
+    Diverged {
+        /// The optimiser step.
+        step: u64,
+        /// What is no number: the loss, the gradient's norm, a tensor.
+        what: String,
+        /// Its value.
+        value: f64,
+        /// The step of the checkpoint that is kept.
+        saved: Option<u64>,
+    },
     /// Settings of a training run that cannot be used.
     #[error("{origin}: {reason}{}", hint_line(hint.as_deref()))]
     TrainConfig {

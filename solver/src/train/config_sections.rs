@@ -91,6 +91,8 @@ pub struct OptimizerConfig {
     pub ema: f64,
     /// The loss.
     pub loss: LossKind,
+    /// Parameters that stay as they are, by the beginning of their names.
+    pub freeze: Vec<String>,
 }
 
 impl Default for OptimizerConfig {
@@ -107,6 +109,7 @@ impl Default for OptimizerConfig {
             clip_grad_norm: 0.0,
             ema: 0.995,
             loss: LossKind::Stablemax,
+            freeze: Vec::new(),
         }
     }
 }
@@ -385,6 +388,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("optimizer", "clip_grad_norm", "0: off"),
     ("optimizer", "ema", "moving average of the weights, 0: none"),
     ("optimizer", "loss", "stablemax or softmax"),
+    ("optimizer", "freeze", "parameters that stay as they are, by the beginning of their names"),
     ("schedule", "steps", "optimizer steps"),
     ("schedule", "warmup_steps", "linear from 0"),
     ("schedule", "lr_min_ratio", "cosine down to this share, 1: constant"),

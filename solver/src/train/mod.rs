@@ -3,8 +3,12 @@
 pub mod config;
 pub mod config_sections;
 pub mod data;
+pub mod held_out;
+pub mod init;
 pub mod log;
 pub mod plot;
 pub mod run;
 pub mod runtime;
 pub mod schedule;
+mod slots;
+pub mod trainer;

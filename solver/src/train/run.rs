@@ -42,8 +42,6 @@ pub struct Slot {
     pub index: u64,
     /// Steps it has had.
     pub steps: u32,
-    /// Steps before which it may not halt.
-    pub min_halt: u32,
     /// Most steps it gets.
     pub cap: u32,
 }

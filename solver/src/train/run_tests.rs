@@ -10,7 +10,7 @@ const WRITER: &str = "TRM_TEST_CHECKPOINT_WRITER";
 fn checkpoint(step: u64, size: usize) -> Checkpoint {
     let tensor = |offset: f32| NamedTensor { shape: vec![size], data: vec![step as f32 + offset; size] };
     let named = |name: &str, offset| (name.to_owned(), tensor(offset));
-    let slot = Slot { index: step, steps: 2, min_halt: 0, cap: 16 };
+    let slot = Slot { index: step, steps: 2, cap: 16 };
     Checkpoint {
         state: RunState {
             step,

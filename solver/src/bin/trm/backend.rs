@@ -69,6 +69,52 @@ pub(crate) struct BackendArgs {
     pub(crate) allow_fallback: bool,
 }
 
+/// ONNX Runtime and device, where no other engine will do.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct EngineArgs {
+    /// Execution provider of ONNX Runtime: cpu or cuda
+    #[arg(long, value_name = "PROVIDER", default_value = "auto")]
+    provider: ProviderName,
+    /// Number of the GPU
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    device_id: i32,
+    /// Threads within an operator; 0 takes one for each core. With 1, a run is the same bit for bit however often it is
+    /// interrupted
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    threads: usize,
+    /// Let idle threads spin instead of sleep: faster on a quiet machine
+    #[arg(long)]
+    spinning: bool,
+    /// ONNX Runtime's shared library, or the folder that holds it
+    #[arg(long, value_name = "PATH")]
+    ort_lib: Option<PathBuf>,
+}
+
+impl EngineArgs {
+    /// Loads the library.
+    pub(crate) fn open(&self) -> Result<OrtEngine> {
+        OrtEngine::load(self.ort_lib.as_deref())
+    }
+
+    /// The options as a session takes them.
+    pub(crate) fn session_options(&self) -> SessionOptions {
+        let provider = match self.provider {
+            ProviderName::Auto => ProviderChoice::Auto,
+            ProviderName::Cpu => ProviderChoice::Only(ExecutionProvider::Cpu),
+            ProviderName::Cuda => ProviderChoice::Only(ExecutionProvider::Cuda),
+            ProviderName::TensorRt => ProviderChoice::Only(ExecutionProvider::TensorRt),
+        };
+        SessionOptions {
+            threads: self.threads,
+            spinning: self.spinning,
+            provider,
+            provider_options: ProviderOptions { device_id: self.device_id, ..ProviderOptions::default() },
+            ..SessionOptions::default()
+        }
+    }
+}
+
 /// The engines to try, the preferred one first, with what is known about those that cannot be.
 pub(crate) struct Backend {
     engines: Vec<Box<dyn Engine>>,

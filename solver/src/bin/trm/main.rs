@@ -1,4 +1,4 @@
-//! `trm`: solve puzzles with recursive models, measure them, export them, look into them.
+//! `trm`: solve puzzles with recursive models, train, measure and export them, look into them.
 //!
 //! Results go to stdout, progress and remarks to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage
 //! or input, 3 engine or device failure, 130 interrupted.
@@ -16,6 +16,7 @@ mod parity;
 mod solve;
 mod task;
 mod text;
+mod train;
 mod watch;
 
 use std::process::ExitCode;
@@ -74,6 +75,8 @@ enum Command {
     Solve(solve::Args),
     /// Measure a model: exact and valid answers, steps, speed
     Eval(eval::Args),
+    /// Train a model from nothing, or fine-tune one, on this machine
+    Train(Box<train::Args>),
     /// Turn a trained checkpoint into a bundle that every engine runs
     Export(export::Args),
     /// Say what a bundle, a checkpoint or an .onnx file is
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Solve(args) => solve::run(&args, verbose),
         Command::Eval(args) => eval::run(&args, verbose),
+        Command::Train(args) => train::run(&args, verbose),
         Command::Export(args) => export::run(&args, verbose),
         Command::Inspect(args) => inspect::run(&args, verbose),
         Command::Parity(args) => parity::run(&args, verbose),

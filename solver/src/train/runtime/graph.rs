@@ -12,12 +12,10 @@ use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorValueType
 use trm_export::checkpoint::layout;
 use trm_export::onnx::Graph;
 use trm_export::onnx::write::encode;
-use trm_export::train::{
-    LossKind, PUZZLE_EMB, StepOptions, UpdateOptions, training_step, update_graph,
-};
+use trm_export::train::{LossKind, PUZZLE_EMB, StepOptions, UpdateOptions, training_step, update_graph};
 use trm_models::TrmConfig;
 
-use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput};
+use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput, matmul_flops};
 use crate::engine::SessionOptions;
 use crate::engine::ort::session::load_plain;
 use crate::engine::ort::{ExecutionProvider, OrtEngine, failed};
@@ -140,6 +138,10 @@ impl TrainRuntime for GraphTraining {
         "graph"
     }
 
+    fn flops(&self) -> u64 {
+        self.step.flops
+    }
+
     fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput> {
         let mut given = BTreeMap::new();
         for name in &self.step.inputs {
@@ -188,9 +190,7 @@ impl TrainRuntime for GraphTraining {
             given.insert(name.to_owned(), dyn_tensor(&[], vec![value as f32])?);
         }
         given.insert(format!("{PUZZLE_EMB}.used"), dyn_tensor(&[self.used.len()], self.used.clone())?);
-        let found = |name: &str| {
-            given.get(name).or_else(|| self.values.get(name)).or_else(|| self.gradients.get(name))
-        };
+        let found = |name: &str| given.get(name).or_else(|| self.values.get(name)).or_else(|| self.gradients.get(name));
         let mut outputs = self.update.run(&found)?;
         let norm = read::<f32>(&outputs, "grad_norm")?.first().copied();
         remove(&mut outputs, "grad_norm")?;
@@ -238,7 +238,12 @@ impl TrainRuntime for GraphTraining {
             let expected = self.options.groups * size;
             if given.data.len() != expected {
                 let shape = format!("[groups {}, batch, L, D]", self.options.groups);
-                return Err(SolverError::InputLength { tensor: CARRY[index], actual: given.data.len(), expected, shape });
+                return Err(SolverError::InputLength {
+                    tensor: CARRY[index],
+                    actual: given.data.len(),
+                    expected,
+                    shape,
+                });
             }
             for (group, data) in self.carry.iter_mut().zip(given.data.chunks_exact(size)) {
                 group[index] = dyn_tensor(&shape, data.to_vec())?;
@@ -278,6 +283,7 @@ fn graphs(config: &TrmConfig, options: &GraphTrainingOptions) -> Result<(Graph, 
 struct LoadedGraph {
     name: &'static str,
     session: Session,
+    flops: u64,
     inputs: Vec<String>,
     /// Outputs with where they are put.
     outputs: Vec<(String, MemoryInfo<'static>)>,
@@ -290,9 +296,12 @@ impl LoadedGraph {
         graph: &Graph,
         options: &SessionOptions,
     ) -> Result<(Self, ExecutionProvider)> {
-        let (session, provider) = load_plain(engine, name, &encode(graph, &[]).onnx, options)?;
+        let bytes = encode(graph, &[]).onnx;
+        let (session, provider) = load_plain(engine, name, &bytes, options)?;
         let memory = |output: &str| match provider {
-            ExecutionProvider::Cuda | ExecutionProvider::TensorRt if !READ.contains(&output) && output != "grad_norm" => {
+            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
+                if !READ.contains(&output) && output != "grad_norm" =>
+            {
                 let device = options.provider_options.device_id;
                 MemoryInfo::new(AllocationDevice::CUDA, device, AllocatorType::Device, MemoryType::Default)
             }
@@ -301,7 +310,7 @@ impl LoadedGraph {
         let outputs = session.outputs().iter().map(|outlet| Ok((outlet.name().to_owned(), memory(outlet.name())?)));
         let outputs = outputs.collect::<::ort::Result<_>>().map_err(|error| failed("find memory", error))?;
         let inputs = session.inputs().iter().map(|outlet| outlet.name().to_owned()).collect();
-        Ok((Self { name, session, inputs, outputs }, provider))
+        Ok((Self { name, session, flops: matmul_flops(&bytes), inputs, outputs }, provider))
     }
 
     /// Runs the graph. A new binding for every run: one that was used before would write into the values it returned.

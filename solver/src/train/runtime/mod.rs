@@ -8,6 +8,9 @@ mod graph;
 mod ort_training;
 
 use std::collections::BTreeMap;
+use std::path::Path;
+
+use trm_export::onnx::OnnxSummary;
 
 pub use self::graph::{GraphTraining, GraphTrainingOptions};
 pub use self::ort_training::{OrtTraining, OrtTrainingOptions};
@@ -68,6 +71,9 @@ pub struct NamedTensor {
     pub data: Vec<f32>,
 }
 
+/// Tensors by state-dict name.
+pub type Weights = BTreeMap<String, NamedTensor>;
+
 /// Everything that a runtime needs to go on where it was, by state-dict name.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrainState {
@@ -84,6 +90,9 @@ pub trait TrainRuntime {
     /// `graph` or `ort-training`.
     fn name(&self) -> &'static str;
 
+    /// Floating-point operations of the matrix products of one supervision step, backward pass included; 0 where unknown.
+    fn flops(&self) -> u64;
+
     /// One supervision step of carry group `group`: forward and backward, gradients added to those since the last
     /// update, the group's carry advanced.
     fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput>;
@@ -99,4 +108,10 @@ pub trait TrainRuntime {
 
     /// Replaces the carry of all groups.
     fn set_carry(&mut self, carry: &[NamedTensor; 2]) -> Result<()>;
+}
+
+/// What the matrix products of an encoded graph take; 0 for a graph of unknown sizes.
+fn matmul_flops(model: &[u8]) -> u64 {
+    let summary = OnnxSummary::from_bytes(model, Path::new("the training graph"));
+    summary.ok().and_then(|summary| summary.matmul_flops).unwrap_or(0)
 }

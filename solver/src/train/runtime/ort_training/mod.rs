@@ -13,7 +13,7 @@ use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
 use trm_export::train::ort_training::{TrainedTensor, TrainingCheckpoint, TrainingModels, gradient_output};
 
 use self::session::{NAME, TrainingSession, failed};
-use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput};
+use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput, matmul_flops};
 use crate::engine::ort::OrtEngine;
 use crate::{Result, SolverError};
 
@@ -42,6 +42,7 @@ pub struct OrtTrainingOptions {
 pub struct OrtTraining {
     options: OrtTrainingOptions,
     session: TrainingSession,
+    flops: u64,
     /// Names of the training model's inputs and outputs, in order.
     inputs: Vec<String>,
     outputs: Vec<String>,
@@ -108,6 +109,7 @@ impl OrtTraining {
         Ok(Self {
             options,
             session,
+            flops: matmul_flops(&models.training),
             inputs: models.inputs.clone(),
             outputs: models.outputs.clone(),
             carry,
@@ -183,6 +185,10 @@ impl OrtTraining {
 impl TrainRuntime for OrtTraining {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn flops(&self) -> u64 {
+        self.flops
     }
 
     fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput> {
