@@ -239,3 +239,147 @@ fn three_updates_leave_the_reference_s_parameters() {
         assert_eq!(compared + BUFFERS.len(), after.len(), "{name}: a parameter was not compared");
     }
 }
+
+/// The other rule with everything optional: clipping, moving average; against the formulas written out.
+#[test]
+fn adamw_with_clipping_and_average_follows_its_formulas() {
+    const GREATEST: f64 = 0.5;
+    const EPS: f64 = 1e-3;
+    let options = UpdateOptions {
+        rule: UpdateRule::AdamW { eps: EPS },
+        beta1: 0.8,
+        beta2: 0.9,
+        weight_decay: 0.3,
+        puzzle_emb_weight_decay: 0.2,
+        clip_grad_norm: Some(GREATEST),
+        ema: Some(0.6),
+    };
+    let golden = Golden::open("sudoku_mlp_stable");
+    let shapes = trm_export::checkpoint::layout(&golden.config).into_iter();
+    let shapes = shapes.filter(|tensor| !BUFFERS.contains(&tensor.name.as_str())).collect::<Vec<_>>();
+    let gradient = |name: &str, update: usize| {
+        let count = golden.weight(name).shape().iter().product::<usize>();
+        // Long in the first update, short enough not to be clipped in the second.
+        let scale = if update == 1 { 0.1 } else { 1e-5 };
+        (0..count).map(|index| ((index * 7 + name.len() * 13 + update) as f64).sin() * scale).collect::<Vec<_>>()
+    };
+    let mut state = State::new();
+    let mut expected = BTreeMap::new();
+    for tensor in &shapes {
+        let value = golden.weight(&tensor.name);
+        let start = value.to_floats().expect("floats");
+        let zero = vec![0.0; start.len()];
+        expected.insert(tensor.name.clone(), [start.clone(), zero.clone(), zero, start]);
+        state.insert(format!("{}.ema", tensor.name), value.clone());
+        state.insert(tensor.name.clone(), value);
+    }
+    for number in 1..=2 {
+        let gradients = shapes.iter().map(|tensor| {
+            let data = gradient(&tensor.name, number);
+            (tensor.name.clone(), Tensor::float(golden.weight(&tensor.name).shape(), data).expect("gradient"))
+        });
+        update(&golden, &options, &mut state, &gradients.collect(), number as i32);
+        let squares = shapes.iter().filter(|tensor| tensor.name != "puzzle_emb.weights");
+        let norm = squares.map(|tensor| l2(&gradient(&tensor.name, number)).powi(2)).sum::<f64>().sqrt();
+        let scale = f64::min(1.0, GREATEST / (norm + 1e-6));
+        assert_eq!(scale < 1.0, number == 1, "one update is clipped, one is not: {norm}");
+        let lr = 1e-3;
+        for (name, [value, m, v, ema]) in &mut expected {
+            for (index, gradient) in gradient(name, number).into_iter().enumerate() {
+                if name == "puzzle_emb.weights" {
+                    let sign = if gradient == 0.0 { 0.0 } else { gradient.signum() };
+                    value[index] = value[index] * (1.0 - lr * 0.2) - lr * sign;
+                    continue;
+                }
+                let gradient = gradient * scale;
+                m[index] = 0.8 * m[index] + 0.2 * gradient;
+                v[index] = 0.9 * v[index] + 0.1 * gradient * gradient;
+                let (m, v) =
+                    (m[index] / (1.0 - 0.8_f64.powi(number as i32)), v[index] / (1.0 - 0.9_f64.powi(number as i32)));
+                value[index] = value[index] * (1.0 - lr * 0.3) - lr * m / (v.sqrt() + EPS);
+                ema[index] = 0.6 * ema[index] + 0.4 * value[index];
+            }
+        }
+    }
+    for (name, [value, _, _, ema]) in &expected {
+        let found = |name: &str| state[name].to_floats().expect("floats");
+        let averaged = name != "puzzle_emb.weights";
+        let pairs = found(name).into_iter().zip(value.clone());
+        let averages = found(&format!("{name}.ema")).into_iter().zip(ema.clone()).filter(|_| averaged);
+        for (index, (found, expected)) in pairs.chain(averages).enumerate() {
+            // Constants of the graph are float32.
+            assert!((found - expected).abs() <= 1e-7, "{name}[{index}]: {found}, {expected}");
+        }
+    }
+}
+
+/// The softmax loss against logits of the inference graph, and its gradient against differences.
+#[test]
+fn the_softmax_loss_is_its_formula_and_its_gradient_the_slope() {
+    let golden = Golden::open("maze_learned_stable");
+    let options = StepOptions { batch: golden.rows(), global_batch: 1, loss: LossKind::Softmax, accumulate: false };
+    let mut step = training_step(&golden.config, &options).expect("graph");
+    let b = &mut step.builder;
+    b.output("loss", step.loss).expect("output");
+    let of = |name: &str| step.gradients.iter().find(|(other, _)| other == name).map(|(_, id)| *id).expect("gradient");
+    b.output("gradient", of("lm_head.weight")).expect("output");
+    let graph = step.builder.finish();
+    let shape = [golden.rows(), golden.config.total_len(), golden.config.hidden_size];
+    let zeros = Tensor::float(&shape, vec![0.0; shape.iter().product()]).expect("carry");
+    let run = |head: &Tensor| {
+        let inputs = graph.inputs().iter().map(|&id| match graph.value(id).name.as_str() {
+            "tokens" => golden.tokens(),
+            "labels" => golden.labels(),
+            "puzzle_ids" => golden.puzzle_ids(),
+            "reset" => Tensor::bool(&[golden.rows()], vec![true; golden.rows()]).expect("reset"),
+            "z_h" | "z_l" => zeros.clone(),
+            "lm_head.weight" => head.clone(),
+            name => golden.weight(name),
+        });
+        let outputs = evaluate(&graph, &inputs.collect::<Vec<_>>()).expect("evaluate");
+        (outputs[0].to_floats().expect("loss")[0], outputs[1].to_floats().expect("gradient"))
+    };
+    let head = golden.weight("lm_head.weight");
+    let (loss, gradient) = run(&head);
+    let values = head.to_floats().expect("floats");
+    for index in [0, values.len() / 2, values.len() - 1] {
+        let at = |distance: f64| {
+            let mut moved = values.clone();
+            moved[index] += distance;
+            run(&Tensor::float(head.shape(), moved).expect("head")).0
+        };
+        let slope = (at(1e-4) - at(-1e-4)) / 2e-4;
+        assert!(
+            (slope - gradient[index]).abs() < 1e-5 * l2(&gradient),
+            "[{index}]: {}, slope {slope}",
+            gradient[index]
+        );
+    }
+    // With a head of zeros every token is as likely: the cross entropy is ln V, whatever the labels.
+    let uniform = |loss: LossKind| {
+        let options = StepOptions { loss, ..options };
+        let mut step = training_step(&golden.config, &options).expect("graph");
+        let (_, cross_entropy) = step.outputs.iter().find(|(name, _)| *name == "lm_loss").expect("lm_loss");
+        step.builder.output("lm_loss", *cross_entropy).expect("output");
+        let graph = step.builder.finish();
+        let inputs = graph.inputs().iter().map(|&id| match graph.value(id).name.as_str() {
+            "tokens" => golden.tokens(),
+            "labels" => golden.labels(),
+            "puzzle_ids" => golden.puzzle_ids(),
+            "reset" => Tensor::bool(&[golden.rows()], vec![true; golden.rows()]).expect("reset"),
+            "z_h" | "z_l" => zeros.clone(),
+            "lm_head.weight" => Tensor::float(head.shape(), vec![0.0; values.len()]).expect("head"),
+            name => golden.weight(name),
+        });
+        evaluate(&graph, &inputs.collect::<Vec<_>>()).expect("evaluate")[0].to_floats().expect("floats")
+    };
+    for kind in [LossKind::Softmax, LossKind::Stablemax] {
+        let labels = golden.labels().to_ints().expect("labels");
+        for (found, labels) in uniform(kind).into_iter().zip(labels.chunks(golden.config.seq_len)) {
+            let labelled = labels.iter().any(|&label| label >= 0);
+            let expected = if labelled { (golden.config.vocab_size as f64).ln() } else { 0.0 };
+            assert!((found - expected).abs() < 1e-6, "{kind:?}: {found}, {expected}");
+        }
+    }
+    assert!(loss.is_finite() && loss > 0.0);
+}

@@ -44,7 +44,9 @@ pub(crate) fn options(batch: usize) -> SessionOptions {
 pub(crate) struct Golden {
     pub(crate) name: String,
     pub(crate) config: TrmConfig,
-    weights: StateDict,
+    pub(crate) weights: StateDict,
+    /// What was recorded besides tensors.
+    pub(crate) manifest: serde_json::Value,
     outputs: Vec<u8>,
     /// Rows of the recorded batch.
     pub(crate) batch: usize,
@@ -68,7 +70,7 @@ impl Golden {
             .build()
             .expect("the config is valid");
         let weights = StateDict::read(dir.join("step_1000")).expect("the checkpoint reads");
-        Self { name: name.to_owned(), config, weights, outputs: read("outputs.safetensors"), batch: 3 }
+        Self { name: name.to_owned(), config, weights, manifest, outputs: read("outputs.safetensors"), batch: 3 }
     }
 
     pub(crate) fn bytes(&self, kind: GraphKind, unrolled_steps: usize) -> Vec<u8> {
