@@ -109,6 +109,7 @@ pub struct GraphBuilder {
     scope: Vec<String>,
     names: HashMap<String, usize>,
     by_name: HashMap<String, ValueId>,
+    derived: HashMap<String, Vec<ValueId>>,
     /// Prefix of every name, so that a body's names differ from those around it.
     prefix: &'static str,
 }
@@ -122,6 +123,7 @@ impl GraphBuilder {
             scope: Vec::new(),
             names: HashMap::new(),
             by_name: HashMap::new(),
+            derived: HashMap::new(),
             prefix,
         }
     }
@@ -139,6 +141,23 @@ impl GraphBuilder {
         let built = build(self);
         self.scope.pop();
         built
+    }
+
+    /// Values that are built once and then found again by `key`: what is made of a weight that is used many times.
+    ///
+    /// # Errors
+    /// Those of `build`.
+    pub fn once(
+        &mut self,
+        key: &str,
+        build: impl FnOnce(&mut Self) -> Result<Vec<ValueId>, ExportError>,
+    ) -> Result<Vec<ValueId>, ExportError> {
+        if let Some(found) = self.derived.get(key) {
+            return Ok(found.clone());
+        }
+        let built = build(self)?;
+        self.derived.insert(key.to_owned(), built.clone());
+        Ok(built)
     }
 
     /// The type of a value.

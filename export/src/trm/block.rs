@@ -19,7 +19,7 @@ pub(super) fn block(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: Value
     residual_norm(b, model, s, mixed, Mixing::Channels)
 }
 
-/// Which axis of `[batch, L, D]` a layer works along.
+/// Which axis of `[batch, L, D]`, or of a training graph's `[L, batch, D]`, a layer works along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mixing {
     /// The L positions: the reference transposes, applies the layer and transposes back; here the weight
@@ -30,23 +30,25 @@ enum Mixing {
 }
 
 impl Mixing {
-    fn axis(self) -> usize {
+    fn axis(self, model: Model<'_>) -> usize {
         match self {
+            Self::Tokens if model.positions_first() => 0,
             Self::Tokens => 1,
             Self::Channels => 2,
         }
     }
 
-    fn linear(self, b: &mut GraphBuilder, model: Model<'_>, name: &str, s: ValueId) -> Result<ValueId, ExportError> {
+    fn layout(self) -> Layout {
         match self {
-            Self::Tokens => {
-                let weight = model.weight(b, name, Layout::Stored)?;
-                b.matmul(weight, s)
-            }
-            Self::Channels => {
-                let weight = model.weight(b, name, Layout::Transposed)?;
-                b.matmul(s, weight)
-            }
+            Self::Tokens => Layout::Stored,
+            Self::Channels => Layout::Transposed,
+        }
+    }
+
+    fn product(self, b: &mut GraphBuilder, weight: ValueId, s: ValueId) -> Result<ValueId, ExportError> {
+        match self {
+            Self::Tokens => b.matmul(weight, s),
+            Self::Channels => b.matmul(s, weight),
         }
     }
 }
@@ -59,17 +61,35 @@ fn swiglu(
     s: ValueId,
     mixing: Mixing,
 ) -> Result<ValueId, ExportError> {
-    let width = if mixing == Mixing::Tokens { model.config.total_len() } else { model.config.hidden_size };
-    let inner = model.config.swiglu_inner(width);
+    let gate_up = format!("{path}.gate_up_proj.weight");
     b.scoped("swiglu", |b| {
-        let gate_up = mixing.linear(b, model, &format!("{path}.gate_up_proj.weight"), s)?;
-        let halves = b.nodes(Op::Split { axis: mixing.axis(), sizes: vec![inner, inner] }, &[gate_up])?;
-        let (gate, up) = (halves[0], halves[1]);
+        let shape = b.ty(s).shape.clone();
+        let flat = mixing == Mixing::Tokens && model.positions_first();
+        // [L, batch, D] as a matrix of L rows.
+        let s = if flat { flattened(b, model, s)? } else { s };
+        let (gate, up) = if model.trains() {
+            let [gate, up] = model.halves(b, &gate_up, mixing.layout())?;
+            (mixing.product(b, gate, s)?, mixing.product(b, up, s)?)
+        } else {
+            let weight = model.weight(b, &gate_up, mixing.layout())?;
+            let both = mixing.product(b, weight, s)?;
+            let width = if mixing == Mixing::Tokens { model.config.total_len() } else { model.config.hidden_size };
+            let inner = model.config.swiglu_inner(width);
+            let halves = b.nodes(Op::Split { axis: mixing.axis(model), sizes: vec![inner, inner] }, &[both])?;
+            (halves[0], halves[1])
+        };
         let sigmoid = b.node(Op::Sigmoid, &[gate])?;
         let silu = b.mul(gate, sigmoid)?;
         let product = b.mul(silu, up)?;
-        mixing.linear(b, model, &format!("{path}.down_proj.weight"), product)
+        let weight = model.weight(b, &format!("{path}.down_proj.weight"), mixing.layout())?;
+        let down = mixing.product(b, weight, product)?;
+        if flat { b.reshape(down, &shape) } else { Ok(down) }
     })
+}
+
+fn flattened(b: &mut GraphBuilder, model: Model<'_>, s: ValueId) -> Result<ValueId, ExportError> {
+    let Dim::Fixed(rows) = model.batch else { return Ok(s) };
+    b.reshape(s, &[Dim::Fixed(model.config.total_len()), Dim::Fixed(rows * model.config.hidden_size)])
 }
 
 /// `rms(s + mixed)`, `rms(s) = s / sqrt(mean(s²) + eps)` over the mixing axis, computed in float32, no weight.
@@ -84,7 +104,7 @@ fn residual_norm(
         let sum = b.add(s, mixed)?;
         let sum = b.cast(sum, DType::F32)?;
         let square = b.mul(sum, sum)?;
-        let mean = b.node(Op::ReduceMean { axis: mixing.axis() }, &[square])?;
+        let mean = b.node(Op::ReduceMean { axis: mixing.axis(model) }, &[square])?;
         let eps = b.scalar(model.config.rms_norm_eps as f32, DType::F32);
         let mean = b.add(mean, eps)?;
         let root = b.node(Op::Sqrt, &[mean])?;

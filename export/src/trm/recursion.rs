@@ -40,6 +40,17 @@ fn networks(config: &TrmConfig) -> (Network, Network) {
 
 /// `T · (n + 1)` passes: T times { n times `z_L = net(z_L, z_H + x)`; `z_H = net(z_H, z_L)` }.
 pub(crate) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
+    if model.positions_first() {
+        let turn = |b: &mut GraphBuilder, value| b.transpose(value, &[1, 0, 2]);
+        let turned = State { h: turn(b, state.h)?, l: turn(b, state.l)? };
+        let x = turn(b, x)?;
+        let state = cycles(b, model, turned, x)?;
+        return Ok(State { h: turn(b, state.h)?, l: turn(b, state.l)? });
+    }
+    cycles(b, model, state, x)
+}
+
+fn cycles(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
     let (low, high) = networks(model.config);
     let State { mut h, mut l } = state;
     for outer in 0..model.config.h_cycles {

@@ -4,7 +4,7 @@ use trm_models::TrmConfig;
 
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
-use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
 
 /// What every part of the model needs: its configuration, its weights, and the float type it computes in.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +55,29 @@ impl<'a> Model<'a> {
         self.constant(b, name, layout, self.compute)
     }
 
+    /// Whether a training graph keeps states as `[L, batch, D]`: mixing over positions is then one product for the whole
+    /// batch.
+    pub(crate) fn positions_first(&self) -> bool {
+        self.trains() && self.config.mlp_t
+    }
+
+    /// The two halves of a weight's rows, each in the layout: in a training graph, where splitting the weight is less work
+    /// than splitting what it gives.
+    pub(crate) fn halves(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<[ValueId; 2], ExportError> {
+        let weight = self.weight(b, name, Layout::Stored)?;
+        let half = match b.ty(weight).shape[0] {
+            Dim::Fixed(rows) => rows / 2,
+            Dim::Batch => 0,
+        };
+        let parts =
+            b.once(&format!("{name}.halves"), |b| b.nodes(Op::Split { axis: 0, sizes: vec![half, half] }, &[weight]))?;
+        let mut half = |index: usize| match layout {
+            Layout::Stored => Ok(parts[index]),
+            Layout::Transposed => transposed_once(b, &format!("{name}.half{index}"), parts[index]),
+        };
+        Ok([half(0)?, half(1)?])
+    }
+
     /// A weight that stays float32.
     pub(crate) fn weight_f32(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<ValueId, ExportError> {
         self.constant(b, name, layout, DType::F32)
@@ -72,7 +95,7 @@ impl<'a> Model<'a> {
                 let input = b.named(name).ok_or_else(|| missing("the graph's inputs"))?;
                 return match layout {
                     Layout::Stored => Ok(input),
-                    Layout::Transposed => b.transpose(input, &[1, 0]),
+                    Layout::Transposed => transposed_once(b, name, input),
                 };
             }
         };
@@ -85,6 +108,10 @@ impl<'a> Model<'a> {
             constant.to_float(dtype)
         }))
     }
+}
+
+fn transposed_once(b: &mut GraphBuilder, name: &str, weight: ValueId) -> Result<ValueId, ExportError> {
+    Ok(b.once(&format!("{name}.transposed"), |b| Ok(vec![b.transpose(weight, &[1, 0])?]))?[0])
 }
 
 /// `[out, in]` to `[in, out]`; a tensor of any other rank is returned as it is.
