@@ -81,7 +81,8 @@ pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differ
     let trained = parameters.iter().filter(|(name, _)| !BUFFERS.contains(&name.as_str())).cloned().collect::<Vec<_>>();
     let wrt = trained.iter().map(|(_, id)| *id).collect::<Vec<_>>();
     let found = gradients(b, loss, &wrt)?;
-    let gradients = trained.into_iter().zip(found).map(|((name, _), gradient)| {
+    let gradients = trained.iter().zip(found).map(|((name, _), gradient)| {
+        let name = name.clone();
         if !options.accumulate {
             return Ok((name, gradient));
         }
@@ -90,7 +91,7 @@ pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differ
     });
     let gradients = gradients.collect::<Result<Vec<_>, ExportError>>()?;
     let outputs = outputs.into_iter().chain([("z_h_next", state.h), ("z_l_next", state.l)]).collect();
-    Ok(Differentiated { builder, loss, parameters, gradients, outputs })
+    Ok(Differentiated { builder, loss, parameters: trained, gradients, outputs })
 }
 
 /// The halting logits that the following step would find, without gradient.

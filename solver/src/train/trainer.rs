@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use trm_export::train::{BUFFERS, UpdateOptions, UpdateRule};
+use trm_export::train::ort_training::{AdamW, training_models};
+use trm_export::train::{BUFFERS, PUZZLE_EMB, StepOptions, UpdateOptions, UpdateRule, training_step};
 use trm_models::TrmConfig;
 
 use super::config::TrainConfig;
@@ -16,7 +17,8 @@ use super::log::{self, EvalRecord, Record, TrainLog, TrainRecord};
 use super::plot;
 use super::run::{Best, Checkpoint, LOG, RunFolder, RunState};
 use super::runtime::{
-    GraphTraining, GraphTrainingOptions, TrainOutput, TrainRuntime, TrainState, UpdateInput, Weights,
+    GraphTraining, GraphTrainingOptions, OrtTraining, OrtTrainingOptions, TrainOutput, TrainRuntime, TrainState,
+    UpdateInput, Weights,
 };
 use super::schedule::{LrSchedule, visit_cap};
 use super::slots::{Finished, Slots};
@@ -125,7 +127,7 @@ impl Trainer {
         let slots = Slots::new(config.seed, (groups, batch), &state.groups, state.next_index, &stream)?;
         let threads = config.runtime.generator_threads;
         let prefetch = Prefetch::start(&stream, state.next_index, threads, 4 * batch)?;
-        let mut runtime = open_runtime(engine, &config, &model, tensors, &session)?;
+        let mut runtime = open_runtime(engine, &config, &model, tensors, (state.step, &session))?;
         if let Some(carry) = &carry {
             runtime.set_carry(carry)?;
         }
@@ -337,20 +339,32 @@ impl Window {
     }
 }
 
-/// The runtime that the settings ask for.
+/// The runtime that the settings ask for; `auto` takes the training API where the library has it and the settings are
+/// ones it knows.
 fn open_runtime(
     engine: &OrtEngine,
     config: &TrainConfig,
     model: &TrmConfig,
     state: TrainState,
-    session: &SessionOptions,
+    (updates, session): (u64, &SessionOptions),
 ) -> Result<Box<dyn TrainRuntime>> {
-    if config.runtime.kind == RuntimeKind::OrtTraining {
-        return Err(SolverError::TrainConfig {
-            origin: "runtime.kind".to_owned(),
-            reason: "the training loop does not run ort-training yet".to_owned(),
-            hint: Some("graph trains with any ONNX Runtime".to_owned()),
-        });
+    let frozen = config.optimizer.frozen(model)?;
+    let refusal = unknown_to_the_api(&config.optimizer);
+    match (config.runtime.kind, refusal) {
+        (RuntimeKind::OrtTraining, Some(reason)) => {
+            return Err(SolverError::TrainConfig {
+                origin: "runtime.kind".to_owned(),
+                reason: reason.to_owned(),
+                hint: Some("set runtime.kind = \"graph\", or optimizer.kind = \"adamw\" without clipping".to_owned()),
+            });
+        }
+        (RuntimeKind::OrtTraining, None) => {
+            return Ok(Box::new(open_api(engine, config, model, (state, updates), (&frozen, session))?));
+        }
+        (RuntimeKind::Auto, None) if OrtTraining::is_available() => {
+            return Ok(Box::new(open_api(engine, config, model, (state, updates), (&frozen, session))?));
+        }
+        _ => {}
     }
     let options = GraphTrainingOptions {
         batch: config.batch.size,
@@ -358,10 +372,55 @@ fn open_runtime(
         groups: config.batch.groups,
         loss: config.optimizer.loss,
         update: update_options(&config.optimizer),
-        frozen: config.optimizer.frozen(model)?,
+        frozen,
         session: session.clone(),
     };
     Ok(Box::new(GraphTraining::new(engine, model, state, options)?))
+}
+
+/// What the training API cannot do of what the settings ask for.
+fn unknown_to_the_api(optimizer: &OptimizerConfig) -> Option<&'static str> {
+    if optimizer.kind != OptimizerKind::AdamW {
+        Some("ort-training knows adamw only")
+    } else if optimizer.clip_grad_norm > 0.0 {
+        Some("ort-training does not clip gradients")
+    } else {
+        None
+    }
+}
+
+fn open_api(
+    engine: &OrtEngine,
+    config: &TrainConfig,
+    model: &TrmConfig,
+    (state, updates): (TrainState, u64),
+    (frozen, session): (&BTreeSet<String>, &SessionOptions),
+) -> Result<OrtTraining> {
+    let (batch, optimizer) = (&config.batch, &config.optimizer);
+    let step = StepOptions {
+        batch: batch.size,
+        global_batch: batch.size * batch.accumulation,
+        loss: optimizer.loss,
+        accumulate: false,
+    };
+    let mut step = training_step(model, &step)?;
+    step.parameters.retain(|(name, _)| !frozen.contains(name));
+    step.gradients.retain(|(name, _)| !frozen.contains(name));
+    let OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = *optimizer;
+    let adamw = AdamW { beta1: beta1 as f32, beta2: beta2 as f32, eps: eps as f32, weight_decay: weight_decay as f32 };
+    let outside = step.parameters.iter().any(|(name, _)| name == PUZZLE_EMB).then_some(PUZZLE_EMB);
+    let models = training_models(step, &adamw, outside.as_slice())?;
+    let options = OrtTrainingOptions {
+        batch: batch.size,
+        groups: batch.groups,
+        seq_len: model.seq_len,
+        positions: model.total_len(),
+        hidden_size: model.hidden_size,
+        threads: session.threads,
+        ema: optimizer.ema,
+        puzzle_emb_weight_decay: optimizer.puzzle_emb_weight_decay,
+    };
+    OrtTraining::new(engine, &models, state, updates, options)
 }
 
 /// The optimiser's settings as the update graph takes them.

@@ -173,7 +173,10 @@ impl Reference {
         let empty = vec![0.0; BATCH * SEQ * WIDTH];
         let carry = vec![[empty.clone(), empty]; GROUPS];
         let used = vec![false; PUZZLES];
-        Self { settings, keep, puzzle_decay, ema: weights.clone(), weights, moments, gradients, used, carry }
+        let mut ema = weights.clone();
+        // The public code averages what it trains by gradient descent, and the table is none of that.
+        ema.remove(PUZZLE_EMBEDDING);
+        Self { settings, keep, puzzle_decay, ema, weights, moments, gradients, used, carry }
     }
 
     /// Adds the gradients and returns the loss.

@@ -52,7 +52,7 @@ pub struct OrtTraining {
     outside: BTreeMap<String, Outside>,
     /// Tensors of the state dict that are not trained.
     constants: BTreeMap<String, NamedTensor>,
-    /// Moving average of the trained parameters.
+    /// Moving average of the parameters that ONNX Runtime has; the public code averages no puzzle embedding.
     ema: BTreeMap<String, NamedTensor>,
 }
 
@@ -65,6 +65,12 @@ struct Outside {
 }
 
 impl OrtTraining {
+    /// Whether the library that is loaded has the training API.
+    #[must_use]
+    pub fn is_available() -> bool {
+        session::is_available()
+    }
+
     /// Starts from `state`, of which `updates` updates have been done.
     ///
     /// # Errors
@@ -100,7 +106,7 @@ impl OrtTraining {
             let own = parameters
                 .iter()
                 .map(|p| (p.name.clone(), NamedTensor { shape: p.shape.clone(), data: p.data.clone() }));
-            state.ema = own.chain(outside.iter().map(|(name, table)| (name.clone(), table.value.clone()))).collect();
+            state.ema = own.collect();
         }
         let checkpoint = TrainingCheckpoint { parameters, step: updates as i64, learning_rate: 0.0 };
         let session = TrainingSession::load(engine, models, &checkpoint, options.threads)?;
@@ -145,8 +151,8 @@ impl OrtTraining {
             "puzzle_ids" => checked("puzzle_ids", &rows, &batch.puzzle_ids),
             "reset" => checked("reset", &rows, &batch.reset),
             "last_step" => checked("last_step", &rows, &batch.last_step),
-            other => match self.outside.get(other) {
-                Some(table) => tensor(&table.value.shape, table.value.data.clone()),
+            other => match self.outside.get(other).map(|table| &table.value).or(self.constants.get(other)) {
+                Some(value) => tensor(&value.shape, value.data.clone()),
                 None => Err(bad_model(format!("it takes an input `{other}` that training does not know"))),
             },
         }
@@ -170,11 +176,7 @@ impl OrtTraining {
     fn update_average(&mut self) -> Result<()> {
         let keep = self.options.ema as f32;
         for (name, average) in &mut self.ema {
-            let present = match self.outside.get(name) {
-                Some(table) => table.value.data.clone(),
-                None => self.session.parameter(name)?,
-            };
-            for (average, value) in average.data.iter_mut().zip(present) {
+            for (average, value) in average.data.iter_mut().zip(self.session.parameter(name)?) {
                 *average = keep * *average + (1.0 - keep) * value;
             }
         }

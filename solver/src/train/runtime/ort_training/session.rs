@@ -30,6 +30,11 @@ pub(super) struct TrainingSession {
     files: TempDir,
 }
 
+/// Whether the library that is loaded has the training API.
+pub(super) fn is_available() -> bool {
+    training_api().is_ok()
+}
+
 impl TrainingSession {
     /// Loads the models with the parameters, moments and number of updates of the checkpoint.
     pub(super) fn load(
