@@ -119,22 +119,36 @@ mod training_api {
         );
     }
 
-    /// A real model, 50 updates of two steps over three carry groups, by each runtime: one result.
+    /// A real model, 50 updates of two steps over three carry groups, by each runtime. The whole recursion visited once, and
+    /// a short one with the carry passed on: both together amplify a difference of the last digit tenfold every few
+    /// updates, until after 50 it is a hundredth of the loss, whoever computes.
     #[test]
     fn fifty_updates_of_a_real_model_equal_those_of_plain_graphs() {
-        let mut config = TrainConfig::preset("sudoku-4").expect("a preset");
-        for (key, value) in [
-            ("optimizer.kind", "adamw"),
-            ("optimizer.freeze", "[\"lm_head\"]"),
-            ("schedule.steps", "50"),
-            ("batch.size", "8"),
-            ("batch.groups", "3"),
-            ("batch.accumulation", "2"),
-            ("evaluation.every", "0"),
-            ("log.every", "1"),
+        for changes in [
+            [("batch.visits", "[[0, 1]]"), ("model.H_cycles", "2"), ("model.L_cycles", "2")],
+            [("batch.visits", "[[0, 4]]"), ("model.H_cycles", "1"), ("model.L_cycles", "1")],
         ] {
-            config.set(key, value).unwrap_or_else(|error| panic!("{error}"));
+            let mut config = TrainConfig::preset("sudoku-4").expect("a preset");
+            let settings = [
+                ("optimizer.kind", "adamw"),
+                ("optimizer.puzzle_emb_lr", "1e-4"),
+                ("optimizer.freeze", "[\"lm_head\"]"),
+                ("schedule.steps", "50"),
+                ("schedule.warmup_steps", "1"),
+                ("batch.size", "8"),
+                ("batch.groups", "3"),
+                ("batch.accumulation", "2"),
+                ("evaluation.every", "0"),
+                ("log.every", "1"),
+            ];
+            for (key, value) in settings.into_iter().chain(changes) {
+                config.set(key, value).unwrap_or_else(|error| panic!("{error}"));
+            }
+            compare_runtimes(&config);
         }
+    }
+
+    fn compare_runtimes(config: &TrainConfig) {
         let run = |kind: &str| {
             let mut config = config.clone();
             config.set("runtime.kind", kind).expect("a runtime");
@@ -154,27 +168,26 @@ mod training_api {
         };
         let ((expected, graph), (found, api)) = (run("graph"), run("ort-training"));
         assert_eq!(expected.len(), 50);
-        assert!(expected[49] < 0.9 * expected[0], "nothing was learnt: {expected:?}");
+        assert!(expected[49] < 0.8 * expected[0], "nothing was learnt: {expected:?}");
         let mut worst = 0.0_f64;
-        for (step, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        for (update, (found, expected)) in found.iter().zip(&expected).enumerate() {
             let distance = (found - expected).abs() / expected;
-            assert!(distance < 1e-4, "update {step}: loss {found}, {expected}");
+            assert!(distance < 2e-5, "update {}: loss {found}, {expected}", update + 1);
             worst = worst.max(distance);
         }
         let mut far = 0.0_f64;
-        let sets = [
+        for (expected, found) in [
             (&graph.tensors.weights, &api.tensors.weights),
             (&graph.tensors.ema, &api.tensors.ema),
             (&graph.tensors.moments, &api.tensors.moments),
-        ];
-        for (expected, found) in sets {
+        ] {
             assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
             for (name, expected) in expected {
                 let l2 = |values: &mut dyn Iterator<Item = f32>| {
                     values.map(|value| f64::from(value).powi(2)).sum::<f64>().sqrt()
                 };
-                let pairs = || expected.data.iter().zip(&found[name].data);
-                let distance = l2(&mut pairs().map(|(a, b)| a - b)) / l2(&mut expected.data.iter().copied()).max(1e-6);
+                let difference = l2(&mut expected.data.iter().zip(&found[name].data).map(|(a, b)| a - b));
+                let distance = difference / l2(&mut expected.data.iter().copied()).max(1e-6);
                 assert!(distance < 1e-3, "{name}: {distance}");
                 far = far.max(distance);
             }

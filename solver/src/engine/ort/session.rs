@@ -78,6 +78,9 @@ fn try_provider(
     build(engine, &name, &graph.bytes, graph.folder.as_deref(), options, provider)
 }
 
+/// ONNX Runtime 1.19 crashes when it turns the gradient of a division, `(1 / d) g`, into `g / d`.
+pub(crate) const CRASHING_OPTIMIZER: &str = "DivMulFusion";
+
 /// Loads any graph on one provider; `name` is what errors call it.
 fn build(
     engine: &OrtEngine,
@@ -93,6 +96,7 @@ fn build(
             // What goes wrong is in the errors; the log would only repeat it.
             .with_log_level(LogLevel::Fatal)?
             .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_disabled_optimizers(CRASHING_OPTIMIZER)?
             .with_intra_threads(options.resolved_threads())?
             .with_intra_op_spinning(options.spinning)?
             .with_dimension_override("batch", options.batch as i64)?

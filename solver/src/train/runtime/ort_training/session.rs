@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use trm_export::train::ort_training::{TrainingCheckpoint, TrainingModels};
 
 use crate::engine::ort::OrtEngine;
+use crate::engine::ort::session::CRASHING_OPTIMIZER;
 use crate::{Result, SolverError};
 
 /// Models and checkpoint loaded into the training API.
@@ -58,6 +59,7 @@ impl TrainingSession {
             let builder = Session::builder(engine.environment())?
                 .with_log_level(LogLevel::Fatal)?
                 .with_optimization_level(GraphOptimizationLevel::All)?
+                .with_disabled_optimizers(CRASHING_OPTIMIZER)?
                 .with_intra_threads(threads)?;
             let checkpoint = Checkpoint::load(checkpoint)?;
             Trainer::new(builder, Allocator::default(), checkpoint, training, eval, optimizer)
