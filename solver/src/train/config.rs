@@ -97,7 +97,7 @@ impl TrainConfig {
         let kind = config.task_kind()?;
         let cells = kind.task().seq_len();
         let (steps, evaluate) = match cells {
-            ..=16 => (2_000, 250),
+            ..=16 => (600, 200),
             17..=36 => (6_000, 500),
             _ => (20_000, 1_000),
         };

@@ -71,14 +71,13 @@ impl Slots {
         let (mut puzzle_ids, mut reset, mut last_step) = (Vec::new(), Vec::new(), Vec::new());
         for (number, place) in rows.iter_mut().enumerate() {
             reset.push(place.is_none());
-            let row = match place {
-                Some(row) => row,
-                None => {
-                    let (index, example) = prefetch.next()?;
-                    self.next_index = index + 1;
-                    let cap = if first { 1 + (number as u32 % cap) } else { cap };
-                    place.insert(Row { slot: Slot { index, steps: 0, cap }, example })
-                }
+            let row = if let Some(row) = place {
+                row
+            } else {
+                let (index, example) = prefetch.next()?;
+                self.next_index = index + 1;
+                let cap = if first { 1 + (number as u32 % cap) } else { cap };
+                place.insert(Row { slot: Slot { index, steps: 0, cap }, example })
             };
             tokens.extend_from_slice(&row.example.tokens);
             labels.extend_from_slice(&row.example.labels);

@@ -176,7 +176,7 @@ impl Reference {
         let mut ema = weights.clone();
         // The public code averages what it trains by gradient descent, and the table is none of that.
         ema.remove(PUZZLE_EMBEDDING);
-        Self { settings, keep, puzzle_decay, ema, weights, moments, gradients, used, carry }
+        Self { settings, keep, puzzle_decay, weights, ema, moments, gradients, used, carry }
     }
 
     /// Adds the gradients and returns the loss.

@@ -169,7 +169,7 @@ impl TrainRuntime for GraphTraining {
             q_continue: read(&outputs, "q_continue")?,
         };
         self.carry[group] = [remove(&mut outputs, "z_h_next")?, remove(&mut outputs, "z_l_next")?];
-        self.gradients = outputs.into_iter().filter(|(name, _)| name.ends_with(".grad")).collect();
+        self.gradients = outputs.into_iter().filter(|(name, _)| name.strip_suffix(".grad").is_some()).collect();
         for &id in &batch.puzzle_ids {
             if let Some(used) = usize::try_from(id).ok().and_then(|id| self.used.get_mut(id)) {
                 *used = true;
@@ -210,7 +210,7 @@ impl TrainRuntime for GraphTraining {
             let tensor = copy(name, value)?;
             if let Some(parameter) = name.strip_suffix(".ema") {
                 state.ema.insert(parameter.to_owned(), tensor);
-            } else if name.ends_with(".m") || name.ends_with(".v") {
+            } else if name.strip_suffix(".m").or(name.strip_suffix(".v")).is_some() {
                 state.moments.insert(name.clone(), tensor);
             } else {
                 state.weights.insert(name.clone(), tensor);

@@ -1,0 +1,229 @@
+//! `trm train` as a user runs it: start, result, bad input, fine-tuning, and being killed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use trm_puzzles::{Generate, Sudoku, SudokuGenerator, seeded};
+use trm_solver::Model;
+use trm_solver::train::run::RunFolder;
+
+/// A network that takes a second to train for nothing.
+const SMALL: [&str; 10] = [
+    "--set",
+    "model.puzzle_emb_ndim=32",
+    "--set",
+    "model.hidden_size=32",
+    "--set",
+    "batch.size=8",
+    "--set",
+    "batch.groups=2",
+    "--set",
+    "evaluation.puzzles=20",
+];
+
+fn trm() -> Command {
+    assert!(
+        std::env::var_os("ORT_DYLIB_PATH").is_some(),
+        "training needs ONNX Runtime, but ORT_DYLIB_PATH is not set: run `cargo xtask test`"
+    );
+    Command::new(env!("CARGO_BIN_EXE_trm"))
+}
+
+fn train(out: &Path, arguments: &[&str]) -> Output {
+    trm().arg("train").arg("--out").arg(out).args(["--threads", "1"]).args(arguments).output().expect("trm runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs to the end and returns the JSON result.
+fn done(out: &Path, arguments: &[&str]) -> serde_json::Value {
+    let output = train(out, &[arguments, &["--json"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+/// Why it refused, with exit code 2.
+fn refused(out: &Path, arguments: &[&str]) -> String {
+    let output = train(out, arguments);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(output.stdout.is_empty());
+    text(&output.stderr)
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn small(steps: &'static str) -> Vec<&'static str> {
+    let mut arguments = vec!["--task", "sudoku-4", "--set", steps];
+    arguments.extend(SMALL);
+    arguments
+}
+
+/// A file of 4x4 sudokus with answers.
+fn puzzles(dir: &Path, count: usize) -> PathBuf {
+    let generator = SudokuGenerator::easy(Sudoku::with_side(4).expect("4x4")).expect("a generator");
+    let mut rng = seeded(77);
+    let lines = (0..count).map(|_| {
+        let example = generator.generate(&mut rng).expect("a puzzle");
+        let digits = |grid: &trm_puzzles::Grid| grid.cells().iter().map(u8::to_string).collect::<String>();
+        format!("{{\"puzzle\": \"{}\", \"answer\": \"{}\"}}\n", digits(&example.puzzle), digits(&example.solution))
+    });
+    let path = dir.join("my.jsonl");
+    std::fs::write(&path, lines.collect::<String>()).expect("writable");
+    path
+}
+
+#[test]
+fn a_run_ends_in_a_bundle_and_can_go_on() {
+    let dir = folder();
+    let out = dir.path().join("run");
+    let mut arguments = small("schedule.steps=20");
+    arguments.extend(["--set", "evaluation.every=10"]);
+    let result = done(&out, &arguments);
+    assert_eq!((result["end"].as_str(), result["step"].as_u64()), (Some("finished"), Some(20)), "{result}");
+    assert_eq!((result["n"].as_u64(), result["samples"].as_u64()), (Some(20), Some(160)), "{result}");
+    assert!(result["exact"].as_f64().is_some_and(|exact| (0.0..=1.0).contains(&exact)), "{result}");
+    let model = Model::open(&out.join("model").display().to_string()).expect("a bundle");
+    model.bundle().verify().expect("whole");
+    assert_eq!((model.name(), model.config().hidden_size), ("sudoku-4", 32));
+    for file in ["config.toml", "log.jsonl", "curves.svg", "curves.png", "checkpoint/SHA256SUMS"] {
+        assert!(out.join(file).is_file(), "{file}");
+    }
+    // A folder with a run in it is not begun again, and goes on when asked.
+    let error = refused(&out, &arguments);
+    assert!(error.contains("a run is there already\nhint: pass --resume"), "{error}");
+    let result = done(&out, &["--resume", "--set", "schedule.steps=25"]);
+    assert_eq!(result["step"].as_u64(), Some(25), "{result}");
+}
+
+#[test]
+fn bad_data_and_settings_are_named() {
+    let dir = folder();
+    let out = dir.path().join("run");
+    let file = puzzles(dir.path(), 12);
+    let lines = std::fs::read_to_string(&file).expect("readable");
+    let with = |change: &dyn Fn(&str) -> String| {
+        std::fs::write(&file, change(&lines)).expect("writable");
+        let mut arguments = small("schedule.steps=5");
+        let data = file.display().to_string();
+        arguments.extend(["--data", &data]);
+        refused(&out, &arguments)
+    };
+    let third = |line: &str| {
+        let mut all: Vec<_> = lines.lines().map(str::to_owned).collect();
+        line.clone_into(&mut all[2]);
+        all.join("\n")
+    };
+    let error = with(&|_| third("{\"puzzle\": "));
+    assert!(error.contains("my.jsonl:3"), "{error}");
+    let error = with(&|_| third("{\"puzzle\": \"1234\", \"answer\": \"1234\"}"));
+    assert!(error.contains("my.jsonl:3") && error.contains("1 of 4 rows"), "{error}");
+    let error = with(&|_| third("{\"puzzle\": \"1000000000000000\", \"answer\": \"1111111111111111\"}"));
+    assert!(error.contains("breaks the rule") && error.contains("hint: correct the answer"), "{error}");
+    let error = refused(&out, &["--task", "sudoku-7"]);
+    assert!(error.contains("sudoku-7") && error.contains("hint: "), "{error}");
+    let error = refused(&out, &["--task", "sudoku-4", "--set", "optimizer.lr=-1"]);
+    assert!(error.contains("optimizer.lr is -1"), "{error}");
+    assert!(refused(&out, &[]).contains("nothing to train\nhint: "));
+    assert!(refused(&out, &["--resume"]).contains("no run in this folder"));
+    assert!(!out.join("model").exists() && !out.join("checkpoint").exists());
+}
+
+#[test]
+fn fine_tuning_compares_before_and_after() {
+    let dir = folder();
+    let (base, tuned) = (dir.path().join("base"), dir.path().join("tuned"));
+    done(&base, &small("schedule.steps=10"));
+    let data = puzzles(dir.path(), 60).display().to_string();
+    let model = base.join("model").display().to_string();
+    let arguments = ["--from", &model, "--data", &data, "--set", "schedule.steps=10", "--set", "batch.size=8"];
+    let freeze = ["--freeze", "embed_tokens", "--set", "evaluation.puzzles=20"];
+    let result = done(&tuned, &[&arguments[..], &freeze, &["--keep"]].concat());
+    let compared = result["compared"].as_array().expect("a table");
+    let names: Vec<_> = compared.iter().map(|set| set["puzzles"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["old", "new"]);
+    for set in compared {
+        for side in ["before", "after"] {
+            assert!(set[side]["n"].as_u64().is_some_and(|n| n > 0), "{result}");
+        }
+    }
+    let run = RunFolder::open(&tuned).expect("a run").0.read().expect("a checkpoint").checkpoint;
+    let start = RunFolder::open(&base).expect("a run").0;
+    let start = start.read_best().expect("readable").expect("weights").checkpoint.tensors.weights;
+    let table = "embed_tokens.embedding_weight";
+    assert_eq!(run.tensors.weights[table], start[table], "it was to stay as it is");
+    assert_ne!(run.tensors.weights["lm_head.weight"], start["lm_head.weight"]);
+    // An untrained network is no better after ten updates: without --keep there is no bundle.
+    let other = dir.path().join("other");
+    let result = done(&other, &[&arguments[..], &freeze, &["--set", "optimizer.lr=1e-9"]].concat());
+    assert!(result["bundle"].is_null() && !other.join("model").exists(), "{result}");
+    let error = refused(&dir.path().join("none"), &["--from", &model, "--freeze", "no_such"]);
+    assert!(error.contains("no parameter's name begins with `no_such`"), "{error}");
+}
+
+/// kill -9 at 30 moments of a run that saves after every update: it always goes on, and never from further back than it was.
+#[test]
+fn a_killed_run_goes_on() {
+    let dir = folder();
+    let out = dir.path().join("run");
+    let settings = ["--set", "checkpoint.every=1", "--set", "evaluation.every=7", "--set", "log.every=1"];
+    let mut start = small("schedule.steps=100000");
+    start.extend(settings);
+    let mut before = 0;
+    for kill in 0..30_u64 {
+        let begun = RunFolder::open(&out).is_ok_and(|(folder, _)| folder.has_checkpoint());
+        let arguments = if begun { vec!["--resume"] } else { start.clone() };
+        let mut child = trm()
+            .arg("train")
+            .arg("--out")
+            .arg(&out)
+            .args(["--threads", "1"])
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("trm starts");
+        // Spread over start, first updates and the middle of the run.
+        std::thread::sleep(Duration::from_millis(150 + kill * 7919 % 1300));
+        child.kill().expect("killed");
+        child.wait().expect("gone");
+        if let Ok((folder, _)) = RunFolder::open(&out)
+            && folder.has_checkpoint()
+        {
+            let step = folder.read().unwrap_or_else(|error| panic!("kill {kill}: {error}")).checkpoint.state.step;
+            assert!(step >= before, "kill {kill}: step {step} after {before}");
+            before = step;
+        }
+    }
+    assert!(before > 20, "only {before} updates were ever saved");
+    let last = before.to_string();
+    let result = done(&out, &["--resume", "--set", &format!("schedule.steps={}", before + 3)]);
+    assert_eq!(result["step"].as_u64(), Some(before + 3), "from step {last}: {result}");
+}
+
+#[test]
+fn a_damaged_checkpoint_falls_back_on_the_one_before() {
+    let dir = folder();
+    let out = dir.path().join("run");
+    let mut arguments = small("schedule.steps=6");
+    arguments.extend(["--set", "checkpoint.every=2", "--set", "evaluation.every=0"]);
+    done(&out, &arguments);
+    let file = std::fs::read_dir(out.join("checkpoint"))
+        .expect("a checkpoint")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .expect("tensors");
+    let mut bytes = std::fs::read(&file).expect("readable");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("writable");
+    let output = train(&out, &["--resume", "--set", "schedule.steps=7", "--json"]);
+    let errors = text(&output.stderr);
+    assert!(output.status.success() && errors.contains("warning: "), "{errors}");
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(result["step"].as_u64(), Some(7));
+}
