@@ -30,7 +30,13 @@ ROPE_THETA = 10000.0
 
 
 def rms_norm(x, eps):
-    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+    wide = x.float()
+    return (wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def linear(x, weight, bias=None):
+    """The weight is cast to the activations' type where it is used, as the public code does."""
+    return F.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
 
 
 def rotate_half(x):
@@ -41,8 +47,9 @@ def rotate_half(x):
 class Model:
     """The weights by name, `[out, in]`, and the recursion over them. States are `[batch, prefix + seq, hidden]`."""
 
-    def __init__(self, config, weights):
+    def __init__(self, config, weights, dtype=torch.float32):
         self.config = config
+        self.dtype = dtype
         self.weights = weights
         self.hidden = config["hidden_size"]
         self.heads = config["num_heads"]
@@ -75,33 +82,36 @@ class Model:
 
     def initial_carry(self, batch):
         shape = (batch, self.prefix + self.config["seq_len"], self.hidden)
-        return tuple(self.weights[name].float().expand(shape).contiguous() for name in ("H_init", "L_init"))
+        return tuple(self.weights[name].to(self.dtype).expand(shape).contiguous() for name in ("H_init", "L_init"))
+
+    def puzzle_rows(self, puzzle_ids):
+        return self.weights["puzzle_emb.weights"][puzzle_ids.long()]
 
     def embed(self, tokens, puzzle_ids):
-        x = F.embedding(tokens, self.weights["embed_tokens.embedding_weight"])
+        x = F.embedding(tokens, self.weights["embed_tokens.embedding_weight"].to(self.dtype))
         if "puzzle_emb.weights" in self.weights:
-            rows = self.weights["puzzle_emb.weights"][puzzle_ids.long()]
+            rows = self.puzzle_rows(puzzle_ids).to(self.dtype)
             rows = F.pad(rows, (0, self.prefix * self.hidden - rows.shape[-1]))
             x = torch.cat((rows.view(-1, self.prefix, self.hidden), x), dim=-2)
         if self.config["pos_encodings"] == "learned":
-            x = 0.707106781 * (x + self.weights["embed_pos.embedding_weight"])
+            x = 0.707106781 * (x + self.weights["embed_pos.embedding_weight"].to(self.dtype))
         return math.sqrt(self.hidden) * x
 
     def swiglu(self, x, block, name):
-        gate, up = F.linear(x, block[f"{name}.gate_up_proj"]).chunk(2, dim=-1)
-        return F.linear(F.silu(gate) * up, block[f"{name}.down_proj"])
+        gate, up = linear(x, block[f"{name}.gate_up_proj"]).chunk(2, dim=-1)
+        return linear(F.silu(gate) * up, block[f"{name}.down_proj"])
 
     def attention(self, x, block):
         batch, length, _ = x.shape
-        qkv = F.linear(x, block["self_attn.qkv_proj"]).view(batch, length, 3 * self.heads, -1)
+        qkv = linear(x, block["self_attn.qkv_proj"]).view(batch, length, 3 * self.heads, -1)
         q, k, v = qkv.chunk(3, dim=-2)
         if self.rope is not None:
             cos, sin = self.rope
-            q = q * cos + rotate_half(q) * sin
-            k = k * cos + rotate_half(k) * sin
+            q = (q * cos + rotate_half(q) * sin).to(x.dtype)
+            k = (k * cos + rotate_half(k) * sin).to(x.dtype)
         heads_first = (t.transpose(1, 2) for t in (q, k, v))
         out = F.scaled_dot_product_attention(*heads_first)
-        return F.linear(out.transpose(1, 2).reshape(batch, length, -1), block["self_attn.o_proj"])
+        return linear(out.transpose(1, 2).reshape(batch, length, -1), block["self_attn.o_proj"])
 
     def net(self, level, state, injection):
         x = state + injection
@@ -120,12 +130,18 @@ class Model:
         z_h, z_l = carry
         x = self.embed(tokens, puzzle_ids)
         for _ in range(self.config["H_cycles"]):
-            for _ in range(self.config["L_cycles"]):
-                z_l = self.net("L", z_l, z_h + x)
-            z_h = self.net("H", z_h, z_l)
-        logits = F.linear(z_h, self.weights["lm_head.weight"])[:, self.prefix :]
-        q = F.linear(z_h[:, 0], self.weights["q_head.weight"], self.weights["q_head.bias"])
+            z_h, z_l = self.cycle(z_h, z_l, x)
+        logits, q = self.heads_of(z_h)
         return (z_h, z_l), logits, q[:, 0], q[:, 1]
+
+    def cycle(self, z_h, z_l, x):
+        for _ in range(self.config["L_cycles"]):
+            z_l = self.net("L", z_l, z_h + x)
+        return self.net("H", z_h, z_l), z_l
+
+    def heads_of(self, z_h):
+        logits = linear(z_h, self.weights["lm_head.weight"])[:, self.prefix :]
+        return logits, linear(z_h[:, 0], self.weights["q_head.weight"], self.weights["q_head.bias"]).float()
 
 
 class Reference:

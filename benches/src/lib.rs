@@ -4,6 +4,8 @@
 //! The time of a step does not depend on what the weights are, so no trained model of full size is needed.
 
 pub mod full_size;
+pub mod process;
 pub mod pytorch;
 pub mod report;
 pub mod spread;
+pub mod training;

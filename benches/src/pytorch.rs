@@ -1,23 +1,21 @@
 //! The PyTorch side: a process of its own that runs steps when it is told to, so that rounds can be interleaved.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+
+use crate::process::LineProcess;
 
 /// The Python program, beside this package.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/pytorch_step.py");
 
 /// A model loaded by PyTorch, with the carry of one puzzle.
 pub struct PyTorch {
-    process: Child,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    process: LineProcess,
     /// PyTorch's version.
     pub version: String,
 }
@@ -67,53 +65,24 @@ impl PyTorch {
         if let Some(reference) = reference {
             command.arg("--reference").arg(reference);
         }
-        let mut process = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("cannot start {}", python.display()))?;
-        let stdin = process.stdin.take();
-        let stdout = process.stdout.take().context("the PyTorch process has no stdout")?;
-        let mut this = Self { process, stdin, stdout: BufReader::new(stdout), version: String::new() };
-        let ready: Ready = this.receive().context("PyTorch did not start\nhint: run it by `cargo xtask bench`")?;
+        let mut process = LineProcess::start("PyTorch", &mut command)?;
+        let ready: Ready = process.receive().context("PyTorch did not start\nhint: run it by `cargo xtask bench`")?;
         ensure!(ready.threads == threads, "PyTorch runs on {} threads, asked for {threads}", ready.threads);
-        this.version = ready.ready;
-        Ok(this)
+        Ok(Self { process, version: ready.ready })
     }
 
     /// Starts a puzzle over, `[seq]`.
     pub fn start_puzzle(&mut self, tokens: &[i32]) -> Result<()> {
         let words: Vec<_> = tokens.iter().map(ToString::to_string).collect();
-        let accepted: Accepted = self.ask(&format!("tokens {}", words.join(" ")))?;
+        let accepted: Accepted = self.process.ask(&format!("tokens {}", words.join(" ")))?;
         ensure!(accepted.seq_len == tokens.len(), "PyTorch read {} tokens of {}", accepted.seq_len, tokens.len());
         Ok(())
     }
 
     /// Runs steps from the current carry.
     pub fn run(&mut self, steps: usize) -> Result<Steps> {
-        let result: Steps = self.ask(&format!("run {steps}"))?;
+        let result: Steps = self.process.ask(&format!("run {steps}"))?;
         ensure!(result.seconds.len() == steps, "PyTorch ran {} steps of {steps}", result.seconds.len());
         Ok(result)
-    }
-
-    fn ask<T: DeserializeOwned>(&mut self, line: &str) -> Result<T> {
-        let stdin = self.stdin.as_mut().context("the PyTorch process has no stdin")?;
-        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).context("the PyTorch process is gone")?;
-        self.receive()
-    }
-
-    fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
-        let mut line = String::new();
-        let length = self.stdout.read_line(&mut line).context("cannot read from the PyTorch process")?;
-        ensure!(length > 0, "the PyTorch process ended early; its own message is above");
-        serde_json::from_str(&line).with_context(|| format!("PyTorch answered {:?}", line.trim()))
-    }
-}
-
-impl Drop for PyTorch {
-    fn drop(&mut self) {
-        // The end of its stdin ends the process.
-        self.stdin = None;
-        let _ = self.process.wait();
     }
 }

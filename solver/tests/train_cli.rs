@@ -129,7 +129,7 @@ fn bad_data_and_settings_are_named() {
     let error = refused(&out, &["--task", "sudoku-4", "--set", "optimizer.lr=-1"]);
     assert!(error.contains("optimizer.lr is -1"), "{error}");
     assert!(refused(&out, &[]).contains("nothing to train\nhint: "));
-    assert!(refused(&out, &["--resume"]).contains("no run in this folder"));
+    assert!(refused(&dir.path().join("nothing"), &["--resume"]).contains("no run in this folder"));
     assert!(!out.join("model").exists() && !out.join("checkpoint").exists());
 }
 

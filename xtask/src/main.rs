@@ -27,8 +27,9 @@ usage: cargo xtask <command>
   ort                        fetch the pinned ONNX Runtime into target/, print the library's path
   ort-training               fetch the last ONNX Runtime with the training API into target/ (Linux on x86_64,
                              with Python 3.11's shared library), print the path of what stands for its library
-  bench [--micro | ARG…]     full-size steps side by side with PyTorch; ARGs go to the harness
-                             (--help lists them); --micro runs the criterion benches instead
+  bench [--micro | --train] [ARG…]
+                             full-size steps side by side with PyTorch, with --train training steps; ARGs go
+                             to the harness (--help lists them); --micro runs the criterion benches instead
   goldens --from DIR [NAME…] copy golden folders of the reference into the export tests
 
 environment: PYTHON names the Python to use (default python3)
@@ -39,7 +40,7 @@ enum Task {
     Test { only: Vec<String> },
     Ort,
     OrtTraining,
-    Bench { micro: bool, arguments: Vec<String> },
+    Bench { micro: bool, train: bool, arguments: Vec<String> },
     Goldens { from: PathBuf, names: Vec<String> },
 }
 
@@ -67,6 +68,7 @@ fn run(task: Task) -> Result<()> {
         Task::Ort => println!("{}", ort::fetch()?.display()),
         Task::OrtTraining => println!("{}", ort_training::fetch()?.display()),
         Task::Bench { micro: true, .. } => bench::micro()?,
+        Task::Bench { train: true, arguments, .. } => bench::train(&arguments)?,
         Task::Bench { arguments, .. } => bench::side_by_side(&arguments)?,
         Task::Goldens { from, names } => goldens::copy(&from, &names)?,
     }
@@ -97,13 +99,17 @@ fn parse() -> Result<Task> {
             Ok(if command == "ort" { Task::Ort } else { Task::OrtTraining })
         }
         "bench" => {
-            let arguments =
+            let mut arguments =
                 parser.raw_args()?.map(|argument| argument.string().map_err(Into::into)).collect::<Result<Vec<_>>>()?;
             let micro = arguments.iter().any(|argument| argument == "--micro");
             if micro && arguments.len() > 1 {
                 bail!("bench --micro takes no other arguments");
             }
-            Ok(Task::Bench { micro, arguments })
+            let train = arguments.first().is_some_and(|argument| argument == "--train");
+            if train {
+                arguments.remove(0);
+            }
+            Ok(Task::Bench { micro, train, arguments })
         }
         "goldens" => parse_goldens(&mut parser),
         other => bail!("there is no command named {other:?}"),
