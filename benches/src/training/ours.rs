@@ -35,7 +35,7 @@ pub type Start = fn(&Setup) -> Result<Box<dyn TrainRuntime>>;
 /// Our runtimes, by the names that `--runtimes` takes.
 pub const RUNTIMES: &[(&str, Start)] = &[("graph", start_graph)];
 
-/// Plain graphs on the ONNX Runtime that is found, on its CPU provider, its threads spinning as PyTorch's do.
+/// Plain graphs on the ONNX Runtime that is found, on its CPU provider, with the settings of `trm train`.
 fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
     let engine = OrtEngine::load(None)?;
     let weights = setup.weights.iter().map(|(name, tensor)| {
@@ -59,7 +59,6 @@ fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
         frozen: BTreeSet::new(),
         session: SessionOptions {
             threads: setup.threads,
-            spinning: true,
             provider: ProviderChoice::Only(ExecutionProvider::Cpu),
             ..SessionOptions::default()
         },

@@ -83,7 +83,7 @@ pub(crate) struct EngineArgs {
     /// interrupted
     #[arg(long, value_name = "N", default_value_t = 0)]
     threads: usize,
-    /// Let idle threads spin instead of sleep: faster on a quiet machine
+    /// Let idle threads spin instead of sleep; measure before you use it
     #[arg(long)]
     spinning: bool,
     /// ONNX Runtime's shared library, or the folder that holds it
