@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{Golden, chain, options, ort};
 use trm_export::train::{LossKind, UpdateOptions, UpdateRule};
-use trm_solver::SolverError;
+use trm_solver::{SessionOptions, SolverError};
 use trm_solver::train::config::TrainConfig;
 use trm_solver::train::init::initial_weights;
 use trm_solver::train::log::{self, EvalRecord, Record, TrainRecord};
@@ -32,6 +32,17 @@ const UPDATE: UpdateOptions = UpdateOptions {
 };
 
 fn start(golden: &Golden, accumulation: usize, frozen: &[&str], update: UpdateOptions) -> GraphTraining {
+    let whole = (golden.batch, 1);
+    start_split(golden, whole, accumulation, (frozen, update)).unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+/// With so many rows a part, on so many threads.
+fn start_split(
+    golden: &Golden,
+    (rows, threads): (usize, usize),
+    accumulation: usize,
+    (frozen, update): (&[&str], UpdateOptions),
+) -> Result<GraphTraining, SolverError> {
     let weights = golden.weights.iter().map(|(name, tensor)| {
         (name.to_owned(), NamedTensor { shape: tensor.shape.clone(), data: tensor.data.clone() })
     });
@@ -43,9 +54,10 @@ fn start(golden: &Golden, accumulation: usize, frozen: &[&str], update: UpdateOp
         loss: LossKind::Stablemax,
         update,
         frozen: frozen.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>(),
-        session: options(golden.batch),
+        rows,
+        session: SessionOptions { threads, ..options(golden.batch) },
     };
-    GraphTraining::new(&ort(), &golden.config, state, options).unwrap_or_else(|error| panic!("{}", chain(&error)))
+    GraphTraining::new(&ort(), &golden.config, state, options)
 }
 
 fn batch(golden: &Golden, reset: Vec<bool>) -> TrainBatch {
@@ -125,6 +137,57 @@ fn gradients_of_several_steps_add_up() {
         let norm = l2(&tensor.data);
         assert_close(l2(&three.weights[name].data), norm, 1e-5 * norm.max(1.0), name);
     }
+}
+
+#[test]
+fn a_batch_dealt_out_over_rows_and_threads_learns_the_same() {
+    for name in ["sudoku_mlp_stable", "arc_like_stable", "hrm_att_stable"] {
+        let golden = Golden::load(name);
+        assert_eq!(golden.batch, 3, "{name}");
+        let run = |rows: usize, threads: usize| {
+            let mut runtime = start_split(&golden, (rows, threads), 1, (&[], UPDATE)).expect("a runtime");
+            let reset = [vec![true; golden.batch], vec![false; golden.batch]];
+            let outputs = reset.map(|reset| {
+                let output = runtime.step(0, &batch(&golden, reset)).expect("a step");
+                let norm = runtime.update(&UpdateInput { step: 1, lr: 1e-4, puzzle_emb_lr: 1e-4 }).expect("an update");
+                (output, f64::from(norm.expect("a norm")))
+            });
+            (outputs, runtime.carry().expect("a carry"), runtime.state().expect("a state"), runtime.flops())
+        };
+        let (whole, carry, _, flops) = run(golden.batch, 1);
+        for (rows, threads) in [(1, 1), (1, 2), (1, 3), (0, 2)] {
+            let what = format!("{name}, {rows} rows on {threads} threads");
+            let (split, split_carry, state, split_flops) = run(rows, threads);
+            assert_eq!(split_flops, flops, "{what}");
+            for ((found, norm), (expected, expected_norm)) in split.iter().zip(&whole) {
+                let loss = f64::from(expected.loss);
+                assert_close(f64::from(found.loss), loss, 1e-5 * loss, &what);
+                assert_close(*norm, *expected_norm, 1e-4 * expected_norm, &what);
+                assert_eq!((&found.exact, &found.cells_right), (&expected.exact, &expected.cells_right), "{what}");
+                for (found, expected) in found.q_halt.iter().zip(&expected.q_halt) {
+                    assert_close(f64::from(*found), f64::from(*expected), 1e-4, &what);
+                }
+            }
+            for (found, expected) in split_carry.iter().zip(&carry) {
+                assert_eq!(found.shape, expected.shape, "{what}");
+                let norm = l2(&expected.data);
+                let distance = found.data.iter().zip(&expected.data).map(|(a, b)| a - b).collect::<Vec<_>>();
+                assert_close(l2(&distance), 0.0, 1e-3 * norm, &what);
+            }
+            let (again, again_carry, again_state, _) = run(rows, threads);
+            assert_eq!((again[1].1.to_bits(), again_state), (split[1].1.to_bits(), state), "{what}: not repeatable");
+            assert_eq!(again_carry, split_carry, "{what}: not repeatable");
+        }
+    }
+}
+
+#[test]
+fn rows_that_do_not_divide_the_batch_are_refused() {
+    let golden = Golden::load("sudoku_mlp_stable");
+    let error = start_split(&golden, (2, 1), 1, (&[], UPDATE)).err().expect("a refusal");
+    let message = chain(&error);
+    assert!(message.contains("a batch of 3 rows cannot be taken 2 at a time"), "{message}");
+    assert!(message.contains("hint: a divisor of batch.size"), "{message}");
 }
 
 #[test]

@@ -57,6 +57,7 @@ fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
             ema: Some(0.999),
         },
         frozen: BTreeSet::new(),
+        rows: 0,
         session: SessionOptions {
             threads: setup.threads,
             provider: ProviderChoice::Only(ExecutionProvider::Cpu),

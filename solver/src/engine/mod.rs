@@ -80,7 +80,7 @@ impl Default for SessionOptions {
 
 impl SessionOptions {
     /// `threads`, or the number of cores where that is 0.
-    fn resolved_threads(&self) -> usize {
+    pub(crate) fn resolved_threads(&self) -> usize {
         match self.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             threads => threads,

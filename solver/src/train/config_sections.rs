@@ -337,15 +337,17 @@ pub enum RuntimeKind {
 pub struct RuntimeConfig {
     /// Which runtime.
     pub kind: RuntimeKind,
-    /// Threads of the runtime; 0: all cores.
+    /// Threads of the runtime, unless the command says otherwise; 0: all cores.
     pub threads: usize,
+    /// Rows that a thread computes at once, a divisor of the batch; 0: as many as its cache holds. `graph` on a CPU only.
+    pub rows: usize,
     /// Threads that make puzzles.
     pub generator_threads: usize,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { kind: RuntimeKind::Auto, threads: 0, generator_threads: 1 }
+        Self { kind: RuntimeKind::Auto, threads: 0, rows: 0, generator_threads: 1 }
     }
 }
 
@@ -419,5 +421,6 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("log", "every", "optimizer steps"),
     ("runtime", "kind", "auto, graph or ort-training"),
     ("runtime", "threads", "0: all cores"),
+    ("runtime", "rows", "of the batch that a thread computes at once, 0: as many as its cache holds"),
     ("runtime", "generator_threads", "threads that make puzzles"),
 ];

@@ -114,8 +114,11 @@ impl Trainer {
         config: TrainConfig,
         folder: RunFolder,
         checkpoint: Checkpoint,
-        session: SessionOptions,
+        mut session: SessionOptions,
     ) -> Result<Self> {
+        if session.threads == 0 {
+            session.threads = config.runtime.threads;
+        }
         let model = config.trm_config()?;
         let Checkpoint { mut state, tensors, carry } = checkpoint;
         let stream = Arc::new(Stream::new(&config)?);
@@ -373,6 +376,7 @@ fn open_runtime(
         loss: config.optimizer.loss,
         update: update_options(&config.optimizer),
         frozen,
+        rows: config.runtime.rows,
         session: session.clone(),
     };
     Ok(Box::new(GraphTraining::new(engine, model, state, options)?))

@@ -57,7 +57,7 @@ pub enum ProviderChoice {
 
 impl ProviderChoice {
     /// The providers to try, in order.
-    pub(super) fn candidates(self) -> Vec<ExecutionProvider> {
+    pub(crate) fn candidates(self) -> Vec<ExecutionProvider> {
         match self {
             Self::Auto => ExecutionProvider::ALL.to_vec(),
             Self::Only(provider) => vec![provider],
