@@ -208,3 +208,30 @@ proptest! {
         prop_assert_eq!(task.verify(&seen, &answer), task.verify(&puzzle, &label));
     }
 }
+
+#[test]
+fn smaller_mazes_lie_somewhere_on_the_grid() {
+    let task = Maze::new(11, 13).expect("supported");
+    let mut rng = seeded(3);
+    for border in [true, false] {
+        let generator = MazeGenerator::new(task).layouts(&[Layout::Perfect]).border(border).sides(5, 9);
+        let mut corners = std::collections::BTreeSet::new();
+        for _ in 0..200 {
+            let example = generator.generate(&mut rng).expect("large enough");
+            assert_eq!(example.puzzle.size(), (11, 13));
+            assert!(task.verify(&example.puzzle, &example.solution).path().is_some_and(|path| path.optimal()));
+            let free = || example.puzzle.iter().filter(|&(_, value)| value != WALL).map(|(cell, _)| cell);
+            let (top, bottom) = (free().map(|c| c.row).min().unwrap(), free().map(|c| c.row).max().unwrap());
+            let (left, right) = (free().map(|c| c.column).min().unwrap(), free().map(|c| c.column).max().unwrap());
+            let frame = if border { 2 } else { 0 };
+            assert!(bottom - top < 9 - frame + 1 && right - left < 9 - frame + 1, "larger than 9");
+            // Rooms of a whole grid are at odd rows and columns with a border, at even ones without.
+            assert_eq!((top % 2, left % 2), (usize::from(border), usize::from(border)));
+            corners.insert((top, left));
+        }
+        assert!(corners.len() > 10, "{corners:?}");
+    }
+    // A range that is larger than the grid, or smaller than any maze, still gives mazes or says why not.
+    assert!(MazeGenerator::new(task).sides(21, 40).generate(&mut rng).is_ok());
+    assert!(MazeGenerator::new(task).sides(1, 1).generate(&mut rng).is_err());
+}

@@ -33,13 +33,14 @@ pub struct MazeGenerator {
     task: Maze,
     layouts: Vec<Layout>,
     border: bool,
+    sides: Option<(usize, usize)>,
 }
 
 impl MazeGenerator {
     /// All layouts in equal parts, with walls all around where the sides leave room for them (5 cells or more).
     #[must_use]
     pub fn new(task: Maze) -> Self {
-        Self { task, layouts: Layout::ALL.to_vec(), border: task.height() >= 5 && task.width() >= 5 }
+        Self { task, layouts: Layout::ALL.to_vec(), border: task.height() >= 5 && task.width() >= 5, sides: None }
     }
 
     /// Only these layouts, in equal parts; an empty list changes nothing.
@@ -58,6 +59,15 @@ impl MazeGenerator {
         self
     }
 
+    /// Smaller mazes as well: each side is drawn from `least`, `least + 2`, and so on up to `most`, and the maze is put
+    /// somewhere on the grid, all else being wall. An even number of cells from the grid's edge, so that corridors lie
+    /// where those of a whole grid do. Sides that the grid does not have room for are left out.
+    #[must_use]
+    pub fn sides(mut self, least: usize, most: usize) -> Self {
+        self.sides = Some((least, most.max(least)));
+        self
+    }
+
     /// The maze task it makes puzzles of.
     #[must_use]
     pub fn maze(&self) -> Maze {
@@ -66,6 +76,27 @@ impl MazeGenerator {
 
     fn attempt(&self, rng: &mut (impl Rng + ?Sized)) -> Option<Example> {
         let (height, width) = (self.task.height(), self.task.width());
+        let Some((least, most)) = self.sides else { return self.maze_of(height, width, rng) };
+        let mut side = |room: usize| {
+            let least = least.min(room);
+            least + 2 * random::below(rng, (most.min(room) - least) / 2 + 1)
+        };
+        let (inner_height, inner_width) = (side(height), side(width));
+        let Example { puzzle, solution } = self.maze_of(inner_height, inner_width, rng)?;
+        let mut offset = |room: usize| 2 * random::below(rng, room / 2 + 1);
+        let (top, left) = (offset(height - inner_height), offset(width - inner_width));
+        let placed = |maze: &Grid| {
+            let mut grid = Grid::filled(height, width, WALL);
+            for (cell, value) in maze.iter() {
+                grid.set(Cell::new(cell.row + top, cell.column + left), value);
+            }
+            grid
+        };
+        Some(Example { puzzle: placed(&puzzle), solution: placed(&solution) })
+    }
+
+    /// A maze of this size with its answer; `None` for one that has no room for start and goal.
+    fn maze_of(&self, height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Option<Example> {
         let layout = *random::choose(rng, &self.layouts)?;
         // Every layout is drawn with a border, which lies outside the maze where none is wanted.
         let frame = usize::from(!self.border);

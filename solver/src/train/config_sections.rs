@@ -209,6 +209,9 @@ pub struct DataConfig {
     pub layouts: Vec<LayoutConfig>,
     /// Generated mazes: walls all around.
     pub border: bool,
+    /// Generated mazes: smaller ones as well, of sides in this range, put somewhere on the grid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sides: Option<[usize; 2]>,
     /// Share of the mix, relative to the other sources'.
     pub weight: f64,
     /// First example of the run that may come from here.
@@ -229,6 +232,7 @@ impl Default for DataConfig {
             givens: None,
             layouts: vec![LayoutConfig::Perfect, LayoutConfig::Loops, LayoutConfig::Obstacles],
             border: true,
+            sides: None,
             weight: 1.0,
             from: 0,
             until: 0,
@@ -252,6 +256,11 @@ impl DataConfig {
         }
         if self.until != 0 && self.until <= self.from {
             return Err(format!("until is {}, expected 0 or more than from, {}", self.until, self.from));
+        }
+        if let Some([least, most]) = self.sides
+            && !(3 <= least && least <= most)
+        {
+            return Err(format!("sides is [{least}, {most}], expected a rising range from 3 on"));
         }
         if let Some([low, high]) = self.givens {
             let cells = kind.task().seq_len();
@@ -406,6 +415,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("data", "givens", "sudoku: fewest and most"),
     ("data", "layouts", "maze: perfect, loops, obstacles"),
     ("data", "border", "maze: walls all around"),
+    ("data", "sides", "maze: smaller ones as well, of sides from..to, put somewhere on the grid"),
     ("data", "weight", "share of the mix"),
     ("data", "from", "first example of the run that may come from here"),
     ("data", "until", "first example that no longer does, 0: for ever"),
