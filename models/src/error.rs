@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum ModelError {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}{}", path.display(), crate::file::full_disk_hint(source))]
     Io {
         /// What was being done, as an infinitive: `read`, `create`.
         action: &'static str,

@@ -26,6 +26,17 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<&mut File
     sync_folder(folder_of(path)).map_err(io_error)
 }
 
+/// The hint that an error's message ends with where its cause is a full disk.
+#[must_use]
+pub fn full_disk_hint(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "\nhint: free some space and try again; what was written before is whole"
+        }
+        _ => "",
+    }
+}
+
 /// The folder that a path is in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {

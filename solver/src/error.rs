@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use trm_export::ExportError;
+use trm_models::file::full_disk_hint;
 use trm_models::{GraphKind, ModelError};
 use trm_puzzles::PuzzleError;
 
@@ -257,7 +258,7 @@ pub enum SolverError {
         hint: String,
     },
     /// A file of a run's folder could not be read or written.
-    #[error("cannot {action} {}", path.display())]
+    #[error("cannot {action} {}{}", path.display(), full_disk_hint(source))]
     RunIo {
         /// What was tried: `read`, `write`, …
         action: &'static str,

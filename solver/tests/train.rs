@@ -55,6 +55,7 @@ fn start_split(
         update,
         frozen: frozen.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>(),
         rows,
+        max_memory: None,
         session: SessionOptions { threads, ..options(golden.batch) },
     };
     GraphTraining::new(&ort(), &golden.config, state, options)

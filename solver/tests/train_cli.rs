@@ -227,3 +227,75 @@ fn a_damaged_checkpoint_falls_back_on_the_one_before() {
     let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(result["step"].as_u64(), Some(7));
 }
+
+/// A disk that fills up under a run, a tmpfs of 12 MiB: the run ends with what is wrong and what to do, and goes on when there
+/// is room again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing() {
+    const SCRIPT: &str = r#"
+        mount -t tmpfs -o size=12m none "$DISK" || exit 99
+        cd "$DISK"
+        "$TRM" train --task sudoku-4 --out run $ARGUMENTS --set schedule.steps=20 >/dev/null || exit 98
+        head -c 16777216 /dev/zero >fill 2>/dev/null
+        "$TRM" train --out run --resume --threads 1 --set schedule.steps=40
+        echo "code $?"
+        ls run
+        rm fill
+        "$TRM" train --out run --resume --threads 1 --set schedule.steps=40 --json
+    "#;
+    let disk = folder();
+    let arguments = "--threads 1 --set checkpoint.every=5 --set evaluation.every=0 --set batch.groups=2";
+    let output = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", SCRIPT])
+        .env("DISK", disk.path())
+        .env("TRM", trm().get_program())
+        .env("ARGUMENTS", arguments)
+        .output()
+        .expect("unshare, of util-linux");
+    let (errors, said) = (text(&output.stderr), text(&output.stdout));
+    assert!(output.status.success(), "this test needs user namespaces, or root: {}\n{errors}\n{said}", output.status);
+    assert!(errors.contains("No space left on device"), "{errors}");
+    assert!(errors.contains("hint: free some space and try again; what was written before is whole"), "{errors}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines[0], "code 2", "{said}");
+    assert!(lines.contains(&"checkpoint") && !said.contains("checkpoint.tmp"), "left behind: {said}");
+    let result: serde_json::Value = serde_json::from_str(lines.last().expect("a result")).expect("JSON");
+    assert_eq!((result["end"].as_str(), result["step"].as_u64()), (Some("finished"), Some(40)), "{result}");
+}
+
+/// `--max-memory` holds what the process takes, and says so when it cannot.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_stays_below_the_limit() {
+    let dir = folder();
+    let peak = |out: &str, limit: &str| {
+        let settings = ["--task", "maze-15", "--max-memory", limit, "--set", "schedule.steps=6", "--set", "batch.groups=2"];
+        let mut child = trm()
+            .arg("train")
+            .arg("--out")
+            .arg(dir.path().join(out))
+            .args(["--threads", "2", "--set", "evaluation.puzzles=32"])
+            .args(settings)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("trm starts");
+        // The most that the process ever held, as Linux records it.
+        let (status, mut kib) = (format!("/proc/{}/status", child.id()), 0_usize);
+        while child.try_wait().expect("a child").is_none() {
+            let now = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = now.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let value = line.and_then(|line| line.trim_end_matches("kB").trim().parse().ok());
+            kib = kib.max(value.unwrap_or(0));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(child.wait().expect("a child").success(), "{out}");
+        kib / 1024
+    };
+    let (free, limited) = (peak("free", "0"), peak("limited", "330"));
+    assert!(limited <= 330 && limited > 0, "{limited} MiB, allowed 330");
+    assert!(free > limited, "{free} MiB without a limit: the limit limited nothing");
+    let error = refused(&dir.path().join("none"), &["--task", "maze-15", "--max-memory", "100"]);
+    assert!(error.contains("MiB even one row at a time on one thread, the limit is 100 MiB"), "{error}");
+    assert!(error.contains("hint: fewer carry groups (batch.groups)"), "{error}");
+}

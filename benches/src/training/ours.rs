@@ -58,6 +58,7 @@ fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
         },
         frozen: BTreeSet::new(),
         rows: 0,
+        max_memory: None,
         session: SessionOptions {
             threads: setup.threads,
             provider: ProviderChoice::Only(ExecutionProvider::Cpu),

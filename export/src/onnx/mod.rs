@@ -3,6 +3,7 @@
 pub mod eval;
 pub mod graph;
 mod infer;
+pub mod liveness;
 pub mod op;
 pub mod proto;
 pub mod summary;

@@ -350,13 +350,15 @@ pub struct RuntimeConfig {
     pub threads: usize,
     /// Rows that a thread computes at once, a divisor of the batch; 0: as many as its cache holds. `graph` on a CPU only.
     pub rows: usize,
+    /// Most MiB that the process should take; 0: no limit. `graph` on a CPU only.
+    pub max_memory: usize,
     /// Threads that make puzzles.
     pub generator_threads: usize,
 }
 
 impl Default for RuntimeConfig {
     fn default() -> Self {
-        Self { kind: RuntimeKind::Auto, threads: 0, rows: 0, generator_threads: 1 }
+        Self { kind: RuntimeKind::Auto, threads: 0, rows: 0, max_memory: 0, generator_threads: 1 }
     }
 }
 
@@ -432,5 +434,6 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("runtime", "kind", "auto, graph or ort-training"),
     ("runtime", "threads", "0: all cores"),
     ("runtime", "rows", "of the batch that a thread computes at once, 0: as many as its cache holds"),
+    ("runtime", "max_memory", "MiB that the process should stay below, 0: no limit"),
     ("runtime", "generator_threads", "threads that make puzzles"),
 ];

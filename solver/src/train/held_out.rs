@@ -8,13 +8,15 @@ use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
 use super::data::TrainExample;
 use super::log::EvalRecord;
-use super::runtime::{NamedTensor, Weights};
+use super::runtime::{NamedTensor, Weights, largest_tensor};
 use crate::engine::ort::OrtEngine;
 use crate::model::blank_grid;
 use crate::{ActStep, Engine, GraphSource, Rate, Result, SessionOptions};
 
-/// Rows of an evaluation's batch.
+/// Most rows of an evaluation's batch.
 const ROWS: usize = 32;
+/// Most bytes of its largest tensor: on a large grid there are fewer rows.
+const LARGEST_TENSOR: usize = 2 << 20;
 
 /// Exact, right and valid answers to `examples` with these weights. `step` and `seconds` of the record are left at zero.
 pub fn measure(
@@ -28,7 +30,7 @@ pub fn measure(
     let graph = build_graph(GraphKind::Step, config, &state_dict(weights), GraphOptions::default())?;
     let bytes = encode(&graph, &[]).onnx;
     let source = GraphSource { name: "training", kind: GraphKind::Step, config, bytes: bytes.into(), folder: None };
-    let rows = ROWS.min(examples.len()).max(1);
+    let rows = ROWS.min(LARGEST_TENSOR / largest_tensor(config)).min(examples.len()).max(1);
     let options = SessionOptions { batch: rows, want_logits: false, ..options.clone() };
     let mut session = engine.load_step_graph(&source, &options)?;
     let (mut exact, mut cell, mut valid) = (Rate::default(), Rate::default(), Rate::default());

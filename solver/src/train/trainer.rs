@@ -377,6 +377,7 @@ fn open_runtime(
         update: update_options(&config.optimizer),
         frozen,
         rows: config.runtime.rows,
+        max_memory: (config.runtime.max_memory > 0).then_some(config.runtime.max_memory << 20),
         session: session.clone(),
     };
     Ok(Box::new(GraphTraining::new(engine, model, state, options)?))

@@ -65,6 +65,9 @@ pub(crate) struct Args {
     /// Most minutes of training
     #[arg(long, value_name = "M")]
     max_minutes: Option<f64>,
+    /// Most memory that the process should take: fewer rows at once where more would be over it
+    #[arg(long, value_name = "MIB")]
+    max_memory: Option<usize>,
     /// With --from: write the bundle even if it is no better than the one it comes from
     #[arg(long, requires = "from")]
     keep: bool,
@@ -185,6 +188,9 @@ impl Args {
         }
         if let Some(minutes) = self.max_minutes {
             config.schedule.max_minutes = minutes;
+        }
+        if let Some(limit) = self.max_memory {
+            config.runtime.max_memory = limit;
         }
         Ok(config.validate()?)
     }

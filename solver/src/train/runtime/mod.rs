@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use trm_export::onnx::OnnxSummary;
+use trm_models::TrmConfig;
 
 pub use self::graph::{GraphTraining, GraphTrainingOptions};
 pub use self::ort_training::{OrtTraining, OrtTrainingOptions};
@@ -114,4 +115,11 @@ pub trait TrainRuntime {
 fn matmul_flops(model: &[u8]) -> u64 {
     let summary = OnnxSummary::from_bytes(model, Path::new("the training graph"));
     summary.ok().and_then(|summary| summary.matmul_flops).unwrap_or(0)
+}
+
+/// Bytes of one row's largest tensor: between the products of a `SwiGLU`, or the scores of the attention.
+pub(super) fn largest_tensor(config: &TrmConfig) -> usize {
+    let (len, hidden) = (config.total_len(), config.hidden_size);
+    let mixing = if config.mlp_t { config.swiglu_inner(len) * hidden } else { config.num_heads * len * len };
+    4 * mixing.max(len * config.swiglu_inner(hidden))
 }

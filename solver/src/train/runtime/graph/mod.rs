@@ -4,6 +4,7 @@
 //! what one run returns goes into the next one as it is.
 
 mod loaded;
+mod memory;
 mod split;
 mod worker;
 
@@ -42,6 +43,9 @@ pub struct GraphTrainingOptions {
     /// Rows that a thread computes at once; 0: as many as its cache holds. The batch must be a multiple. A GPU takes them
     /// all.
     pub rows: usize,
+    /// Most bytes that the process may take, by an estimate: fewer rows at once, then fewer threads, where more would be over
+    /// it. On a CPU.
+    pub max_memory: Option<usize>,
     /// Threads, provider and its settings; the batch in it is not read.
     pub session: SessionOptions,
 }
@@ -259,11 +263,13 @@ fn load_steps(
     let threads = options.session.resolved_threads();
     let mut failure = None;
     for provider in options.session.provider.candidates() {
-        let split = match provider {
-            ExecutionProvider::Cpu => Split::new(config, options.batch, threads, options.rows)?,
-            _ => Split::whole(options.batch, threads),
+        let build = |split: &Split| step_graph(config, options, split);
+        let (split, step) = if provider == ExecutionProvider::Cpu {
+            memory::fit(config, options, Split::new(config, options.batch, threads, options.rows)?, build)?
+        } else {
+            let split = Split::whole(options.batch, threads);
+            (split, build(&split)?)
         };
-        let step = step_graph(config, options, &split)?;
         let provider_only = ProviderChoice::Only(provider);
         let session = SessionOptions { threads: split.threads, provider: provider_only, ..options.session.clone() };
         let load = || Ok(Worker::new(LoadedGraph::load(engine, "the training step", &step, &session)?));

@@ -6,6 +6,7 @@
 
 use trm_models::TrmConfig;
 
+use crate::train::runtime::largest_tensor;
 use crate::{Result, SolverError};
 
 /// Bytes that the largest tensor of the rows at work may have: a few such tensors fit a core's second-level cache. Measured
@@ -47,9 +48,22 @@ impl Split {
                 });
             }
         };
+        Ok(Self::of(batch, rows, threads))
+    }
+
+    fn of(batch: usize, rows: usize, threads: usize) -> Self {
         let parts = batch / rows;
         let workers = threads.min(parts);
-        Ok(Self { rows, parts, workers, threads: threads / workers })
+        Self { rows, parts, workers, threads: threads / workers }
+    }
+
+    /// This one, and those that need less and less memory: fewer rows at once, then fewer threads that take some.
+    pub(super) fn and_smaller(self) -> impl Iterator<Item = Self> {
+        let batch = self.rows * self.parts;
+        let fewer_rows = (1..=self.rows).rev().filter(move |rows| batch.is_multiple_of(*rows));
+        let fewer_rows = fewer_rows.map(move |rows| Self { rows, parts: batch / rows, ..self });
+        let fewer_workers = (1..self.workers).rev();
+        fewer_rows.chain(fewer_workers.map(move |workers| Self { rows: 1, parts: batch, workers, ..self }))
     }
 
     /// Parts that a worker takes; the last one may have fewer.
@@ -58,9 +72,21 @@ impl Split {
     }
 }
 
-/// Bytes of one row's largest tensor: between the products of a `SwiGLU`, or the scores of the attention.
-fn largest_tensor(config: &TrmConfig) -> usize {
-    let (len, hidden) = (config.total_len(), config.hidden_size);
-    let mixing = if config.mlp_t { config.swiglu_inner(len) * hidden } else { config.num_heads * len * len };
-    4 * mixing.max(len * config.swiglu_inner(hidden))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smaller_ones_keep_every_row() {
+        let all = Split::of(8, 4, 2).and_smaller().collect::<Vec<_>>();
+        let found = all.iter().map(|split| (split.rows, split.parts, split.workers)).collect::<Vec<_>>();
+        assert_eq!(found, [(4, 2, 2), (2, 4, 2), (1, 8, 2), (1, 8, 1)]);
+        assert!(all.iter().all(|split| split.rows * split.parts == 8 && split.parts_each() * split.workers >= split.parts));
+    }
+
+    #[test]
+    fn threads_without_a_part_work_within_one() {
+        assert_eq!(Split::of(2, 1, 4), Split { rows: 1, parts: 2, workers: 2, threads: 2 });
+        assert_eq!(Split::of(8, 8, 3), Split { rows: 8, parts: 1, workers: 1, threads: 3 });
+    }
 }
