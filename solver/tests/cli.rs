@@ -265,3 +265,28 @@ fn a_closed_stdout_is_no_error() {
     let output = child.wait_with_output().expect("trm ends");
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
+
+/// What is generated is what its name says, the same for the same seed, and read back as it was printed.
+#[test]
+fn generated_puzzles_are_read_back_with_right_answers() {
+    for (kind, size, task) in [
+        ("sudoku-easy", "4x4", "sudoku of 4x4"),
+        ("sudoku-hard", "9x9", "sudoku of 9x9"),
+        ("maze-loops", "7x11", "maze of 7x11"),
+    ] {
+        let generate = |seed: &str| run(&["generate", kind, "--size", size, "--count", "20", "--seed", seed], b"");
+        let (first, again, other) = (generate("1"), generate("1"), generate("2"));
+        assert!(first.status.success(), "{}", text(&first.stderr));
+        assert!(first.stdout == again.stdout && first.stdout != other.stdout, "{kind}: not by the seed");
+        let puzzles = trm_puzzles::formats::parse("generated", &first.stdout).expect("JSON lines");
+        assert_eq!(puzzles.len(), 20, "{kind}");
+        for puzzle in puzzles {
+            assert_eq!(trm_solver::model::describe(&puzzle.kind), task);
+            let answer = puzzle.solution.as_ref().expect("an answer");
+            assert!(puzzle.task().verify(&puzzle.grid, answer).is_verified(), "{kind}: {}", puzzle.line(answer));
+        }
+    }
+    let refused = run(&["generate", "sudoku-easy", "--size", "7x7"], b"");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("no sudoku has 7x7 cells"), "{}", text(&refused.stderr));
+}

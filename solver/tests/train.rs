@@ -259,6 +259,7 @@ fn small_run() -> TrainConfig {
         ("evaluation.every", "6"),
         ("evaluation.puzzles", "20"),
         ("log.every", "1"),
+        ("runtime.threads", "1"),
     ] {
         config.set(key, value).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -266,13 +267,13 @@ fn small_run() -> TrainConfig {
 }
 
 fn trainer(config: &TrainConfig, dir: &Path) -> Trainer {
-    let session = trm_solver::SessionOptions { threads: 1, ..trm_solver::SessionOptions::default() };
+    let session = SessionOptions::default();
     let folder = RunFolder::create(dir, config).expect("a folder");
     Trainer::start(&ort(), config.clone(), folder, None, session).unwrap_or_else(|error| panic!("{}", chain(&error)))
 }
 
 fn resumed(dir: &Path) -> Trainer {
-    let session = trm_solver::SessionOptions { threads: 1, ..trm_solver::SessionOptions::default() };
+    let session = SessionOptions::default();
     let (folder, config) = RunFolder::open(dir).expect("a run");
     let checkpoint = folder.read().expect("a checkpoint").checkpoint;
     Trainer::resume(&ort(), config, folder, checkpoint, session).unwrap_or_else(|error| panic!("{}", chain(&error)))
@@ -291,13 +292,20 @@ fn measured(dir: &Path) -> Vec<Record> {
 
 #[test]
 fn a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
-    let config = small_run();
+    for threads in ["1", "2"] {
+        let mut config = small_run();
+        config.set("runtime.threads", threads).expect("a setting");
+        resumes_bit_for_bit(&config);
+    }
+}
+
+fn resumes_bit_for_bit(config: &TrainConfig) {
     let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let mut observer = watch(u64::MAX);
-    assert_eq!(trainer(&config, one.path()).run(&mut observer).expect("a run"), TrainEnd::Finished);
+    assert_eq!(trainer(config, one.path()).run(&mut observer).expect("a run"), TrainEnd::Finished);
     assert_eq!(observer.evaluated.iter().map(|record| record.step).collect::<Vec<_>>(), [6, 12]);
 
-    assert_eq!(trainer(&config, other.path()).run(&mut watch(5)).expect("a run"), TrainEnd::Stopped);
+    assert_eq!(trainer(config, other.path()).run(&mut watch(5)).expect("a run"), TrainEnd::Stopped);
     assert_eq!(resumed(other.path()).run(&mut watch(3)).expect("a run"), TrainEnd::Stopped);
     assert_eq!(resumed(other.path()).run(&mut watch(u64::MAX)).expect("a run"), TrainEnd::Finished);
 

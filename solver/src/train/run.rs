@@ -55,6 +55,9 @@ pub struct Best {
     pub exact: f64,
     /// Share of answers that the rules accept, where they can tell.
     pub valid: Option<f64>,
+    /// Held-out puzzles; 0 in checkpoints that did not say.
+    #[serde(default)]
+    pub n: usize,
 }
 
 /// Where a run stands.

@@ -258,9 +258,12 @@ impl Trainer {
         self.log.write(&Record::Eval(record))?;
         self.done_at.0 = Some(self.state.step);
         let rank = |valid: Option<f64>, exact: f64| (valid.unwrap_or(exact), exact);
-        let is_better = |best: &Best| rank(record.valid, record.exact) > rank(best.valid, best.exact);
+        // A run that was resumed with another number of held-out puzzles has other ones: nothing to compare with.
+        let is_better =
+            |best: &Best| best.n != record.n || rank(record.valid, record.exact) > rank(best.valid, best.exact);
         if self.state.best.as_ref().is_none_or(is_better) {
-            self.state.best = Some(Best { step: record.step, exact: record.exact, valid: record.valid });
+            let EvalRecord { step, exact, valid, n, .. } = record;
+            self.state.best = Some(Best { step, exact, valid, n });
             self.folder.write_best(&self.state, &weights)?;
         }
         Ok(record)

@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_puzzles::{
-    DataSet, Generate, IGNORE_LABEL, Layout, MazeGenerator, Puzzle, PuzzleKind, SudokuGenerator, Task, seeded,
+    DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded,
 };
 use trm_solver::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
 use crate::Exit;
 use crate::backend::BackendArgs;
+use crate::generate::Kind;
 use crate::interrupt;
 use crate::solve::{RunArgs, read_puzzles};
 
@@ -59,23 +59,6 @@ pub(crate) struct Args {
     json: bool,
     #[command(flatten)]
     backend: BackendArgs,
-}
-
-/// What kind of puzzles are generated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    /// 28 to 46 givens (of 81), solvable by singles
-    SudokuEasy,
-    /// 22 to 30 givens (of 81), not solvable by singles
-    SudokuHard,
-    /// Perfect mazes, mazes with loops and obstacle grids in equal parts
-    Maze,
-    /// Mazes with one way between any two cells
-    MazePerfect,
-    /// Mazes with several ways
-    MazeLoops,
-    /// Obstacles at random
-    MazeObstacles,
 }
 
 /// Runs the command.
@@ -159,31 +142,7 @@ impl Source {
             return Ok(Self::Puzzles(puzzles));
         }
         let Some(kind) = args.generate else { unreachable!("clap requires one of the three") };
-        let generator: Box<dyn Generate> = match (kind, model.kind()) {
-            (Kind::SudokuEasy, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::easy(task)?),
-            (Kind::SudokuHard, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::hard(task)?),
-            (Kind::Maze, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task)),
-            (Kind::MazePerfect, PuzzleKind::Maze(task)) => {
-                Box::new(MazeGenerator::new(task).layouts(&[Layout::Perfect]))
-            }
-            (Kind::MazeLoops, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task).layouts(&[Layout::Loops])),
-            (Kind::MazeObstacles, PuzzleKind::Maze(task)) => {
-                Box::new(MazeGenerator::new(task).layouts(&[Layout::Obstacles]))
-            }
-            (_, found) => {
-                return Err(SolverError::InvalidOption {
-                    option: "--generate",
-                    reason: format!(
-                        "{} makes no puzzles for {}, which solves a {}",
-                        kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned()),
-                        model.name(),
-                        trm_solver::model::describe(&found)
-                    ),
-                    hint: Some("sudoku-easy and sudoku-hard are for sudoku, maze… for mazes".to_owned()),
-                }
-                .into());
-            }
-        };
+        let generator = kind.generator(model.name(), model.kind())?;
         Ok(Self::Generated { generator, count: args.count, seed: args.run.seed })
     }
 
@@ -285,9 +244,7 @@ impl<'a> JsonReport<'a> {
         };
         let source = match (&args.data, args.generate, &args.puzzles) {
             (Some(dir), ..) => dir.display().to_string(),
-            (_, Some(kind), _) => {
-                kind.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-            }
+            (_, Some(kind), _) => kind.name(),
             (.., Some(file)) => file.display().to_string(),
             _ => String::new(),
         };

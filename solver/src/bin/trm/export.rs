@@ -173,7 +173,7 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
 }
 
 /// The figures of a file written by hand or from what `trm eval --json` prints.
-fn measured(path: &Path) -> Result<Vec<Measured>> {
+pub(crate) fn measured(path: &Path) -> Result<Vec<Measured>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("{}: cannot be read\nhint: --measured takes a file", path.display()))?;
     let figures: Vec<Measured> = serde_json::from_str(&text).with_context(|| {

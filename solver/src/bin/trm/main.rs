@@ -9,6 +9,7 @@ mod doctor;
 mod eval;
 mod export;
 mod failure;
+mod generate;
 mod inspect;
 mod interrupt;
 mod output;
@@ -77,6 +78,8 @@ enum Command {
     Eval(eval::Args),
     /// Train a model from nothing, or fine-tune one, on this machine
     Train(Box<train::Args>),
+    /// Print fresh puzzles with their answers
+    Generate(generate::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
     Export(export::Args),
     /// Say what a bundle, a checkpoint or an .onnx file is
@@ -93,6 +96,7 @@ fn main() -> ExitCode {
         Command::Solve(args) => solve::run(&args, verbose),
         Command::Eval(args) => eval::run(&args, verbose),
         Command::Train(args) => train::run(&args, verbose),
+        Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args, verbose),
         Command::Inspect(args) => inspect::run(&args, verbose),
         Command::Parity(args) => parity::run(&args, verbose),

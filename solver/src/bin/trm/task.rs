@@ -28,8 +28,8 @@ pub(crate) enum TaskName {
 /// `HEIGHTxWIDTH`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
-    height: usize,
-    width: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
 }
 
 impl FromStr for Size {

@@ -20,10 +20,10 @@ use trm_solver::train::held_out::{self, state_dict};
 use trm_solver::train::log::{EvalRecord, TrainRecord};
 use trm_solver::train::run::RunFolder;
 use trm_solver::train::runtime::{NamedTensor, Weights};
-use trm_solver::train::trainer::{TrainEnd, TrainObserver, Trainer};
+use trm_solver::train::trainer::{CURVES_SVG, TrainEnd, TrainObserver, Trainer};
 
 use crate::backend::EngineArgs;
-use crate::{Exit, interrupt, task};
+use crate::{Exit, export, interrupt, task};
 
 /// The bundle in a run's folder.
 const MODEL: &str = "model";
@@ -71,6 +71,12 @@ pub(crate) struct Args {
     /// With --from: write the bundle even if it is no better than the one it comes from
     #[arg(long, requires = "from")]
     keep: bool,
+    /// What was measured of the finished model, for its card: a JSON list of objects with `what`, `value`, `n`, `command`
+    #[arg(long, value_name = "FILE")]
+    measured: Option<PathBuf>,
+    /// Licence of the model, for its card
+    #[arg(long, value_name = "LICENCE")]
+    licence: Option<String>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -271,6 +277,16 @@ fn finish(
     outcome.interval = Some((record.exact_low, record.exact_high));
     outcome.n = Some(record.n);
     let target = args.out.join(MODEL);
+    let curves = args.out.join(CURVES_SVG);
+    let held_out = Measured {
+        what: format!("exact after {} steps, held-out puzzles of the run", model.halt_max_steps),
+        value: record.exact,
+        interval: Some((record.exact_low, record.exact_high)),
+        n: record.n,
+        command: "trm train".to_owned(),
+    };
+    let mut accuracy = args.measured.as_deref().map(export::measured).transpose()?.unwrap_or_default();
+    accuracy.push(held_out);
     let request = BundleRequest {
         name: config.name.clone(),
         task: task::spec(&kind),
@@ -279,17 +295,19 @@ fn finish(
         graphs: [GraphKind::Step, GraphKind::Solve].into(),
         options: GraphOptions::default(),
         sample: task::sample(&kind, &model)?,
-        training_data: Some(format!("{} examples, settings in {TRAINING}", state.next_index)),
-        licence: None,
-        accuracy: vec![Measured {
-            what: format!("exact after {} steps, held-out puzzles of the run", model.halt_max_steps),
-            value: record.exact,
-            interval: Some((record.exact_low, record.exact_high)),
-            n: record.n,
-            command: "trm train".to_owned(),
-        }],
+        training_data: Some(format!(
+            "{} puzzles, {} supervision steps of one, {:.0} minutes; settings in {TRAINING}, curves in {CURVES_SVG}",
+            state.next_index,
+            state.samples,
+            state.train_seconds / 60.0
+        )),
+        licence: args.licence.clone(),
+        accuracy,
         checkpoint: None,
-        files: vec![(TRAINING.to_owned(), config.to_toml()?.into_bytes())],
+        files: vec![
+            (TRAINING.to_owned(), config.to_toml()?.into_bytes()),
+            (CURVES_SVG.to_owned(), std::fs::read(&curves).with_context(|| format!("cannot read {}", curves.display()))?),
+        ],
     };
     export_bundle(request, &target, true)?;
     outcome.bundle = Some(target);
