@@ -38,7 +38,7 @@ macro_rules! shipped {
 }
 
 // Adding a bundle is adding its folder's name.
-shipped!("maze-9", "sudoku-9");
+shipped!("maze-9", "sudoku-4", "sudoku-6", "sudoku-9");
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use common::{Golden, chain, options, ort};
 use trm_export::train::{LossKind, UpdateOptions, UpdateRule};
-use trm_solver::{SessionOptions, SolverError};
 use trm_solver::train::config::TrainConfig;
 use trm_solver::train::init::initial_weights;
 use trm_solver::train::log::{self, EvalRecord, Record, TrainRecord};
@@ -16,6 +15,7 @@ use trm_solver::train::runtime::{
     GraphTraining, GraphTrainingOptions, NamedTensor, TrainBatch, TrainRuntime, TrainState, UpdateInput,
 };
 use trm_solver::train::trainer::{CURVES_PNG, TrainEnd, TrainObserver, Trainer};
+use trm_solver::{SessionOptions, SolverError};
 
 const GOLDENS: [&str; 5] =
     ["sudoku_mlp_stable", "maze_att_stable", "maze_learned_stable", "arc_like_stable", "hrm_att_stable"];
@@ -351,7 +351,8 @@ fn sudokus_of_4x4_are_learnt() {
     println!("{last:?}");
     assert!(last.exact > 0.9 && last.n == 200, "{last:?}");
     // What it learnt is in the weights that it hands out, not in its memory of puzzles.
-    let (weights, step) = trainer.best_weights().expect("weights");
+    let (weights, at) = trainer.best_weights().expect("weights");
+    let step = at.step;
     assert_eq!(step, 500);
     let untrained: BTreeMap<_, _> = initial_weights(&trainer.config().trm_config().expect("a model"), 1);
     assert_ne!(weights["lm_head.weight"], untrained["lm_head.weight"]);

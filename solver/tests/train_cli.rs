@@ -98,6 +98,9 @@ fn a_run_ends_in_a_bundle_and_can_go_on() {
     assert!(error.contains("a run is there already\nhint: pass --resume"), "{error}");
     let result = done(&out, &["--resume", "--set", "schedule.steps=25"]);
     assert_eq!(result["step"].as_u64(), Some(25), "{result}");
+    // What was changed is part of the run: the next --resume has nothing left to do.
+    let result = done(&out, &["--resume"]);
+    assert_eq!(result["step"].as_u64(), Some(25), "{result}");
 }
 
 #[test]
@@ -163,6 +166,32 @@ fn fine_tuning_compares_before_and_after() {
     assert!(result["bundle"].is_null() && !other.join("model").exists(), "{result}");
     let error = refused(&dir.path().join("none"), &["--from", &model, "--freeze", "no_such"]);
     assert!(error.contains("no parameter's name begins with `no_such`"), "{error}");
+}
+
+/// The public data-set format, with real mazes of 30x30: a run, its evaluation on the part set aside, a bundle.
+#[test]
+fn public_data_sets_are_trained_on() {
+    let dir = folder();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../puzzles/tests/fixtures/maze_hard/train");
+    let settings = |data: &Path| {
+        let file = dir.path().join("run.toml");
+        let text = format!(
+            "name = \"maze-30\"\ntask = \"maze-30\"\n[model]\nhidden_size = 16\npuzzle_emb_ndim = 16\nnum_heads = 1\n\
+             mlp_t = false\npos_encodings = \"rope\"\nH_cycles = 1\nL_cycles = 1\nhalt_max_steps = 2\n\
+             [schedule]\nsteps = 3\n[batch]\nsize = 2\ngroups = 2\nvisits = [[0, 2]]\n[[data]]\ndataset = {data:?}\n\
+             [evaluation]\nevery = 3\npuzzles = 4\nheld_out = 0.3\n"
+        );
+        std::fs::write(&file, text).expect("writable");
+        file.display().to_string()
+    };
+    let out = dir.path().join("run");
+    let result = done(&out, &[&settings(&data)]);
+    assert_eq!((result["step"].as_u64(), result["samples"].as_u64()), (Some(3), Some(6)), "{result}");
+    assert!(result["n"].as_u64().is_some_and(|n| (1..=3).contains(&n)), "three of ten, of 8 puzzles: {result}");
+    let model = Model::open(&out.join("model").display().to_string()).expect("a bundle");
+    assert_eq!((model.config().seq_len, model.task().name()), (900, "maze"));
+    let error = refused(&dir.path().join("none"), &[&settings(&data.join("nowhere"))]);
+    assert!(error.contains("nowhere"), "{error}");
 }
 
 /// kill -9 at 30 moments of a run that saves after every update: it always goes on, and never from further back than it was.
@@ -270,7 +299,8 @@ fn a_full_disk_loses_nothing() {
 fn memory_stays_below_the_limit() {
     let dir = folder();
     let peak = |out: &str, limit: &str| {
-        let settings = ["--task", "maze-15", "--max-memory", limit, "--set", "schedule.steps=6", "--set", "batch.groups=2"];
+        let settings =
+            ["--task", "maze-15", "--max-memory", limit, "--set", "schedule.steps=6", "--set", "batch.groups=2"];
         let mut child = trm()
             .arg("train")
             .arg("--out")

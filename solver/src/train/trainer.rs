@@ -159,11 +159,12 @@ impl Trainer {
         self.runtime.name()
     }
 
-    /// The weights of the best evaluation with its step; the last ones, averaged, where nothing was evaluated.
-    pub fn best_weights(&self) -> Result<(Weights, u64)> {
+    /// The weights of the best evaluation, and where the run stood then; the last ones, averaged, where nothing was
+    /// evaluated.
+    pub fn best_weights(&self) -> Result<(Weights, RunState)> {
         match self.folder.read_best()? {
-            Some(best) => Ok((best.checkpoint.tensors.weights, best.checkpoint.state.step)),
-            None => Ok((averaged(self.runtime.state()?), self.state.step)),
+            Some(best) => Ok((best.checkpoint.tensors.weights, best.checkpoint.state)),
+            None => Ok((averaged(self.runtime.state()?), self.state.clone())),
         }
     }
 

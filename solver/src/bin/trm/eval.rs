@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use trm_puzzles::{
-    DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded,
-};
+use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded};
 use trm_solver::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 

@@ -48,7 +48,6 @@ pub(crate) enum Kind {
     MazeObstacles,
 }
 
-
 impl Kind {
     /// Makes puzzles of a task's size; an error for another task. `who` solves them, for the message.
     pub(crate) fn generator(self, who: &str, task: PuzzleKind) -> Result<Box<dyn Generate>, SolverError> {

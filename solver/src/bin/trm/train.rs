@@ -126,7 +126,10 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
         for warning in &loaded.warnings {
             eprintln!("warning: {warning}");
         }
-        (Trainer::resume(&engine, config, folder, loaded.checkpoint, session.clone())?, None)
+        let trainer = Trainer::resume(&engine, config, folder.clone(), loaded.checkpoint, session.clone())?;
+        // What was changed holds from now on, for this run and the next --resume.
+        folder.write_config(trainer.config())?;
+        (trainer, None)
     } else {
         let (mut config, weights) = args.begin()?;
         args.change(&mut config)?;
@@ -256,8 +259,8 @@ fn finish(
     if end == TrainEnd::Stopped {
         return Ok(outcome);
     }
-    let (weights, step) = trainer.best_weights()?;
-    outcome.weights_of_step = step;
+    let (weights, trained) = trainer.best_weights()?;
+    outcome.weights_of_step = trained.step;
     if let Some(before) = start {
         outcome.compared = compare(engine, args, config, before, &weights)?;
         if !args.keep && !outcome.compared.iter().all(Compared::is_kept) {
@@ -269,7 +272,7 @@ fn finish(
     let options = args.engine.session_options();
     let model = config.trm_config()?;
     let record = match last {
-        Some(record) if record.step == step => record,
+        Some(record) if record.step == trained.step => record,
         _ => held_out::measure(engine, &model, &weights, stream.task(), stream.held_out(), &options)?,
     };
     outcome.exact = Some(record.exact);
@@ -297,16 +300,19 @@ fn finish(
         sample: task::sample(&kind, &model)?,
         training_data: Some(format!(
             "{} puzzles, {} supervision steps of one, {:.0} minutes; settings in {TRAINING}, curves in {CURVES_SVG}",
-            state.next_index,
-            state.samples,
-            state.train_seconds / 60.0
+            trained.next_index,
+            trained.samples,
+            trained.train_seconds / 60.0
         )),
         licence: args.licence.clone(),
         accuracy,
         checkpoint: None,
         files: vec![
             (TRAINING.to_owned(), config.to_toml()?.into_bytes()),
-            (CURVES_SVG.to_owned(), std::fs::read(&curves).with_context(|| format!("cannot read {}", curves.display()))?),
+            (
+                CURVES_SVG.to_owned(),
+                std::fs::read(&curves).with_context(|| format!("cannot read {}", curves.display()))?,
+            ),
         ],
     };
     export_bundle(request, &target, true)?;

@@ -53,7 +53,10 @@ impl LoadedGraph {
     }
 
     /// Runs the graph. A new binding for every run: one that was used before would write into the values it returned.
-    pub(super) fn run<'a>(&mut self, input: &dyn Fn(&str) -> Option<&'a DynValue>) -> Result<BTreeMap<String, DynValue>> {
+    pub(super) fn run<'a>(
+        &mut self,
+        input: &dyn Fn(&str) -> Option<&'a DynValue>,
+    ) -> Result<BTreeMap<String, DynValue>> {
         let mut run = || -> ::ort::Result<BTreeMap<String, DynValue>> {
             let mut binding = self.session.create_binding()?;
             for name in &self.inputs {
@@ -74,7 +77,10 @@ pub(super) fn remove(outputs: &mut BTreeMap<String, DynValue>, name: &str) -> Re
     outputs.remove(name).ok_or_else(|| no_output(name))
 }
 
-pub(super) fn read<T: PrimitiveTensorElementType + Clone>(outputs: &BTreeMap<String, DynValue>, name: &str) -> Result<Vec<T>> {
+pub(super) fn read<T: PrimitiveTensorElementType + Clone>(
+    outputs: &BTreeMap<String, DynValue>,
+    name: &str,
+) -> Result<Vec<T>> {
     let value = outputs.get(name).ok_or_else(|| no_output(name))?;
     let extracted = value.try_extract_tensor::<T>();
     Ok(extracted.map_err(|error| failed(format!("read output `{name}`"), error))?.1.to_vec())

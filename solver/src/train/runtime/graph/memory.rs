@@ -37,7 +37,9 @@ pub(super) fn too_much(needed: usize, limit: usize) -> SolverError {
             needed.div_ceil(1 << 20),
             limit >> 20
         ),
-        hint: Some("fewer carry groups (batch.groups), fewer rows (batch.size), a smaller model, or more memory".to_owned()),
+        hint: Some(
+            "fewer carry groups (batch.groups), fewer rows (batch.size), a smaller model, or more memory".to_owned(),
+        ),
     }
 }
 

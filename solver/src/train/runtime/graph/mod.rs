@@ -112,7 +112,8 @@ impl GraphTraining {
         let empty = || dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()]);
         let group = || (0..split.parts).map(|_| Ok([empty()?, empty()?])).collect::<Result<Vec<_>>>();
         let carry = (0..options.groups).map(|_| group()).collect::<Result<_>>()?;
-        let sums = workers[0].graph.inputs.iter().filter_map(|name| Some((name, values.get(name.strip_suffix(".sum")?)?)));
+        let sums =
+            workers[0].graph.inputs.iter().filter_map(|name| Some((name, values.get(name.strip_suffix(".sum")?)?)));
         let zeros = sums.map(|(name, parameter)| {
             let shape = parameter.shape().iter().map(|&size| size as usize).collect::<Vec<_>>();
             Ok((name.clone(), dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()])?))

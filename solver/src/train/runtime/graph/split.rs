@@ -81,7 +81,9 @@ mod tests {
         let all = Split::of(8, 4, 2).and_smaller().collect::<Vec<_>>();
         let found = all.iter().map(|split| (split.rows, split.parts, split.workers)).collect::<Vec<_>>();
         assert_eq!(found, [(4, 2, 2), (2, 4, 2), (1, 8, 2), (1, 8, 1)]);
-        assert!(all.iter().all(|split| split.rows * split.parts == 8 && split.parts_each() * split.workers >= split.parts));
+        assert!(
+            all.iter().all(|split| split.rows * split.parts == 8 && split.parts_each() * split.workers >= split.parts)
+        );
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Worker {
             q_continue: read(&outputs, "q_continue")?,
         };
         *carry = [remove(&mut outputs, "z_h_next")?, remove(&mut outputs, "z_l_next")?];
-        self.gradients = outputs.into_iter().filter(|(name, _)| name.ends_with(".grad")).collect();
+        self.gradients = outputs.into_iter().filter(|(name, _)| name.strip_suffix(".grad").is_some()).collect();
         Ok(output)
     }
 }
