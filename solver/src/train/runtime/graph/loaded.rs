@@ -98,20 +98,7 @@ pub(super) fn copy(name: &str, value: &DynValue) -> Result<NamedTensor> {
     extract().map_err(|error| failed(format!("read `{name}`"), error))
 }
 
-/// An input of the given shape, or what is wrong with its length.
-pub(super) fn checked<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
-    name: &'static str,
-    shape: &[usize],
-    data: &[T],
-) -> Result<DynValue> {
-    let expected = shape.iter().product::<usize>();
-    if data.len() != expected {
-        let shape = format!("{shape:?}");
-        return Err(SolverError::InputLength { tensor: name, actual: data.len(), expected, shape });
-    }
-    dyn_tensor(shape, data.to_vec())
-}
-
+/// A value of the given shape, which the data must have.
 pub(super) fn dyn_tensor<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
     shape: &[usize],
     data: Vec<T>,

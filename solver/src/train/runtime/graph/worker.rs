@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ::ort::value::DynValue;
 
-use super::loaded::{LoadedGraph, checked, read, remove};
+use super::loaded::{LoadedGraph, dyn_tensor, read, remove};
 use crate::engine::ort::failed;
 use crate::train::runtime::{TrainBatch, TrainOutput};
 use crate::{Result, SolverError};
@@ -50,11 +50,11 @@ impl Worker {
         let cells = rows.start * seq_len..rows.end * seq_len;
         let (count, grid) = ([rows.len()], [rows.len(), seq_len]);
         let given = [
-            ("tokens", checked("tokens", &grid, &batch.tokens[cells.clone()])?),
-            ("labels", checked("labels", &grid, &batch.labels[cells])?),
-            ("puzzle_ids", checked("puzzle_ids", &count, &batch.puzzle_ids[rows.clone()])?),
-            ("reset", checked("reset", &count, &batch.reset[rows.clone()])?),
-            ("last_step", checked("last_step", &count, &batch.last_step[rows])?),
+            ("tokens", dyn_tensor(&grid, batch.tokens[cells.clone()].to_vec())?),
+            ("labels", dyn_tensor(&grid, batch.labels[cells].to_vec())?),
+            ("puzzle_ids", dyn_tensor(&count, batch.puzzle_ids[rows.clone()].to_vec())?),
+            ("reset", dyn_tensor(&count, batch.reset[rows.clone()].to_vec())?),
+            ("last_step", dyn_tensor(&count, batch.last_step[rows].to_vec())?),
         ];
         let [z_h, z_l] = &*carry;
         let found = |name: &str| match name {
