@@ -7,11 +7,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package, the packages of this workspace that it may use (tests and build scripts included).
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("trm-puzzles", &[]),
     ("trm-models", &[]),
     ("trm-export", &["trm-models"]),
     ("trm-solver", &["trm-export", "trm-models", "trm-puzzles"]),
+    ("trm-protocol", &[]),
+    ("trm-firmware-host", &["trm-export", "trm-models", "trm-protocol", "trm-puzzles", "trm-solver"]),
     ("trm-benches", &["trm-export", "trm-models", "trm-puzzles", "trm-solver"]),
     ("xtask", &[]),
     ("ort-training-shim", &[]),

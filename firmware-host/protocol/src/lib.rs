@@ -1,0 +1,3 @@
+//! The wire between host and microcontroller: messages and frames.
+
+#![no_std]
