@@ -16,4 +16,25 @@ pub enum HostError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A picture that cannot be decoded.
+    #[error("{}: not a picture that can be read\nhint: JPEG and PNG are", path.display())]
+    Picture {
+        /// The file, or what the picture is called.
+        path: PathBuf,
+        /// The decoder's reason.
+        source: image::ImageError,
+    },
+    /// A picture that would take too much memory.
+    #[error(
+        "{}: {width}x{height} pixels are more than {} million\nhint: scale it down, 2 million are plenty",
+        path.display(), crate::vision::photo::MAX_PIXELS / 1_000_000
+    )]
+    PictureTooLarge {
+        /// The file, or what the picture is called.
+        path: PathBuf,
+        /// Width in pixels.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
+    },
 }

@@ -1,0 +1,9 @@
+//! Camera to grid: finds the board in a picture, straightens it, reads its cells, and says how far to trust that.
+
+pub mod lattice;
+pub mod locate;
+pub mod photo;
+pub mod quad;
+
+/// A point of a picture, `[x, y]`, pixels to the right and downwards from the middle of the top left pixel.
+pub type Point = [f32; 2];

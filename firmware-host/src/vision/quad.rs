@@ -1,0 +1,311 @@
+//! Where a board may be: quadrilaterals around connected dark lines.
+//!
+//! The frame and the lines of a printed board hang together. Under one of several thresholds they come out as one
+//! component of dark pixels, whose convex hull has the board's corners. Which of the candidates is a board is decided
+//! by its [lines](super::lattice), not here.
+
+use image::{GrayImage, Luma};
+use imageproc::morphology::dilate;
+use imageproc::distance_transform::Norm;
+use imageproc::region_labelling::{Connectivity, connected_components};
+
+use super::Point;
+
+/// How dark a pixel is beside its surroundings to count as print: the surroundings' half side as a share of the
+/// picture's longer side, the share of their mean that it stays below, and pixels by which print is thickened, so that
+/// broken lines hang together.
+const THRESHOLDS: [(f32, f32, u8); 5] =
+    [(0.03, 0.90, 0), (0.03, 0.94, 0), (0.015, 0.93, 1), (0.06, 0.85, 0), (0.03, 0.96, 1)];
+
+/// Shorter side of a candidate's bounding box, as a share of the picture's shorter side.
+const MIN_SHARE: f32 = 0.2;
+
+/// Directions in which a component's outermost pixels are looked for.
+const DIRECTIONS: usize = 48;
+
+/// Corners of a quadrilateral, clockwise from the one nearest to the top left.
+pub type Quad = [Point; 4];
+
+/// Candidates under one threshold after the other, each once, in pixels of `gray`. Whoever has found a board need not
+/// ask for more.
+pub struct Candidates<'a> {
+    gray: &'a GrayImage,
+    integral: Vec<u32>,
+    seen: Vec<Quad>,
+    next: usize,
+}
+
+impl<'a> Candidates<'a> {
+    pub fn new(gray: &'a GrayImage) -> Self {
+        Self { gray, integral: integral(gray), seen: Vec::new(), next: 0 }
+    }
+}
+
+impl Iterator for Candidates<'_> {
+    type Item = Vec<Quad>;
+
+    fn next(&mut self) -> Option<Vec<Quad>> {
+        let &(radius, share, thicken) = THRESHOLDS.get(self.next)?;
+        self.next += 1;
+        let radius = (radius * self.gray.width().max(self.gray.height()) as f32).max(3.0) as u32;
+        let mut dark = darker_than_surroundings(self.gray, &self.integral, radius, share);
+        if thicken > 0 {
+            dark = dilate(&dark, Norm::LInf, thicken);
+        }
+        let mut new: Vec<Quad> = Vec::new();
+        for quad in component_quads(&dark).into_iter().chain(cell_group_quads(&dark)) {
+            if !self.seen.iter().any(|other| same(other, &quad)) {
+                self.seen.push(quad);
+                new.push(quad);
+            }
+        }
+        Some(new)
+    }
+}
+
+/// Sums of all pixels above and to the left, `[height + 1, width + 1]`.
+fn integral(gray: &GrayImage) -> Vec<u32> {
+    let (width, height) = (gray.width() as usize, gray.height() as usize);
+    let mut sums = vec![0; (width + 1) * (height + 1)];
+    for (y, row) in gray.as_raw().chunks_exact(width).enumerate() {
+        let mut line = 0;
+        for (x, &value) in row.iter().enumerate() {
+            line += u32::from(value);
+            sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1] + line;
+        }
+    }
+    sums
+}
+
+/// 255 where a pixel is darker than `share` of the mean around it.
+fn darker_than_surroundings(gray: &GrayImage, integral: &[u32], radius: u32, share: f32) -> GrayImage {
+    let (width, height) = gray.dimensions();
+    let stride = width as usize + 1;
+    let mut dark = GrayImage::new(width, height);
+    for y in 0..height {
+        let (top, bottom) = (y.saturating_sub(radius) as usize, (y + radius + 1).min(height) as usize);
+        for x in 0..width {
+            let (left, right) = (x.saturating_sub(radius) as usize, (x + radius + 1).min(width) as usize);
+            // In this order no difference is negative.
+            let sum = (integral[bottom * stride + right] - integral[top * stride + right])
+                - (integral[bottom * stride + left] - integral[top * stride + left]);
+            let mean = sum as f32 / ((right - left) * (bottom - top)) as f32;
+            if f32::from(gray.get_pixel(x, y).0[0]) < share * mean - 2.0 {
+                dark.put_pixel(x, y, Luma([255]));
+            }
+        }
+    }
+    dark
+}
+
+/// A quadrilateral around each large component.
+fn component_quads(dark: &GrayImage) -> Vec<Quad> {
+    let (width, height) = dark.dimensions();
+    let labels = connected_components(dark, Connectivity::Eight, Luma([0]));
+    let least = MIN_SHARE * width.min(height) as f32;
+    let mut quads = Vec::new();
+    for (label, &Bounds { left, top, right, bottom, .. }) in bounds(&labels).iter().enumerate().skip(1) {
+        if left > right || ((right - left) as f32) < least || ((bottom - top) as f32) < least {
+            continue;
+        }
+        let mut hull = Hull::new();
+        for y in top..=bottom {
+            // A row's outermost pixels are its first and last.
+            let row = |x: &u32| labels.get_pixel(*x, y).0[0] as usize == label;
+            let Some(first) = (left..=right).find(row) else { continue };
+            let last = (left..=right).rev().find(row).unwrap_or(first);
+            for x in [first, last] {
+                hull.add([x as f32, y as f32]);
+            }
+        }
+        quads.extend(hull.largest_quad());
+    }
+    quads
+}
+
+/// A quadrilateral around each group of light spots that are alike and side by side, as the cells of a board are: where
+/// its frame hangs together with other print, its cells do not.
+fn cell_group_quads(dark: &GrayImage) -> Vec<Quad> {
+    let labels = connected_components(dark, Connectivity::Four, Luma([255]));
+    let shorter = dark.width().min(dark.height());
+    let cells: Vec<Bounds> = bounds(&labels)
+        .into_iter()
+        .skip(1)
+        .filter(|spot| {
+            let (width, height) = (spot.right.saturating_sub(spot.left) + 1, spot.bottom.saturating_sub(spot.top) + 1);
+            let (short, long) = (width.min(height), width.max(height));
+            short >= 8
+                && long <= shorter / 3
+                && 5 * short >= 3 * long
+                && f64::from(spot.pixels) > 0.5 * f64::from(width) * f64::from(height)
+        })
+        .collect();
+    let mut group: Vec<usize> = (0..cells.len()).collect();
+    let root = |group: &[usize], mut k: usize| {
+        while group[k] != k {
+            k = group[k];
+        }
+        k
+    };
+    for a in 0..cells.len() {
+        for b in 0..a {
+            if cells[a].is_neighbour(&cells[b]) {
+                let (first, second) = (root(&group, a), root(&group, b));
+                group[first.max(second)] = first.min(second);
+            }
+        }
+    }
+    let mut quads = Vec::new();
+    for leader in (0..cells.len()).filter(|&k| group[k] == k) {
+        let members: Vec<&Bounds> = (0..cells.len()).filter(|&k| root(&group, k) == leader).map(|k| &cells[k]).collect();
+        if members.len() < MIN_CELLS {
+            continue;
+        }
+        let mut hull = Hull::new();
+        for cell in members {
+            for x in [cell.left, cell.right] {
+                for y in [cell.top, cell.bottom] {
+                    hull.add([x as f32, y as f32]);
+                }
+            }
+        }
+        quads.extend(hull.largest_quad());
+    }
+    quads
+}
+
+/// Fewest cells that are taken for a board: those of the smallest.
+const MIN_CELLS: usize = 14;
+
+/// What a component covers; `left > right` when it is empty.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    left: u32,
+    top: u32,
+    right: u32,
+    bottom: u32,
+    pixels: u32,
+}
+
+impl Bounds {
+    fn middle(&self) -> Point {
+        [(self.left + self.right) as f32 / 2.0, (self.top + self.bottom) as f32 / 2.0]
+    }
+
+    fn size(&self) -> f32 {
+        ((self.right - self.left + self.bottom - self.top) as f32) / 2.0 + 1.0
+    }
+
+    /// Whether two cells may lie side by side on one board.
+    fn is_neighbour(&self, other: &Self) -> bool {
+        let (a, b) = (self.size(), other.size());
+        a < 1.35 * b && b < 1.35 * a && distance(self.middle(), other.middle()) < 0.7 * (a + b)
+    }
+}
+
+/// What each component covers, by label.
+fn bounds(labels: &image::ImageBuffer<Luma<u32>, Vec<u32>>) -> Vec<Bounds> {
+    let none = Bounds { left: u32::MAX, top: u32::MAX, right: 0, bottom: 0, pixels: 0 };
+    let mut all: Vec<Bounds> = Vec::new();
+    for (x, y, label) in labels.enumerate_pixels() {
+        let label = label.0[0] as usize;
+        if label >= all.len() {
+            all.resize(label + 1, none);
+        }
+        let bounds = &mut all[label];
+        bounds.left = bounds.left.min(x);
+        bounds.top = bounds.top.min(y);
+        bounds.right = bounds.right.max(x);
+        bounds.bottom = bounds.bottom.max(y);
+        bounds.pixels += 1;
+    }
+    all
+}
+
+/// The outermost points of a set, by direction.
+struct Hull {
+    outermost: Vec<(f32, Point)>,
+    /// Sine and cosine.
+    directions: Vec<(f32, f32)>,
+}
+
+impl Hull {
+    fn new() -> Self {
+        let turn = |k: usize| (std::f32::consts::TAU * k as f32 / DIRECTIONS as f32).sin_cos();
+        Self { outermost: vec![(f32::MIN, [0.0; 2]); DIRECTIONS], directions: (0..DIRECTIONS).map(turn).collect() }
+    }
+
+    fn add(&mut self, point: Point) {
+        for (best, (sin, cos)) in self.outermost.iter_mut().zip(&self.directions) {
+            let reach = point[0] * cos + point[1] * sin;
+            if reach > best.0 {
+                *best = (reach, point);
+            }
+        }
+    }
+
+    fn largest_quad(self) -> Option<Quad> {
+        let mut corners: Vec<Point> = self.outermost.into_iter().map(|(_, point)| point).collect();
+        corners.dedup();
+        largest_quad(&corners)
+    }
+}
+
+/// The quadrilateral of largest area with corners of a convex polygon, if it is anything like a board seen at an angle.
+fn largest_quad(hull: &[Point]) -> Option<Quad> {
+    let n = hull.len();
+    let triangle = |a: Point, b: Point, c: Point| {
+        ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])).abs() / 2.0
+    };
+    let mut best: Option<(f32, Quad)> = None;
+    for a in 0..n {
+        for c in a + 2..n {
+            // With a diagonal given, the two other corners are chosen each on its own.
+            let farthest = |range: std::ops::Range<usize>| {
+                range.map(|b| (triangle(hull[a], hull[b], hull[c]), b)).max_by(|x, y| x.0.total_cmp(&y.0))
+            };
+            let (Some((first, b)), Some((second, d))) = (farthest(a + 1..c), farthest(c + 1..n)) else { continue };
+            if best.as_ref().is_none_or(|(area, _)| first + second > *area) {
+                best = Some((first + second, [hull[a], hull[b], hull[c], hull[d]]));
+            }
+        }
+    }
+    best.map(|(_, quad)| from_top_left(quad)).filter(plausible)
+}
+
+/// Sides of similar length and no acute corners: what a camera above a table sees.
+fn plausible(quad: &Quad) -> bool {
+    let sides: Vec<f32> = (0..4).map(|k| distance(quad[k], quad[(k + 1) % 4])).collect();
+    let longest = sides.iter().copied().fold(0.0, f32::max);
+    let shortest = sides.iter().copied().fold(f32::MAX, f32::min);
+    shortest > 0.4 * longest && area(quad) > 0.45 * longest * longest
+}
+
+/// The corners clockwise (y pointing down), beginning with the one nearest to the top left.
+pub fn from_top_left(mut quad: Quad) -> Quad {
+    if signed_area(&quad) < 0.0 {
+        quad.reverse();
+    }
+    let first = (0..4).min_by(|&a, &b| (quad[a][0] + quad[a][1]).total_cmp(&(quad[b][0] + quad[b][1])));
+    quad.rotate_left(first.unwrap_or(0));
+    quad
+}
+
+fn signed_area(quad: &Quad) -> f32 {
+    (0..4).map(|k| quad[k][0] * quad[(k + 1) % 4][1] - quad[(k + 1) % 4][0] * quad[k][1]).sum::<f32>() / 2.0
+}
+
+/// Area in square pixels.
+pub fn area(quad: &Quad) -> f32 {
+    signed_area(quad).abs()
+}
+
+pub fn distance(a: Point, b: Point) -> f32 {
+    (a[0] - b[0]).hypot(a[1] - b[1])
+}
+
+/// Whether two quadrilaterals are the same but for a few pixels.
+fn same(a: &Quad, b: &Quad) -> bool {
+    let near = 0.006 * area(a).sqrt();
+    a.iter().zip(b).all(|(p, q)| distance(*p, *q) <= near)
+}
