@@ -3,6 +3,7 @@
 pub mod autodiff;
 pub mod bundle;
 pub mod checkpoint;
+pub mod classifier;
 mod error;
 pub mod onnx;
 pub mod train;

@@ -37,4 +37,7 @@ pub enum HostError {
         /// Height in pixels.
         height: u32,
     },
+    /// A model could not be loaded or run.
+    #[error(transparent)]
+    Solver(#[from] trm_solver::SolverError),
 }

@@ -2,6 +2,7 @@
 
 pub mod act;
 pub mod batch;
+pub mod classify;
 pub mod engine;
 mod error;
 pub mod eval;

@@ -12,17 +12,17 @@ use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
 const IGNORE_LABEL: i32 = -100;
 
 /// What the answer's loss is made of, a value for each row.
-pub(super) struct AnswerLoss {
+pub(crate) struct AnswerLoss {
     /// Mean cross entropy over the labelled cells, f64 `[batch]`.
-    pub(super) cross_entropy: ValueId,
+    pub(crate) cross_entropy: ValueId,
     /// Labelled cells that are right, i32 `[batch]`.
-    pub(super) cells_right: ValueId,
+    pub(crate) cells_right: ValueId,
     /// Whether all labelled cells are right, bool `[batch]`; true for a row without labels, as in the reference.
-    pub(super) exact: ValueId,
+    pub(crate) exact: ValueId,
 }
 
 /// `logits` f32 `[batch, S, V]`, `answer` and `labels` i32 `[batch, S]`.
-pub(super) fn answer_loss(
+pub(crate) fn answer_loss(
     b: &mut GraphBuilder,
     kind: LossKind,
     logits: ValueId,

@@ -6,7 +6,8 @@ mod step;
 mod update;
 
 pub use step::{BUFFERS, StepOptions, training_step};
-pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, update_graph};
+pub(crate) use loss::answer_loss;
+pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, parameter_update, update_graph};
 
 use serde::{Deserialize, Serialize};
 

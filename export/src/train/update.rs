@@ -57,19 +57,28 @@ pub fn update_graph(
     frozen: &BTreeSet<String>,
 ) -> Result<Graph, ExportError> {
     config.validate()?;
+    let is_trained = |name: &str| !BUFFERS.contains(&name) && !frozen.contains(name);
+    let tensors = layout(config).into_iter().filter(|tensor| is_trained(&tensor.name));
+    parameter_update(&tensors.map(|tensor| (tensor.name, tensor.shape)).collect::<Vec<_>>(), options)
+}
+
+/// The update of any parameters, given by name and shape; inputs and outputs as those of [`update_graph`].
+///
+/// # Errors
+/// Never for shapes of parameters.
+pub fn parameter_update(parameters: &[(String, Vec<usize>)], options: &UpdateOptions) -> Result<Graph, ExportError> {
     let mut builder = GraphBuilder::new("update", "");
     let b = &mut builder;
     let rates = Rates::inputs(b, options)?;
     let mut trained = Vec::new();
-    let is_trained = |name: &str| !BUFFERS.contains(&name) && !frozen.contains(name);
-    for tensor in layout(config).into_iter().filter(|tensor| is_trained(&tensor.name)) {
-        let shape = tensor.shape.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
+    for (name, shape) in parameters {
+        let shape = shape.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
         let ty = TensorType::new(DType::F32, shape);
-        let value = b.input(&tensor.name, ty.clone());
-        let gradient = b.input(&format!("{}.grad", tensor.name), ty.clone());
-        trained.push((tensor.name, ty, value, gradient));
+        let value = b.input(name, ty.clone());
+        let gradient = b.input(&format!("{name}.grad"), ty.clone());
+        trained.push((name.as_str(), ty, value, gradient));
     }
-    let counted = trained.iter().filter(|(name, ..)| name != PUZZLE_EMB).map(|(.., gradient)| *gradient);
+    let counted = trained.iter().filter(|(name, ..)| *name != PUZZLE_EMB).map(|(.., gradient)| *gradient);
     let norm = global_norm(b, counted.collect::<Vec<_>>().as_slice())?;
     let scale = match options.clip_grad_norm {
         Some(greatest) => Some(clip_scale(b, norm, greatest)?),

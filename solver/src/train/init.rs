@@ -40,7 +40,7 @@ pub fn initial_weights(config: &TrmConfig, seed: u64) -> BTreeMap<String, NamedT
     tensors.collect()
 }
 
-fn truncated_normal(rng: &mut ChaCha8Rng, count: usize, deviation: f64) -> Vec<f32> {
+pub(crate) fn truncated_normal(rng: &mut ChaCha8Rng, count: usize, deviation: f64) -> Vec<f32> {
     let scale = deviation / TRUNCATED_DEVIATION;
     let mut draw = || loop {
         // Box and Muller (1958); (0, 1] for the logarithm.

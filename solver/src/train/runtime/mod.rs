@@ -13,6 +13,7 @@ use std::path::Path;
 use trm_export::onnx::OnnxSummary;
 use trm_models::TrmConfig;
 
+pub(crate) use self::graph::loaded;
 pub use self::graph::{GraphTraining, GraphTrainingOptions};
 pub use self::ort_training::{OrtTraining, OrtTrainingOptions};
 use crate::Result;

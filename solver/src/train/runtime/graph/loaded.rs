@@ -19,17 +19,17 @@ use crate::{Result, SolverError};
 const READ: [&str; 7] = ["loss", "lm_loss", "q_loss", "exact", "cells_right", "q_halt", "q_continue"];
 
 /// A graph that ONNX Runtime has loaded.
-pub(super) struct LoadedGraph {
+pub(crate) struct LoadedGraph {
     name: &'static str,
     session: Session,
-    pub(super) flops: u64,
-    pub(super) inputs: Vec<String>,
+    pub(crate) flops: u64,
+    pub(crate) inputs: Vec<String>,
     /// Outputs with where they are put.
     outputs: Vec<(String, MemoryInfo<'static>)>,
 }
 
 impl LoadedGraph {
-    pub(super) fn load(
+    pub(crate) fn load(
         engine: &OrtEngine,
         name: &'static str,
         graph: &Graph,
@@ -53,7 +53,7 @@ impl LoadedGraph {
     }
 
     /// Runs the graph. A new binding for every run: one that was used before would write into the values it returned.
-    pub(super) fn run<'a>(
+    pub(crate) fn run<'a>(
         &mut self,
         input: &dyn Fn(&str) -> Option<&'a DynValue>,
     ) -> Result<BTreeMap<String, DynValue>> {
@@ -73,11 +73,11 @@ impl LoadedGraph {
     }
 }
 
-pub(super) fn remove(outputs: &mut BTreeMap<String, DynValue>, name: &str) -> Result<DynValue> {
+pub(crate) fn remove(outputs: &mut BTreeMap<String, DynValue>, name: &str) -> Result<DynValue> {
     outputs.remove(name).ok_or_else(|| no_output(name))
 }
 
-pub(super) fn read<T: PrimitiveTensorElementType + Clone>(
+pub(crate) fn read<T: PrimitiveTensorElementType + Clone>(
     outputs: &BTreeMap<String, DynValue>,
     name: &str,
 ) -> Result<Vec<T>> {
@@ -87,7 +87,7 @@ pub(super) fn read<T: PrimitiveTensorElementType + Clone>(
 }
 
 /// A copy on the host.
-pub(super) fn copy(name: &str, value: &DynValue) -> Result<NamedTensor> {
+pub(crate) fn copy(name: &str, value: &DynValue) -> Result<NamedTensor> {
     let extract = || -> ::ort::Result<NamedTensor> {
         let tensor = value.view().downcast::<TensorValueType<f32>>()?;
         let on_device = !tensor.memory_info().is_cpu_accessible();
@@ -99,7 +99,7 @@ pub(super) fn copy(name: &str, value: &DynValue) -> Result<NamedTensor> {
 }
 
 /// A value of the given shape, which the data must have.
-pub(super) fn dyn_tensor<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+pub(crate) fn dyn_tensor<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
     shape: &[usize],
     data: Vec<T>,
 ) -> Result<DynValue> {
@@ -107,7 +107,7 @@ pub(super) fn dyn_tensor<T: PrimitiveTensorElementType + Clone + Debug + 'static
     Ok(tensor.into_dyn())
 }
 
-pub(super) fn no_output(name: &str) -> SolverError {
+pub(crate) fn no_output(name: &str) -> SolverError {
     SolverError::Engine {
         engine: "ort",
         action: "read a training graph's outputs".into(),

@@ -3,7 +3,7 @@
 //! Parameters, moments, moving average, gradients and carries are values of ONNX Runtime, on the device that computes:
 //! what one run returns goes into the next one as it is.
 
-mod loaded;
+pub(crate) mod loaded;
 mod memory;
 mod split;
 mod worker;
