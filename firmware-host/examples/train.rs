@@ -22,12 +22,12 @@ fn main(){ let a:Vec<String>=std::env::args().collect(); let dir=&a[1]; let step
   let mut set=training::TrainingSet{cells:vec![],fonts:fonts.clone()};
   let mut test_idx=vec![];
   for (i,p) in photos.iter().enumerate(){ let f=groups[&p.1]%folds; if f==fold && folds>1 {test_idx.push(i);} else if let Some(c)=&p.2 { 
-     let c=&upright(c,&p.1);
+     let c=&upright(c,&p.1); if c.is_empty() {continue}
      for (k,d) in p.1.iter().enumerate(){ set.cells.push(training::Example{picture:c[k*784..(k+1)*784].to_vec(),digit:*d}); } } }
   let opts=UpdateOptions{rule:UpdateRule::AdamW{eps:1e-8},beta1:0.9,beta2:0.99,weight_decay:0.01,puzzle_emb_weight_decay:0.,clip_grad_norm:None,ema:Some(0.995)};
   let mut tr=ClassifierTraining::new(&engine,config,64,opts,fold as u64).unwrap(); let mut rng=training::generator(fold as u64); let t=std::time::Instant::now();
   let (mut l,mut r)=(0.,0);
-  for s in 0..steps { let b:Vec<_>=(0..64).map(|_|set.draw(&mut rng)).collect(); let lr=2e-3*(0.5+0.5*(std::f64::consts::PI*s as f64/steps as f64).cos())*((s+1) as f64/100.).min(1.);
+  for s in 0..steps { let b:Vec<_>=(0..64).map(|_|set.draw(&mut rng)).collect(); let lr=3e-3*(0.5+0.5*(std::f64::consts::PI*s as f64/steps as f64).cos())*((s+1) as f64/100.).min(1.);
    let o=tr.step(b.iter().flat_map(|e|e.picture.iter().copied()).collect(),b.iter().map(|e|i32::from(e.digit)).collect(),lr).unwrap(); l+=o.loss; r+=o.right; if s%500==499 { println!("fold {fold} step {} loss {:.4} right {:.4} {:?}",s+1,l/500.,r as f32/500./64.,t.elapsed()); l=0.;r=0; } }
   let w=tr.weights().unwrap(); let g=classify_graph(&config,&w).unwrap(); let bytes=trm_export::onnx::write::encode(&g,&[]).onnx; std::fs::write(format!("/tmp/reader{fold}.onnx"),&bytes).unwrap();
   let mut rd=reader::BoardReader::new(Classifier::on_tract(&bytes,28,10).unwrap());
@@ -40,5 +40,6 @@ fn main(){ let a:Vec<String>=std::env::args().collect(); let dir=&a[1]; let step
  }
 }
 fn upright(c:&[f32],t:&[u8])->Vec<f32>{ let ink:Vec<f32>=c.chunks(784).map(|p|(6..22).flat_map(|y|(6..22).map(move |x|y*28+x)).map(|k|p[k].max(0.)).sum::<f32>()).collect();
- let best=(0..4).max_by(|&a,&b|{ let f=|turns:usize|->f32{ (0..81).map(|k|{let i=ink[reader::turned_cell(k,9,turns)].min(60.); if t[k]>0 {i}else{-i}}).sum() }; f(a).total_cmp(&f(b))}).unwrap(); if best>0 {println!("turned {best}")}
+ let sc:Vec<f32>=(0..4).map(|turns|(0..81).map(|k|{let i=ink[reader::turned_cell(k,9,turns)].min(60.); if t[k]>0 {i}else{-i}}).sum()).collect();
+ let m=sc.iter().copied().fold(0.,f32::max); let best=if sc[0]>0.9*m {0} else if (sc[1]-sc[3]).abs()<0.1*m {println!("ambiguous {sc:?}"); return vec![]} else if sc[1]>sc[3] {1} else {3};
  (0..81).flat_map(|k|{let f=reader::turned_cell(k,9,best); cells::turned(&c[f*784..(f+1)*784],best)}).collect() }

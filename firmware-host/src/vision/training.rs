@@ -26,7 +26,7 @@ pub struct TrainingSet {
 }
 
 /// Share of a batch that comes from fonts.
-const FONTS: f32 = 0.35;
+const FONTS: f32 = 0.15;
 
 /// Share of the pictures of photographs that show a digit: most cells are empty and all alike.
 const DIGITS: f32 = 0.7;
