@@ -16,4 +16,26 @@ pub enum HostError {
         /// The system's reason.
         source: std::io::Error,
     },
+    // display
+    /// A framebuffer that cannot be drawn to.
+    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    Framebuffer {
+        /// The device, or the file that describes it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A picture could not be read or written.
+    #[error("{}: not a picture that can be used", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: image::ImageError,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] trm_models::ModelError),
 }
