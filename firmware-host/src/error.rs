@@ -27,13 +27,13 @@ pub enum HostError {
         /// What to do about it.
         hint: &'static str,
     },
-    /// A picture could not be read or written.
-    #[error("{}: not a picture that can be used", path.display())]
-    Image {
+    /// A picture could not be encoded.
+    #[error("{}: cannot be encoded as PNG", path.display())]
+    Png {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        source: image::ImageError,
+        /// Why.
+        source: png::EncodingError,
     },
     /// A file could not be written.
     #[error(transparent)]

@@ -134,6 +134,12 @@ fn sudoku_cell<C: Ink, D: DrawTarget<Color = C>>(
         [palette.surface, palette.answered]
     };
     target.fill_solid(&square, paper)?;
+    if !C::SHADES && is_given && !doubtful {
+        // Over the gap above and on the left: a dark digit needs a bright rim on all sides.
+        let (x, y) = (square.top_left.x - 1, square.top_left.y - 1);
+        target.fill_solid(&area(x, y, size + 1, 1), paper)?;
+        target.fill_solid(&area(x, y, 1, size + 1), paper)?;
+    }
     let text = match shown {
         0 if doubtful => "?".to_owned(),
         0 => String::new(),
@@ -197,7 +203,8 @@ fn maze<C: Ink, D: DrawTarget<Color = C>>(
                 };
                 let centre = middle(square);
                 let width = (side as f32 * 0.19).max(if C::SHADES { 0.9 } else { 1.0 });
-                let ends: Vec<_> = board.answer.neighbours(cell).filter(|&n| on_path(n)).map(|n| middle(place(n))).collect();
+                let ends: Vec<_> =
+                    board.answer.neighbours(cell).filter(|&n| on_path(n)).map(|n| middle(place(n))).collect();
                 paint(target, square, [palette.surface, ink], |p| {
                     let lines = ends.iter().map(|&end| segment(p, centre, end));
                     lines.fold(distance(p, centre), f32::min) - width

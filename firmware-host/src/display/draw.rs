@@ -41,8 +41,7 @@ pub fn draw<C: Ink, D: DrawTarget<Color = C>>(
             let note = if found { "Board found" } else { "Lay the puzzle flat, all of it in view" };
             match side {
                 Some(side) => {
-                    let caption =
-                        Caption { heading, tone, notes: vec![note.to_owned()], ..Caption::new(palette) };
+                    let caption = Caption { heading, tone, notes: vec![note.to_owned()], ..Caption::new(palette) };
                     panel_text::stacked(target, side, theme, &caption)
                 }
                 None => banner(target, &layout, theme, if found { "Board found: hold still" } else { note }, tone),
@@ -54,7 +53,10 @@ pub fn draw<C: Ink, D: DrawTarget<Color = C>>(
             let (figure, label) = if doubtful.is_empty() {
                 (read.to_string(), "cells read".to_owned())
             } else {
-                (doubtful.len().to_string(), if doubtful.len() == 1 { "cell in doubt" } else { "cells in doubt" }.to_owned())
+                (
+                    doubtful.len().to_string(),
+                    if doubtful.len() == 1 { "cell in doubt" } else { "cells in doubt" }.to_owned(),
+                )
             };
             let caption = Caption {
                 heading: "Reading",
@@ -178,7 +180,8 @@ pub(super) fn progress<C: Ink, D: DrawTarget<Color = C>>(
     let (_, y) = middle(place);
     let x = (end - radius).max(place.top_left.x as f32 + radius);
     paint(target, place, [palette.background, palette.given_surface], |p| rounded(p, place, radius))?;
-    let filled = area(place.top_left.x, place.top_left.y, (end.ceil() as i32) - place.top_left.x, place.size.height as i32);
+    let filled =
+        area(place.top_left.x, place.top_left.y, (end.ceil() as i32) - place.top_left.x, place.size.height as i32);
     let colours = filled.points().map(|point| {
         let p = (point.x as f32 + 0.5, point.y as f32 + 0.5);
         let bar = super::shapes::segment(p, (place.top_left.x as f32 + radius, y), (x, y)) - radius;

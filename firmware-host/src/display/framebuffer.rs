@@ -9,8 +9,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use embedded_graphics::geometry::{OriginDimensions, Size};
-use embedded_graphics::pixelcolor::raw::{RawData, RawU16};
 use embedded_graphics::pixelcolor::Rgb565;
+use embedded_graphics::pixelcolor::raw::{RawData, RawU16};
 
 use super::{Canvas, Ink};
 use crate::{HostError, Result};
@@ -165,9 +165,10 @@ impl Framebuffer {
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
-        self.file
-            .seek(SeekFrom::Start(at))
-            .and_then(|_| self.file.write_all(bytes))
-            .map_err(|source| HostError::Io { path: self.path.clone(), action: "write", source })
+        self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(bytes)).map_err(|source| HostError::Io {
+            path: self.path.clone(),
+            action: "write",
+            source,
+        })
     }
 }

@@ -31,9 +31,10 @@ pub(super) fn draw<C: Ink, D: DrawTarget<Color = C>>(
         columns as i32,
         rows as i32,
     );
-    let quad: Option<[At; 4]> = corners.filter(|corners| corners.iter().flatten().all(|c| c.is_finite())).map(|corners| {
-        corners.map(|[x, y]| (shown.top_left.x as f32 + x * scale, shown.top_left.y as f32 + y * scale))
-    });
+    let quad: Option<[At; 4]> =
+        corners.filter(|corners| corners.iter().flatten().all(|c| c.is_finite())).map(|corners| {
+            corners.map(|[x, y]| (shown.top_left.x as f32 + x * scale, shown.top_left.y as f32 + y * scale))
+        });
     let half_width = (shown.size.width as f32 / 160.0).clamp(0.8, 2.5);
     let levels = if C::SHADES { (0, 255) } else { contrast(preview) };
     let colours = shown.points().map(|point| {

@@ -1,5 +1,7 @@
 //! Screens with made-up content, to look at without hardware, and a contact sheet of them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use embedded_graphics::geometry::{Point, Size};
@@ -15,8 +17,18 @@ use super::{Board, Canvas, Ink, Preview, Screen, Theme, draw};
 
 /// The names of the samples, in the order in which a visitor meets them.
 pub const NAMES: [&str; 12] = [
-    "idle", "idle-maze", "looking", "aim", "reading", "doubtful", "solving", "solved", "maze-solving", "maze-solved",
-    "not-solved", "error",
+    "idle",
+    "idle-maze",
+    "looking",
+    "aim",
+    "reading",
+    "doubtful",
+    "solving",
+    "solved",
+    "maze-solving",
+    "maze-solved",
+    "not-solved",
+    "error",
 ];
 
 /// Nodes of search that a sample's answer may take.
@@ -157,8 +169,7 @@ pub fn photograph(board: &Board) -> (RgbImage, [[f32; 2]; 4]) {
             let value = f64::from(sample(&print, u * f64::from(SIDE), v * f64::from(SIDE)));
             [value * 0.97, value * 0.95, value * 0.9]
         } else {
-            let grain = (px * 0.02 + (py * 0.11).sin() * 0.25 + (py * 0.017).cos()).sin() * 6.0;
-            [122.0 + grain, 84.0 + grain, 56.0 + grain]
+            [122.0, 84.0, 56.0]
         };
         image::Rgb(colour.map(|value| (value * light).clamp(0.0, 255.0) as u8))
     });
@@ -183,7 +194,8 @@ fn print(board: &Board, side: u32) -> GrayImage {
     };
     let mut canvas = Canvas::new(Size::new_equal(side), white);
     let square = Rectangle::new(Point::zero(), canvas_size(side));
-    let Ok(()) = board::draw(&mut canvas, square, &paper, &Board::new(board.kind, board.given.clone()), Marks::default());
+    let Ok(()) =
+        board::draw(&mut canvas, square, &paper, &Board::new(board.kind, board.given.clone()), Marks::default());
     GrayImage::from_fn(side, side, |x, y| Luma([canvas.pixels()[(y * side + x) as usize].to_rgb()[0]]))
 }
 
@@ -213,7 +225,17 @@ fn square_from([[x0, y0], [x1, y1], [x2, y2], [x3, y3]]: [[f64; 2]; 4]) -> [f64;
     let (g, h) = ((sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det);
     let [a, b, c] = [x1 - x0 + g * x1, x3 - x0 + h * x3, x0];
     let [d, e, f] = [y1 - y0 + g * y1, y3 - y0 + h * y3, y0];
-    [e - f * h, c * h - b, b * f - c * e, f * g - d, a - c * g, c * d - a * f, d * h - e * g, b * g - a * h, a * e - b * d]
+    [
+        e - f * h,
+        c * h - b,
+        b * f - c * e,
+        f * g - d,
+        a - c * g,
+        c * d - a * f,
+        d * h - e * g,
+        b * g - a * h,
+        a * e - b * d,
+    ]
 }
 
 fn project(m: &[f64; 9], x: f64, y: f64) -> (f64, f64) {
@@ -238,7 +260,26 @@ pub fn sheet() -> RgbImage {
             imageops::replace(&mut sheet, &canvas.to_image(), x.into(), y.into());
         }
     }
-    sheet
+    reduced(sheet)
+}
+
+/// The picture in its 256 most frequent colours, so that it is written with a palette: only shades of the camera's
+/// pictures are given up.
+fn reduced(mut picture: RgbImage) -> RgbImage {
+    let mut counts: BTreeMap<[u8; 3], usize> = BTreeMap::new();
+    for pixel in picture.pixels() {
+        *counts.entry(pixel.0).or_default() += 1;
+    }
+    let mut kept: Vec<[u8; 3]> = counts.keys().copied().collect();
+    kept.sort_by_key(|colour| Reverse(counts[colour]));
+    kept.truncate(256);
+    let far = |a: &[u8; 3], b: &[u8; 3]| a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b)).pow(2)).sum::<u32>();
+    let nearest = |colour: &[u8; 3]| kept.iter().min_by_key(|kept| far(kept, colour)).copied().unwrap_or(*colour);
+    let places: BTreeMap<[u8; 3], [u8; 3]> = counts.keys().map(|colour| (*colour, nearest(colour))).collect();
+    for pixel in picture.pixels_mut() {
+        pixel.0 = places[&pixel.0];
+    }
+    picture
 }
 
 /// A sudoku of another side for the samples: 4 or 6. `None` for sides without one.
@@ -246,7 +287,7 @@ pub fn sheet() -> RgbImage {
 pub fn small_sudoku(side: usize) -> Option<Board> {
     let text = match side {
         4 => "1...\n..3.\n.4..\n...2\n",
-        6 => "..5..1\n1..2..\n.4..6.\n.6..4.\n..4..5\n5..1..\n",
+        6 => "1..4.6\n.5.1..\n2..5.4\n.64...\n..2..5\n6.5.1.\n",
         _ => return None,
     };
     let digits = text.bytes().filter(|byte| *byte != b'\n').map(|byte| byte.saturating_sub(b'0') % 10);

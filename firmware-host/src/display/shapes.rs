@@ -47,10 +47,7 @@ pub(super) fn rounded((x, y): At, area: Rectangle, radius: f32) -> f32 {
 
 /// The middle of an area.
 pub(super) fn middle(area: Rectangle) -> At {
-    (
-        area.top_left.x as f32 + area.size.width as f32 / 2.0,
-        area.top_left.y as f32 + area.size.height as f32 / 2.0,
-    )
+    (area.top_left.x as f32 + area.size.width as f32 / 2.0, area.top_left.y as f32 + area.size.height as f32 / 2.0)
 }
 
 /// A rectangle of signed measures; negative sizes count as 0.

@@ -181,7 +181,7 @@ impl<C: Ink> Style<C> {
         let mut lines: Vec<String> = Vec::new();
         for word in text.split_whitespace() {
             match lines.last_mut() {
-                Some(line) if self.width(line) + self.width(" ") + self.width(word) <= room => {
+                Some(line) if self.width(&format!("{line} {word}")) <= room => {
                     line.push(' ');
                     line.push_str(word);
                 }
