@@ -69,7 +69,14 @@ fn colour_320x240() {
 
 #[test]
 fn colour_800x480() {
-    check_all::<Rgb888>((800, 480), &["aim", "solving", "not-solved", "error"]);
+    check_all::<Rgb565>((800, 480), &["aim", "solving", "not-solved", "error"]);
+}
+
+#[test]
+fn more_colours_look_the_same() {
+    let screen = sample::screen("doubtful", None).unwrap();
+    let (few, many) = (drawn::<Rgb565>(&screen, 320, 240).to_image(), drawn::<Rgb888>(&screen, 320, 240).to_image());
+    assert_eq!(difference(&few, &many, TOLERANCE), None);
 }
 
 #[test]

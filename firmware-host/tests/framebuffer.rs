@@ -48,8 +48,8 @@ fn thirty_two_bits_with_a_stride_and_a_screen_in_a_larger_memory() {
     let blue_green_red: [u8; 16] = [0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0, 255, 255, 255, 0];
     assert_eq!(bytes[start..start + 16], blue_green_red);
     assert_eq!(bytes[start + 40..start + 56], [0; 16]);
-    let untouched = bytes.iter().filter(|byte| **byte == 0xEE).count();
-    assert_eq!((bytes.len(), untouched), (320, 320 - 32));
+    let untouched = bytes.chunks(4).filter(|pixel| *pixel == [0xEE; 4]).count();
+    assert_eq!((bytes.len(), untouched), (320, 80 - 8));
 }
 
 #[test]

@@ -103,7 +103,7 @@ fn walk(answer: &Grid) -> Vec<Cell> {
     path
 }
 
-/// A number that looks random (the finaliser of SplitMix64).
+/// A number that looks random (the finaliser of `SplitMix64`).
 fn scatter(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -31,6 +31,7 @@ impl<C: Ink> Canvas<C> {
     }
 
     /// The rows, from the top.
+    #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &[C]> {
         self.pixels.chunks_exact(self.size.width.max(1) as usize)
     }

@@ -38,7 +38,7 @@ pub fn draw<C: Ink, D: DrawTarget<Color = C>>(
             let (picture, side) = layout.preview();
             preview::draw(target, picture, palette, preview, corners.as_ref())?;
             let (heading, tone) = if found { ("Hold still", palette.good) } else { ("Looking", palette.text) };
-            let note = if found { "Board found" } else { "Lay the puzzle flat, all of it in view" };
+            let note = if found { "Board found" } else { "Lay the puzzle flat, all in view" };
             match side {
                 Some(side) => {
                     let caption = Caption { heading, tone, notes: vec![note.to_owned()], ..Caption::new(palette) };

@@ -51,7 +51,7 @@ impl Layout {
         }
         // Above: two lines' height; below: one.
         let strip = (height.min(width) / 9).max(20);
-        let board = (width - 8).min(height - 2 * strip - 4);
+        let board = (width - 8).min(height - 2 * strip - 2);
         let top = strip + (height - 2 * strip - board) / 2;
         Self {
             screen,

@@ -183,7 +183,6 @@ mod tests {
     use embedded_graphics::Pixel;
     use embedded_graphics::draw_target::DrawTarget;
     use embedded_graphics::geometry::Point;
-    use embedded_graphics::pixelcolor::PixelColor;
     use embedded_graphics::primitives::{PointsIter, Rectangle};
     use proptest::prelude::*;
 
@@ -259,10 +258,10 @@ mod tests {
         prop::collection::vec((0..90_u32, 0..90_u32, 1..30_u32, 1..30_u32), 0..8)
     }
 
-    fn same<C: PanelInk>(old: Canvas<C>, new: &Canvas<C>, most: usize) -> Result<(), TestCaseError>
+    fn same<C>(old: Canvas<C>, new: &Canvas<C>, most: usize) -> Result<(), TestCaseError>
     where
         Device<C>: PanelSink<Error = &'static str>,
-        C: PixelColor,
+        C: PanelInk,
     {
         let rectangles = dirty(Some(&old), new);
         let covered: usize = rectangles.iter().map(|rectangle| rectangle.pixels()).sum();

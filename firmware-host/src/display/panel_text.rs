@@ -63,9 +63,11 @@ pub(super) fn stacked<C: Ink, D: DrawTarget<Color = C>>(
         y += icon + gap;
     }
     y += heading.block(target, area(x, y, width, bottom - y), caption.heading)? + gap;
-    if let Some((figure, label)) = caption.figure.as_ref().filter(|_| layout.compact && caption.sign.is_some()) {
+    // A large figure would leave no room for the notes.
+    let one_line = layout.compact && caption.progress.is_none() && !caption.notes.is_empty();
+    if let Some((figure, label)) = caption.figure.as_ref().filter(|_| one_line) {
         let line = format!("{figure} {label}");
-        y += Style::new(layout.text, on(palette.text)).block(target, area(x, y, width, bottom - y), &line)? + 1;
+        y += Style::new(layout.text, on(palette.text)).block(target, area(x, y, width, bottom - y), &line)? + 2;
     } else if let Some((figure, label)) = &caption.figure {
         let large = Style::new(if layout.compact { 15.0 } else { layout.heading * 2.0 }, on(palette.text)).bold();
         y += large.block(target, area(x, y, width, bottom - y), figure)?;

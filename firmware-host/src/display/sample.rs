@@ -193,14 +193,10 @@ fn print(board: &Board, side: u32) -> GrayImage {
         ..Rgb888::palette()
     };
     let mut canvas = Canvas::new(Size::new_equal(side), white);
-    let square = Rectangle::new(Point::zero(), canvas_size(side));
+    let square = Rectangle::new(Point::zero(), Size::new_equal(side));
     let Ok(()) =
         board::draw(&mut canvas, square, &paper, &Board::new(board.kind, board.given.clone()), Marks::default());
     GrayImage::from_fn(side, side, |x, y| Luma([canvas.pixels()[(y * side + x) as usize].to_rgb()[0]]))
-}
-
-fn canvas_size(side: u32) -> Size {
-    Size::new_equal(side)
 }
 
 /// Bilinear, white outside.
@@ -217,25 +213,24 @@ fn sample(print: &GrayImage, x: f64, y: f64) -> f32 {
     (upper * (1.0 - fy) + lower * fy) as f32
 }
 
-/// The projective map from a quad to the unit square, row by row: the adjugate of Heckbert's map from square to quad.
+/// The projective map from a quad to the unit square, row by row: the adjugate of the map from the square to the quad
+/// (Heckbert, Fundamentals of Texture Mapping and Image Warping, 1989, section 2.2.3).
 fn square_from([[x0, y0], [x1, y1], [x2, y2], [x3, y3]]: [[f64; 2]; 4]) -> [f64; 9] {
     let (dx1, dx2, sx) = (x1 - x2, x3 - x2, x0 - x1 + x2 - x3);
     let (dy1, dy2, sy) = (y1 - y2, y3 - y2, y0 - y1 + y2 - y3);
     let det = dx1 * dy2 - dx2 * dy1;
-    let (g, h) = ((sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det);
-    let [a, b, c] = [x1 - x0 + g * x1, x3 - x0 + h * x3, x0];
-    let [d, e, f] = [y1 - y0 + g * y1, y3 - y0 + h * y3, y0];
-    [
-        e - f * h,
-        c * h - b,
-        b * f - c * e,
-        f * g - d,
-        a - c * g,
-        c * d - a * f,
-        d * h - e * g,
-        b * g - a * h,
-        a * e - b * d,
-    ]
+    let last = [(sx * dy2 - dx2 * sy) / det, (dx1 * sy - sx * dy1) / det, 1.0];
+    let m = [
+        [x1 - x0 + last[0] * x1, x3 - x0 + last[1] * x3, x0],
+        [y1 - y0 + last[0] * y1, y3 - y0 + last[1] * y3, y0],
+        last,
+    ];
+    std::array::from_fn(|i| {
+        // The cofactor of the transposed element.
+        let (row, column) = (i % 3, i / 3);
+        let at = |down: usize, right: usize| m[(row + down) % 3][(column + right) % 3];
+        at(1, 1) * at(2, 2) - at(1, 2) * at(2, 1)
+    })
 }
 
 fn project(m: &[f64; 9], x: f64, y: f64) -> (f64, f64) {
@@ -263,16 +258,17 @@ pub fn sheet() -> RgbImage {
     reduced(sheet)
 }
 
-/// The picture in its 256 most frequent colours, so that it is written with a palette: only shades of the camera's
+/// The picture in its most frequent colours, so that it is written small, with a palette: only shades of the camera's
 /// pictures are given up.
 fn reduced(mut picture: RgbImage) -> RgbImage {
+    const COLOURS: usize = 72;
     let mut counts: BTreeMap<[u8; 3], usize> = BTreeMap::new();
     for pixel in picture.pixels() {
         *counts.entry(pixel.0).or_default() += 1;
     }
     let mut kept: Vec<[u8; 3]> = counts.keys().copied().collect();
     kept.sort_by_key(|colour| Reverse(counts[colour]));
-    kept.truncate(256);
+    kept.truncate(COLOURS);
     let far = |a: &[u8; 3], b: &[u8; 3]| a.iter().zip(b).map(|(&a, &b)| u32::from(a.abs_diff(b)).pow(2)).sum::<u32>();
     let nearest = |colour: &[u8; 3]| kept.iter().min_by_key(|kept| far(kept, colour)).copied().unwrap_or(*colour);
     let places: BTreeMap<[u8; 3], [u8; 3]> = counts.keys().map(|colour| (*colour, nearest(colour))).collect();

@@ -161,8 +161,22 @@ impl<C: Ink> Style<C> {
         while widest(&style) > room && style.size > 6.0 {
             style.size -= 0.5;
         }
+        let mut lines = style.wrap(room, text);
+        if style.align == Align::Centre {
+            // Lines of about the same length: no single word on the last one.
+            let (least, count) = (room / 2.0, lines.len());
+            let mut narrow = room;
+            while narrow > least && widest(&style) <= narrow {
+                let narrower = style.wrap(narrow, text);
+                if narrower.len() > count {
+                    break;
+                }
+                lines = narrower;
+                narrow -= room / 32.0;
+            }
+        }
         let mut used = 0;
-        for line in style.wrap(room, text) {
+        for line in lines {
             if used + style.capitals().ceil() as i32 > area.size.height as i32 {
                 break;
             }

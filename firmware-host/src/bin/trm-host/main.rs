@@ -8,6 +8,7 @@ mod display;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use trm_firmware_host::HostError;
 
 /// Camera to grid, display, microcontroller.
 #[derive(Debug, Parser)]
@@ -32,8 +33,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            // Nothing here runs a model, so an error is bad input or a device.
-            ExitCode::from(2)
+            let device = matches!(error.downcast_ref(), Some(HostError::Io { .. }));
+            ExitCode::from(if device { 3 } else { 2 })
         }
     }
 }
