@@ -76,4 +76,12 @@ fn what_cannot_be_done_is_said() {
     assert_eq!(code, Some(2));
     assert!(message.contains("maze-solved"), "{message}");
     assert_eq!(refused(&[]).0, Some(2));
+    let folder = tempfile::tempdir().unwrap();
+    let (puzzle, png) = (folder.path().join("puzzle.txt"), folder.path().join("out.png"));
+    // Nothing fits into the upper right corner.
+    std::fs::write(&puzzle, "123.\n....\n...4\n....\n").unwrap();
+    let (code, message) = refused(&["--screen", "solved", "--grid", text(&puzzle), "--png", text(&png)]);
+    assert_eq!(code, Some(2));
+    assert!(message.starts_with("error: no answer was found to the puzzle\nhint: "), "{message}");
+    assert!(!png.exists());
 }

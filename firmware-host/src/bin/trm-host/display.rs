@@ -66,6 +66,12 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(write_image(path, &sample::sheet())?);
     }
     let board = args.grid.as_deref().map(read).transpose()?;
+    if let (Some(board), "solved" | "maze-solved") = (&board, args.screen.as_str()) {
+        // Not even a sample says "solved" of what is not.
+        if !board.kind.task().verify(&board.given, &sample::answered(board).answer).is_verified() {
+            bail!("no answer was found to the puzzle\nhint: --screen not-solved or reading shows it without one");
+        }
+    }
     let Some(screen) = sample::screen(&args.screen, board.as_ref()) else {
         bail!("no screen `{}`\nhint: screens: {}", args.screen, sample::NAMES.join(", "));
     };
