@@ -40,4 +40,26 @@ pub enum HostError {
     /// A model could not be loaded or run.
     #[error(transparent)]
     Solver(#[from] trm_solver::SolverError),
+    // display
+    /// A framebuffer that cannot be drawn to.
+    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    Framebuffer {
+        /// The device, or the file that describes it.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A picture could not be encoded.
+    #[error("{}: cannot be encoded as PNG", path.display())]
+    Png {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: png::EncodingError,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] trm_models::ModelError),
 }

@@ -1,5 +1,6 @@
 //! Connects the solver to the world: camera to grid, display, microcontroller.
 
+pub mod display;
 mod error;
 pub mod vision;
 
