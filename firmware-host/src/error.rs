@@ -40,6 +40,27 @@ pub enum HostError {
     /// A model could not be loaded or run.
     #[error(transparent)]
     Solver(#[from] trm_solver::SolverError),
+    /// A label of a set of photographs or fonts that cannot be used.
+    #[error("{}: {reason}\nhint: expected {hint}", path.display())]
+    Label {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What was expected.
+        hint: &'static str,
+    },
+    /// A classifier of something else than digits.
+    #[error("{name}: no digit reader: pictures of {size}x{size} into {classes} classes\nhint: a digit reader takes 28x28 into 10; `trm-host digits` makes one")]
+    NoDigitReader {
+        /// Its name.
+        name: String,
+        /// Rows and columns of its pictures.
+        size: usize,
+        /// Its classes.
+        classes: usize,
+    },
+
     // display
     /// A framebuffer that cannot be drawn to.
     #[error("{}: {reason}\nhint: {hint}", path.display())]

@@ -2,9 +2,11 @@
 
 pub mod display;
 mod error;
+mod solving;
 pub mod vision;
 
 pub use error::HostError;
+pub use solving::{EngineChoice, Solving};
 
 /// What this crate's fallible functions return.
 pub type Result<T, E = HostError> = std::result::Result<T, E>;

@@ -44,6 +44,7 @@
 //! bundles whose bytes do not match their manifest.
 
 mod bundle;
+mod classifier;
 mod config;
 mod config_source;
 mod error;
@@ -55,6 +56,7 @@ pub use bundle::{
     BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, MANIFEST, Manifest, Measured,
     ModelBundle, SELF_TEST, SelfTest, TaskKind, TaskSpec, WEIGHTS, hash_file,
 };
+pub use classifier::{CLASSIFIER_GRAPH, ClassifierBundle, ClassifierManifest};
 pub use config::{Architecture, PosEncodings, TrmConfig};
 pub use config_source::ConfigSource;
 pub use error::ModelError;

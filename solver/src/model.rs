@@ -29,15 +29,20 @@ impl Model {
 
     /// The shipped model for a puzzle's task and size.
     pub fn for_puzzle(puzzle: &Puzzle) -> Result<Self> {
+        Self::for_kind(puzzle.kind, &puzzle.source)
+    }
+
+    /// The shipped model for a task and size; `origin` is what errors call the puzzle.
+    pub fn for_kind(kind: PuzzleKind, origin: &str) -> Result<Self> {
         for shipped in SHIPPED {
             let bundle = shipped.open()?;
-            if puzzle_kind(&bundle.manifest().task) == Ok(puzzle.kind) {
+            if puzzle_kind(&bundle.manifest().task) == Ok(kind) {
                 return Self::new(bundle);
             }
         }
         Err(SolverError::NoFittingModel {
-            origin: puzzle.source.clone(),
-            puzzle: describe(&puzzle.kind),
+            origin: origin.to_owned(),
+            puzzle: describe(&kind),
             needs: "which no shipped model solves".to_owned(),
             shipped: shipped_list(),
         })

@@ -18,6 +18,11 @@ use super::Ink;
 static MEDIUM: LazyLock<FontRef<'static>> = LazyLock::new(|| font(include_bytes!("fonts/Roboto-Medium.ttf")));
 static BOLD: LazyLock<FontRef<'static>> = LazyLock::new(|| font(include_bytes!("fonts/Roboto-Bold.ttf")));
 
+/// The font of an answer's digits, for whoever draws on photographs.
+pub(crate) fn answer_font() -> FontRef<'static> {
+    MEDIUM.clone()
+}
+
 fn font(bytes: &'static [u8]) -> FontRef<'static> {
     FontRef::try_from_slice(bytes).expect("a font that is compiled in")
 }

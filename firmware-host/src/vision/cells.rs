@@ -4,7 +4,7 @@ use super::lattice::Lattice;
 use super::photo::sample;
 
 /// Rows and columns of a cell's picture.
-pub const CELL_PIXELS: usize = 28;
+pub(crate) const CELL_PIXELS: usize = 28;
 
 /// What is cut off at each edge of a cell, as a share of its side: most of its lines.
 const TRIM: f32 = 0.07;
@@ -19,7 +19,7 @@ const LEAST_INK: f32 = 0.08;
 ///
 /// Paper is what most of a cell is, so that shadows do not matter; print is as dark as the board's darkest cells have it,
 /// so that an empty cell's noise is not taken for print.
-pub fn cell_pictures(lattice: &Lattice) -> Vec<f32> {
+pub(crate) fn cell_pictures(lattice: &Lattice) -> Vec<f32> {
     let side = lattice.side;
     let mut cells = Vec::with_capacity(side * side);
     for row in 0..side {
@@ -64,7 +64,7 @@ fn cell(lattice: &Lattice, row: usize, col: usize) -> (Vec<f32>, f32) {
 }
 
 /// The picture turned by a quarter to the left, `turns` times.
-pub fn turned(picture: &[f32], turns: usize) -> Vec<f32> {
+pub(crate) fn turned(picture: &[f32], turns: usize) -> Vec<f32> {
     let n = CELL_PIXELS;
     let mut turned = picture.to_vec();
     for _ in 0..turns % 4 {

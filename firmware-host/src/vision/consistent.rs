@@ -10,7 +10,7 @@ use trm_puzzles::sudoku::count_solutions;
 use trm_puzzles::{Grid, Sudoku};
 
 /// Classes of the digit reader: empty and the digits 1 to 9.
-pub const CLASSES: usize = 10;
+pub(crate) const CLASSES: usize = 10;
 
 /// Boards that are looked at.
 const BOARDS: usize = 3000;
@@ -30,7 +30,7 @@ const NODES: u64 = 20_000;
 
 /// The most likely consistent board.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Consistent {
+pub(crate) struct Consistent {
     /// The digits, 0 for an empty cell.
     pub digits: Vec<u8>,
     /// How much less likely it is than the board of each cell's most likely digit, in natural logarithms: 0 if it is that.
@@ -42,7 +42,7 @@ pub struct Consistent {
 }
 
 /// What is read at first sight: each cell's most likely digit that the board has.
-pub fn first_sight(task: Sudoku, probabilities: &[f32]) -> Vec<u8> {
+pub(crate) fn first_sight(task: Sudoku, probabilities: &[f32]) -> Vec<u8> {
     probabilities.chunks_exact(CLASSES).map(|cell| best(task, cell)).collect()
 }
 
@@ -52,7 +52,7 @@ fn best(task: Sudoku, cell: &[f32]) -> u8 {
 }
 
 /// Finds it among the likely ones; `probabilities` f32 `[cells, 10]`.
-pub fn most_likely(task: Sudoku, probabilities: &[f32]) -> Option<Consistent> {
+pub(crate) fn most_likely(task: Sudoku, probabilities: &[f32]) -> Option<Consistent> {
     let first = first_sight(task, probabilities);
     let mut changes: Vec<Change> = Vec::new();
     for (cell, (options, &seen)) in probabilities.chunks_exact(CLASSES).zip(&first).enumerate() {
@@ -103,7 +103,7 @@ fn is_puzzle(task: Sudoku, digits: &[u8]) -> bool {
 }
 
 /// Cells whose digit stands a second time in their row, column or box.
-pub fn clashes(task: Sudoku, digits: &[u8]) -> Vec<usize> {
+pub(crate) fn clashes(task: Sudoku, digits: &[u8]) -> Vec<usize> {
     let side = task.side();
     let same_unit = |a: usize, b: usize| {
         let ((row_a, col_a), (row_b, col_b)) = ((a / side, a % side), (b / side, b % side));

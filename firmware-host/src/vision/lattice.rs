@@ -13,10 +13,10 @@ use super::photo::sample;
 use super::quad::Quad;
 
 /// Side of a cell in the rectified picture, pixels.
-pub const CELL: usize = 48;
+pub(crate) const CELL: usize = 48;
 
 /// What is seen around the board in the rectified picture, pixels.
-pub const MARGIN: usize = 24;
+pub(crate) const MARGIN: usize = 24;
 
 /// Points along one side of a cell at which its line is looked for.
 const SEGMENT_POINTS: usize = 7;
@@ -24,7 +24,7 @@ const SEGMENT_POINTS: usize = 7;
 /// Whether a board of `side` cells fills the quadrilateral: the mean strength of its lines, 0 to 1.
 ///
 /// Each side of each cell may lie a little off, as bent paper has it.
-pub fn line_score(gray: &GrayImage, quad: &Quad, side: usize) -> f32 {
+pub(crate) fn line_score(gray: &GrayImage, quad: &Quad, side: usize) -> f32 {
     let Some(to_picture) = projection(unit_square(), quad) else { return 0.0 };
     let cell = 1.0 / side as f32;
     let mut total = 0.0;
@@ -78,14 +78,14 @@ fn unit_square() -> Quad {
 }
 
 /// The projection that takes one quadrilateral to another.
-pub fn projection(from: Quad, to: &Quad) -> Option<Projection> {
+pub(crate) fn projection(from: Quad, to: &Quad) -> Option<Projection> {
     let pairs = |quad: &Quad| quad.map(|[x, y]| (x, y));
     Projection::from_control_points(pairs(&from), pairs(to))
 }
 
 /// A board seen from straight above, with the places of its crossings.
 #[derive(Debug)]
-pub struct Lattice {
+pub(crate) struct Lattice {
     /// Cells along a side.
     pub side: usize,
     /// The rectified picture: `side` cells of [`CELL`] pixels with [`MARGIN`] around them.
@@ -100,7 +100,7 @@ pub struct Lattice {
 
 impl Lattice {
     /// Rectifies a quadrilateral and finds its crossings.
-    pub fn new(gray: &GrayImage, quad: &Quad, side: usize) -> Option<Self> {
+    pub(crate) fn new(gray: &GrayImage, quad: &Quad, side: usize) -> Option<Self> {
         let (near, far) = (MARGIN as f32, (MARGIN + side * CELL) as f32);
         let to_picture = projection([[near, near], [far, near], [far, far], [near, far]], quad)?;
         let size = (side * CELL + 2 * MARGIN) as u32;
@@ -115,12 +115,12 @@ impl Lattice {
     }
 
     /// The crossing at the top left of a cell, in `flat`.
-    pub fn crossing(&self, row: usize, col: usize) -> Point {
+    pub(crate) fn crossing(&self, row: usize, col: usize) -> Point {
         self.crossings[row * (self.side + 1) + col]
     }
 
     /// A point of a cell, `u` to the right and `v` downwards, 0 to 1, in `flat`.
-    pub fn point_of_cell(&self, row: usize, col: usize, u: f32, v: f32) -> Point {
+    pub(crate) fn point_of_cell(&self, row: usize, col: usize, u: f32, v: f32) -> Point {
         let corner = |row, col| self.crossing(row, col);
         let mix = |k: usize| {
             let above = corner(row, col)[k] + u * (corner(row, col + 1)[k] - corner(row, col)[k]);
@@ -131,13 +131,13 @@ impl Lattice {
     }
 
     /// A point of `flat` in the picture it was taken from.
-    pub fn in_picture(&self, point: Point) -> Point {
+    pub(crate) fn in_picture(&self, point: Point) -> Point {
         let (x, y) = self.to_picture * (point[0], point[1]);
         [x, y]
     }
 
     /// The board's corners in the picture it was taken from, clockwise from the top left.
-    pub fn corners(&self) -> Quad {
+    pub(crate) fn corners(&self) -> Quad {
         let side = self.side;
         [(0, 0), (0, side), (side, side), (side, 0)].map(|(row, col)| self.in_picture(self.crossing(row, col)))
     }

@@ -25,7 +25,7 @@ const LARGE: f32 = 0.15;
 
 /// A board that was found.
 #[derive(Debug)]
-pub struct Board {
+pub(crate) struct Board {
     /// Its lines.
     pub lattice: Lattice,
     /// Its corners in the picture, clockwise from the top left.
@@ -35,7 +35,7 @@ pub struct Board {
 }
 
 /// The boards of a picture, the best first; those that overlap a better one are left out.
-pub fn boards(gray: &GrayImage) -> Vec<Board> {
+pub(crate) fn boards(gray: &GrayImage) -> Vec<Board> {
     let picture = (gray.width() * gray.height()) as f32;
     let mut found: Vec<Board> = Vec::new();
     for quads in Candidates::new(gray) {

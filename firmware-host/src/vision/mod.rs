@@ -1,13 +1,23 @@
 //! Camera to grid: finds the board in a picture, straightens it, reads its cells, and says how far to trust that.
+//!
+//! [`BoardReader`] does all of it: dark lines that hang together give [quadrilaterals](quad), those with a board's lines are
+//! [boards](locate), whose [crossings](lattice) straighten what curls; each [cell](cells) is classified, and the most likely
+//! digits that make a puzzle are the [reading](Reading). What cannot be trusted says why.
 
-pub mod cells;
+mod cells;
 mod consistent;
-pub mod lattice;
-pub mod locate;
+pub mod evaluation;
+mod lattice;
+mod locate;
+pub mod overlay;
 pub mod photo;
-pub mod quad;
-pub mod reader;
+pub mod photo_set;
+mod quad;
+mod reader;
 pub mod training;
+
+pub use quad::Quad;
+pub use reader::{BoardReader, Reading, Refusal};
 
 /// A point of a picture, `[x, y]`, pixels to the right and downwards from the middle of the top left pixel.
 pub type Point = [f32; 2];

@@ -28,7 +28,7 @@ pub type Quad = [Point; 4];
 
 /// Candidates under one threshold after the other, each once, in pixels of `gray`. Whoever has found a board need not
 /// ask for more.
-pub struct Candidates<'a> {
+pub(crate) struct Candidates<'a> {
     gray: &'a GrayImage,
     integral: Vec<u32>,
     seen: Vec<Quad>,
@@ -36,7 +36,7 @@ pub struct Candidates<'a> {
 }
 
 impl<'a> Candidates<'a> {
-    pub fn new(gray: &'a GrayImage) -> Self {
+    pub(crate) fn new(gray: &'a GrayImage) -> Self {
         Self { gray, integral: integral(gray), seen: Vec::new(), next: 0 }
     }
 }
@@ -282,7 +282,7 @@ fn plausible(quad: &Quad) -> bool {
 }
 
 /// The corners clockwise (y pointing down), beginning with the one nearest to the top left.
-pub fn from_top_left(mut quad: Quad) -> Quad {
+pub(crate) fn from_top_left(mut quad: Quad) -> Quad {
     if signed_area(&quad) < 0.0 {
         quad.reverse();
     }
@@ -296,11 +296,12 @@ fn signed_area(quad: &Quad) -> f32 {
 }
 
 /// Area in square pixels.
-pub fn area(quad: &Quad) -> f32 {
+pub(crate) fn area(quad: &Quad) -> f32 {
     signed_area(quad).abs()
 }
 
-pub fn distance(a: Point, b: Point) -> f32 {
+/// How far apart two points are, pixels.
+pub(crate) fn distance(a: Point, b: Point) -> f32 {
     (a[0] - b[0]).hypot(a[1] - b[1])
 }
 

@@ -1,6 +1,7 @@
 //! Reads the board of a photograph.
 
 use image::RgbImage;
+use trm_models::ClassifierBundle;
 use trm_puzzles::{Grid, Sudoku};
 use trm_solver::classify::Classifier;
 
@@ -10,7 +11,7 @@ use super::lattice::Lattice;
 use super::locate::{Board, boards};
 use super::photo::{Ink, MIN_SIDE};
 use super::quad::{Quad, area};
-use crate::Result;
+use crate::{HostError, Result};
 
 /// Why a reading is not to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -64,9 +65,9 @@ pub struct Reading {
     /// Why the reading is not trusted; none if it is.
     pub refusal: Option<Refusal>,
     /// The lines, to draw answers along.
-    pub lattice: Option<Lattice>,
+    pub(crate) lattice: Option<Lattice>,
     /// Pixels of the photograph for one that the lattice was found in.
-    pub scale: f32,
+    pub(crate) scale: f32,
 }
 
 impl Reading {
@@ -118,6 +119,22 @@ impl BoardReader {
     #[must_use]
     pub fn new(classifier: Classifier) -> Self {
         Self { classifier }
+    }
+
+    /// With a reader's bundle, on tract.
+    ///
+    /// # Errors
+    /// When the bundle's graph is none of a digit reader's.
+    pub fn open(bundle: &ClassifierBundle) -> Result<Self> {
+        let manifest = bundle.manifest();
+        if manifest.size != CELL_PIXELS || manifest.classes.len() != CLASSES {
+            return Err(HostError::NoDigitReader {
+                name: manifest.name.clone(),
+                size: manifest.size,
+                classes: manifest.classes.len(),
+            });
+        }
+        Ok(Self::new(Classifier::on_tract(bundle.graph(), CELL_PIXELS, CLASSES)?))
     }
 
     /// Reads a photograph. What cannot be read is a reading that says why.
@@ -189,7 +206,7 @@ impl BoardReader {
 }
 
 /// Where the cell of an upright grid is in the grid as the camera sees it.
-pub fn turned_cell(cell: usize, side: usize, turns: usize) -> usize {
+pub(crate) fn turned_cell(cell: usize, side: usize, turns: usize) -> usize {
     let (mut row, mut col) = (cell / side, cell % side);
     for _ in 0..turns % 4 {
         (row, col) = (col, side - 1 - row);
@@ -198,7 +215,7 @@ pub fn turned_cell(cell: usize, side: usize, turns: usize) -> usize {
 }
 
 /// What the cells' probabilities amount to.
-pub fn judge(side: usize, probabilities: Vec<f32>) -> Reading {
+pub(crate) fn judge(side: usize, probabilities: Vec<f32>) -> Reading {
     let Some(task) = Sudoku::with_side(side) else { return Reading::refused(Refusal::NoBoard) };
     let seen = consistent::first_sight(task, &probabilities);
     let found = consistent::most_likely(task, &probabilities);

@@ -1,9 +1,30 @@
 //! Pictures to train the digit reader with: cells of photographs and digits of fonts, never the same twice.
 
+use std::path::Path;
+
+use base64::Engine as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use trm_export::classifier::{ClassifierConfig, classify_graph};
+use trm_export::onnx::write::encode;
+use trm_export::train::{UpdateOptions, UpdateRule};
+use trm_solver::classify::ClassifierTraining;
+use trm_solver::engine::ort::OrtEngine;
 
-use super::cells::CELL_PIXELS;
+use super::cells::{CELL_PIXELS, cell_pictures, turned};
+use super::consistent::CLASSES;
+use super::locate::boards;
+use super::photo::{self, Ink};
+use super::photo_set::LabelledPhoto;
+use super::reader::turned_cell;
+use crate::{HostError, Result};
+
+/// The digit reader's sizes.
+pub const READER: ClassifierConfig =
+    ClassifierConfig { size: CELL_PIXELS, channels: [16, 48], hidden: 64, classes: CLASSES };
+
+/// Pictures of a training step.
+const BATCH: usize = 64;
 
 const N: usize = CELL_PIXELS;
 
@@ -171,8 +192,135 @@ fn finish(picture: &mut [f32], rng: &mut ChaCha8Rng) {
     }
 }
 
-/// A generator for [`TrainingSet::draw`].
-#[must_use]
-pub fn generator(seed: u64) -> ChaCha8Rng {
-    ChaCha8Rng::seed_from_u64(seed)
+/// How a reader is trained.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingOptions {
+    /// Steps of 64 pictures.
+    pub steps: usize,
+    /// Highest learning rate, after 100 steps; from there down to 0 as a cosine.
+    pub lr: f64,
+    /// Seed of weights and pictures.
+    pub seed: u64,
+}
+
+/// Trains a reader; `progress` is told the step, the mean loss and the share read rightly since it was told last. Returns
+/// the ONNX file.
+///
+/// # Errors
+/// Those of ONNX Runtime.
+pub fn train(
+    engine: &OrtEngine,
+    set: &TrainingSet,
+    options: &TrainingOptions,
+    mut progress: impl FnMut(usize, f32, f32),
+) -> Result<Vec<u8>> {
+    let update = UpdateOptions {
+        rule: UpdateRule::AdamW { eps: 1e-8 },
+        beta1: 0.9,
+        beta2: 0.99,
+        weight_decay: 0.01,
+        puzzle_emb_weight_decay: 0.0,
+        clip_grad_norm: None,
+        ema: Some(0.995),
+    };
+    let mut training = ClassifierTraining::new(engine, READER, BATCH, update, options.seed)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
+    let (mut loss, mut right) = (0.0, 0);
+    for step in 1..=options.steps {
+        let batch: Vec<Example> = (0..BATCH).map(|_| set.draw(&mut rng)).collect();
+        let pictures = batch.iter().flat_map(|example| example.picture.iter().copied()).collect();
+        let labels = batch.iter().map(|example| i32::from(example.digit)).collect();
+        let cosine = 0.5 + 0.5 * (std::f64::consts::PI * step as f64 / options.steps as f64).cos();
+        let lr = options.lr * cosine * (step as f64 / 100.0).min(1.0);
+        let taken = training.step(pictures, labels, lr)?;
+        loss += taken.loss;
+        right += taken.right;
+        if step % 100 == 0 || step == options.steps {
+            let steps = (step - 1) % 100 + 1;
+            progress(step, loss / steps as f32, right as f32 / (steps * BATCH) as f32);
+            (loss, right) = (0.0, 0);
+        }
+    }
+    let weights = training.weights()?;
+    let graph = classify_graph(&READER, &weights).map_err(trm_solver::SolverError::from)?;
+    Ok(encode(&graph, &[]).onnx)
+}
+
+/// The cells of a labelled photograph, upright; none when its board is not found, has another size than the label, or
+/// lies so that its label fits two ways round.
+///
+/// # Errors
+/// When the picture cannot be read.
+pub fn labelled_cells(photo: &LabelledPhoto) -> Result<Option<Vec<Example>>> {
+    let picture = photo::open(&photo.path)?;
+    let Some(board) = boards(&Ink::new(&picture).gray).into_iter().next() else { return Ok(None) };
+    let side = board.lattice.side;
+    if side * side != photo.digits.len() {
+        return Ok(None);
+    }
+    let pictures = cell_pictures(&board.lattice);
+    let Some(turns) = turns_that_fit(&pictures, &photo.digits, side) else { return Ok(None) };
+    let cell = |(cell, &digit): (usize, &u8)| {
+        let seen = turned_cell(cell, side, turns);
+        Example { picture: turned(&pictures[seen * N * N..][..N * N], turns), digit }
+    };
+    Ok(Some(photo.digits.iter().enumerate().map(cell).collect()))
+}
+
+/// The quarter turns to the left under which the label has its digits where there is print. Most puzzles have their
+/// digits in places that look the same upside down, so a photograph is taken to be upright unless it cannot be; one on its
+/// side has to be clear.
+fn turns_that_fit(pictures: &[f32], digits: &[u8], side: usize) -> Option<usize> {
+    let print = |cell: usize| -> f32 {
+        let picture = &pictures[cell * N * N..][..N * N];
+        let middle = (6..22).flat_map(|y| (6..22).map(move |x| picture[y * N + x].max(0.0)));
+        middle.sum::<f32>().min(60.0)
+    };
+    let fit = [0, 1, 2, 3].map(|turns| -> f32 {
+        let cells = digits.iter().enumerate();
+        cells.map(|(cell, &digit)| (if digit > 0 { 1.0 } else { -1.0 }) * print(turned_cell(cell, side, turns))).sum()
+    });
+    let best = fit.iter().copied().fold(0.0, f32::max);
+    if fit[0] > 0.9 * best {
+        Some(0)
+    } else if (fit[1] - fit[3]).abs() < 0.1 * best {
+        None
+    } else {
+        Some(if fit[1] > fit[3] { 1 } else { 3 })
+    }
+}
+
+/// Digits of fonts from a CSV file: font, digit, and a PNG of 28x28 in base64, light on black. Zeros are left out.
+///
+/// # Errors
+/// When the file cannot be read or a line is something else.
+pub fn read_fonts(path: &Path) -> Result<Vec<Example>> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| HostError::Io { path: path.to_owned(), action: "read", source })?;
+    let mut fonts = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let mut fields = line.rsplitn(3, ',');
+        let (png, digit) = (fields.next().unwrap_or_default(), fields.next().and_then(|text| text.trim().parse().ok()));
+        let picture = base64::engine::general_purpose::STANDARD
+            .decode(png.trim())
+            .ok()
+            .and_then(|bytes| image::load_from_memory(&bytes).ok())
+            .map(image::DynamicImage::into_luma8)
+            .filter(|picture| picture.dimensions() == (N as u32, N as u32));
+        match (digit, picture) {
+            (Some(0), Some(_)) => {}
+            (Some(digit @ 1..=9), Some(picture)) => {
+                let picture = picture.pixels().map(|pixel| f32::from(pixel.0[0]) / 255.0).collect();
+                fonts.push(Example { picture, digit });
+            }
+            // A file may begin with the names of its columns.
+            _ if number == 0 => {}
+            _ => {
+                let reason = format!("line {} is no digit of a font", number + 1);
+                let hint = "a font's name, a digit, and a PNG of 28x28 in base64";
+                return Err(HostError::Label { path: path.to_owned(), reason, hint });
+            }
+        }
+    }
+    Ok(fonts)
 }
