@@ -22,8 +22,8 @@ const CHANGES: usize = 64;
 const LEAST: f32 = 1e-5;
 
 /// How much less likely another consistent board has to be for the best one to be beyond doubt, in natural logarithms:
-/// a factor of 50.
-const DOUBT: f32 = 3.9;
+/// a factor of 10.
+const DOUBT: f32 = 2.3;
 
 /// Search nodes for the solutions of one board: newspaper puzzles take a few hundred.
 const NODES: u64 = 20_000;

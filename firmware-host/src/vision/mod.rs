@@ -15,9 +15,11 @@ pub mod photo_set;
 mod quad;
 mod reader;
 pub mod training;
+mod vote;
 
 pub use quad::Quad;
 pub use reader::{BoardReader, Reading, Refusal};
+pub use vote::Voter;
 
 /// A point of a picture, `[x, y]`, pixels to the right and downwards from the middle of the top left pixel.
 pub type Point = [f32; 2];

@@ -86,6 +86,11 @@ impl Reading {
         }
     }
 
+    /// Whether it is unclear which board was read.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.refusal == Some(Refusal::SeveralBoards)
+    }
+
     /// Whether the reading may be shown as what lies in front of the camera.
     #[must_use]
     pub fn trusted(&self) -> bool {

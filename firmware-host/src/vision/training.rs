@@ -47,7 +47,7 @@ pub struct TrainingSet {
 }
 
 /// Share of a batch that comes from fonts.
-const FONTS: f32 = 0.15;
+const FONTS: f32 = 0.1;
 
 /// Share of the pictures of photographs that show a digit: most cells are empty and all alike.
 const DIGITS: f32 = 0.7;
@@ -66,7 +66,7 @@ impl TrainingSet {
             }
             example = &self.cells[rng.random_range(0..self.cells.len())];
         }
-        let distortion = Distortion::random(rng, 0.08, 0.06, (0.88, 1.15));
+        let distortion = Distortion::random(rng, 0.07, 0.06, (0.9, 1.12));
         let mut picture = distortion.apply(&example.picture);
         finish(&mut picture, rng);
         Example { picture, digit: example.digit }
@@ -182,9 +182,9 @@ fn finish(picture: &mut [f32], rng: &mut ChaCha8Rng) {
     if blur > 0.0 {
         soften(picture, blur);
     }
-    let contrast = 0.6 + 0.6 * rng.random::<f32>();
+    let contrast = 0.7 + 0.5 * rng.random::<f32>();
     let (shade_x, shade_y) = ((rng.random::<f32>() - 0.5) * 0.2, (rng.random::<f32>() - 0.5) * 0.2);
-    let noise = 0.10 * rng.random::<f32>();
+    let noise = 0.06 * rng.random::<f32>();
     for (k, value) in picture.iter_mut().enumerate() {
         let (x, y) = ((k % N) as f32 / N as f32 - 0.5, (k / N) as f32 / N as f32 - 0.5);
         let grain = noise * (rng.random::<f32>() + rng.random::<f32>() + rng.random::<f32>() - 1.5) * 2.0;
