@@ -48,6 +48,7 @@ struct Drivers<'h, H>(&'h mut H);
 impl<H: Hardware> Board for Drivers<'_, H> {
     fn execute(&mut self, command: &Command<'_>) -> Result<(), Refusal> {
         match *command {
+            Command::Nothing => {}
             Command::Clear(colour) => {
                 self.0.panel_window(0, 0, 240, 240);
                 (0..240 * 240).for_each(|_| self.0.panel_pixel(colour));

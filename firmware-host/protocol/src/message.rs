@@ -217,6 +217,8 @@ pub enum NakReason {
 /// Something to do, in order and once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command<'a> {
+    /// Do nothing: takes the place of a command that the host has given up.
+    Nothing,
     /// Fill the panel with one colour, in the panel's format; mono: 0 is dark.
     Clear(u16),
     /// Light behind the panel, 0 off to 255.

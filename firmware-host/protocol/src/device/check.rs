@@ -6,7 +6,7 @@ use crate::{Capabilities, Command, Refusal, Runs, pixels};
 pub(super) fn fits(command: &Command<'_>, capabilities: &Capabilities) -> Result<(), Refusal> {
     match command {
         Command::Clear(_) | Command::Brightness(_) if capabilities.panel.is_none() => Err(Refusal::Unsupported),
-        Command::Clear(_) | Command::Brightness(_) => Ok(()),
+        Command::Nothing | Command::Clear(_) | Command::Brightness(_) => Ok(()),
         Command::Rect(rect) => {
             let panel = capabilities.panel.ok_or(Refusal::Unsupported)?;
             let (right, bottom) = (rect.x.checked_add(rect.width), rect.y.checked_add(rect.height));

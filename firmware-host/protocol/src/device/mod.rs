@@ -20,7 +20,7 @@ pub const EVENT_RETRY_MS: u32 = 100;
 /// The hardware, and the way out.
 pub trait Board {
     /// Carries out a command. It is called once a command, in order, with commands that fit the capabilities: a
-    /// rectangle is within the panel and its data complete.
+    /// rectangle is within the panel and its data complete. [`Command::Nothing`] does not come here.
     fn execute(&mut self, command: &Command<'_>) -> Result<(), Refusal>;
 
     /// Stops everything that moves: the host has fallen silent.
@@ -199,6 +199,9 @@ impl State<'_> {
         check::fits(&command, self.capabilities)?;
         if matches!(command, Command::Motion(_)) {
             *self.stopped = false;
+        }
+        if command == Command::Nothing {
+            return Ok(());
         }
         board.execute(&command)
     }
