@@ -349,7 +349,10 @@ impl Session {
         self.flying -= usize::from(count);
         self.cursor = self.cursor.saturating_sub(usize::from(count));
         (self.progress, self.tries) = (now, 0);
-        self.recovered(now);
+        // A heartbeat before hello was answered is not enough.
+        if self.is_open() {
+            self.recovered(now);
+        }
     }
 
     /// Tells the outcome of the first order and forgets it.
@@ -474,3 +477,6 @@ impl Session {
         Some(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;
