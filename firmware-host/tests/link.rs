@@ -117,6 +117,22 @@ fn buttons_arrive_once_and_in_order_over_a_bad_line() {
 }
 
 #[test]
+fn a_robot_says_when_it_has_arrived() {
+    let simulator = Simulator::start(fast()).unwrap();
+    let client = client(simulator.path());
+    client.wait_connected(SOON).unwrap();
+    let give = |motion| client.send(&Command::Motion(motion)).unwrap().wait().unwrap();
+    let begin = Instant::now();
+    give(Motion::Drive { distance_mm: -60, speed_mm_s: 300 });
+    assert_eq!(client.next_event(SOON), Some(DeviceEvent::Arrived));
+    assert!(begin.elapsed() >= Duration::from_millis(200));
+    // One that was stopped does not arrive.
+    give(Motion::Turn { degrees: 90, speed_deg_s: 400 });
+    give(Motion::Stop);
+    assert_eq!(client.next_event(Duration::from_millis(400)), None);
+}
+
+#[test]
 fn a_robot_stops_when_its_host_is_gone() {
     let simulator = Simulator::start(fast()).unwrap();
     let client = client(simulator.path());

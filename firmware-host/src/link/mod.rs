@@ -6,6 +6,24 @@
 //! - [`simulator`] is a device on a pseudo-terminal that misbehaves on request, [`trial`] what is measured with it.
 //!
 //! The messages and the device's side are in `trm_protocol`.
+//!
+//! ```
+//! use std::time::Duration;
+//! use trm_firmware_host::link::serial::{BAUD_RATE, PortName, Serial};
+//! use trm_firmware_host::link::simulator::{Simulator, SimulatorOptions};
+//! use trm_firmware_host::link::{Client, Panel, Timeouts};
+//!
+//! // Instead of a device: /dev/ttyACM0 would be one.
+//! let simulator = Simulator::start(SimulatorOptions::default())?;
+//! let port = PortName::Path(simulator.path().to_path_buf());
+//!
+//! let client = Client::open(Serial::new(port, BAUD_RATE), Timeouts::default());
+//! client.wait_connected(Duration::from_secs(3))?;
+//! let red_square = [0xF800; 20 * 20];
+//! Panel::new(&client)?.draw(100, 50, 20, 20, &red_square)?.wait()?;
+//! assert_eq!(simulator.screen().pixels()[50 * 240 + 100], 0xF800);
+//! # Ok::<(), trm_firmware_host::HostError>(())
+//! ```
 
 mod client;
 pub mod loopback;

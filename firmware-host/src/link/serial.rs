@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serialport::{ErrorKind, SerialPort, TTYPort};
+use serialport::{ClearBuffer, ErrorKind, SerialPort, TTYPort};
 
 use super::{Connector, Link, UsbId, usb_ports};
 use crate::{HostError, Result};
@@ -62,6 +62,9 @@ impl Connector for Serial {
             ErrorKind::NoDevice => HostError::PortBusy { path: path.clone() },
             _ => HostError::Port { path: path.clone(), reason: error.to_string() },
         })?;
+        // What was said to somebody else, or never taken, is nobody's business any more.
+        port.clear(ClearBuffer::All)
+            .map_err(|error| HostError::Port { path: path.clone(), reason: error.to_string() })?;
         Ok(Box::new(SerialLink { port }))
     }
 

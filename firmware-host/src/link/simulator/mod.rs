@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use trm_models::file::write_atomically;
 use trm_protocol::device::Device;
-use trm_protocol::{Capabilities, DeviceEvent, Firmware, Panel, PixelFormat};
+use trm_protocol::{Capabilities, DeviceEvent, Firmware, MAX_FRAME, Panel, PixelFormat};
 
 pub use faults::{FaultCounts, Faults};
 pub use screen::Screen;
@@ -214,8 +214,8 @@ impl Line {
         let mut frames = Vec::new();
         for &byte in &buffer[..length] {
             self.partial.push(byte);
-            // A delimiter is before every frame as well: that alone is none.
-            if byte == 0 && self.partial.len() > 1 {
+            // A delimiter is before every frame as well: that alone is none. Without any, it is noise.
+            if (byte == 0 && self.partial.len() > 1) || self.partial.len() > 2 * MAX_FRAME {
                 frames.push(std::mem::take(&mut self.partial));
             }
         }
@@ -270,6 +270,9 @@ impl Chip {
             let now = self.now_ms();
             self.device.receive(&frame.unwrap_or_default(), now, &mut *lock(&self.shared.screen));
             self.answer();
+        }
+        if lock(&self.shared.screen).arrived() {
+            self.device.report(DeviceEvent::Arrived);
         }
         for event in std::mem::take(&mut *lock(&self.shared.presses)) {
             self.device.report(event);

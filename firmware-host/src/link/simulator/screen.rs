@@ -1,6 +1,7 @@
 //! What the simulated device has: a panel in memory, lights, wheels that only say how far they went.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use image::{Rgb, RgbImage};
 use trm_protocol::device::Board;
@@ -22,6 +23,8 @@ pub struct Screen {
     pub safe_stops: u64,
     /// Commands carried out.
     pub commands: u64,
+    /// When the last movement is done.
+    arrival: Option<Instant>,
     /// Changed since it was drawn last.
     pub(super) changed: bool,
     /// Marks of what was carried out, in order, if they are kept: see `mark`.
@@ -42,6 +45,16 @@ fn mark(command: &Command<'_>) -> Option<u32> {
     }
 }
 
+/// How long a movement takes; `None` for one that does not end by itself.
+fn duration(motion: Motion) -> Option<Duration> {
+    let (way, speed) = match motion {
+        Motion::Drive { distance_mm, speed_mm_s } => (distance_mm, speed_mm_s),
+        Motion::Turn { degrees, speed_deg_s } => (degrees, speed_deg_s),
+        Motion::Stop => return None,
+    };
+    (speed > 0).then(|| Duration::from_secs_f64(f64::from(way.unsigned_abs()) / f64::from(speed)))
+}
+
 impl Screen {
     pub(super) fn new(panel: trm_protocol::Panel, leds: u8, journal: bool) -> Self {
         Self {
@@ -52,6 +65,7 @@ impl Screen {
             motion: Motion::Stop,
             safe_stops: 0,
             commands: 0,
+            arrival: None,
             changed: true,
             journal: journal.then(Vec::new),
             outgoing: VecDeque::new(),
@@ -63,6 +77,7 @@ impl Screen {
         self.pixels.fill(0);
         self.leds.fill([0; 3]);
         self.motion = Motion::Stop;
+        self.arrival = None;
         self.changed = true;
         self.outgoing.clear();
     }
@@ -82,6 +97,11 @@ impl Screen {
     #[must_use]
     pub fn pixels(&self) -> &[u16] {
         &self.pixels
+    }
+
+    /// Whether a movement has just come to its end.
+    pub(super) fn arrived(&mut self) -> bool {
+        self.arrival.take_if(|arrival| *arrival <= Instant::now()).is_some()
     }
 
     fn colour(&self, pixel: u16) -> u16 {
@@ -129,13 +149,17 @@ impl Board for Screen {
                 self.changed = true;
             }
             Command::Led { index, rgb } => self.leds[usize::from(index)] = rgb,
-            Command::Motion(motion) => self.motion = motion,
+            Command::Motion(motion) => {
+                self.motion = motion;
+                self.arrival = duration(motion).map(|duration| Instant::now() + duration);
+            }
         }
         Ok(())
     }
 
     fn safe_stop(&mut self) {
         self.motion = Motion::Stop;
+        self.arrival = None;
         self.safe_stops += 1;
     }
 
