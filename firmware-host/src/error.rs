@@ -119,3 +119,20 @@ impl HostError {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What cannot be provoked on every machine: root may open anything.
+    #[test]
+    fn a_port_that_may_not_be_opened_says_who_may() {
+        let error = HostError::PortDenied { path: "/dev/ttyACM0".into() };
+        assert!(error.is_device_failure());
+        assert_eq!(
+            error.to_string(),
+            "/dev/ttyACM0: permission denied\nhint: serial ports belong to the group dialout: \
+             `sudo usermod -a -G dialout $USER`, then log in again"
+        );
+    }
+}

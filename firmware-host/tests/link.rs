@@ -164,6 +164,24 @@ fn commands_without_a_device_fail_in_time() {
     );
 }
 
+/// A device that has crashed with its line up: the kernel takes bytes, and nobody reads them.
+#[test]
+fn a_device_that_hangs_does_not_hang_the_host() {
+    use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+    let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    unlockpt(&device).unwrap();
+    let path = ptsname(&device, Vec::new()).unwrap().into_string().unwrap();
+    let timeouts = Timeouts { command: Duration::from_millis(300), ..Timeouts::default() };
+    let client = Client::open(Serial::new(PortName::Path(path.into()), BAUD_RATE), timeouts);
+    let begin = Instant::now();
+    let tickets: Vec<_> = (0..100).map(|colour| client.send(&Command::Clear(colour)).unwrap()).collect();
+    for ticket in tickets {
+        assert_eq!(ticket.wait(), Err(CommandError::Deadline { sent: false }));
+    }
+    drop(client);
+    assert!(begin.elapsed() < Duration::from_secs(4), "{:?}", begin.elapsed());
+}
+
 #[test]
 fn a_device_that_appears_later_is_found() {
     let folder = tempfile::tempdir().unwrap();

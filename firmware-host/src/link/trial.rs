@@ -100,6 +100,12 @@ pub fn soak(commands: u32, faults: Faults, timeouts: &Timeouts) -> Result<Soak> 
     let patience = timeouts.command + Duration::from_secs(2);
     let outcomes: Vec<_> = tickets.iter().map(|ticket| ticket.wait_timeout(patience)).collect();
     let seconds = begin.elapsed().as_secs_f64();
+    // The last outcomes are told a moment before they are counted.
+    let counted = |stats: Stats| stats.delivered + stats.refused + stats.failed >= u64::from(commands);
+    let until = Instant::now() + Duration::from_secs(1);
+    while !counted(client.stats()) && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let link = client.stats();
     drop(client);
     let faults = simulator.counts();
