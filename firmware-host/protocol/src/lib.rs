@@ -24,7 +24,7 @@
 //! // Garbage before a frame costs nothing but itself.
 //! for &byte in [0x17, 0x99].iter().chain(bytes) {
 //!     if let Some(Ok(packet)) = decoder.push(byte) {
-//!         assert_eq!(packet.message()?, FromHost::Heartbeat);
+//!         assert_eq!(packet.message::<FromHost>()?, FromHost::Heartbeat);
 //!         heard += 1;
 //!     }
 //! }
