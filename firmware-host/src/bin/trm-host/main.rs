@@ -1,20 +1,47 @@
-//! `trm-host`: connects the solver to the world.
+//! `trm-host`: connects the solver to camera, display and microcontroller.
 //!
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or
 //! input, 3 engine or device failure.
 
 mod digits;
 mod display;
+mod failure;
+mod link;
 mod read;
+mod simulate;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use trm_firmware_host::HostError;
 
-/// Camera to grid, display, microcontroller.
+/// How a command ended that did not fail with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything that was asked for was done.
+    Done,
+    /// It ran, but the answer failed: a puzzle was not read or not solved.
+    AnswerFailed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::AnswerFailed => 1,
+        })
+    }
+}
+
+/// The solver in the world: camera to grid to answer, on a display and at a microcontroller.
 #[derive(Debug, Parser)]
-#[command(name = "trm-host", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "trm-host",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or input, 3 engine or device failure"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -28,22 +55,22 @@ enum Command {
     Digits(digits::Args),
     /// Show any screen of the kiosk as a PNG file or on a framebuffer, without the rest of it
     Display(display::Args),
+    /// Say hello to a microcontroller, or measure the link to it
+    Link(link::Args),
+    /// Be a microcontroller, on a pseudo-terminal
+    Simulate(simulate::Args),
 }
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let result = match command {
+    let result = match Cli::parse().command {
         Command::Read(args) => read::run(&args),
-        Command::Digits(args) => digits::run(&args).map(|()| true),
-        Command::Display(args) => display::run(&args).map(|()| true),
+        Command::Digits(args) => digits::run(&args).map(|()| Exit::Done),
+        Command::Display(args) => display::run(&args).map(|()| Exit::Done),
+        Command::Link(args) => link::run(&args).map(|()| Exit::Done),
+        Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            let device = matches!(error.downcast_ref(), Some(HostError::Io { .. }));
-            ExitCode::from(if device { 3 } else { 2 })
-        }
+        Ok(exit) => exit.into(),
+        Err(error) => failure::report(&error),
     }
 }

@@ -13,6 +13,8 @@ use trm_firmware_host::{EngineChoice, Solving};
 use trm_models::ClassifierBundle;
 use trm_puzzles::{Grid, PuzzleKind};
 
+use crate::Exit;
+
 /// Read the sudoku in photographs.
 ///
 /// Finds the board, straightens it, reads its digits and checks them against the rules. A reading that is not to be
@@ -68,7 +70,7 @@ struct Record<'a> {
     ms: f64,
 }
 
-pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let bundle = args.reader.as_deref().map_or_else(ClassifierBundle::digits, ClassifierBundle::open)?;
     let mut reader = BoardReader::open(&bundle)?;
     if let Some(folder) = &args.eval {
@@ -97,7 +99,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
             write_image(&numbered(out, number, args.photos.len()), &picture)?;
         }
     }
-    Ok(all_good)
+    Ok(if all_good { Exit::Done } else { Exit::AnswerFailed })
 }
 
 /// The answer with what the rules say of it.
@@ -159,7 +161,7 @@ fn line(grid: &Grid) -> String {
     grid.cells().iter().map(|digit| char::from(b'0' + digit.min(&9))).collect()
 }
 
-fn evaluate(reader: &mut BoardReader, folder: &Path, json: bool) -> anyhow::Result<bool> {
+fn evaluate(reader: &mut BoardReader, folder: &Path, json: bool) -> anyhow::Result<Exit> {
     let photos = photo_set::read(folder)?;
     if photos.is_empty() {
         bail!("{}: no photographs", folder.display());
@@ -178,7 +180,7 @@ fn evaluate(reader: &mut BoardReader, folder: &Path, json: bool) -> anyhow::Resu
     } else {
         println!("{rates}");
     }
-    Ok(rates.wrong_trusted == 0)
+    Ok(if rates.wrong_trusted == 0 { Exit::Done } else { Exit::AnswerFailed })
 }
 
 /// `FILE`, or of several pictures `FILE-1`, `FILE-2`.

@@ -1,0 +1,309 @@
+//! What is said: messages in both directions, encoded by postcard.
+
+use serde::{Deserialize, Serialize};
+
+/// A message from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromHost<'a> {
+    /// Opens a session, or takes one up again.
+    Hello(Hello),
+    /// A command of the session.
+    Command {
+        /// Its number: the session's first is 0, each next one greater, modulo 2^16.
+        seq: u16,
+        /// Goes up, modulo 256, with every time that the host goes back to repeat. The device complains once a round.
+        round: u8,
+        /// The [`Command`], encoded by [`Command::to_bytes`]. Opaque here: a command that the device does not know is
+        /// refused, and the session goes on.
+        #[serde(borrow)]
+        command: &'a [u8],
+    },
+    /// The host is alive; the device answers with [`FromDevice::Heartbeat`].
+    Heartbeat,
+    /// An event of this number has arrived.
+    EventAck {
+        /// The event's number.
+        seq: u16,
+    },
+}
+
+/// Opens a session, or takes one up again after a broken connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Chosen by the host at random, never 0. A device that is in this session continues it; any other value begins
+    /// a new one with command number 0.
+    pub session: u32,
+}
+
+/// A message from the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromDevice<'a> {
+    /// The answer to [`FromHost::Hello`].
+    #[serde(borrow)]
+    Welcome(Welcome<'a>),
+    /// Commands were carried out or refused.
+    Ack(Ack),
+    /// Something is missing, and has to be sent again from `ack.next` on.
+    Nak {
+        /// How far the device is.
+        ack: Ack,
+        /// The round of the host's that this is about.
+        round: u8,
+        /// What happened.
+        reason: NakReason,
+    },
+    /// The device is alive.
+    Heartbeat {
+        /// How far it is.
+        ack: Ack,
+        /// Milliseconds since it started, modulo 2^32.
+        uptime_ms: u32,
+        /// It has stopped its motors because the host was silent, and no motor command has come since.
+        stopped: bool,
+    },
+    /// Something happened at the device. Repeated until [`FromHost::EventAck`] arrives.
+    Event {
+        /// The event's number.
+        seq: u16,
+        /// What happened.
+        event: DeviceEvent,
+    },
+}
+
+/// Who the device is and how far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome<'a> {
+    /// What the firmware calls itself.
+    #[serde(borrow)]
+    pub firmware: Firmware<'a>,
+    /// What the device has.
+    pub capabilities: Capabilities,
+    /// It was in the host's session already, and continues it.
+    pub resumed: bool,
+    /// How far it is in the session.
+    pub ack: Ack,
+}
+
+/// Name and version of a firmware.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firmware<'a> {
+    /// Name, up to 32 bytes.
+    pub name: &'a str,
+    /// Major, minor and patch version.
+    pub version: [u8; 3],
+}
+
+/// What a device has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// Its panel, if any.
+    pub panel: Option<Panel>,
+    /// Number of colour LEDs.
+    pub leds: u8,
+    /// Number of buttons.
+    pub buttons: u8,
+    /// Whether it drives.
+    pub motors: bool,
+    /// Commands that it takes before it has answered the first, 1 to [`WINDOW`](crate::WINDOW): what its receive
+    /// buffer holds.
+    pub window: u8,
+    /// Milliseconds of silence after which it stops its motors.
+    pub silence_ms: u16,
+}
+
+/// Size and pixels of a panel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Panel {
+    /// Pixels across.
+    pub width: u16,
+    /// Pixels down.
+    pub height: u16,
+    /// How a pixel is sent.
+    pub format: PixelFormat,
+}
+
+/// How a pixel is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PixelFormat {
+    /// One bit a pixel, 1 is lit; eight to a byte, the first in the highest bit; every row begins a new byte.
+    Mono,
+    /// 5 bits of red, 6 of green, 5 of blue in 16 bits, high byte first (what most panels' controllers take).
+    Rgb565,
+}
+
+/// How far the device is in its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The session, 0 for none: so that a late answer is not taken for one to a newer session.
+    pub session: u32,
+    /// The number of the command that it expects; all before it were carried out or refused.
+    pub next: u16,
+    /// Which, for the last [`WINDOW`](crate::WINDOW).
+    pub outcomes: Outcomes,
+}
+
+/// The outcomes of the last 16 commands, four bits each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Outcomes(u64);
+
+impl Outcomes {
+    /// Of a session without commands yet.
+    pub const NONE: Self = Self(0);
+
+    /// With the outcome of one more command.
+    #[must_use]
+    pub fn with(self, outcome: Result<(), Refusal>) -> Self {
+        let code = outcome.map_or_else(|refusal| refusal as u64, |()| 0);
+        Self((self.0 << 4) | code)
+    }
+
+    /// The outcome of the command `ago` before the next one: 1 is the last, 16 the first that is still known.
+    #[must_use]
+    pub fn get(self, ago: u16) -> Option<Result<(), Refusal>> {
+        let shift = u32::from(ago.checked_sub(1)?) * 4;
+        let code = self.0.checked_shr(shift)? & 0xF;
+        Some(if code == 0 { Ok(()) } else { Err(Refusal::from_code(code)) })
+    }
+}
+
+/// Why a device did not carry out a command. It will not do so when asked again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Refusal {
+    /// It has no such thing, or does not know the command.
+    Unsupported = 1,
+    /// A rectangle, LED or value beyond what there is.
+    OutOfRange = 2,
+    /// Pixel data that is not what its rectangle needs.
+    BadPixels = 3,
+    /// It tried and failed: a driver reports a fault.
+    Failed = 4,
+    /// A refusal that this version does not know.
+    Other = 15,
+}
+
+impl Refusal {
+    fn from_code(code: u64) -> Self {
+        [Self::Unsupported, Self::OutOfRange, Self::BadPixels, Self::Failed]
+            .into_iter()
+            .find(|refusal| *refusal as u64 == code)
+            .unwrap_or(Self::Other)
+    }
+}
+
+impl core::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Unsupported => "the device has no such thing",
+            Self::OutOfRange => "beyond the device's range",
+            Self::BadPixels => "pixel data does not fill its rectangle",
+            Self::Failed => "the device tried and failed",
+            Self::Other => "refused for a reason that this version does not know",
+        })
+    }
+}
+
+/// Why something has to be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NakReason {
+    /// A command came before the one that is expected.
+    Gap,
+    /// A frame could not be read: wrong checksum, too long, not a message.
+    Unreadable,
+    /// A command came outside of any session: the device has restarted. Say hello.
+    NoSession,
+}
+
+/// Something to do, in order and once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command<'a> {
+    /// Do nothing: takes the place of a command that the host has given up.
+    Nothing,
+    /// Fill the panel with one colour, in the panel's format; mono: 0 is dark.
+    Clear(u16),
+    /// Light behind the panel, 0 off to 255.
+    Brightness(u8),
+    /// Draw pixels.
+    #[serde(borrow)]
+    Rect(Rect<'a>),
+    /// Set a colour LED.
+    Led {
+        /// Which, from 0.
+        index: u8,
+        /// Red, green, blue.
+        rgb: [u8; 3],
+    },
+    /// Move.
+    Motion(Motion),
+}
+
+/// A rectangle of the panel with its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rect<'a> {
+    /// Left edge, pixels.
+    pub x: u16,
+    /// Top edge, pixels.
+    pub y: u16,
+    /// Pixels across.
+    pub width: u16,
+    /// Pixels down.
+    pub height: u16,
+    /// Pixels row by row, run-length coded: [`Runs`](crate::Runs).
+    pub data: &'a [u8],
+}
+
+/// A movement of a robot in a maze. A new one replaces what is not finished yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Motion {
+    /// Straight on; negative is backwards.
+    Drive {
+        /// Millimetres.
+        distance_mm: i16,
+        /// Millimetres a second.
+        speed_mm_s: u16,
+    },
+    /// On the spot; positive is to the left.
+    Turn {
+        /// Degrees.
+        degrees: i16,
+        /// Degrees a second.
+        speed_deg_s: u16,
+    },
+    /// Stand still at once.
+    Stop,
+}
+
+/// Something that happened at the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceEvent {
+    /// A button went down or up.
+    Button {
+        /// Which, from 0.
+        index: u8,
+        /// Down.
+        pressed: bool,
+    },
+    /// The last movement is done.
+    Arrived,
+}
+
+impl<'a> Command<'a> {
+    /// Encodes the command for [`FromHost::Command`]; `None` if it has more than
+    /// [`MAX_PIXEL_DATA`](crate::MAX_PIXEL_DATA) bytes of pixels or `buffer` is too small.
+    #[must_use]
+    pub fn to_bytes<'b>(&self, buffer: &'b mut [u8; crate::MAX_COMMAND]) -> Option<&'b [u8]> {
+        if matches!(self, Self::Rect(rect) if rect.data.len() > crate::MAX_PIXEL_DATA) {
+            return None;
+        }
+        postcard::to_slice(self, buffer).ok().map(|bytes| &*bytes)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote; `None` for a command that this version does not know.
+    #[must_use]
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        match postcard::take_from_bytes(bytes) {
+            Ok((command, [])) => Some(command),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `trm-host link`: who is there, and how good the line is.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use trm_firmware_host::link::serial::{BAUD_RATE, PortName, Serial};
+use trm_firmware_host::link::simulator::{Faults, Simulator, SimulatorOptions};
+use trm_firmware_host::link::{Client, DeviceInfo, Timeouts, UsbId, trial};
+use trm_protocol::PixelFormat;
+
+/// What `trm-host link` takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The device's serial port, such as /dev/ttyACM0
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["usb", "soak"])]
+    port: Option<PathBuf>,
+    /// Find the port by the USB device's ids, as lsusb prints them
+    #[arg(long, value_name = "VENDOR:PRODUCT", conflicts_with = "soak")]
+    usb: Option<UsbId>,
+    /// Speed of the line, bits a second
+    #[arg(long, value_name = "BAUD", default_value_t = BAUD_RATE)]
+    baud: u32,
+    /// How long to wait for the device to answer, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 3000)]
+    timeout: u64,
+    /// Measure full-frame updates; without a port on a simulated line
+    #[arg(long)]
+    bench: bool,
+    /// Updates that --bench draws
+    #[arg(long, value_name = "N", default_value_t = 12, requires = "bench")]
+    updates: u32,
+    /// Send N commands over a simulated line with faults and account for every one
+    #[arg(long, value_name = "N", conflicts_with = "bench")]
+    soak: Option<u32>,
+    /// Seed of the soak's faults
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "soak")]
+    seed: u64,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    if let Some(commands) = args.soak {
+        let soak = trial::soak(commands, Faults::soak(args.seed), &Timeouts::default())?;
+        if args.json {
+            writeln!(out, "{}", serde_json::to_string(&soak)?)?;
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "{} commands in {:.1} s: {} delivered once, {} reported as failed ({} of them with effect), none twice",
+            soak.commands, soak.seconds, soak.delivered, soak.failed, soak.failed_with_effect
+        )?;
+        let (link, faults) = (soak.link, soak.faults);
+        writeln!(
+            out,
+            "{} frames arrived; both ways {} lost, {} garbled; {} stalls, {} disconnects; {} repeats, {} reconnects",
+            faults.frames,
+            faults.dropped,
+            faults.corrupted,
+            faults.stalls,
+            faults.disconnects,
+            link.repeats,
+            link.reconnects
+        )?;
+        writeln!(out, "longest recovery {} ms", soak.longest_recovery_ms)?;
+        return Ok(());
+    }
+    let port = match (&args.port, args.usb) {
+        (Some(path), _) => Some(PortName::Path(path.clone())),
+        (None, Some(id)) => Some(PortName::Usb(id)),
+        (None, None) => None,
+    };
+    if port.is_none() && !args.bench {
+        anyhow::bail!("which port?\nhint: --port PATH or --usb VENDOR:PRODUCT; --bench and --soak do without");
+    }
+    // Without a port the bench runs on a line of our own.
+    let mut simulator = None;
+    let port = if let Some(port) = port {
+        port
+    } else {
+        let options = SimulatorOptions { baud_rate: Some(args.baud), ..SimulatorOptions::default() };
+        PortName::Path(simulator.insert(Simulator::start(options)?).path().to_path_buf())
+    };
+    let client = Client::open(Serial::new(port, args.baud), Timeouts::default());
+    let device = client.wait_connected(Duration::from_millis(args.timeout))?;
+    if !args.bench {
+        return write_device(&mut out, client.port(), &device, args.json);
+    }
+    let result = trial::throughput(&client, args.updates, args.baud)?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&result)?)?;
+    } else {
+        writeln!(
+            out,
+            "{} full-frame updates in {:.2} s: {:.2} a second, {:.1} % of {} baud for pixels, {:.1} % in use{}",
+            result.updates,
+            result.seconds,
+            result.updates_per_second,
+            result.pixel_share * 100.0,
+            args.baud,
+            result.line_share * 100.0,
+            if simulator.is_some() { " (simulated line)" } else { "" }
+        )?;
+    }
+    Ok(())
+}
+
+fn write_device(out: &mut impl Write, port: &str, device: &DeviceInfo, json: bool) -> anyhow::Result<()> {
+    let capabilities = &device.capabilities;
+    let version = device.version.map(|number| number.to_string()).join(".");
+    let panel = capabilities.panel.map(|panel| {
+        let format = match panel.format {
+            PixelFormat::Mono => "mono",
+            PixelFormat::Rgb565 => "rgb565",
+        };
+        (panel.width, panel.height, format)
+    });
+    if json {
+        let object = json!({
+            "port": port,
+            "protocol": trm_protocol::VERSION,
+            "firmware": device.firmware,
+            "version": version,
+            "panel": panel.map(|(width, height, format)| json!({"width": width, "height": height, "format": format})),
+            "leds": capabilities.leds,
+            "buttons": capabilities.buttons,
+            "motors": capabilities.motors,
+            "window": capabilities.window,
+            "silence_ms": capabilities.silence_ms,
+        });
+        writeln!(out, "{object}")?;
+        return Ok(());
+    }
+    writeln!(out, "{port}: {} {version}, protocol {}", device.firmware, trm_protocol::VERSION)?;
+    let panel = panel.map_or_else(|| "none".to_owned(), |(width, height, format)| format!("{width}x{height} {format}"));
+    writeln!(
+        out,
+        "panel {panel}, {} LEDs, {} buttons, {}",
+        capabilities.leds,
+        capabilities.buttons,
+        if capabilities.motors {
+            format!("motors that stop after {} ms of silence", capabilities.silence_ms)
+        } else {
+            "no motors".to_owned()
+        }
+    )?;
+    Ok(())
+}

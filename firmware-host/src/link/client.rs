@@ -1,0 +1,329 @@
+//! A connection that is kept up by a thread of its own, and the handle that a program sends commands through.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use trm_protocol::{Command, DeviceEvent, MAX_COMMAND, MAX_FRAME, VERSION};
+
+use super::session::{Loss, Order, Outcome, Session};
+use super::{CommandError, Connector, DeviceInfo, Link, Stats, Timeouts};
+use crate::{HostError, Result};
+
+/// Commands that wait to be given to the session, and that wait within it.
+const QUEUE: usize = 32;
+/// Events that wait to be fetched.
+const EVENTS: usize = 64;
+/// Longest sleep on an idle line: what a new command waits at most until it is sent.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// A device behind a link, whether it is connected at the moment or not. Dropping it closes the link; commands that are
+/// still on their way then fail.
+#[derive(Debug)]
+pub struct Client {
+    orders: Option<SyncSender<Order>>,
+    events: Mutex<Receiver<DeviceEvent>>,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    port: String,
+    timeouts: Timeouts,
+}
+
+/// What the thread tells.
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    status: Mutex<Status>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Status {
+    connected: bool,
+    device: Option<DeviceInfo>,
+    stats: Stats,
+    /// Why there is no connection, as far as that is known.
+    error: Option<HostError>,
+}
+
+impl Shared {
+    fn status(&self) -> MutexGuard<'_, Status> {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A command that was given and what becomes of it.
+#[derive(Debug)]
+#[must_use = "a command that nobody waits for may have failed"]
+pub struct Ticket {
+    outcome: Receiver<Outcome>,
+}
+
+impl Ticket {
+    /// Waits until the device has confirmed the command or it has failed: no longer than the command timeout, and a
+    /// little.
+    pub fn wait(self) -> Result<(), CommandError> {
+        self.outcome.recv().unwrap_or(Err(CommandError::Closed))
+    }
+
+    /// As [`wait`](Self::wait), up to `timeout`; then `None`.
+    #[must_use]
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<Result<(), CommandError>> {
+        match self.outcome.recv_timeout(timeout) {
+            Ok(outcome) => Some(outcome),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => Some(Err(CommandError::Closed)),
+        }
+    }
+}
+
+impl Client {
+    /// Starts to connect, and to connect again whenever the link is lost.
+    #[must_use]
+    pub fn open(connector: impl Connector + 'static, timeouts: Timeouts) -> Self {
+        let (orders, receiver) = mpsc::sync_channel(QUEUE);
+        let (event_sender, events) = mpsc::sync_channel(EVENTS);
+        let shared = Arc::new(Shared::default());
+        let port = connector.name();
+        let mut driver = Driver {
+            session: Session::new(random_id(), timeouts.clone(), Instant::now()),
+            timeouts: timeouts.clone(),
+            connector: Box::new(connector),
+            orders: receiver,
+            events: event_sender,
+            shared: Arc::clone(&shared),
+        };
+        let thread = thread::Builder::new().name("link".to_owned()).spawn(move || driver.run()).ok();
+        Self { orders: Some(orders), events: Mutex::new(events), shared, thread, port, timeouts }
+    }
+
+    /// Waits until the device has said hello; the error says what is in the way.
+    pub fn wait_connected(&self, timeout: Duration) -> Result<DeviceInfo> {
+        let until = Instant::now() + timeout;
+        let mut status = self.shared.status();
+        loop {
+            if let (true, Some(device)) = (status.connected, &status.device) {
+                return Ok(device.clone());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            // Waiting does not change the version of a firmware.
+            if left.is_zero() || matches!(status.error, Some(HostError::ProtocolVersion { .. })) {
+                return Err(status.error.take().unwrap_or_else(|| HostError::DeviceSilent {
+                    port: self.port.clone(),
+                    waited_ms: timeout.as_millis() as u64,
+                    unreadable: status.stats.unreadable,
+                }));
+            }
+            status = self.shared.changed.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives a command. Waits while many others are before it; what became of it is told by the ticket.
+    pub fn send(&self, command: &Command<'_>) -> Result<Ticket, CommandError> {
+        let mut buffer = [0; MAX_COMMAND];
+        let command = command.to_bytes(&mut buffer).ok_or(CommandError::TooLong)?.to_vec();
+        let (done, outcome) = mpsc::sync_channel(1);
+        let order = Order { command, deadline: Instant::now() + self.timeouts.command, done: Some(done) };
+        let orders = self.orders.as_ref().ok_or(CommandError::Closed)?;
+        orders.send(order).map_err(|_| CommandError::Closed)?;
+        Ok(Ticket { outcome })
+    }
+
+    /// The device that answered last, connected or not.
+    #[must_use]
+    pub fn device(&self) -> Option<DeviceInfo> {
+        self.shared.status().device.clone()
+    }
+
+    /// Whether the device answers at the moment.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.shared.status().connected
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.status().stats
+    }
+
+    /// The next event of the device, waiting for it up to `timeout`. The last 64 are kept until they are fetched.
+    #[must_use]
+    pub fn next_event(&self, timeout: Duration) -> Option<DeviceEvent> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(timeout).ok()
+    }
+
+    /// The port, for messages.
+    #[must_use]
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            // It does not panic; if it did, there is nothing left to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A session's id: random, so that the device tells programs apart, and not 0.
+fn random_id() -> u32 {
+    (RandomState::new().build_hasher().finish() as u32).max(1)
+}
+
+/// The thread's side.
+struct Driver {
+    session: Session,
+    timeouts: Timeouts,
+    connector: Box<dyn Connector>,
+    orders: Receiver<Order>,
+    events: SyncSender<DeviceEvent>,
+    shared: Arc<Shared>,
+}
+
+impl Driver {
+    fn run(&mut self) {
+        let mut pause = self.timeouts.reconnect;
+        while !self.stopping() {
+            match self.connector.connect() {
+                Ok(mut link) => {
+                    self.session.connected(Instant::now());
+                    let opened = Instant::now();
+                    let error = self.serve(&mut *link);
+                    self.session.disconnected();
+                    self.publish(error);
+                    // A link that worked is tried again at once.
+                    if opened.elapsed() > self.timeouts.silence {
+                        pause = self.timeouts.reconnect;
+                    }
+                }
+                Err(error) => self.publish(Some(error)),
+            }
+            self.wait(pause);
+            pause = (pause * 2).min(self.timeouts.reconnect_most);
+            if self.session.device.is_some() && self.shared.status().error.is_none() {
+                pause = self.timeouts.reconnect;
+            }
+        }
+        self.session.close();
+        // What is given from now on fails, because nobody receives it.
+        while let Ok(mut order) = self.orders.try_recv() {
+            if let Some(done) = order.done.take() {
+                let _ = done.try_send(Err(CommandError::Closed));
+            }
+        }
+    }
+
+    fn stopping(&self) -> bool {
+        self.shared.stop.load(Ordering::Relaxed)
+    }
+
+    /// Talks over a link until it is gone. The error is for those who wait for the connection.
+    fn serve(&mut self, link: &mut dyn Link) -> Option<HostError> {
+        let (mut frame, mut buffer) = ([0; MAX_FRAME], [0; 1024]);
+        let opened = Instant::now();
+        while !self.stopping() {
+            self.collect();
+            let now = Instant::now();
+            let busy = match self.session.poll(now, &mut frame) {
+                Ok(None) => false,
+                Ok(Some(bytes)) => match link.write(bytes, self.timeouts.write) {
+                    Ok(()) => true,
+                    // The line is busy: the frame is lost, and repeated later.
+                    Err(error) if error.kind() == std::io::ErrorKind::TimedOut => true,
+                    Err(_) => return None,
+                },
+                Err(Loss::Silent) => {
+                    return Some(HostError::DeviceSilent {
+                        port: self.connector.name(),
+                        waited_ms: opened.elapsed().as_millis() as u64,
+                        unreadable: self.session.stats.unreadable,
+                    });
+                }
+                Err(Loss::Version(device)) => {
+                    let port = self.connector.name();
+                    return Some(HostError::ProtocolVersion { port, device, host: VERSION });
+                }
+            };
+            match link.read(&mut buffer, if busy { Duration::ZERO } else { IDLE }) {
+                Ok(length) => self.session.receive(&buffer[..length], Instant::now()),
+                Err(_) => return None,
+            }
+            self.publish(None);
+        }
+        None
+    }
+
+    /// Takes new orders, as many as the session should hold.
+    fn collect(&mut self) {
+        while self.session.waiting() < QUEUE {
+            match self.orders.try_recv() {
+                Ok(order) => self.session.push(order),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+    }
+
+    /// Passes time without a link: orders still come, and become overdue.
+    fn wait(&mut self, pause: Duration) {
+        let until = Instant::now() + pause;
+        while !self.stopping() {
+            let now = Instant::now();
+            self.session.expire(now);
+            self.publish_progress();
+            if now >= until {
+                return;
+            }
+            let left = (until - now).min(IDLE * 4);
+            if self.session.waiting() < QUEUE {
+                match self.orders.recv_timeout(left) {
+                    Ok(order) => self.session.push(order),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => thread::sleep(left),
+                }
+            } else {
+                thread::sleep(left);
+            }
+        }
+    }
+
+    /// Tells those who hold the client how things are.
+    fn publish(&mut self, error: Option<HostError>) {
+        let connected = self.session.is_open();
+        {
+            let mut status = self.shared.status();
+            if error.is_some() || connected {
+                status.error = error;
+            }
+        }
+        self.publish_progress();
+    }
+
+    fn publish_progress(&mut self) {
+        for event in std::mem::take(&mut self.session.events) {
+            if self.events.try_send(event).is_err() {
+                self.session.stats.events_lost += 1;
+            }
+        }
+        let connected = self.session.is_open();
+        let mut status = self.shared.status();
+        let changed = status.connected != connected || status.error.is_some();
+        status.connected = connected;
+        status.stats = self.session.stats;
+        if status.device != self.session.device {
+            status.device.clone_from(&self.session.device);
+        }
+        drop(status);
+        if changed {
+            self.shared.changed.notify_all();
+        }
+    }
+}
