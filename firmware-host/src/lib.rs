@@ -1,6 +1,7 @@
 //! Connects the solver to the world: camera to grid, display, microcontroller.
 
 mod error;
+pub mod kiosk;
 
 pub use error::HostError;
 

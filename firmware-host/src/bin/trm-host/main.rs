@@ -1,0 +1,64 @@
+//! `trm-host`: connects the solver to camera, display and microcontroller.
+//!
+//! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or
+//! input, 3 engine or device failure.
+
+mod failure;
+mod kiosk;
+mod model;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How a command ended that did not fail with an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything that was asked for was done.
+    Done,
+    /// It ran, but the answer failed: a puzzle was not read or not solved.
+    AnswerFailed,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::AnswerFailed => 1,
+        })
+    }
+}
+
+/// The solver in the world: camera to grid to answer, on a display and at a microcontroller.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trm-host",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or input, 3 engine or device failure"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the unattended appliance
+    Kiosk(kiosk::Args),
+    /// Swap the models of a kiosk, running or not
+    Model(model::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Kiosk(args) => kiosk::run(&args),
+        Command::Model(args) => model::run(&args),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => failure::report(&error),
+    }
+}
