@@ -361,7 +361,7 @@ impl MqttConfig {
     }
 }
 
-fn within<T: PartialOrd + Display>(
+fn within<T: PartialOrd + Display + Copy>(
     key: &str,
     value: T,
     range: std::ops::RangeInclusive<T>,
