@@ -316,7 +316,7 @@ mod tests {
             "trm_kiosk_refusals_total{reason=\"not-read\"} 1",
             "trm_kiosk_solves_total{verdict=\"verified\"} 1",
             "trm_kiosk_solves_total{verdict=\"wrong\"} 1",
-            "trm_kiosk_act_steps_bucket{le=\"4.0\"} 1",
+            "trm_kiosk_act_steps_bucket{le=\"4\"} 1",
             "trm_kiosk_act_steps_sum 67.0",
             "trm_kiosk_solve_seconds_count 2",
             "trm_kiosk_link_errors_total 1",

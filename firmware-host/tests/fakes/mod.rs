@@ -20,7 +20,7 @@ use trm_puzzles::{Example, Generate as _, Grid, Sudoku, SudokuGenerator, Task as
 
 /// What one picture is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A board that is read and solved.
     Good,
     /// A board that the solver gets wrong.
@@ -37,33 +37,33 @@ pub enum Kind {
 
 /// What the fakes saw and did.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Pictures dealt with.
-    pub done: usize,
+    pub(crate) done: usize,
     /// Scenes in the order in which they were shown, repetitions left out.
-    pub scenes: Vec<&'static str>,
+    pub(crate) scenes: Vec<&'static str>,
     /// Answers shown as solved.
-    pub solved: Vec<Grid>,
-    pub lights: Vec<Light>,
+    pub(crate) solved: Vec<Grid>,
+    pub(crate) lights: Vec<Light>,
     /// Cells that were marked as changed while solving.
-    pub changed: usize,
-    pub robot: usize,
-    pub used: Vec<Active>,
+    pub(crate) changed: usize,
+    pub(crate) robot: usize,
+    pub(crate) used: Vec<Active>,
 }
 
-pub type Shared = Rc<RefCell<Seen>>;
+pub(crate) type Shared = Rc<RefCell<Seen>>;
 
 /// A folder of pictures, one of each kind after the other; ends after the last unless it repeats.
-pub struct FakeCamera {
-    pub kinds: Vec<Kind>,
-    pub repeat: bool,
-    pub seen: Shared,
+pub(crate) struct FakeCamera {
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) repeat: bool,
+    pub(crate) seen: Shared,
     shown: Option<usize>,
     failures: usize,
 }
 
 impl FakeCamera {
-    pub fn new(kinds: &[Kind], repeat: bool, seen: &Shared) -> Self {
+    pub(crate) fn new(kinds: &[Kind], repeat: bool, seen: &Shared) -> Self {
         Self { kinds: kinds.to_vec(), repeat, seen: Rc::clone(seen), shown: None, failures: 0 }
     }
 }
@@ -93,19 +93,19 @@ impl Camera for FakeCamera {
     }
 }
 
-pub fn task() -> Sudoku {
+pub(crate) fn task() -> Sudoku {
     Sudoku::new(2, 2).unwrap()
 }
 
 /// The twenty puzzles there are.
-pub fn examples() -> Vec<Example> {
+pub(crate) fn examples() -> Vec<Example> {
     let generator = SudokuGenerator::easy(task()).unwrap();
     let mut rng = trm_puzzles::seeded(7);
     (0..20).map(|_| generator.generate(&mut rng).unwrap()).collect()
 }
 
-pub struct FakeReader {
-    pub examples: Vec<Example>,
+pub(crate) struct FakeReader {
+    pub(crate) examples: Vec<Example>,
     marker: u8,
 }
 
@@ -141,11 +141,11 @@ impl Reader for FakeReader {
     }
 }
 
-pub struct FakeSolver {
-    pub examples: Vec<Example>,
-    pub seen: Shared,
+pub(crate) struct FakeSolver {
+    pub(crate) examples: Vec<Example>,
+    pub(crate) seen: Shared,
     /// Time for each step.
-    pub step: Duration,
+    pub(crate) step: Duration,
 }
 
 impl PuzzleSolver for FakeSolver {
@@ -177,8 +177,8 @@ impl PuzzleSolver for FakeSolver {
     }
 }
 
-pub struct FakeScreen {
-    pub seen: Shared,
+pub(crate) struct FakeScreen {
+    pub(crate) seen: Shared,
 }
 
 impl Screen for FakeScreen {
@@ -204,9 +204,9 @@ impl Screen for FakeScreen {
 }
 
 /// A microcontroller that answers while `alive` says so.
-pub struct FakeDevice<'a> {
-    pub seen: Shared,
-    pub alive: &'a AtomicBool,
+pub(crate) struct FakeDevice<'a> {
+    pub(crate) seen: Shared,
+    pub(crate) alive: &'a AtomicBool,
 }
 
 impl Device for FakeDevice<'_> {
@@ -233,7 +233,7 @@ impl Device for FakeDevice<'_> {
 }
 
 /// Parts over pictures of these kinds.
-pub fn parts<'a>(kinds: &[Kind], repeat: bool, seen: &Shared) -> Parts<'a> {
+pub(crate) fn parts<'a>(kinds: &[Kind], repeat: bool, seen: &Shared) -> Parts<'a> {
     let examples = examples();
     Parts {
         camera: Box::new(FakeCamera::new(kinds, repeat, seen)),
@@ -247,7 +247,7 @@ pub fn parts<'a>(kinds: &[Kind], repeat: bool, seen: &Shared) -> Parts<'a> {
 }
 
 /// As fast as it goes.
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         timing: TimingConfig {
             frame_ms: 0,
@@ -265,16 +265,16 @@ pub fn settings() -> Settings {
     }
 }
 
-pub fn no_log(_: &str) {}
+pub(crate) fn no_log(_: &str) {}
 
 /// This test program, started again to run one of its ignored tests as a process of its own.
-pub fn child(test: &str) -> Command {
+pub(crate) fn child(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads", "1"]);
     command
 }
 
 /// An argument for the child.
-pub fn child_argument(name: &str) -> String {
+pub(crate) fn child_argument(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("started by another test, with {name} set"))
 }
