@@ -90,6 +90,12 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// True when a device or an engine failed, false for bad input.
+    #[must_use]
+    pub fn is_device_failure(&self) -> bool {
+        matches!(self, Self::Part { .. } | Self::Notify { .. } | Self::Listen { .. })
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, action, source }

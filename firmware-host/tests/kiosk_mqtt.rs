@@ -171,7 +171,7 @@ mod mosquitto {
         let metrics = Arc::new(Metrics::default());
         let mut kiosk = MqttStatus::start(&config(port), metrics, no_log).unwrap();
         kiosk.publish(&status(1));
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn open(folder: &std::path::Path, kill: usize) -> (KioskState, Vec<String>) {
 
 /// Moments that are the same in every run of the test and have nothing to do with each other.
 fn moment(kill: usize) -> Duration {
-    Duration::from_micros(20_000 + (kill as u64 * 7_919 + 13) * 104_729 % 60_000)
+    Duration::from_micros(20_000 + (kill as u64 * 7_919 + 13) * 104_729 % 180_000)
 }
 
 /// Kills the child `times` times, each time at another moment after its first sign of life, and says what each wrote.
@@ -140,7 +140,7 @@ fn ends_when_asked_to() {
 fn sigterm_ends_it_at_once_with_the_state_saved() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = child("ends_when_asked_to").env(STATE, folder.path()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(|line| line.ok());
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
     assert!(lines.any(|line| line.ends_with("running")));
     let asked = Instant::now();
     let kill = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
@@ -164,7 +164,7 @@ struct Hanging(fakes::FakeCamera, AtomicUsize);
 impl Camera for Hanging {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         if self.1.fetch_add(1, Ordering::Relaxed) >= 40 {
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
         }
         self.0.next_frame()
     }

@@ -164,6 +164,8 @@ pub struct TimingConfig {
     pub still_frames: u32,
     /// Share of the board's diagonal by which a corner may move and be still.
     pub still_tolerance: f32,
+    /// Frames in a row without the board until it counts as taken away.
+    pub gone_frames: u32,
     /// Readings that are not trusted until the board is refused.
     pub read_frames: u32,
     /// A board that does not lie still for this long is left alone.
@@ -186,6 +188,7 @@ impl Default for TimingConfig {
             frame_ms: 100,
             still_frames: 3,
             still_tolerance: 0.02,
+            gone_frames: 5,
             read_frames: 8,
             aim_ms: 20_000,
             read_ms: 5_000,
@@ -330,6 +333,7 @@ impl TimingConfig {
         within("timing.frame_ms", self.frame_ms, 0..=10_000)?;
         within("timing.still_frames", self.still_frames, 1..=1_000)?;
         within("timing.still_tolerance", self.still_tolerance, 0.0..=1.0)?;
+        within("timing.gone_frames", self.gone_frames, 1..=1_000)?;
         within("timing.read_frames", self.read_frames, 1..=1_000)?;
         within("timing.aim_ms", self.aim_ms, 100..=HOUR)?;
         within("timing.read_ms", self.read_ms, 100..=HOUR)?;
@@ -397,8 +401,8 @@ mod tests {
         assert_eq!(example.solver, SolverConfig::default());
         assert_eq!(example.metrics, Some(MetricsConfig::default()));
         // What is commented out is an example as well.
-        let uncommented: String =
-            text.lines().map(|line| format!("{}\n", line.strip_prefix("#: ").unwrap_or(line))).collect();
+        let uncommented =
+            text.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
         assert_ne!(uncommented, text);
         let all = KioskConfig::from_toml("kiosk.toml", &uncommented).unwrap();
         assert!(all.mqtt.is_some() && all.device.is_some());

@@ -282,22 +282,30 @@ impl fmt::Debug for Parts<'_> {
 #[derive(Debug, Clone, Default)]
 pub struct Tracker {
     last: Option<Corners>,
+    missed: u32,
 }
 
 impl Tracker {
-    /// Compares with the frame before. `tolerance` is the share of the board's longer diagonal by which a corner may move.
-    pub fn see(&mut self, corners: Option<Corners>, tolerance: f32) -> Sight {
-        let before = std::mem::replace(&mut self.last, corners);
-        match (before, corners) {
-            (_, None) => Sight::Nothing,
-            (Some(before), Some(now)) if is_still(&before, &now, tolerance) => Sight::Still,
-            (_, Some(_)) => Sight::Moved,
-        }
+    /// Compares with the frames before. `tolerance` is the share of the board's longer diagonal by which a corner may
+    /// move. A board that is not found in a frame is gone after `gone_frames` such frames in a row; until then nothing can be
+    /// said: a hand above the board, a blurred frame.
+    pub fn see(&mut self, corners: Option<Corners>, tolerance: f32, gone_frames: u32) -> Option<Sight> {
+        let Some(now) = corners else {
+            self.missed = self.missed.saturating_add(1);
+            if self.last.is_some() && self.missed < gone_frames {
+                return None;
+            }
+            self.last = None;
+            return Some(Sight::Nothing);
+        };
+        self.missed = 0;
+        let still = self.last.replace(now).is_some_and(|before| is_still(&before, &now, tolerance));
+        Some(if still { Sight::Still } else { Sight::Moved })
     }
 
     /// Forgets the last frame: the next board counts as moved.
     pub fn forget(&mut self) {
-        self.last = None;
+        *self = Self::default();
     }
 }
 
@@ -321,14 +329,18 @@ mod tests {
     #[test]
     fn a_board_is_still_when_no_corner_moved_by_more_than_the_tolerance() {
         let mut tracker = Tracker::default();
-        assert_eq!(tracker.see(None, 0.02), Sight::Nothing);
-        assert_eq!(tracker.see(Some(BOARD), 0.02), Sight::Moved);
-        assert_eq!(tracker.see(Some(shifted(2.0)), 0.02), Sight::Still, "2 of 141 pixels");
-        assert_eq!(tracker.see(Some(shifted(6.0)), 0.02), Sight::Moved, "4 of 141 pixels");
-        assert_eq!(tracker.see(Some(shifted(f32::NAN)), 0.02), Sight::Moved);
-        assert_eq!(tracker.see(None, 0.02), Sight::Nothing);
-        tracker.see(Some(BOARD), 0.02);
+        let mut see = |corners| tracker.see(corners, 0.02, 3);
+        assert_eq!(see(None), Some(Sight::Nothing), "nothing was there that could be gone");
+        assert_eq!(see(Some(BOARD)), Some(Sight::Moved));
+        assert_eq!(see(Some(shifted(2.0))), Some(Sight::Still), "2 of 141 pixels");
+        assert_eq!(see(Some(shifted(6.0))), Some(Sight::Moved), "4 of 141 pixels");
+        assert_eq!(see(Some(shifted(f32::NAN))), Some(Sight::Moved));
+        assert_eq!(see(Some(BOARD)), Some(Sight::Moved));
+        assert_eq!([see(None), see(None)], [None, None], "a hand");
+        assert_eq!(see(Some(BOARD)), Some(Sight::Still));
+        assert_eq!([see(None), see(None), see(None)], [None, None, Some(Sight::Nothing)]);
+        assert_eq!(see(Some(BOARD)), Some(Sight::Moved));
         tracker.forget();
-        assert_eq!(tracker.see(Some(BOARD), 0.02), Sight::Moved);
+        assert_eq!(tracker.see(Some(BOARD), 0.02, 3), Some(Sight::Moved));
     }
 }

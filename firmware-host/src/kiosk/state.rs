@@ -97,7 +97,7 @@ impl StateStore {
     /// What had to be recovered is said in `remarks`, for the log.
     ///
     /// # Errors
-    /// [`HostError::KioskState`] when another process holds the folder, or files are there of which none is whole.
+    /// [`HostError::KioskState`] when another process holds the folder.
     pub fn open(folder: impl Into<PathBuf>, remarks: &mut Vec<String>) -> Result<(Self, KioskState)> {
         let folder = folder.into();
         fs::create_dir_all(&folder).map_err(HostError::io("create", &folder))?;
@@ -177,14 +177,18 @@ impl StateStore {
                 }
                 Ok(state)
             }
-            None => match damaged.into_iter().next() {
-                None => Ok(KioskState::default()),
-                Some((name, reason)) => Err(HostError::KioskState {
-                    path: self.folder.join(name),
-                    reason,
-                    hint: format!("neither it nor {PREVIOUS} is whole: move them away to begin with empty counters"),
-                }),
-            },
+            None if damaged.is_empty() => Ok(KioskState::default()),
+            None => {
+                // Counters are no reason to leave visitors without answers. The files are kept for whoever wants to look.
+                for (name, reason) in damaged {
+                    let aside = format!("{name}.damaged");
+                    let (from, to) = (self.folder.join(name), self.folder.join(&aside));
+                    fs::rename(&from, to).map_err(HostError::io("rename", from))?;
+                    remarks.push(format!("{name} is damaged: {reason}; it was moved to {aside}"));
+                }
+                remarks.push("no state could be recovered: the counters begin anew".to_owned());
+                Ok(KioskState::default())
+            }
         }
     }
 }
@@ -304,15 +308,17 @@ mod tests {
     }
 
     #[test]
-    fn with_no_whole_file_nothing_is_made_up() {
+    fn with_no_whole_file_it_begins_anew_and_says_so() {
         let (folder, _) = saved_twice();
         for name in [PRESENT, PREVIOUS] {
             fs::write(folder.path().join(name), "nonsense").unwrap();
         }
-        let (state, _) = reopen(folder.path());
-        let message = state.unwrap_err().to_string();
-        assert!(message.contains("kiosk-state: its first line is not a checksum"), "{message}");
-        assert!(message.ends_with("move them away to begin with empty counters"), "{message}");
+        let (state, remarks) = reopen(folder.path());
+        assert_eq!(state.unwrap(), KioskState::default());
+        assert_eq!(remarks.len(), 3, "{remarks:?}");
+        assert!(remarks[0].ends_with("; it was moved to kiosk-state.damaged"), "{remarks:?}");
+        assert_eq!(remarks[2], "no state could be recovered: the counters begin anew");
+        assert_eq!(fs::read(folder.path().join("kiosk-state.previous.damaged")).unwrap(), b"nonsense");
     }
 
     #[test]

@@ -2,15 +2,12 @@
 
 use std::process::ExitCode;
 
-/// A command failed in a way that is not the user's: exit code 3.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct DeviceFailure(pub(crate) String);
+use trm_firmware_host::HostError;
 
 /// Prints an error with its causes to stderr, hints last, and tells the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {}", message(error));
-    let device = error.chain().any(|cause| cause.is::<DeviceFailure>());
+    let device = error.chain().any(|cause| cause.downcast_ref().is_some_and(HostError::is_device_failure));
     ExitCode::from(if device { 3 } else { 2 })
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// The settings; examples/kiosk.toml explains every key
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Folder of the state; by default systemd's STATE_DIRECTORY, else the one in the settings
+    /// Folder of the state; by default the one systemd gives, else the one in the settings
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
     /// End after the first puzzle: 0 solved, 1 not solved or not read

@@ -126,11 +126,7 @@ impl<'a> Kiosk<'a> {
         let mut remarks = Vec::new();
         let (store, mut kept) = StateStore::open(state_folder, &mut remarks)?;
         let models = ModelStore::open(state_folder)?;
-        let in_use = match &parts.self_test {
-            Some(self_test) => models.check(self_test.as_ref(), &mut remarks)?,
-            None => Active::default(),
-        };
-        parts.solver.use_models(&in_use)?;
+        let in_use = swap::first_models(&mut parts, &models, &mut remarks)?;
         kept.models = names(&in_use);
         kept.counters.starts += 1;
         store.save(&mut kept)?;
@@ -240,8 +236,10 @@ impl<'a> Kiosk<'a> {
                     self.metrics.locate_seconds.observe(started.elapsed().as_secs_f64());
                     self.works("reader");
                     self.corners = corners;
-                    let sight = self.tracker.see(corners, self.settings.timing.still_tolerance);
-                    self.fire(Event::Sight(sight));
+                    let timing = &self.settings.timing;
+                    if let Some(sight) = self.tracker.see(corners, timing.still_tolerance, timing.gone_frames) {
+                        self.fire(Event::Sight(sight));
+                    }
                 }
                 Err(error) => self.failed("reader", &error),
             },

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use super::Kiosk;
 use super::trouble::one_line;
-use crate::kiosk::models::Active;
+use crate::Result;
+use crate::kiosk::models::{Active, ModelStore};
+use crate::kiosk::parts::Parts;
 
 impl Kiosk<'_> {
     /// Takes what lies in `incoming/`, and what another process has activated.
@@ -40,6 +42,32 @@ impl Kiosk<'_> {
                 }
             }
         }
+    }
+}
+
+/// The models that a kiosk starts with: the active ones that pass their self-test and can be loaded, else those before them,
+/// else the built-in ones. What is wrong with an activated model does not keep a kiosk from starting.
+pub(super) fn first_models(parts: &mut Parts<'_>, models: &ModelStore, remarks: &mut Vec<String>) -> Result<Active> {
+    let checked = match &parts.self_test {
+        Some(self_test) => models.check(self_test.as_ref(), remarks),
+        None => Ok(Active::default()),
+    };
+    let mut active = checked.unwrap_or_else(|error| {
+        remarks.push(format!("the built-in models are used: {}", one_line(&error.to_string())));
+        Active::default()
+    });
+    loop {
+        match parts.solver.use_models(&active) {
+            Ok(()) => return Ok(active),
+            Err(error) if active.folders.is_empty() => return Err(error),
+            Err(error) => remarks.push(one_line(&error.to_string())),
+        }
+        for task in active.folders.keys() {
+            let previous = models.roll_back(task)?;
+            let previous = previous.as_deref().unwrap_or("the built-in model");
+            remarks.push(format!("{task}: went back to {previous}"));
+        }
+        active = models.active()?;
     }
 }
 
