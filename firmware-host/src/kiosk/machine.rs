@@ -17,8 +17,9 @@
 //! | solve | timeout | error: the solver did not keep to its deadline |
 //! | read, solve, show | cut, button | idle |
 //! | show | timeout | idle, dealt with, next picture |
-//! | any | a part failed | error |
-//! | error | timeout, button | idle, next picture |
+//! | any | camera failed | error |
+//! | any | reader or solver failed | error, with the picture to blame |
+//! | error | timeout, button | idle; next picture, if this one is to blame |
 //!
 //! Whatever is not in the table leaves the state as it is. A state is entered with its timer set, so that time alone leads
 //! back to idle from everywhere. "Dealt with" keeps a board that stays on the table from being solved again and again.
@@ -58,7 +59,10 @@ pub enum State {
     /// The outcome is on display.
     Show(Outcome),
     /// A part failed.
-    Error,
+    Error {
+        /// It failed at the picture in view, which is not tried again. (A camera that failed has no picture.)
+        picture: bool,
+    },
 }
 
 /// How a puzzle ended.
@@ -105,7 +109,9 @@ pub enum Event {
     Timeout,
     /// The button was pressed.
     Button,
-    /// Camera, reader or solver failed.
+    /// The camera gave no frame.
+    CameraFailed,
+    /// Reader or solver failed.
     Failed,
 }
 
@@ -165,7 +171,7 @@ impl State {
             Self::Read { .. } => "read",
             Self::Solve => "solve",
             Self::Show(_) => "show",
-            Self::Error => "error",
+            Self::Error { .. } => "error",
         }
     }
 
@@ -173,7 +179,8 @@ impl State {
     #[must_use]
     pub fn on(self, event: Event, rules: Rules) -> (Self, Vec<Action>) {
         match (self, event) {
-            (_, Event::Failed) | (Self::Solve, Event::Timeout) => error(),
+            (_, Event::CameraFailed) => error(false),
+            (_, Event::Failed) | (Self::Solve, Event::Timeout) => error(true),
             (Self::Idle { .. }, Event::Sight(Sight::Nothing)) => (Self::START, Vec::new()),
             (Self::Idle { .. }, Event::Sight(Sight::Moved)) | (Self::Idle { answered: false }, Event::Sight(_)) => {
                 (Self::Aim { still: 0 }, vec![Action::Show(View::Aim), Action::Timer(Timer::Aim)])
@@ -208,7 +215,8 @@ impl State {
             (Self::Solve, Event::Answered { verified: false }) => show(Outcome::NotSolved),
 
             (Self::Show(_), Event::Timeout) => idle(true, true),
-            (Self::Show(_) | Self::Error, Event::Button) | (Self::Error, Event::Timeout) => idle(false, true),
+            (Self::Show(_), Event::Button) => idle(false, true),
+            (Self::Error { picture }, Event::Button | Event::Timeout) => idle(false, picture),
             (Self::Aim { .. }, Event::Sight(Sight::Nothing))
             | (Self::Aim { .. } | Self::Read { .. } | Self::Solve | Self::Show(_), Event::Cut)
             | (Self::Aim { .. } | Self::Read { .. } | Self::Solve, Event::Button) => idle(false, false),
@@ -236,8 +244,11 @@ fn show(outcome: Outcome) -> (State, Vec<Action>) {
     (State::Show(outcome), actions)
 }
 
-fn error() -> (State, Vec<Action>) {
-    (State::Error, vec![Action::Light(Light::Fault), Action::Show(View::Error), Action::Timer(Timer::Error)])
+fn error(picture: bool) -> (State, Vec<Action>) {
+    (
+        State::Error { picture },
+        vec![Action::Light(Light::Fault), Action::Show(View::Error), Action::Timer(Timer::Error)],
+    )
 }
 
 #[cfg(test)]
@@ -317,6 +328,7 @@ mod tests {
             Just(Event::Timeout),
             Just(Event::Cut),
             Just(Event::Button),
+            Just(Event::CameraFailed),
             Just(Event::Failed),
         ]
     }
@@ -376,7 +388,7 @@ mod tests {
                         State::Read { .. } => Timer::Read,
                         State::Solve => Timer::Solve,
                         State::Show(_) => Timer::Show,
-                        State::Error => Timer::Error,
+                        State::Error { .. } => Timer::Error,
                     };
                     prop_assert!(actions.contains(&Action::Timer(own)), "{:?} on {:?}: {:?}", state, event, actions);
                 }

@@ -18,6 +18,7 @@ pub mod parts;
 pub mod run;
 pub mod state;
 pub mod status;
+pub mod stills;
 pub mod systemd;
 
 pub use config::KioskConfig;
@@ -26,3 +27,4 @@ pub use metrics::Metrics;
 pub use parts::{Camera, Device, Frame, Light, Parts, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step};
 pub use run::{End, Ended, Kiosk, Settings};
 pub use state::{KioskState, StateStore};
+pub use stills::Stills;

@@ -282,7 +282,11 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             bytes
         });
-        for damaged in torn.chain(flipped) {
+        for (index, damaged) in torn.chain(flipped).enumerate() {
+            assert!(decode(&damaged).is_err(), "{index}");
+            if index % 11 != 0 {
+                continue;
+            }
             fs::write(&path, &damaged).unwrap();
             fs::write(folder.path().join(PREVIOUS), &previous).unwrap();
             let (state, remarks) = reopen(folder.path());

@@ -255,7 +255,7 @@ impl<'a> Kiosk<'a> {
                 Err(error) => self.failed("reader", &error),
             },
             State::Solve => self.solve(),
-            State::Show(_) | State::Error => {}
+            State::Show(_) | State::Error { .. } => {}
         }
     }
 

@@ -9,11 +9,11 @@ impl Kiosk<'_> {
     pub(super) fn failed(&mut self, part: &'static str, error: &HostError) {
         self.trouble(part, error);
         self.failure = Some(one_line(&format!("{part}: {error}")));
-        if self.state != State::Error {
+        if !matches!(self.state, State::Error { .. }) {
             self.kept.counters.failures += 1;
             self.save();
         }
-        self.fire(Event::Failed);
+        self.fire(if part == "camera" { Event::CameraFailed } else { Event::Failed });
     }
 
     /// Counts a failure, and logs it unless the last one of this part was the same.
