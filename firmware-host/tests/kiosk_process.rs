@@ -7,6 +7,7 @@ mod fakes;
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use std::time::{Duration, Instant};
 use fakes::{FakeDevice, Kind, Shared, child, child_argument, parts, settings};
 use trm_firmware_host::Result;
 use trm_firmware_host::kiosk::metrics::Metrics;
+use trm_firmware_host::kiosk::models::ModelStore;
 use trm_firmware_host::kiosk::parts::{Camera, Frame};
 use trm_firmware_host::kiosk::state::{KioskState, StateStore};
 use trm_firmware_host::kiosk::{Kiosk, Settings};
+use trm_models::ModelBundle;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 const STATE: &str = "TEST_STATE";
@@ -45,7 +48,9 @@ fn saves_as_fast_as_it_can() {
 #[ignore = "the process that other tests start"]
 fn works_for_ever() {
     let seen = Shared::default();
-    child_kiosk(parts(&[Kind::Good, Kind::Hard, Kind::Blurred], true, &seen), settings()).run().unwrap();
+    let kiosk = child_kiosk(parts(&[Kind::Good, Kind::Hard, Kind::Blurred], true, &seen), settings());
+    println!("running");
+    kiosk.run().unwrap();
 }
 
 fn open(folder: &std::path::Path, kill: usize) -> (KioskState, Vec<String>) {
@@ -57,19 +62,32 @@ fn open(folder: &std::path::Path, kill: usize) -> (KioskState, Vec<String>) {
 
 /// Moments that are the same in every run of the test and have nothing to do with each other.
 fn moment(kill: usize) -> Duration {
-    Duration::from_micros(20_000 + (kill as u64 * 7_919 + 13) * 104_729 % 180_000)
+    Duration::from_micros((kill as u64 * 7_919 + 13) * 104_729 % 120_000)
 }
 
-/// Kills the child `times` times, each time at another moment after its first sign of life, and says what each wrote.
-fn kill_repeatedly(test: &str, times: usize, mut each: impl FnMut(usize, Vec<String>)) {
+/// Starts the process and kills it: every fifth time at some moment of its start, else at some moment after it has printed
+/// `sign` for the first time. Returns all that it printed.
+fn start_and_kill(process: &mut Command, kill: usize, sign: &str) -> Vec<String> {
+    let mut process = process.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(std::result::Result::ok);
+    let mut said = Vec::new();
+    if kill % 5 != 4 {
+        while !said.last().is_some_and(|line: &String| line.contains(sign)) {
+            said.push(lines.next().unwrap_or_else(|| panic!("it never said {sign:?}: {said:?}")));
+        }
+    }
+    std::thread::sleep(moment(kill));
+    process.kill().unwrap();
+    process.wait().unwrap();
+    said.extend(lines);
+    said
+}
+
+/// Does that 50 times, and says what each process has printed.
+fn kill_repeatedly(test: &str, sign: &str, mut each: impl FnMut(usize, Vec<String>)) {
     let folder = child_argument_folder(test);
-    for kill in 0..times {
-        let mut process = child(test).env(STATE, &folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(moment(kill));
-        process.kill().unwrap();
-        process.wait().unwrap();
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::<_, _>::ok).collect();
-        each(kill, lines);
+    for kill in 0..50 {
+        each(kill, start_and_kill(child(test).env(STATE, &folder), kill, sign));
     }
 }
 
@@ -83,7 +101,7 @@ fn child_argument_folder(test: &str) -> std::path::PathBuf {
 fn what_was_saved_survives_50_kills() {
     let folder = child_argument_folder("saves_as_fast_as_it_can");
     let (mut before, mut recovered, mut reached) = (0, 0, 0);
-    kill_repeatedly("saves_as_fast_as_it_can", 50, |kill, lines| {
+    kill_repeatedly("saves_as_fast_as_it_can", "saved ", |kill, lines| {
         let said = lines.iter().filter_map(|line| line.split("saved ").nth(1)?.parse::<u64>().ok()).max();
         reached += usize::from(said.is_some());
         let (state, remarks) = open(&folder, kill);
@@ -104,7 +122,7 @@ fn what_was_saved_survives_50_kills() {
 fn a_kiosk_survives_50_kills() {
     let folder = child_argument_folder("works_for_ever");
     let (mut puzzles, mut starts, mut moved) = (0, 0, 0);
-    kill_repeatedly("works_for_ever", 50, |kill, _| {
+    kill_repeatedly("works_for_ever", "running", |kill, _| {
         let (state, _) = open(&folder, kill);
         let counters = &state.counters;
         assert!(counters.puzzles() >= puzzles && counters.starts >= starts, "kill {kill}: {counters:?}");
@@ -118,6 +136,55 @@ fn a_kiosk_survives_50_kills() {
     eprintln!("{puzzles} puzzles in {starts} starts; {moved} of 50 kills while solving puzzles");
     assert!(moved >= 30, "only {moved} of 50 processes solved anything");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+#[ignore = "the process that other tests start"]
+fn swaps_models_for_ever() {
+    let store = ModelStore::open(child_argument(STATE).as_ref()).unwrap();
+    let sources = [child_argument("TEST_FIRST"), child_argument("TEST_SECOND")];
+    for source in sources.iter().cycle() {
+        let done = store.activate(source.as_ref(), &|_: &ModelBundle| Ok(())).unwrap();
+        println!("active {}", done.bundle);
+    }
+}
+
+#[test]
+fn model_swaps_survive_50_kills() {
+    let folder = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4");
+    // The same model with a remark in its manifest is another bundle.
+    let second = folder.path().join("second");
+    std::fs::create_dir(&second).unwrap();
+    for file in ModelBundle::open(&shipped).unwrap().manifest().file_names().chain(["manifest.json"]) {
+        std::fs::copy(shipped.join(file), second.join(file)).unwrap();
+    }
+    let manifest = std::fs::read_to_string(second.join("manifest.json")).unwrap();
+    let name = "\"name\": \"sudoku-4\"";
+    assert!(manifest.contains(name));
+    std::fs::write(second.join("manifest.json"), manifest.replacen(name, "\"name\": \"other-4\"", 1)).unwrap();
+
+    let state = folder.path().join("state");
+    let (mut swaps, mut reached) = (0, 0);
+    for kill in 0..50 {
+        let mut process = child("swaps_models_for_ever");
+        process.env(STATE, &state).env("TEST_FIRST", &shipped).env("TEST_SECOND", &second);
+        let lines = start_and_kill(&mut process, kill, "active ");
+        let said = lines.iter().filter(|line| line.contains("active ")).count();
+        (swaps, reached) = (swaps + said, reached + usize::from(said > 0));
+        let mut remarks = Vec::new();
+        let active = ModelStore::open(&state).unwrap().check(&|_: &ModelBundle| Ok(()), &mut remarks).unwrap();
+        assert_eq!(remarks, Vec::<String>::new(), "kill {kill}: what is active is whole");
+        assert!(swaps == 0 || active.folders.contains_key("sudoku-4x4"), "kill {kill}: {active:?}");
+    }
+    eprintln!("{swaps} swaps; {reached} of 50 kills while swapping");
+    assert!(reached >= 40, "only {reached} of 50 processes swapped anything");
+    // Active, previous, and at most one that was being copied.
+    let left = std::fs::read_dir(state.join("models")).unwrap().filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        path.join("manifest.json").is_file() || path.join("step.onnx").is_file()
+    });
+    assert!((1..=3).contains(&left.count()));
 }
 
 // ended by a signal

@@ -117,7 +117,9 @@ impl ModelStore {
         let (hash, _) = hash_file(&source.join(MANIFEST))?;
         let target = format!("{name}-{}", &hash[..12]);
         let unfinished = self.folder.join(format!("{UNFINISHED}{target}"));
-        remove_folder(&unfinished)?;
+        // What a crash has left, of this or another bundle, must not fill the disk.
+        let mut pointer = self.pointer()?;
+        self.prune(&pointer)?;
         let copied = copy_bundle(&bundle, source, &unfinished).and_then(|()| {
             let copy = ModelBundle::open(&unfinished)?;
             copy.verify()?;
@@ -141,7 +143,6 @@ impl ModelStore {
         sync_folder(&self.folder).map_err(HostError::io("sync", &self.folder))?;
 
         let task = task_key(&bundle);
-        let mut pointer = self.pointer()?;
         let before = pointer.tasks.get(&task);
         let previous = before.and_then(|slot| {
             // Activating the active one again leaves the one before it where it is.

@@ -43,6 +43,12 @@ impl Supervisor {
         Ok(())
     }
 
+    /// The watchdog's limit; `None` without one.
+    #[must_use]
+    pub fn limit(&self) -> Option<Duration> {
+        self.interval.map(|half| half * 2)
+    }
+
     /// The kiosk ends as it was asked to.
     pub fn stopping(&self) -> Result<()> {
         notify("STOPPING=1")

@@ -56,7 +56,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         End::Once => "one puzzle is done",
     };
     log(&format!("{reason}; {} solved, {} not", ended.solved, ended.others));
-    Ok(if ended.end == End::Once && ended.solved == 0 { Exit::AnswerFailed } else { Exit::Done })
+    Ok(if args.once && ended.end != End::Stopped && ended.solved == 0 { Exit::AnswerFailed } else { Exit::Done })
 }
 
 /// `--state`, else what systemd made, else what the settings say.

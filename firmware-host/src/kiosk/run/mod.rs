@@ -130,6 +130,15 @@ impl<'a> Kiosk<'a> {
         kept.models = names(&in_use);
         kept.counters.starts += 1;
         store.save(&mut kept)?;
+        let supervisor = Supervisor::from_env();
+        let timeout = ms(settings.solver.timeout_ms);
+        if let Some(limit) = supervisor.limit().filter(|&limit| limit <= timeout) {
+            let (limit, timeout) = (limit.as_secs_f64(), timeout.as_secs_f64());
+            remarks.push(format!(
+                "WatchdogSec is {limit}, and the solver may take {timeout} s without a heartbeat: systemd will restart the \
+                 kiosk over a hard puzzle"
+            ));
+        }
         for remark in &remarks {
             log(remark);
         }
@@ -143,7 +152,7 @@ impl<'a> Kiosk<'a> {
             models,
             in_use,
             models_checked: now,
-            supervisor: Supervisor::from_env(),
+            supervisor,
             stop,
             log,
             troubles: BTreeMap::new(),
