@@ -2,20 +2,24 @@
 
 mod fakes;
 
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fakes::{FakeDevice, Kind, Seen, Shared, parts, settings};
+use trm_firmware_host::kiosk::models::{Active, ModelStore};
 use trm_firmware_host::kiosk::state::StateStore;
-use trm_firmware_host::kiosk::{End, Ended, Kiosk, Light, Metrics, Outcome, Settings};
+use trm_firmware_host::kiosk::{
+    End, Ended, Kiosk, Light, Metrics, Outcome, Parts, PuzzleSolver, Settings, Solution, Step,
+};
+use trm_firmware_host::{HostError, Result};
+use trm_models::ModelBundle;
+use trm_puzzles::Grid;
 
-fn go(
-    parts: trm_firmware_host::kiosk::Parts<'_>,
-    settings: Settings,
-    folder: &std::path::Path,
-) -> (Ended, Arc<Metrics>) {
+fn go(parts: Parts<'_>, settings: Settings, folder: &Path) -> (Ended, Arc<Metrics>) {
     let stop = AtomicBool::new(false);
     let metrics = Arc::new(Metrics::default());
     let kiosk = Kiosk::start(parts, settings, folder, Arc::clone(&metrics), &stop, fakes::no_log).unwrap();
@@ -153,8 +157,6 @@ fn a_slow_solver_is_stopped_and_its_half_answer_not_called_solved() {
 
 #[test]
 fn a_model_activated_while_running_is_taken_over() {
-    use trm_firmware_host::kiosk::models::ModelStore;
-    use trm_models::ModelBundle;
     let (seen, folder) = (Shared::default(), tempfile::tempdir().unwrap());
     let state = folder.path().to_owned();
     let stop = AtomicBool::new(false);
@@ -164,7 +166,7 @@ fn a_model_activated_while_running_is_taken_over() {
     let kiosk = Kiosk::start(with_models, settings(), &state, Arc::clone(&metrics), &stop, fakes::no_log).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let bundle = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4");
+            let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4");
             ModelStore::open(&state).unwrap().activate(&bundle, &|_: &ModelBundle| Ok(())).unwrap();
             for _ in 0..400 {
                 if metrics.model_swaps.get() == 1 {
@@ -181,4 +183,71 @@ fn a_model_activated_while_running_is_taken_over() {
     assert!(used[0].folders.is_empty() && used[1].folders.contains_key("sudoku-4x4"), "{used:?}");
     let (_, kept) = StateStore::open(&state, &mut Vec::new()).unwrap();
     assert!(kept.models["sudoku-4x4"].starts_with("sudoku-4-"), "{:?}", kept.models);
+}
+
+/// A solver that passes its self-test and cannot load any bundle.
+struct Picky(fakes::FakeSolver);
+
+impl PuzzleSolver for Picky {
+    fn solve(&mut self, puzzle: &Grid, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution> {
+        self.0.solve(puzzle, on_step)
+    }
+
+    fn use_models(&mut self, active: &Active) -> Result<()> {
+        if active.folders.is_empty() {
+            return self.0.use_models(active);
+        }
+        Err(HostError::Part { part: "engine", reason: "an operator is missing".to_owned() })
+    }
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_keeps_no_kiosk_from_working() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ModelStore::open(folder.path()).unwrap();
+    let passes = |_: &ModelBundle| Ok(());
+    let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4");
+    let picky = |seen: &Shared, repeat| {
+        let mut parts = parts(&[Kind::Good], repeat, seen);
+        parts.solver = Box::new(Picky(fakes::FakeSolver {
+            examples: fakes::examples(),
+            seen: Rc::clone(seen),
+            step: Duration::ZERO,
+        }));
+        parts.self_test = Some(Box::new(passes));
+        parts
+    };
+    // There at the start.
+    store.activate(&bundle, &passes).unwrap();
+    let (ended, _) = go(picky(&Shared::default(), false), settings(), folder.path());
+    assert_eq!(ended.solved, 1);
+    assert!(store.active().unwrap().folders.is_empty(), "rolled back");
+
+    // Put into `incoming/` while it runs.
+    let incoming = folder.path().join("models/incoming");
+    std::fs::create_dir(incoming.join(".copying")).unwrap();
+    for file in ModelBundle::open(&bundle).unwrap().manifest().file_names().chain(["manifest.json"]) {
+        std::fs::copy(bundle.join(file), incoming.join(".copying").join(file)).unwrap();
+    }
+    std::fs::rename(incoming.join(".copying"), incoming.join("sudoku-4")).unwrap();
+    let stop = AtomicBool::new(false);
+    let metrics = Arc::new(Metrics::default());
+    let seen = Shared::default();
+    let kiosk = Kiosk::start(picky(&seen, true), settings(), folder.path(), Arc::clone(&metrics), &stop, fakes::no_log)
+        .unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..400 {
+                if metrics.to_text().contains("failures_total{part=\"models\"} 1") {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(kiosk.run().unwrap().solved > 0);
+    });
+    assert!(metrics.to_text().contains("failures_total{part=\"models\"} 1"), "{}", metrics.to_text());
+    assert_eq!(metrics.model_swaps.get(), 0);
+    assert!(store.active().unwrap().folders.is_empty() && !incoming.join("sudoku-4").exists());
 }

@@ -24,6 +24,16 @@
 //! Whatever is not in the table leaves the state as it is. A state is entered with its timer set, so that time alone leads
 //! back to idle from everywhere. "Dealt with" keeps a board that stays on the table from being solved again and again.
 //! "Cut" is a frame that has nothing to do with the one before.
+//!
+//! ```
+//! use trm_firmware_host::kiosk::machine::{Action, Event, Rules, Sight, State, View};
+//!
+//! let rules = Rules { still_frames: 1, read_frames: 3 };
+//! let (state, _) = State::START.on(Event::Sight(Sight::Moved), rules);
+//! let (state, _) = state.on(Event::Sight(Sight::Still), rules);
+//! let (state, actions) = state.on(Event::Read { trusted: true }, rules);
+//! assert_eq!((state, actions[0]), (State::Solve, Action::Show(View::Solving)));
+//! ```
 
 use super::parts::Light;
 
