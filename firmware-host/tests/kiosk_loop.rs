@@ -97,19 +97,20 @@ fn once_ends_after_one_puzzle_and_counters_go_on_over_starts() {
 #[test]
 fn failures_are_shown_counted_and_left_behind() {
     let (seen, folder) = (Shared::default(), tempfile::tempdir().unwrap());
-    let kinds = [Kind::Good, Kind::Broken, Kind::Fatal, Kind::Good];
+    let kinds = [Kind::Good, Kind::Broken, Kind::Fatal, Kind::Torn];
     let (ended, metrics) = go(parts(&kinds, false, &seen), settings(), folder.path());
-    // The camera came back with the second picture; the third, on which the solver failed, was passed over.
+    // The camera came back with the second picture; the third, on which the solver failed, was passed over; one torn frame
+    // is not worth speaking of.
     assert_eq!((ended.solved, ended.others, seen.borrow().done), (3, 0, 4));
     let scenes = &seen.borrow().scenes;
     assert_eq!(scenes.iter().filter(|scene| **scene == "error").count(), 2, "{scenes:?}");
     assert_eq!(scenes.last(), Some(&"idle"));
     let text = metrics.to_text();
-    for line in ["trm_kiosk_failures_total{part=\"camera\"} 3", "trm_kiosk_failures_total{part=\"solver\"} 1"] {
+    for line in ["trm_kiosk_failures_total{part=\"camera\"} 4", "trm_kiosk_failures_total{part=\"solver\"} 1"] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     let (_, kept) = StateStore::open(folder.path(), &mut Vec::new()).unwrap();
-    assert_eq!(kept.counters.failures, 2, "one for each time that it began");
+    assert_eq!(kept.counters.failures, 2, "one for each that was shown");
 }
 
 #[test]

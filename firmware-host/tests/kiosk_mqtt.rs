@@ -67,7 +67,7 @@ mod mosquitto {
         std::fs::write(&file, settings).unwrap();
         let mut command = Command::new(program());
         command.arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
-        let process = command.spawn().unwrap();
+        let process = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", program().display()));
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < deadline, "mosquitto does not listen on port {port}");

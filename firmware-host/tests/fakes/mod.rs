@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Blank,
     /// The camera fails on it, three times.
     Broken,
+    /// The camera fails on it, once.
+    Torn,
     /// The solver fails on it.
     Fatal,
 }
@@ -75,7 +77,12 @@ impl Camera for FakeCamera {
             return Ok(None);
         }
         let kind = self.kinds[index % self.kinds.len()];
-        if kind == Kind::Broken && self.failures < 3 {
+        let failures = match kind {
+            Kind::Broken => 3,
+            Kind::Torn => 1,
+            _ => 0,
+        };
+        if self.failures < failures {
             self.failures += 1;
             return Err(HostError::Part { part: "picture", reason: "truncated".to_owned() });
         }

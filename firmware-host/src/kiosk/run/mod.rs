@@ -30,6 +30,9 @@ use crate::kiosk::systemd::Supervisor;
 const MODELS_EVERY: Duration = Duration::from_secs(1);
 /// The loop never sleeps longer without looking whether it is to end.
 const NAP: Duration = Duration::from_millis(50);
+/// The camera has failed when it gives no frame this many times in a row: one torn picture of a stream is no reason to take a
+/// visitor's answer off the display.
+const CAMERA_FAILURES: u32 = 3;
 /// A failing camera is asked again after this long.
 const CAMERA_RETRY: Duration = Duration::from_millis(20);
 
@@ -100,6 +103,7 @@ pub struct Kiosk<'a> {
     state: State,
     deadline: Option<Instant>,
     tracker: Tracker,
+    camera_failures: u32,
     frame: Option<Frame>,
     corners: Option<Corners>,
     reading: Option<Reading>,
@@ -159,6 +163,7 @@ impl<'a> Kiosk<'a> {
             state: State::START,
             deadline: None,
             tracker: Tracker::default(),
+            camera_failures: 0,
             frame: None,
             corners: None,
             reading: None,
@@ -206,6 +211,7 @@ impl<'a> Kiosk<'a> {
             Ok(None) => return ControlFlow::Break(()),
             Ok(Some(frame)) => {
                 self.metrics.frames.inc();
+                self.camera_failures = 0;
                 self.works("camera");
                 let cut = frame.cut;
                 self.frame = Some(frame);
@@ -224,7 +230,12 @@ impl<'a> Kiosk<'a> {
                 }
             }
             Err(error) => {
-                self.failed("camera", &error);
+                self.camera_failures += 1;
+                if self.camera_failures < CAMERA_FAILURES {
+                    self.trouble("camera", &error);
+                } else {
+                    self.failed("camera", &error);
+                }
                 self.nap_until(Instant::now() + CAMERA_RETRY);
             }
         }
