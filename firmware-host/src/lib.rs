@@ -2,6 +2,7 @@
 
 pub mod display;
 mod error;
+pub mod kiosk;
 pub mod link;
 mod solving;
 pub mod vision;

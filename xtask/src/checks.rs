@@ -75,22 +75,46 @@ fn clippy(_: &Path) -> Result<()> {
 }
 
 /// Unit, integration and doc tests of every package, on every engine. The tests of ONNX Runtime's training API run with
-/// a library of their own, where there is one.
+/// a library of their own, where there is one; those of MQTT where there is a broker.
 fn test(ort: &Path) -> Result<()> {
     let mut command = process::cargo(&["test", "--workspace", "--release"]);
     command.env("ORT_DYLIB_PATH", ort);
+    // Modules that are left out, and what is not tested then.
+    let mut left_out: Vec<(&str, String)> = Vec::new();
     if ort_training::available() {
-        return process::run(command.env("ORT_TRAINING_DYLIB_PATH", ort_training::fetch()?));
+        command.env("ORT_TRAINING_DYLIB_PATH", ort_training::fetch()?);
+    } else {
+        let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+        let why = format!(
+            "ONNX Runtime's training API (solver/tests/ort_training.rs), for which there is no build on {os} {arch}; only \
+             Linux on x86_64 has one"
+        );
+        left_out.push(("training_api::", why));
     }
-    // The module of solver/tests/ort_training.rs.
-    let result = process::run(command.args(["--", "--skip", "training_api::"]));
-    eprintln!(
-        "\n!! NOT TESTED: ONNX Runtime's training API (solver/tests/ort_training.rs), for which there is no build on \
-         {} {}; only Linux on x86_64 has one\n",
-        std::env::consts::OS,
-        std::env::consts::ARCH
-    );
+    if !mosquitto_is_there() {
+        let why = "the kiosk's MQTT status (firmware-host/tests/kiosk_mqtt.rs): there is no mosquitto here; \
+                   `apt-get install mosquitto`, or name the program by MOSQUITTO";
+        left_out.push(("mosquitto::", why.to_owned()));
+    }
+    if !left_out.is_empty() {
+        command.arg("--");
+    }
+    for (module, _) in &left_out {
+        command.args(["--skip", module]);
+    }
+    let result = process::run(&mut command);
+    for (_, why) in &left_out {
+        eprintln!("\n!! NOT TESTED: {why}\n");
+    }
     result
+}
+
+/// Whether the tests will find a broker: where `firmware-host/tests/kiosk_mqtt.rs` looks for it.
+fn mosquitto_is_there() -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let mut folders = std::env::split_paths(&path).chain(usual);
+    std::env::var_os("MOSQUITTO").is_some() || folders.any(|folder| folder.join("mosquitto").is_file())
 }
 
 fn doc(_: &Path) -> Result<()> {

@@ -6,7 +6,9 @@
 mod digits;
 mod display;
 mod failure;
+mod kiosk;
 mod link;
+mod model;
 mod read;
 mod simulate;
 
@@ -49,6 +51,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the unattended appliance
+    Kiosk(kiosk::Args),
+    /// Swap the models of a kiosk, running or not
+    Model(model::Args),
     /// Read the puzzle in photographs, and solve it
     Read(read::Args),
     /// Train and measure the digit reader
@@ -63,6 +69,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Kiosk(args) => kiosk::run(&args),
+        Command::Model(args) => model::run(&args),
         Command::Read(args) => read::run(&args),
         Command::Digits(args) => digits::run(&args).map(|()| Exit::Done),
         Command::Display(args) => display::run(&args).map(|()| Exit::Done),
