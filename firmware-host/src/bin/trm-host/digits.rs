@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::photo_set::{self, LabelledPhoto};
 use trm_firmware_host::vision::training::{Example, READER, TrainingOptions, TrainingSet, labelled_cells, read_fonts, train};
-use trm_firmware_host::vision::{BoardReader, photo_set as set};
+use trm_firmware_host::vision::BoardReader;
 use trm_models::{ClassifierBundle, ClassifierManifest, FileHash, Measured};
 use trm_solver::Rate;
 use trm_solver::classify::Classifier;
@@ -136,7 +136,7 @@ fn write(
     args: &Args,
     out: &Path,
     graph: &[u8],
-    photos: &[set::LabelledPhoto],
+    photos: &[LabelledPhoto],
     usable: usize,
     fonts: usize,
     rates: Option<PhotoRates>,
