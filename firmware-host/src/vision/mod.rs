@@ -7,6 +7,7 @@ pub mod locate;
 pub mod photo;
 pub mod quad;
 pub mod reader;
+pub mod source;
 pub mod training;
 
 /// A point of a picture, `[x, y]`, pixels to the right and downwards from the middle of the top left pixel.
