@@ -4,6 +4,7 @@ pub mod cells;
 mod consistent;
 pub mod lattice;
 pub mod locate;
+pub mod maze;
 pub mod photo;
 pub mod quad;
 pub mod reader;
