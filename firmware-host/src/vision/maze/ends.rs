@@ -14,6 +14,9 @@ const TRIM: f32 = 0.17;
 /// Darkness of print, as a share of that of the walls' lines.
 const PRINT: f32 = 0.45;
 
+/// The same for the weakest place of a ring, whose line is thin.
+const RING: f32 = 0.3;
+
 /// Share of a room's middle that is print from which on it has a mark, and from which on that is in doubt.
 const MARK: f32 = 0.045;
 const SPECK: f32 = 0.02;
@@ -134,7 +137,7 @@ fn colour(sheet: &Sheet, photo: &RgbImage, scale: f32, row: usize, col: usize, r
     let mut counts = [0.0_f32; 2];
     for (k, &dark) in room.dark.iter().enumerate() {
         let [x, y] = point(row, col, k % POINTS, k / POINTS);
-        let (sum, count) = if dark > 0.6 {
+        let (sum, count) = if dark > PRINT {
             (&mut print, &mut counts[0])
         } else if dark < 0.2 {
             (&mut paper, &mut counts[1])
@@ -187,7 +190,7 @@ fn shape(room: &Room) -> Role {
     // A ring is closed: print in every direction from its empty middle.
     let closed = (0..32).all(|k| {
         let (sin, cos) = (std::f32::consts::TAU * k as f32 / 32.0).sin_cos();
-        (5..=11).any(|step| at(0.09 * step as f32 * cos, 0.09 * step as f32 * sin) > PRINT)
+        (5..=11).any(|step| at(0.09 * step as f32 * cos, 0.09 * step as f32 * sin) > RING)
     });
     if round && closed && centre < 0.3 {
         return Role::Goal;

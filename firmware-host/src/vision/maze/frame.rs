@@ -7,14 +7,14 @@ use imageproc::region_labelling::{Connectivity, connected_components};
 
 use crate::vision::quad::{Bounds, Hull, Quad, THRESHOLDS, area, bounds, darker_than_surroundings, distance, integral};
 
-/// Longer side of a piece, as a share of the picture's shorter side.
-const MIN_PIECE: f32 = 0.12;
+/// Longer side of a piece, as a share of the picture's shorter side: a single wall beside two openings.
+const MIN_PIECE: f32 = 0.045;
 
 /// Shorter side of a maze, as a share of the picture's shorter side.
 const MIN_SHARE: f32 = 0.2;
 
 /// Pieces that are looked at: the largest.
-const MOST_PIECES: usize = 7;
+const MOST_PIECES: usize = 9;
 
 /// Points of each side at which the frame is looked for.
 const SIDE_POINTS: usize = 60;

@@ -12,7 +12,6 @@
 //! | --- | --- | --- |
 //! | shape | a filled dot | a ring |
 //! | colour, any shape | green | red |
-//! | letter, upright or turned | S | G |
 //! | openings of the frame, both | the upper one, or the left one of two at the same height | the other |
 //! | one opening and one mark | the opening, unless the mark says start | the mark, unless it says start |
 //!
@@ -257,6 +256,10 @@ fn mazes(ink: &Ink) -> Vec<Measured> {
     let mut found: Vec<Measured> = Vec::new();
     for quads in frame::Frames::new(gray) {
         for quad in quads {
+            // The pieces of what is clear already.
+            if found.iter().any(|maze| maze.quality > CLEAR && overlap(&maze.quad, &quad)) {
+                continue;
+            }
             let (row_counts, col_counts) = size::room_counts(gray, &quad);
             let sizes = row_counts.iter().flat_map(|&rows| col_counts.iter().map(move |&cols| (rows, cols)));
             let best = sizes

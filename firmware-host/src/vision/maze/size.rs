@@ -20,7 +20,8 @@ const LEAST_RUN: usize = 3 * SIDE / 100;
 /// How far from its place a line may lie, as a share of the distance of two lines.
 const OFF: f32 = 0.17;
 
-/// Share of the best count's score at which another is looked at as well, and how many are.
+/// Least score of a count, the share of the best one's at which another is looked at as well, and how many are.
+const LEAST_SCORE: f32 = 0.2;
 const RUNNER_UP: f32 = 0.65;
 const MOST_COUNTS: usize = 3;
 
@@ -63,26 +64,39 @@ fn runs(ink: &[bool], size: usize, step: usize, line_step: usize) -> Vec<u16> {
 
 /// Counts of rooms between lines, given each pixel's run across the lines and along them.
 fn counts(across: &[u16], along: &[u16], size: usize, vertical: bool) -> Vec<usize> {
-    let mut scores: Vec<(f32, usize)> = ROOMS.map(|count| (score(across, along, size, vertical, count), count)).collect();
+    let widest = thickest(*ROOMS.start());
+    // Pixels of lines by place and thickness, thinner ones included.
+    let mut lines = vec![0_u32; size * (widest + 1)];
+    for (k, (&across, &along)) in across.iter().zip(along).enumerate() {
+        let (across, along) = (usize::from(across), usize::from(along));
+        if along >= LEAST_RUN && 2 * along >= 3 * across && across <= widest {
+            let place = if vertical { k % size } else { k / size };
+            lines[place * (widest + 1) + across] += 1;
+        }
+    }
+    for place in lines.chunks_exact_mut(widest + 1) {
+        for k in 1..place.len() {
+            place[k] += place[k - 1];
+        }
+    }
+    let profile = |count| lines.chunks_exact(widest + 1).map(|place| place[thickest(count)]).collect::<Vec<u32>>();
+    let mut scores: Vec<(f32, usize)> = ROOMS.map(|count| (score(&profile(count), count), count)).collect();
     scores.sort_by(|a, b| b.0.total_cmp(&a.0));
     let best = scores[0].0;
-    scores.retain(|(score, _)| *score > 0.2 && *score >= RUNNER_UP * best);
+    scores.retain(|(score, _)| *score > LEAST_SCORE && *score >= RUNNER_UP * best);
     scores.truncate(MOST_COUNTS);
     scores.into_iter().map(|(_, count)| count).collect()
 }
 
+/// The thickest line between `count` rooms, pixels.
+fn thickest(count: usize) -> usize {
+    2 * SIDE / (5 * count)
+}
+
 /// The share of the inner lines' print that lies where `count` rooms have lines, times the share of those lines that
-/// have any.
-fn score(across: &[u16], along: &[u16], size: usize, vertical: bool, count: usize) -> f32 {
+/// have any. `profile` is the print at each place across the lines.
+fn score(profile: &[u32], count: usize) -> f32 {
     let pitch = SIDE as f32 / count as f32;
-    let mut profile = vec![0_u32; size];
-    for (k, (&across, &along)) in across.iter().zip(along).enumerate() {
-        let is_line =
-            usize::from(along) >= LEAST_RUN && 2 * along >= 3 * across && f32::from(across) < 0.4 * pitch;
-        if is_line {
-            profile[if vertical { k % size } else { k / size }] += 1;
-        }
-    }
     let (mut total, mut placed) = (0, 0);
     let mut lines = vec![0; count + 1];
     for (k, &sum) in profile.iter().enumerate() {
