@@ -113,10 +113,8 @@ pub(crate) fn print(maze: &Grid, marks: Marks, rng: &mut dyn Rng) -> Printed {
         debug_assert_eq!(value, WALL);
         // A post, or the line between two.
         let (left, top) = (corner(cell.column, margin), corner(cell.row, margin + head));
-        let (right, bottom) = (
-            if cell.column % 2 == 1 { left + ROOM } else { left },
-            if cell.row % 2 == 1 { top + ROOM } else { top },
-        );
+        let (right, bottom) =
+            (if cell.column % 2 == 1 { left + ROOM } else { left }, if cell.row % 2 == 1 { top + ROOM } else { top });
         let post = cell.column % 2 == 0 && cell.row % 2 == 0;
         if !post {
             let inside = |x: f32, y: f32| x > left - half && x < right + half && y > top - half && y < bottom + half;
@@ -150,14 +148,28 @@ pub(crate) fn print(maze: &Grid, marks: Marks, rng: &mut dyn Rng) -> Printed {
         while x < size[0] - margin - 20.0 {
             let word = rng.random_range(2.0..9.0_f32);
             let y = margin * 0.5 + line as f32 * 16.0;
-            let inside = |px: f32, py: f32| {
-                px > x && px < x + 4.0 * word && py > y && py < y + 8.0 && (px - x) % 4.0 < 2.2
-            };
+            let inside =
+                |px: f32, py: f32| px > x && px < x + 4.0 * word && py > y && py < y + 8.0 && (px - x) % 4.0 < 2.2;
             shade(&mut page, inside, black);
             x += 4.0 * word + 6.0;
         }
     }
     Printed { grid, page }
+}
+
+/// A finger on the page, somewhere between its middle and its edge.
+pub(crate) fn finger(page: &mut RgbImage, rng: &mut dyn Rng) {
+    let (width, height) = (page.width() as f32, page.height() as f32);
+    let (sin, cos) = rng.random_range(0.0..std::f32::consts::TAU).sin_cos();
+    let tip = (width * (0.5 + 0.3 * cos), height * (0.5 + 0.3 * sin));
+    let half = ROOM * rng.random_range(0.4..0.8_f32);
+    let inside = |x: f32, y: f32| {
+        let (dx, dy) = (x - tip.0, y - tip.1);
+        let (along, across) = (dx * cos + dy * sin, dx * sin - dy * cos);
+        across.abs() < half && (along > 0.0 || dx.hypot(dy) < half)
+    };
+    let light = rng.random_range(0.7..1.2_f32);
+    shade(page, inside, Rgb([190.0, 140.0, 115.0].map(|value| (value * light) as u8)));
 }
 
 /// How badly a page is photographed.
@@ -176,6 +188,9 @@ pub(crate) struct Camera {
 }
 
 impl Camera {
+    /// Bad light, an unsteady hand, a page that does not lie flat.
+    pub(crate) const HARSH: Self =
+        Self { turn: 0.5, perspective: 0.1, curl: 0.04, blur: 3.5, noise: 25.0, shading: 0.9 };
     pub(crate) const PHONE: Self =
         Self { turn: 0.2, perspective: 0.05, curl: 0.015, blur: 1.3, noise: 6.0, shading: 0.4 };
 }

@@ -62,7 +62,10 @@ pub(super) fn find_ends(sheet: &Sheet, photo: &RgbImage, scale: f32, depth: f32,
     for (row, col) in rooms(sheet) {
         let room = room(sheet, row, col, depth);
         if room.amount > MARK {
-            marks.push((Cell::new(2 * row + 1, 2 * col + 1), role(&room, &colour(sheet, photo, scale, row, col, &room))));
+            marks.push((
+                Cell::new(2 * row + 1, 2 * col + 1),
+                role(&room, &colour(sheet, photo, scale, row, col, &room)),
+            ));
         } else if room.amount > SPECK {
             return Ends::Missing;
         }

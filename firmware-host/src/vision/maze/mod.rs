@@ -50,8 +50,9 @@ const LARGE: f32 = 0.15;
 /// Another maze of at least this share of the best one's area is one too many.
 const SECOND_MAZE: f32 = 0.5;
 
-/// Most inner posts without any wall: the ways around them are loops, which puzzle books have few of.
-const LONE_POSTS: f32 = 0.15;
+/// Share of the inner posts that may be without any wall, and how many may be in any case: the middle of a square of four
+/// rooms, as micromouse mazes have one for their goal. Where there are more, something lies on the maze, or it is none.
+const LONE_POSTS: (f32, usize) = (0.03, 1);
 
 /// Why a maze is not to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -180,7 +181,7 @@ impl Measured {
         let inked = ends::inked_rooms(&measured.sheet, measured.depth).saturating_sub(2);
         measured.quality = clear as f32 / measured.walls.len() as f32
             * (1.0 - inked as f32 / rooms as f32)
-            * (1.0 - measured.lone_posts());
+            * (1.0 - measured.lone_posts().len() as f32 / measured.inner_posts() as f32);
         Some(measured)
     }
 
@@ -194,14 +195,17 @@ impl Measured {
         open.map(|(wall, _)| *wall).collect()
     }
 
-    /// The share of the inner posts that no wall begins at.
-    fn lone_posts(&self) -> f32 {
+    /// The inner posts that no wall begins at, as cells of the grid.
+    fn lone_posts(&self) -> Vec<Cell> {
         let grid = self.grid();
-        let inner: Vec<Cell> = (1..self.sheet.rows)
-            .flat_map(|row| (1..self.sheet.cols).map(move |col| Cell::new(2 * row, 2 * col)))
-            .collect();
-        let lone = inner.iter().filter(|post| grid.neighbours(**post).all(|cell| grid.get(cell) == Some(FREE)));
-        lone.count() as f32 / inner.len().max(1) as f32
+        let lone = |post: &Cell| grid.neighbours(*post).all(|cell| grid.get(cell) == Some(FREE));
+        let inner =
+            (1..self.sheet.rows).flat_map(|row| (1..self.sheet.cols).map(move |col| Cell::new(2 * row, 2 * col)));
+        inner.filter(lone).collect()
+    }
+
+    fn inner_posts(&self) -> usize {
+        (self.sheet.rows - 1) * (self.sheet.cols - 1)
     }
 
     /// The maze without start and goal, closed all around.
@@ -223,13 +227,15 @@ impl Measured {
 
     fn into_reading(self, ends: &Ends, scale: f32) -> MazeReading {
         let mut grid = self.grid();
-        let doubtful: Vec<Cell> =
+        let mut doubtful: Vec<Cell> =
             self.walls.iter().filter(|(_, strength)| is_doubtful(*strength)).map(|(wall, _)| wall.cell()).collect();
-        let refusal = if self.lone_posts() > LONE_POSTS {
-            Some(MazeRefusal::NoMaze)
-        } else if !doubtful.is_empty() {
-            Some(MazeRefusal::Doubtful)
-        } else {
+        let lone = self.lone_posts();
+        if lone.len() > LONE_POSTS.1 && lone.len() as f32 > LONE_POSTS.0 * self.inner_posts() as f32 {
+            doubtful.extend(lone.iter().flat_map(|post| grid.neighbours(*post)));
+            doubtful.sort_unstable();
+            doubtful.dedup();
+        }
+        let refusal = if doubtful.is_empty() {
             match *ends {
                 Ends::Known { start, goal } => {
                     grid.set(start, START);
@@ -239,6 +245,8 @@ impl Measured {
                 Ends::Unknown => Some(MazeRefusal::UnknownEnds),
                 Ends::Missing => Some(MazeRefusal::NoEnds),
             }
+        } else {
+            Some(MazeRefusal::Doubtful)
         };
         let corners = Some(self.quad.map(|corner| corner.map(|value| value * scale)));
         MazeReading { corners, grid: Some(grid), doubtful, refusal, sheet: Some((self.sheet, scale)) }
@@ -261,10 +269,17 @@ fn mazes(ink: &Ink) -> Vec<Measured> {
                 continue;
             }
             let (row_counts, col_counts) = size::room_counts(gray, &quad);
-            let sizes = row_counts.iter().flat_map(|&rows| col_counts.iter().map(move |&cols| (rows, cols)));
-            let best = sizes
-                .filter_map(|(rows, cols)| Measured::new(gray, &quad, rows, cols))
-                .max_by(|a, b| a.quality.total_cmp(&b.quality));
+            let mut best: Option<Measured> = None;
+            for (&rows, &cols) in row_counts.iter().flat_map(|rows| col_counts.iter().map(move |cols| (rows, cols))) {
+                if best.as_ref().is_some_and(|maze| maze.quality > CLEAR) {
+                    break;
+                }
+                if let Some(maze) = Measured::new(gray, &quad, rows, cols)
+                    && best.as_ref().is_none_or(|best| maze.quality > best.quality)
+                {
+                    best = Some(maze);
+                }
+            }
             found.extend(best.filter(|maze| maze.quality >= MIN_QUALITY && inside(gray, &maze.quad)));
         }
         if found.iter().any(|maze| maze.quality > CLEAR && area(&maze.quad) > LARGE * picture) {

@@ -15,7 +15,7 @@ pub(super) const ABSENT: f32 = 0.3;
 pub(super) const PRESENT: f32 = 0.6;
 
 /// Least darkness of a wall's line, as a share of the paper's brightness.
-const LEAST_DEPTH: f32 = 0.08;
+pub(super) const LEAST_DEPTH: f32 = 0.08;
 
 /// How far beside a line paper is looked for, pixels: the brightest of these, for lines of any thickness.
 const BESIDE: [usize; 3] = [7, 10, 14];

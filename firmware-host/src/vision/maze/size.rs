@@ -3,16 +3,21 @@
 use image::{GrayImage, Luma};
 
 use super::ROOMS;
+use super::sheet::LEAST_DEPTH;
 use crate::vision::lattice::projection;
 use crate::vision::photo::sample;
 use crate::vision::quad::{Quad, darker_than_surroundings, integral};
 
 /// Side of the picture that lines are looked for in, pixels, and what is seen around the maze in it.
 const SIDE: usize = 640;
-const MARGIN: usize = 16;
+const MARGIN: usize = 48;
 
 /// What print is: the surroundings' half side in pixels, and the share of their mean that it stays below.
 const PRINT: (u32, f32) = (50, 0.88);
+
+/// How far the frame may lie from a quadrilateral's side, and how far beside it paper is looked for, pixels.
+const FRAME_REACH: i32 = 12;
+const BESIDE: [i32; 3] = [9, 18, 34];
 
 /// Shortest piece of a line, pixels: somewhat less than a room of the largest maze.
 const LEAST_RUN: usize = 3 * SIDE / 100;
@@ -36,11 +41,36 @@ pub(super) fn room_counts(gray: &GrayImage, quad: &Quad) -> (Vec<usize>, Vec<usi
         let (x, y) = to_picture * (x as f32, y as f32);
         Luma([sample(gray, x, y).round() as u8])
     });
+    if !framed(&flat) {
+        return (Vec::new(), Vec::new());
+    }
     let ink = darker_than_surroundings(&flat, &integral(&flat), PRINT.0, PRINT.1);
     let ink: Vec<bool> = ink.as_raw().iter().map(|&value| value > 0).collect();
     let across = runs(&ink, size, 1, size);
     let down = runs(&ink, size, size, 1);
     (counts(&down, &across, size, false), counts(&across, &down, size, true))
+}
+
+/// Whether lines with paper on both sides run along the quadrilateral's sides: the edge of a sheet on a dark table has
+/// paper on one side only.
+fn framed(flat: &GrayImage) -> bool {
+    let (near, far) = (MARGIN as i32, (MARGIN + SIDE) as i32);
+    let points = (near + 5..far - 5).step_by(10);
+    let is_line = |place: i32, along: i32, vertical: bool| {
+        let at = |across: i32| {
+            let (x, y) = if vertical { (across, along) } else { (along, across) };
+            f32::from(flat.get_pixel(x as u32, y as u32).0[0])
+        };
+        (-FRAME_REACH..=FRAME_REACH).any(|offset| {
+            let side = |sign: i32| BESIDE.map(|away| at(place + offset + sign * away)).into_iter().fold(0.0, f32::max);
+            let beside = side(-1).min(side(1));
+            beside - at(place + offset) > LEAST_DEPTH * beside
+        })
+    };
+    let sides = [(near, true), (far, true), (near, false), (far, false)];
+    let lines = sides.iter().flat_map(|&(place, vertical)| points.clone().map(move |along| (place, along, vertical)));
+    let count = 4 * points.clone().count();
+    lines.filter(|&(place, along, vertical)| is_line(place, along, vertical)).count() * 10 >= 6 * count
 }
 
 /// For each pixel the length of the run of print that it lies in, in the direction of `step`.
