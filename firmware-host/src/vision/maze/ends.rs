@@ -21,6 +21,9 @@ const RING: f32 = 0.3;
 const MARK: f32 = 0.045;
 const SPECK: f32 = 0.02;
 
+/// What lies on the maze is darker than paper and lighter than print: the least darkness, and the share of a room's middle.
+const COVER: (f32, f32) = (0.22, 0.3);
+
 /// How much more than the other two channels a coloured mark has of its own, as a share of the paper's.
 const COLOUR: f32 = 0.15;
 
@@ -33,6 +36,8 @@ pub(super) enum Ends {
     Unknown,
     /// There are not two.
     Missing,
+    /// Something lies on the maze.
+    Covered,
 }
 
 /// What a mark says.
@@ -47,6 +52,8 @@ enum Role {
 struct Room {
     /// Share of the points that are print.
     amount: f32,
+    /// Share of the points that are neither print nor paper.
+    gray: f32,
     /// Darkness of each point, 1 for that of the walls' lines, `[POINTS, POINTS]`.
     dark: Vec<f32>,
 }
@@ -61,6 +68,9 @@ pub(super) fn find_ends(sheet: &Sheet, photo: &RgbImage, scale: f32, depth: f32,
     let mut marks = Vec::new();
     for (row, col) in rooms(sheet) {
         let room = room(sheet, row, col, depth);
+        if room.gray > COVER.1 {
+            return Ends::Covered;
+        }
         if room.amount > MARK {
             marks.push((
                 Cell::new(2 * row + 1, 2 * col + 1),
@@ -75,7 +85,7 @@ pub(super) fn find_ends(sheet: &Sheet, photo: &RgbImage, scale: f32, depth: f32,
         Cell::new(row.clamp(1, 2 * sheet.rows - 1), column.clamp(1, 2 * sheet.cols - 1))
     };
     let ends = match (&marks[..], openings) {
-        (&[(first, role), (second, other)], _) => match (role, other) {
+        (&[(first, role), (second, other)], [] | [_, _]) => match (role, other) {
             (Role::Start, Role::Goal) => Ends::Known { start: first, goal: second },
             (Role::Goal, Role::Start) => Ends::Known { start: second, goal: first },
             _ => Ends::Unknown,
@@ -125,8 +135,10 @@ fn room(sheet: &Sheet, row: usize, col: usize, depth: f32) -> Room {
             dark.push((paper - sample(&sheet.flat, x, y)) / paper / depth);
         }
     }
-    let print = dark.iter().filter(|&&value| value > PRINT).count();
-    Room { amount: print as f32 / dark.len() as f32, dark }
+    let share = |from: f32, to: f32| {
+        dark.iter().filter(|&&value| value > from && value <= to).count() as f32 / dark.len() as f32
+    };
+    Room { amount: share(PRINT, f32::MAX), gray: share(COVER.0, PRINT), dark }
 }
 
 /// The mean colour of a mark, as a share of the paper's around it.

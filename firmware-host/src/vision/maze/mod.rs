@@ -15,7 +15,8 @@
 //! | openings of the frame, both | the upper one, or the left one of two at the same height | the other |
 //! | one opening and one mark | the opening, unless the mark says start | the mark, unless it says start |
 //!
-//! For an opening, the room behind it is the start or goal. With two marks, openings do not matter.
+//! For an opening, the room behind it is the start or goal. With two marks, two openings do
+//! not matter; one would be odd.
 //!
 //! # What is refused
 //! Whatever is not clear-cut: see [`MazeRefusal`].
@@ -70,6 +71,8 @@ pub enum MazeRefusal {
     NoEnds,
     /// Start and goal are there, but not which is which.
     UnknownEnds,
+    /// Something lies on the maze: a finger, a shadow with a sharp edge.
+    Covered,
     /// No way from start to goal.
     NoWay,
 }
@@ -85,6 +88,7 @@ impl MazeRefusal {
             Self::Doubtful => "walls that may or may not be there",
             Self::NoEnds => "not one start and one goal in the maze",
             Self::UnknownEnds => "start and goal cannot be told apart",
+            Self::Covered => "something lies on the maze",
             Self::NoWay => "no way from start to goal",
         }
     }
@@ -244,6 +248,7 @@ impl Measured {
                 }
                 Ends::Unknown => Some(MazeRefusal::UnknownEnds),
                 Ends::Missing => Some(MazeRefusal::NoEnds),
+                Ends::Covered => Some(MazeRefusal::Covered),
             }
         } else {
             Some(MazeRefusal::Doubtful)
