@@ -41,6 +41,16 @@ pub enum HostError {
         /// Height in pixels.
         height: u32,
     },
+    /// A source of pictures that is not what it should be, or a picture of one.
+    #[error("{name}: {reason}\nhint: {hint}")]
+    Source {
+        /// The source as it was written, or its file.
+        name: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A model could not be loaded or run.
     #[error(transparent)]
     Solver(#[from] trm_solver::SolverError),

@@ -14,6 +14,7 @@ pub mod photo;
 pub mod photo_set;
 mod quad;
 mod reader;
+pub mod source;
 pub mod training;
 mod vote;
 
