@@ -142,6 +142,17 @@ impl BoardReader {
         Ok(Self::new(Classifier::on_tract(bundle.graph(), CELL_PIXELS, CLASSES)?))
     }
 
+    /// The board that [`read`](Self::read) would read, by its corners in the photograph, without reading it.
+    #[must_use]
+    pub fn locate(&self, photo: &RgbImage) -> Option<Quad> {
+        if photo.width().min(photo.height()) < MIN_SIDE {
+            return None;
+        }
+        let ink = Ink::new(photo);
+        let board = boards(&ink.gray).into_iter().next()?;
+        Some(board.quad.map(|corner| corner.map(|value| value * ink.scale)))
+    }
+
     /// Reads a photograph. What cannot be read is a reading that says why.
     ///
     /// # Errors

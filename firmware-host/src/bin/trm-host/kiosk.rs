@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use trm_firmware_host::kiosk::metrics::MetricsServer;
-use trm_firmware_host::kiosk::parts::Parts;
+use trm_firmware_host::kiosk::real;
 use trm_firmware_host::kiosk::status::StatusSink;
 use trm_firmware_host::kiosk::{End, Kiosk, KioskConfig, Metrics, Settings};
 
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let status = status(&config, &metrics)?;
     // SIGTERM, SIGINT and SIGHUP; a second one is patient as well: the state is saved within a turn.
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).context("cannot listen for signals")?;
-    let parts = parts(&config, status)?;
+    let parts = real::parts(&config, status, log)?;
     let kiosk = Kiosk::start(parts, Settings::new(&config, args.once), &state, metrics, &STOP, log)?;
     let ended = kiosk.run()?;
     let reason = match ended.end {
@@ -83,11 +83,6 @@ fn status(config: &KioskConfig, _: &Arc<Metrics>) -> anyhow::Result<Box<dyn Stat
         bail!("[mqtt] is set, and this program was built without MQTT\nhint: build it with --features mqtt");
     }
     Ok(Box::new(()))
-}
-
-/// The real parts, by the settings.
-fn parts(_: &KioskConfig, _: Box<dyn StatusSink>) -> anyhow::Result<Parts<'static>> {
-    bail!("this build has no camera, reader, solver and screen to put together")
 }
 
 /// A line in the log: systemd's journal adds the time.
