@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use trm_firmware_host::Result;
-use trm_firmware_host::kiosk::parts::{Scene, Screen};
+use trm_firmware_host::kiosk::parts::{Parts, Scene, Screen};
 use trm_firmware_host::kiosk::state::StateStore;
 use trm_firmware_host::kiosk::{End, Ended, Kiosk, KioskConfig, Metrics, Settings, real};
 use trm_firmware_host::link::simulator::{Simulator, SimulatorOptions};
@@ -74,9 +74,9 @@ fn once(settings: &Path) -> (Output, String) {
 fn a_photograph_is_read_solved_and_shown() {
     let place = Place::new();
     for (theme, size) in [("320x240", (320, 240)), ("128x64", (128, 64))] {
-        let (output, said) = once(&place.settings(&photos().join("image1.jpg"), false, theme, ""));
+        let (output, said) = once(&place.settings(&photos().join("image8.jpg"), false, theme, ""));
         assert_eq!(output.status.code(), Some(0), "{said}");
-        assert!(said.contains("image1.jpg: solved in ") && said.contains("1 solved, 0 not"), "{said}");
+        assert!(said.contains("image8.jpg: solved in ") && said.contains("1 solved, 0 not"), "{said}");
         assert_eq!(image::open(place.path("shown.png")).unwrap().to_rgb8().dimensions(), size);
     }
 }
@@ -91,7 +91,7 @@ fn a_picture_without_a_board_is_not_solved() {
     assert!(said.contains("0 solved, 0 not"), "{said}");
 
     // Two boards side by side: one may not be taken for the other.
-    let one = image::open(photos().join("image1.jpg")).unwrap().to_rgb8();
+    let one = image::open(photos().join("image8.jpg")).unwrap().to_rgb8();
     let mut both = image::RgbImage::new(2 * one.width(), one.height());
     image::imageops::replace(&mut both, &one, 0, 0);
     image::imageops::replace(&mut both, &one, i64::from(one.width()), 0);
@@ -165,14 +165,15 @@ fn panel_and_lights_of_the_microcontroller_follow() {
         "[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {:?}\nheartbeat_ms = 50\n",
         simulator.path()
     );
-    let settings = place.settings(&place.folder(&["image1.jpg"]), false, "240x240", &device);
+    let settings = place.settings(&place.folder(&["image8.jpg"]), false, "240x240", &device);
     let mut config = KioskConfig::read(&settings).unwrap();
     config.timing.show_ms = 50;
-    let mut parts = real::parts(&config, Box::new(()), |line| eprintln!("{line}")).unwrap();
-    let screen = std::mem::replace(&mut parts.screen, Box::new(Nowhere));
+    let parts = real::parts(&config, Box::new(()), |line| eprintln!("{line}")).unwrap();
+    let Parts { camera, reader, solver, screen, device, self_test, status } = parts;
     let shown = place.path("shown.png");
     let mut watcher = Watcher { screen, simulator: &simulator, shown: shown.clone(), scenes: Vec::new(), compared: 0 };
-    parts.screen = Box::new(&mut watcher);
+    let screen = Box::new(&mut watcher);
+    let parts = Parts { camera, reader, solver, screen, device, self_test, status };
     let (stop, metrics) = (AtomicBool::new(false), Arc::new(Metrics::default()));
     let settings = Settings::new(&config, false);
     let kiosk = Kiosk::start(parts, settings, &place.path("state"), metrics.clone(), &stop, |line| eprintln!("{line}"));
@@ -181,17 +182,8 @@ fn panel_and_lights_of_the_microcontroller_follow() {
     assert_eq!(watcher.scenes, ["idle", "aim", "reading", "solving", "solved", "idle"]);
     assert!(watcher.compared >= 2, "{}", watcher.compared);
     assert_eq!(metrics.link_errors.get(), 0);
-    drop(watcher);
     // Dropping the panel waits for its last picture.
     assert_eq!(simulator.screen().picture(), image::open(&shown).unwrap().to_rgb8(), "idle again");
-}
-
-struct Nowhere;
-
-impl Screen for Nowhere {
-    fn show(&mut self, _: &Scene<'_>) -> Result<()> {
-        Ok(())
-    }
 }
 
 // processes
@@ -228,7 +220,7 @@ fn until_solved(log: &mut Log) {
 /// Kills a kiosk `kills` times at moments that have nothing to do with what it does, and looks at what it kept.
 fn survives(kills: u64) {
     let place = Place::new();
-    let settings = place.settings(&place.folder(&["image1.jpg"]), true, "128x64", "");
+    let settings = place.settings(&place.folder(&["image8.jpg"]), true, "128x64", "");
     let (mut solved, mut working) = (0, 0);
     for kill in 0..kills {
         let mut process = Process::start(kiosk(&settings).stderr(Stdio::piped()));
@@ -287,7 +279,7 @@ fn cycles(count: usize) -> [u64; 2] {
     let line = BufReader::new(simulator.0.stdout.take().unwrap()).lines().next();
     assert!(line.is_some_and(|line| line.is_ok()));
     let device = format!("[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {port:?}\n");
-    let pictures = place.folder(&["image1.jpg", "image1036.jpg", "image1067.jpg"]);
+    let pictures = place.folder(&["image8.jpg", "image109.jpg", "image1036.jpg"]);
     let settings = place.settings(&pictures, true, "320x240", &device);
     let mut process = Process::start(kiosk(&settings).stderr(Stdio::piped()));
     let mut log = logged(&mut process);

@@ -171,13 +171,13 @@ fn default_device_heartbeat() -> u64 {
 pub struct SolverConfig {
     /// The solver is stopped after this long and shows what it has.
     pub timeout_ms: u64,
-    /// Most ACT steps.
+    /// Most ACT steps of an attempt.
     pub max_steps: usize,
 }
 
 impl Default for SolverConfig {
     fn default() -> Self {
-        Self { timeout_ms: 15_000, max_steps: 64 }
+        Self { timeout_ms: 15_000, max_steps: 16 }
     }
 }
 

@@ -43,9 +43,7 @@ impl PuzzleSolver for ModelSolver {
         let report = self.solving.solve(puzzle.kind, &puzzle.grid, &mut watch)?;
         let time = started.elapsed().saturating_sub(shown);
         Ok(match report {
-            Some(report) => {
-                Solution { answer: report.answer, verdict: report.verdict, steps: report.total_steps, time }
-            }
+            Some(report) => Solution { answer: report.answer, verdict: report.verdict, steps, time },
             // Stopped: what there is by now may be right all the same.
             None => {
                 let answer = last.unwrap_or_else(|| puzzle.grid.clone());
