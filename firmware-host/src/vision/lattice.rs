@@ -106,7 +106,7 @@ impl Lattice {
         let size = (side * CELL + 2 * MARGIN) as u32;
         let flat = GrayImage::from_fn(size, size, |x, y| {
             let (x, y) = to_picture * (x as f32, y as f32);
-            Luma([sample(gray, x, y).round() as u8])
+            Luma([(sample(gray, x, y) + 0.5) as u8])
         });
         let ridges = [ridges(&flat, true), ridges(&flat, false)];
         let crossings = find_crossings(&ridges, side);
