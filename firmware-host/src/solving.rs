@@ -77,7 +77,8 @@ impl Solving {
         let solver = self.solver(kind)?;
         let task = Arc::clone(solver.task());
         let question = Question::new(task.as_ref(), grid.clone(), 0)?;
-        let mut watch = Watch { task: task.as_ref(), on_step, first: 0, steps: 0, seen: None, stopped: false, report: None };
+        let mut watch =
+            Watch { task: task.as_ref(), on_step, first: 0, steps: 0, seen: None, stopped: false, report: None };
         solver.run(std::iter::once(Ok(question)), &mut watch)?;
         Ok(watch.report)
     }

@@ -1,7 +1,6 @@
 //! The kiosk with all of its real parts: photographs in, answers on displays and at a microcontroller.
 #![cfg(target_os = "linux")]
 
-use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
@@ -24,6 +23,11 @@ fn photos() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/photos")
 }
 
+/// A path as TOML has it.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display())
+}
+
 /// A folder with settings, state, pictures and what is shown.
 struct Place(TempDir);
 
@@ -38,10 +42,11 @@ impl Place {
 
     /// Settings over pictures, with a picture file as display and what else is wanted.
     fn settings(&self, pictures: &Path, repeat: bool, theme: &str, more: &str) -> PathBuf {
-        let mut text = format!("state = {:?}\n", self.path("state"));
-        write!(text, "[camera]\nsource = \"pictures\"\npath = {pictures:?}\nrepeat = {repeat}\n").unwrap();
-        let shown = self.path("shown.png");
-        write!(text, "[[display]]\ntarget = \"png\"\npath = {shown:?}\ntheme = {theme:?}\n{more}{FAST}").unwrap();
+        let (state, shown, pictures) = (quoted(&self.path("state")), quoted(&self.path("shown.png")), quoted(pictures));
+        let text = format!(
+            "state = {state}\n[camera]\nsource = \"pictures\"\npath = {pictures}\nrepeat = {repeat}\n\
+             [[display]]\ntarget = \"png\"\npath = {shown}\ntheme = \"{theme}\"\n{more}{FAST}"
+        );
         let path = self.path("kiosk.toml");
         std::fs::write(&path, text).unwrap();
         path
@@ -125,13 +130,12 @@ struct Watcher<'a> {
     compared: usize,
 }
 
-impl Watcher<'_> {
-    fn wait(&self, what: &str, mut check: impl FnMut() -> bool) {
-        let until = Instant::now() + Duration::from_secs(20);
-        while !check() {
-            assert!(Instant::now() < until, "did not happen: {what}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+/// Waits for something that another thread does.
+fn wait(what: &str, mut check: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !check() {
+        assert!(Instant::now() < until, "did not happen: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
@@ -143,7 +147,7 @@ impl Screen for &mut Watcher<'_> {
         }
         if matches!(scene, Scene::Solved(_) | Scene::Aim { .. }) {
             let expected = image::open(&self.shown).unwrap().to_rgb8();
-            self.wait("the panel shows the picture", || self.simulator.screen().picture() == expected);
+            wait("the panel shows the picture", || self.simulator.screen().picture() == expected);
             self.compared += 1;
         }
         Ok(())
@@ -151,7 +155,7 @@ impl Screen for &mut Watcher<'_> {
 
     fn tick(&mut self) -> Result<()> {
         if self.scenes.last() == Some(&"solved") {
-            self.wait("green lights", || self.simulator.screen().leds.iter().all(|led| *led == [0, 255, 64]));
+            wait("green lights", || self.simulator.screen().leds.iter().all(|led| *led == [0, 255, 64]));
         }
         self.screen.tick()
     }
@@ -162,8 +166,8 @@ fn panel_and_lights_of_the_microcontroller_follow() {
     let place = Place::new();
     let simulator = Simulator::start(SimulatorOptions { baud_rate: None, ..SimulatorOptions::default() }).unwrap();
     let device = format!(
-        "[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {:?}\nheartbeat_ms = 50\n",
-        simulator.path()
+        "[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {}\nheartbeat_ms = 50\n",
+        quoted(simulator.path())
     );
     let settings = place.settings(&place.folder(&["image8.jpg"]), false, "240x240", &device);
     let mut config = KioskConfig::read(&settings).unwrap();
@@ -278,7 +282,7 @@ fn cycles(count: usize) -> [u64; 2] {
     // It names its port when it is there.
     let line = BufReader::new(simulator.0.stdout.take().unwrap()).lines().next();
     assert!(line.is_some_and(|line| line.is_ok()));
-    let device = format!("[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {port:?}\n");
+    let device = format!("[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {}\n", quoted(&port));
     let pictures = place.folder(&["image8.jpg", "image109.jpg", "image1036.jpg"]);
     let settings = place.settings(&pictures, true, "320x240", &device);
     let mut process = Process::start(kiosk(&settings).stderr(Stdio::piped()));

@@ -25,7 +25,9 @@ pub mod systemd;
 pub use config::KioskConfig;
 pub use machine::{Action, Event, Outcome, State};
 pub use metrics::Metrics;
-pub use parts::{Camera, Device, Frame, Light, Parts, Puzzle, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step};
+pub use parts::{
+    Camera, Device, Frame, Light, Parts, Puzzle, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step,
+};
 pub use run::{End, Ended, Kiosk, Settings};
 pub use state::{KioskState, StateStore};
 pub use stills::Stills;

@@ -39,8 +39,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let state = state_folder(args, &config)?;
     let metrics = Arc::new(Metrics::default());
     // It ends with this function, after the loop.
-    let server = config.metrics.as_ref().map(|settings| MetricsServer::start(settings, Arc::clone(&metrics)));
-    let server = server.transpose()?;
+    let server = match &config.metrics {
+        Some(settings) => Some(MetricsServer::start(settings, Arc::clone(&metrics))?),
+        None => None,
+    };
     if let Some(server) = &server {
         log(&format!("metrics and health on http://{}", server.address()));
     }
@@ -72,8 +74,10 @@ fn state_folder(args: &Args, config: &KioskConfig) -> anyhow::Result<PathBuf> {
 #[cfg(feature = "mqtt")]
 fn status(config: &KioskConfig, metrics: &Arc<Metrics>) -> anyhow::Result<Box<dyn StatusSink>> {
     use trm_firmware_host::kiosk::mqtt::MqttStatus;
-    let settings = config.mqtt.as_ref();
-    let status = settings.map(|settings| MqttStatus::start(settings, Arc::clone(metrics), log)).transpose()?;
+    let status = match &config.mqtt {
+        Some(settings) => Some(MqttStatus::start(settings, Arc::clone(metrics), log)?),
+        None => None,
+    };
     Ok(Box::new(status))
 }
 

@@ -65,10 +65,9 @@ impl Staging {
                     time: solution.time,
                 }
             }
-            Scene::NotSolved { puzzle, answer, verdict } => Screen::NotSolved {
-                board: board(puzzle).with_answer(answer.clone()),
-                reason: verdict.to_string(),
-            },
+            Scene::NotSolved { puzzle, answer, verdict } => {
+                Screen::NotSolved { board: board(puzzle).with_answer(answer.clone()), reason: verdict.to_string() }
+            }
             Scene::Error { message } => {
                 let (part, message) = message.split_once(": ").unwrap_or(("kiosk", message));
                 let (text, hint) = message.split_once(" hint: ").unwrap_or((message, "It tries again by itself"));
@@ -114,7 +113,8 @@ mod tests {
         given.cells_mut()[5] = 0;
         let puzzle = Puzzle { kind: PuzzleKind::Sudoku(task), grid: given };
         let verdict = puzzle.kind.task().verify(&puzzle.grid, &answer);
-        let solution = Solution { answer: answer.clone(), verdict, steps: 3, time: std::time::Duration::from_millis(20) };
+        let solution =
+            Solution { answer: answer.clone(), verdict, steps: 3, time: std::time::Duration::from_millis(20) };
         let mut staging = Staging::new(16);
         let solved = staging.screen(&Scene::Solved(Verified::of(&puzzle, &solution).unwrap()));
         assert!(matches!(&solved, Screen::Solved { board, steps: 3, .. } if board.answer == answer));

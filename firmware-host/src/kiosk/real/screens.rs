@@ -97,8 +97,11 @@ impl Screens {
 
     /// Shows a picture on every display, whether or not one of them fails; returns the last failure.
     fn present(&mut self, picture: &Picture, moving: bool) -> Result<()> {
-        let targets = self.targets.iter_mut().filter(|target| !moving || target.moves());
-        targets.map(|target| target.show(picture)).fold(Ok(()), |before, result| result.and(before))
+        let mut outcome = Ok(());
+        for target in self.targets.iter_mut().filter(|target| !moving || target.moves()) {
+            outcome = target.show(picture).and(outcome);
+        }
+        outcome
     }
 }
 

@@ -42,14 +42,12 @@ impl PuzzleSolver for ModelSolver {
         };
         let report = self.solving.solve(puzzle.kind, &puzzle.grid, &mut watch)?;
         let time = started.elapsed().saturating_sub(shown);
-        Ok(match report {
-            Some(report) => Solution { answer: report.answer, verdict: report.verdict, steps, time },
-            // Stopped: what there is by now may be right all the same.
-            None => {
-                let answer = last.unwrap_or_else(|| puzzle.grid.clone());
-                Solution { verdict: puzzle.kind.task().verify(&puzzle.grid, &answer), answer, steps, time }
-            }
-        })
+        if let Some(report) = report {
+            return Ok(Solution { answer: report.answer, verdict: report.verdict, steps, time });
+        }
+        // Stopped: what there is by now may be right all the same.
+        let answer = last.unwrap_or_else(|| puzzle.grid.clone());
+        Ok(Solution { verdict: puzzle.kind.task().verify(&puzzle.grid, &answer), answer, steps, time })
     }
 
     fn use_models(&mut self, active: &Active) -> Result<()> {
