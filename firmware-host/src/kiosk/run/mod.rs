@@ -220,11 +220,12 @@ impl<'a> Kiosk<'a> {
                     self.tracker.forget();
                     self.fire(Event::Cut);
                 }
+                self.work();
+                // After the work: however slow the machine is, no picture is passed over that was not looked at.
                 if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     self.deadline = None;
                     self.fire(Event::Timeout);
                 }
-                self.work();
                 if let Err(error) = self.parts.screen.tick() {
                     self.trouble("screen", &error);
                 }
