@@ -288,19 +288,23 @@ fn cycles(count: usize) -> [u64; 2] {
     let mut process = Process::start(kiosk(&settings).stderr(Stdio::piped()));
     let mut log = logged(&mut process);
     let started = Instant::now();
-    let resident = [count / 2, count - count / 2].map(|some| {
-        (0..some).for_each(|_| until_solved(&mut log));
-        let resident = resident_kib(&process, "VmRSS");
-        eprintln!("{:.0?}: {some} cycles, {resident} KiB resident", started.elapsed());
-        resident
-    });
+    // A tenth at a time, so that one can see where it goes.
+    let resident: Vec<u64> = (1..=10)
+        .map(|tenth| {
+            let some = tenth * count / 10 - (tenth - 1) * count / 10;
+            (0..some).for_each(|_| until_solved(&mut log));
+            let resident = resident_kib(&process, "VmRSS");
+            eprintln!("{:.0?}: {} cycles, {resident} KiB resident", started.elapsed(), tenth * count / 10);
+            resident
+        })
+        .collect();
     eprintln!("{} KiB at most", resident_kib(&process, "VmHWM"));
     let ended = Command::new("kill").args(["-TERM", &process.0.id().to_string()]).status().unwrap();
     assert!(ended.success());
     // Else a full pipe would keep it from ending.
     log.for_each(drop);
     assert!(process.0.wait().unwrap().success());
-    resident
+    [resident[4], resident[9]]
 }
 
 #[test]
