@@ -87,6 +87,22 @@ fn a_photograph_is_read_solved_and_shown() {
 }
 
 #[test]
+fn a_board_in_a_stream_of_pictures_is_solved_once() {
+    let place = Place::new();
+    let stream = place.path("stream.mjpeg");
+    std::fs::write(&stream, std::fs::read(photos().join("image8.jpg")).unwrap().repeat(12)).unwrap();
+    let settings = place.settings(&stream, false, "240x240", "");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, text.replace("\"pictures\"", "\"mjpeg\"").replace("repeat = false\n", "")).unwrap();
+    let output = kiosk(&settings).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    // It stays on the table: solved again and again it is not.
+    assert_eq!(said.matches(": solved in ").count(), 1, "{said}");
+    assert!(said.contains("the camera has no more frames; 1 solved, 0 not"), "{said}");
+}
+
+#[test]
 fn a_picture_without_a_board_is_not_solved() {
     let place = Place::new();
     let blank = place.path("blank.png");
@@ -315,7 +331,7 @@ fn memory_is_steady() {
 }
 
 #[test]
-#[ignore = "takes about an hour"]
+#[ignore = "takes a quarter of an hour or more"]
 fn memory_is_steady_over_2000_cycles() {
     let [half, end] = cycles(2_000);
     assert!(end < half + 1024, "{half} KiB after 1000 cycles, {end} KiB after 2000");
