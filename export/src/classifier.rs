@@ -49,10 +49,7 @@ impl ClassifierConfig {
 ///
 /// # Errors
 /// [`ExportError`] when a parameter is missing.
-pub fn classify_graph(
-    config: &ClassifierConfig,
-    weights: &BTreeMap<String, Vec<f32>>,
-) -> Result<Graph, ExportError> {
+pub fn classify_graph(config: &ClassifierConfig, weights: &BTreeMap<String, Vec<f32>>) -> Result<Graph, ExportError> {
     let mut builder = GraphBuilder::new("classify", "");
     let b = &mut builder;
     let size = Dim::Fixed(config.size);
@@ -173,13 +170,7 @@ fn silu(b: &mut GraphBuilder, x: ValueId) -> Result<ValueId, ExportError> {
 }
 
 /// Blocks of 2x2 pixels into channels: `[B, S, S, C]` to `[B, S/2, S/2, 4 C]`.
-fn fold(
-    b: &mut GraphBuilder,
-    x: ValueId,
-    rows: Dim,
-    side: usize,
-    channels: usize,
-) -> Result<ValueId, ExportError> {
+fn fold(b: &mut GraphBuilder, x: ValueId, rows: Dim, side: usize, channels: usize) -> Result<ValueId, ExportError> {
     let (half, two, channel) = (Dim::Fixed(side / 2), Dim::Fixed(2), Dim::Fixed(channels));
     let x = b.reshape(x, &[rows, half, two, half, two, channel])?;
     let x = b.transpose(x, &[0, 1, 3, 2, 4, 5])?;

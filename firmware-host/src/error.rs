@@ -65,7 +65,9 @@ pub enum HostError {
         hint: &'static str,
     },
     /// A classifier of something else than digits.
-    #[error("{name}: no digit reader: pictures of {size}x{size} into {classes} classes\nhint: a digit reader takes 28x28 into 10; `trm-host digits` makes one")]
+    #[error(
+        "{name}: no digit reader: pictures of {size}x{size} into {classes} classes\nhint: a digit reader takes 28x28 into 10; `trm-host digits` makes one"
+    )]
     NoDigitReader {
         /// Its name.
         name: String,

@@ -25,6 +25,7 @@ pub struct Solving {
     engine: Arc<dyn Engine + Send + Sync>,
     /// Models that go before the shipped ones.
     own: Vec<Model>,
+    options: SolveOptions,
     solvers: Vec<(PuzzleKind, Solver<'static>)>,
 }
 
@@ -44,7 +45,14 @@ impl Solving {
             EngineChoice::Tract => Arc::new(TractEngine),
             EngineChoice::Ort => Arc::new(OrtEngine::load(None)?),
         };
-        Ok(Self { engine, own, solvers: Vec::new() })
+        Ok(Self { engine, own, options: SolveOptions::default(), solvers: Vec::new() })
+    }
+
+    /// With at most `max_steps` ACT steps an attempt, instead of what each model's configuration says.
+    #[must_use]
+    pub fn with_max_steps(mut self, max_steps: usize) -> Self {
+        self.options.max_steps = Some(max_steps);
+        self
     }
 
     /// Replaces the preferred models, for puzzles that come from here on.
@@ -54,6 +62,9 @@ impl Solving {
     }
 
     /// Solves a puzzle; `on_step` sees the answer after every step and may end the matter, which gives `None`.
+    ///
+    /// When the first attempt fails, symmetric copies are tried side by side: their steps are counted on, and the answer of
+    /// the first attempt stays the one that is seen.
     ///
     /// # Errors
     /// When no model fits, the puzzle breaks its own rules, or the engine fails.
@@ -66,7 +77,8 @@ impl Solving {
         let solver = self.solver(kind)?;
         let task = Arc::clone(solver.task());
         let question = Question::new(task.as_ref(), grid.clone(), 0)?;
-        let mut watch = Watch { task: task.as_ref(), on_step, steps: 0, stopped: false, report: None };
+        let mut watch =
+            Watch { task: task.as_ref(), on_step, first: 0, steps: 0, seen: None, stopped: false, report: None };
         solver.run(std::iter::once(Ok(question)), &mut watch)?;
         Ok(watch.report)
     }
@@ -84,7 +96,7 @@ impl Solving {
         let load = move |rows: usize| {
             engine.load_step(model.bundle(), &SessionOptions { batch: rows, ..SessionOptions::default() })
         };
-        let solver = Solver::new(task, config, SolveOptions::default(), load);
+        let solver = Solver::new(task, config, self.options.clone(), load);
         self.solvers.push((kind, solver));
         let last = self.solvers.len() - 1;
         Ok(&mut self.solvers[last].1)
@@ -95,20 +107,30 @@ impl Solving {
 struct Watch<'a> {
     task: &'a dyn Task,
     on_step: &'a mut dyn FnMut(usize, &Grid) -> ControlFlow<()>,
+    /// Steps of the first attempt.
+    first: usize,
+    /// Steps of all attempts, those side by side counted once.
     steps: usize,
+    /// What was seen last.
+    seen: Option<Grid>,
     stopped: bool,
     report: Option<SolveReport>,
 }
 
 impl Observer for Watch<'_> {
     fn step(&mut self, step: &StepView<'_>) {
-        // Of several symmetric copies side by side no picture can be made that anybody would follow.
-        if step.symmetric || self.stopped {
+        if self.stopped {
             return;
         }
-        self.steps += 1;
-        if let Ok(grid) = self.task.decode(&step.question.grid, step.answer) {
-            self.stopped = (self.on_step)(self.steps, &grid).is_break();
+        if !step.symmetric {
+            self.first = step.steps;
+            self.seen = self.task.decode(&step.question.grid, step.answer).ok().or(self.seen.take());
+        }
+        // Of several symmetric copies side by side no picture can be made that anybody would follow.
+        let steps = if step.symmetric { self.first + step.steps } else { step.steps };
+        if let (true, Some(grid)) = (steps > self.steps, &self.seen) {
+            self.steps = steps;
+            self.stopped = (self.on_step)(steps, grid).is_break();
         }
     }
 

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use trm_firmware_host::kiosk::KioskConfig;
+use trm_firmware_host::kiosk::config::CameraConfig;
+
 fn trm_host(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_trm-host")).args(arguments).env_remove("STATE_DIRECTORY").output().unwrap()
 }
@@ -16,6 +19,11 @@ fn settings_are_checked_without_running() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/kiosk.toml");
     let output = trm_host(&["kiosk", "--check", "--config", example.to_str().unwrap()]);
     assert!(output.status.success(), "{}", stderr(&output));
+    // It runs as it stands from the repository's root: its pictures are there.
+    let config = KioskConfig::read(&example).unwrap();
+    let CameraConfig::Pictures { path, .. } = config.camera else { panic!("{:?}", config.camera) };
+    let pictures = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    assert!(pictures.join("image1036.jpg").is_file(), "{}", pictures.display());
 
     let folder = tempfile::tempdir().unwrap();
     let bad = folder.path().join("kiosk.toml");

@@ -13,11 +13,10 @@ use fakes::{FakeDevice, Kind, Seen, Shared, parts, settings};
 use trm_firmware_host::kiosk::models::{Active, ModelStore};
 use trm_firmware_host::kiosk::state::StateStore;
 use trm_firmware_host::kiosk::{
-    End, Ended, Kiosk, Light, Metrics, Outcome, Parts, PuzzleSolver, Settings, Solution, Step,
+    End, Ended, Kiosk, Light, Metrics, Outcome, Parts, Puzzle, PuzzleSolver, Settings, Solution, Step,
 };
 use trm_firmware_host::{HostError, Result};
 use trm_models::ModelBundle;
-use trm_puzzles::Grid;
 
 fn go(parts: Parts<'_>, settings: Settings, folder: &Path) -> (Ended, Arc<Metrics>) {
     let stop = AtomicBool::new(false);
@@ -190,7 +189,7 @@ fn a_model_activated_while_running_is_taken_over() {
 struct Picky(fakes::FakeSolver);
 
 impl PuzzleSolver for Picky {
-    fn solve(&mut self, puzzle: &Grid, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution> {
+    fn solve(&mut self, puzzle: &Puzzle, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution> {
         self.0.solve(puzzle, on_step)
     }
 

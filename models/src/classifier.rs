@@ -101,8 +101,11 @@ impl ClassifierBundle {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(folder: &Path, mut manifest: ClassifierManifest, graph: &[u8], card: &str) -> Result<()> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| ModelError::Io { action: "create", path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| ModelError::Io {
+            action: "create",
+            path: folder.to_owned(),
+            source,
+        })?;
         manifest.graph = hash(graph);
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|error| ModelError::BadManifest { bundle: manifest.name.clone(), reason: error.to_string() })?;

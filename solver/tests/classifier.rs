@@ -98,9 +98,10 @@ fn training_learns_what_bars_are() {
     let mut trained = Classifier::on_tract(&encode(&graph, &[]).onnx, CONFIG.size, CONFIG.classes).unwrap();
     let (pictures, labels) = bars(&mut ChaCha8Rng::seed_from_u64(2), 300);
     let probabilities = trained.classify(&pictures).unwrap();
-    let right = probabilities.chunks_exact(3).zip(&labels).filter(|(p, label)| {
-        (0..3).max_by(|&a, &b| p[a].total_cmp(&p[b])) == Some(**label as usize)
-    });
+    let right = probabilities
+        .chunks_exact(3)
+        .zip(&labels)
+        .filter(|(p, label)| (0..3).max_by(|&a, &b| p[a].total_cmp(&p[b])) == Some(**label as usize));
     let right = right.count();
     assert!(right >= 290, "{right} of 300 right; the first loss was {first:?}");
 }

@@ -5,8 +5,8 @@ pub mod ort_training;
 mod step;
 mod update;
 
-pub use step::{BUFFERS, StepOptions, training_step};
 pub(crate) use loss::answer_loss;
+pub use step::{BUFFERS, StepOptions, training_step};
 pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, parameter_update, update_graph};
 
 use serde::{Deserialize, Serialize};

@@ -36,6 +36,6 @@ pub use draw::draw;
 pub use framebuffer::Framebuffer;
 pub use panel::{Panel, PanelSink};
 pub use png::{write_image, write_png};
-pub(crate) use text::answer_font;
 pub use screen::{Board, Preview, Screen};
+pub(crate) use text::answer_font;
 pub use theme::{Ink, Palette, Theme};

@@ -27,9 +27,10 @@ fn encode(image: &RgbImage) -> Result<Vec<u8>, EncodingError> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, image.width(), image.height());
     encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(Compression::High);
     let mut palette: BTreeMap<[u8; 3], u8> = image.pixels().map(|pixel| (pixel.0, 0)).collect();
     if palette.len() > 256 {
+        // A photograph hardly gets smaller by trying harder, which takes longer than reading it.
+        encoder.set_compression(Compression::Fast);
         encoder.set_color(ColorType::Rgb);
         encoder.set_filter(Filter::Adaptive);
         encoder.write_header()?.write_image_data(image.as_raw())?;
@@ -38,6 +39,7 @@ fn encode(image: &RgbImage) -> Result<Vec<u8>, EncodingError> {
     for (index, place) in (0..=u8::MAX).zip(palette.values_mut()) {
         *place = index;
     }
+    encoder.set_compression(Compression::High);
     encoder.set_color(ColorType::Indexed);
     encoder.set_palette(palette.keys().flatten().copied().collect::<Vec<u8>>());
     // Neighbouring indices mean nothing: their differences compress worse than they do.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::machine::Rules;
+use crate::vision::source::RawPixels;
 use crate::{HostError, Result};
 
 /// The settings.
@@ -57,7 +58,7 @@ pub enum CameraConfig {
         /// The pipe.
         path: PathBuf,
     },
-    /// A stream of raw RGB pictures, 3 bytes a pixel, on a pipe or file.
+    /// A stream of raw pictures on a pipe or file.
     Raw {
         /// The pipe.
         path: PathBuf,
@@ -65,6 +66,9 @@ pub enum CameraConfig {
         width: u32,
         /// Pixels.
         height: u32,
+        /// How a pixel is coded.
+        #[serde(default)]
+        pixels: RawFormat,
     },
     /// A camera of the kernel's.
     V4l2 {
@@ -77,6 +81,29 @@ pub enum CameraConfig {
         #[serde(default = "default_height")]
         height: u32,
     },
+}
+
+/// How the pixels of a raw stream are coded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RawFormat {
+    /// Red, green, blue, 8 bits each.
+    #[default]
+    Rgb24,
+    /// Brightness, 8 bits.
+    Gray8,
+    /// Two pixels in four bytes: Y, U, Y, V.
+    Yuyv,
+}
+
+impl From<RawFormat> for RawPixels {
+    fn from(format: RawFormat) -> Self {
+        match format {
+            RawFormat::Rgb24 => Self::Rgb24,
+            RawFormat::Gray8 => Self::Gray8,
+            RawFormat::Yuyv => Self::Yuyv,
+        }
+    }
 }
 
 fn default_width() -> u32 {
@@ -144,13 +171,13 @@ fn default_device_heartbeat() -> u64 {
 pub struct SolverConfig {
     /// The solver is stopped after this long and shows what it has.
     pub timeout_ms: u64,
-    /// Most ACT steps.
+    /// Most ACT steps of an attempt.
     pub max_steps: usize,
 }
 
 impl Default for SolverConfig {
     fn default() -> Self {
-        Self { timeout_ms: 15_000, max_steps: 64 }
+        Self { timeout_ms: 15_000, max_steps: 16 }
     }
 }
 

@@ -3,9 +3,10 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use image::RgbImage;
-use trm_puzzles::{Grid, Verdict};
+use trm_puzzles::{Grid, PuzzleKind, Verdict};
 
 use super::machine::Sight;
 use super::models::{Active, SelfTest};
@@ -35,15 +36,22 @@ pub trait Camera {
 /// A board's corners in pixels of the frame, clockwise from the top left.
 pub type Corners = [[f32; 2]; 4];
 
+/// What is to be solved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Puzzle {
+    /// Task and size.
+    pub kind: PuzzleKind,
+    /// The cells.
+    pub grid: Grid,
+}
+
 /// What was read of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Where the board is; `None` when there is none.
     pub corners: Option<Corners>,
-    /// Cells along a side.
-    pub side: usize,
-    /// The puzzle.
-    pub grid: Grid,
+    /// The puzzle as far as it could be read; `None` when there is no board.
+    pub puzzle: Option<Puzzle>,
     /// For each cell, row by row: how sure the reader is, 0 to 1.
     pub confidence: Vec<f32>,
     /// Whether the reading is good enough to be solved and shown.
@@ -84,12 +92,14 @@ pub struct Solution {
     pub verdict: Verdict,
     /// ACT steps taken.
     pub steps: usize,
+    /// Time it took, that of showing the steps left out.
+    pub time: Duration,
 }
 
 /// Solves puzzles.
 pub trait PuzzleSolver {
     /// Solves, telling `on_step` of every step; it is to stop soon after `on_step` breaks, with what it has.
-    fn solve(&mut self, puzzle: &Grid, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution>;
+    fn solve(&mut self, puzzle: &Puzzle, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution>;
 
     /// Takes the models that are active now (see [`models`](super::models)), for puzzles that come from here on.
     ///
@@ -130,7 +140,7 @@ pub enum Scene<'a> {
     /// The solver is at work.
     Solving {
         /// The puzzle as it was read.
-        puzzle: &'a Grid,
+        puzzle: &'a Puzzle,
         /// The answer as it is now.
         answer: &'a Grid,
         /// Indices of the cells that the last step changed.
@@ -143,7 +153,7 @@ pub enum Scene<'a> {
     /// No answer that can be called right.
     NotSolved {
         /// The puzzle.
-        puzzle: &'a Grid,
+        puzzle: &'a Puzzle,
         /// The solver's last answer, for what it is worth.
         answer: &'a Grid,
         /// What is wrong or missing.
@@ -160,20 +170,20 @@ pub enum Scene<'a> {
 /// wrong answer as solved.
 #[derive(Debug, Clone, Copy)]
 pub struct Verified<'a> {
-    puzzle: &'a Grid,
+    puzzle: &'a Puzzle,
     solution: &'a Solution,
 }
 
 impl<'a> Verified<'a> {
     /// The solution with its puzzle, if its verdict is that it is right.
     #[must_use]
-    pub fn of(puzzle: &'a Grid, solution: &'a Solution) -> Option<Self> {
+    pub fn of(puzzle: &'a Puzzle, solution: &'a Solution) -> Option<Self> {
         solution.verdict.is_verified().then_some(Self { puzzle, solution })
     }
 
     /// The puzzle.
     #[must_use]
-    pub fn puzzle(&self) -> &'a Grid {
+    pub fn puzzle(&self) -> &'a Puzzle {
         self.puzzle
     }
 
@@ -205,6 +215,11 @@ impl Scene<'_> {
 pub trait Screen {
     /// Draws and presents a scene.
     fn show(&mut self, scene: &Scene<'_>) -> Result<()>;
+
+    /// Nothing has changed since [`show`](Self::show): for what moves by itself. Called between frames.
+    fn tick(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What the lights say.

@@ -30,7 +30,10 @@ pub(crate) fn cell_pictures(lattice: &Lattice) -> Vec<f32> {
     let mut depths: Vec<f32> = cells.iter().map(|(_, depth)| *depth).collect();
     depths.sort_by(|a, b| b.total_cmp(a));
     let ink = depths[(PRINTED * 0.6 * depths.len() as f32) as usize].max(LEAST_INK);
-    cells.into_iter().flat_map(|(picture, _)| picture.into_iter().map(move |value| (value / ink).clamp(-0.3, 1.3))).collect()
+    cells
+        .into_iter()
+        .flat_map(|(picture, _)| picture.into_iter().map(move |value| (value / ink).clamp(-0.3, 1.3)))
+        .collect()
 }
 
 /// A cell's darkness relative to its paper, and how dark its darkest part is.
@@ -38,9 +41,7 @@ fn cell(lattice: &Lattice, row: usize, col: usize) -> (Vec<f32>, f32) {
     let mut picture = Vec::with_capacity(CELL_PIXELS * CELL_PIXELS);
     for y in 0..CELL_PIXELS {
         for x in 0..CELL_PIXELS {
-            let at = |k: usize, half: f32| {
-                TRIM + (1.0 - 2.0 * TRIM) * (k as f32 + half) / CELL_PIXELS as f32
-            };
+            let at = |k: usize, half: f32| TRIM + (1.0 - 2.0 * TRIM) * (k as f32 + half) / CELL_PIXELS as f32;
             // Two samples a direction: a pixel of the picture covers one and a half of the board's.
             let mut sum = 0.0;
             for (u, v) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
@@ -57,7 +58,8 @@ fn cell(lattice: &Lattice, row: usize, col: usize) -> (Vec<f32>, f32) {
         *value = (paper - *value) / paper;
     }
     // The darkest part of the middle: lines at the edges are dark in empty cells as well.
-    let mut middle: Vec<f32> = (6..22).flat_map(|y| (6..22).map(move |x| y * CELL_PIXELS + x)).map(|k| picture[k]).collect();
+    let mut middle: Vec<f32> =
+        (6..22).flat_map(|y| (6..22).map(move |x| y * CELL_PIXELS + x)).map(|k| picture[k]).collect();
     middle.sort_by(|a, b| b.total_cmp(a));
     let depth = middle[middle.len() / 25];
     (picture, depth)

@@ -72,7 +72,9 @@ pub(crate) fn most_likely(task: Sudoku, probabilities: &[f32]) -> Option<Consist
             break;
         }
         let mut digits = first.clone();
-        set.iter().for_each(|&k| digits[changes[k].cell] = changes[k].digit);
+        for &k in &set {
+            digits[changes[k].cell] = changes[k].digit;
+        }
         match &mut found {
             None if is_puzzle(task, &digits) => {
                 let changed = set.iter().map(|&k| changes[k].cell).collect();
@@ -107,14 +109,13 @@ pub(crate) fn clashes(task: Sudoku, digits: &[u8]) -> Vec<usize> {
     let side = task.side();
     let same_unit = |a: usize, b: usize| {
         let ((row_a, col_a), (row_b, col_b)) = ((a / side, a % side), (b / side, b % side));
-        let same_box =
-            row_a / task.box_height() == row_b / task.box_height() && col_a / task.box_width() == col_b / task.box_width();
+        let same_box = row_a / task.box_height() == row_b / task.box_height()
+            && col_a / task.box_width() == col_b / task.box_width();
         row_a == row_b || col_a == col_b || same_box
     };
     let cells = 0..digits.len();
-    let clash = |&a: &usize| {
-        digits[a] > 0 && (0..digits.len()).any(|b| b != a && digits[a] == digits[b] && same_unit(a, b))
-    };
+    let clash =
+        |&a: &usize| digits[a] > 0 && (0..digits.len()).any(|b| b != a && digits[a] == digits[b] && same_unit(a, b));
     cells.filter(clash).collect()
 }
 
@@ -183,9 +184,10 @@ impl Iterator for Subsets<'_> {
                 moved.push(last + 1);
                 self.heap.push(Reverse((self.cost(&moved), moved)));
             }
-            let distinct = set.iter().enumerate().all(|(k, &a)| {
-                set[..k].iter().all(|&b| self.changes[a].cell != self.changes[b].cell)
-            });
+            let distinct = set
+                .iter()
+                .enumerate()
+                .all(|(k, &a)| set[..k].iter().all(|&b| self.changes[a].cell != self.changes[b].cell));
             if distinct {
                 return Some((cost.0, set));
             }

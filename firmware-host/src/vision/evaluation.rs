@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::photo;
 use super::photo_set::LabelledPhoto;
 use super::quad::{Quad, area, distance, from_top_left};
 use super::reader::{BoardReader, Reading};
-use super::photo;
 use crate::Result;
 
 /// A board counts as found when each corner is this near to the label's, as a share of the board's side. The labels
@@ -101,10 +101,40 @@ impl PhotoRates {
 impl std::fmt::Display for PhotoRates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let share = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
-        writeln!(f, "boards found          {:>5} of {:<5} {:6.2} %", self.found, self.photos, share(self.found, self.photos))?;
-        writeln!(f, "cells read rightly    {:>5} of {:<5} {:6.2} %", self.cells_right, self.cells, share(self.cells_right, self.cells))?;
-        writeln!(f, "whole boards rightly  {:>5} of {:<5} {:6.2} %", self.exact, self.photos, share(self.exact, self.photos))?;
-        writeln!(f, "trusted               {:>5} of {:<5} {:6.2} %", self.trusted, self.photos, share(self.trusted, self.photos))?;
-        write!(f, "trusted and wrong     {:>5} of {:<5} {:6.2} %", self.wrong_trusted, self.photos, share(self.wrong_trusted, self.photos))
+        writeln!(
+            f,
+            "boards found          {:>5} of {:<5} {:6.2} %",
+            self.found,
+            self.photos,
+            share(self.found, self.photos)
+        )?;
+        writeln!(
+            f,
+            "cells read rightly    {:>5} of {:<5} {:6.2} %",
+            self.cells_right,
+            self.cells,
+            share(self.cells_right, self.cells)
+        )?;
+        writeln!(
+            f,
+            "whole boards rightly  {:>5} of {:<5} {:6.2} %",
+            self.exact,
+            self.photos,
+            share(self.exact, self.photos)
+        )?;
+        writeln!(
+            f,
+            "trusted               {:>5} of {:<5} {:6.2} %",
+            self.trusted,
+            self.photos,
+            share(self.trusted, self.photos)
+        )?;
+        write!(
+            f,
+            "trusted and wrong     {:>5} of {:<5} {:6.2} %",
+            self.wrong_trusted,
+            self.photos,
+            share(self.wrong_trusted, self.photos)
+        )
     }
 }

@@ -106,7 +106,7 @@ impl Lattice {
         let size = (side * CELL + 2 * MARGIN) as u32;
         let flat = GrayImage::from_fn(size, size, |x, y| {
             let (x, y) = to_picture * (x as f32, y as f32);
-            Luma([sample(gray, x, y).round() as u8])
+            Luma([(sample(gray, x, y) + 0.5) as u8])
         });
         let ridges = [ridges(&flat, true), ridges(&flat, false)];
         let crossings = find_crossings(&ridges, side);
@@ -200,11 +200,11 @@ fn clarity([vertical, horizontal]: &[Ridges; 2], crossings: &[Point], side: usiz
             let mut sum = 0.0;
             for k in 0..side {
                 let node = |k: usize| crossings[if down { k * nodes + line } else { line * nodes + k }];
-                let (a, b) = (node(k), node(k + 1));
+                let (from, to) = (node(k), node(k + 1));
                 for step in 1..=8 {
-                    let t = step as f32 / 9.0;
-                    let x = (a[0] + t * (b[0] - a[0])).round() as i32;
-                    let y = (a[1] + t * (b[1] - a[1])).round() as i32;
+                    let along = step as f32 / 9.0;
+                    let x = (from[0] + along * (to[0] - from[0])).round() as i32;
+                    let y = (from[1] + along * (to[1] - from[1])).round() as i32;
                     let (dx, dy) = if down { (1, 0) } else { (0, 1) };
                     sum += (-1..=1).map(|off| ridges.at(x + off * dx, y + off * dy)).fold(0.0, f32::max);
                 }

@@ -30,9 +30,8 @@ pub fn draw(photo: &mut RgbImage, reading: &Reading, answer: Option<&Grid>) {
     let cell_quad = |cell: usize| {
         let seen = turned_cell(cell, side, reading.turns);
         let (row, col) = (seen / side, seen % side);
-        let mut quad = [(row, col), (row, col + 1), (row + 1, col + 1), (row + 1, col)].map(|(row, col)| {
-            lattice.in_picture(lattice.crossing(row, col)).map(|value| value * reading.scale)
-        });
+        let mut quad = [(row, col), (row, col + 1), (row + 1, col + 1), (row + 1, col)]
+            .map(|(row, col)| lattice.in_picture(lattice.crossing(row, col)).map(|value| value * reading.scale));
         quad.rotate_left(reading.turns % 4);
         quad
     };

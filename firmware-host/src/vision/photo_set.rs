@@ -53,11 +53,19 @@ pub fn read(folder: &Path) -> Result<Vec<LabelledPhoto>> {
 }
 
 fn read_digits(text: &str, path: &Path) -> Result<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.lines().skip(2).flat_map(str::split_whitespace).map(|word| word.parse().ok().filter(|&d| d <= 9)).collect();
+    let digits: Option<Vec<u8>> = text
+        .lines()
+        .skip(2)
+        .flat_map(str::split_whitespace)
+        .map(|word| word.parse().ok().filter(|&d| d <= 9))
+        .collect();
     match digits {
         Some(digits) if [16, 36, 81].contains(&digits.len()) => Ok(digits),
-        _ => Err(label_error(path, "is no label", "two lines about the camera, then rows of digits, 0 for an empty cell")),
+        _ => Err(label_error(
+            path,
+            "is no label",
+            "two lines about the camera, then rows of digits, 0 for an empty cell",
+        )),
     }
 }
 
@@ -66,7 +74,8 @@ fn read_outlines(text: &str, path: &Path) -> Result<BTreeMap<String, Quad>> {
     for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
         let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"')).collect();
         let values: Option<Vec<f32>> = fields[1..].iter().map(|field| field.parse().ok()).collect();
-        let Some([x1, y1, x2, y2, x3, y3, x4, y4]) = values.as_deref().and_then(|v| <[f32; 8]>::try_from(v).ok()) else {
+        let Some([x1, y1, x2, y2, x3, y3, x4, y4]) = values.as_deref().and_then(|v| <[f32; 8]>::try_from(v).ok())
+        else {
             let reason = format!("line {} is no outline", number + 1);
             return Err(label_error(path, &reason, "a file name and eight numbers"));
         };

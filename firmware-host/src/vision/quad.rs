@@ -5,8 +5,8 @@
 //! by its [lines](super::lattice), not here.
 
 use image::{GrayImage, Luma};
-use imageproc::morphology::dilate;
 use imageproc::distance_transform::Norm;
+use imageproc::morphology::dilate;
 use imageproc::region_labelling::{Connectivity, connected_components};
 
 use super::Point;
@@ -157,7 +157,8 @@ fn cell_group_quads(dark: &GrayImage) -> Vec<Quad> {
     }
     let mut quads = Vec::new();
     for leader in (0..cells.len()).filter(|&k| group[k] == k) {
-        let members: Vec<&Bounds> = (0..cells.len()).filter(|&k| root(&group, k) == leader).map(|k| &cells[k]).collect();
+        let members: Vec<&Bounds> =
+            (0..cells.len()).filter(|&k| root(&group, k) == leader).map(|k| &cells[k]).collect();
         if members.len() < MIN_CELLS {
             continue;
         }
@@ -269,9 +270,8 @@ impl Hull {
 /// The quadrilateral of largest area with corners of a convex polygon.
 fn largest_quad(hull: &[Point]) -> Option<Quad> {
     let n = hull.len();
-    let triangle = |a: Point, b: Point, c: Point| {
-        ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])).abs() / 2.0
-    };
+    let triangle =
+        |a: Point, b: Point, c: Point| ((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])).abs() / 2.0;
     let mut best: Option<(f32, Quad)> = None;
     for a in 0..n {
         for c in a + 2..n {

@@ -142,6 +142,17 @@ impl BoardReader {
         Ok(Self::new(Classifier::on_tract(bundle.graph(), CELL_PIXELS, CLASSES)?))
     }
 
+    /// The board that [`read`](Self::read) would read, by its corners in the photograph, without reading it.
+    #[must_use]
+    pub fn locate(&self, photo: &RgbImage) -> Option<Quad> {
+        if photo.width().min(photo.height()) < MIN_SIDE {
+            return None;
+        }
+        let ink = Ink::new(photo);
+        let board = boards(&ink.gray).into_iter().next()?;
+        Some(board.quad.map(|corner| corner.map(|value| value * ink.scale)))
+    }
+
     /// Reads a photograph. What cannot be read is a reading that says why.
     ///
     /// # Errors
@@ -167,7 +178,8 @@ impl BoardReader {
         let corners = quad.map(|corner| corner.map(|value| value * scale));
         let pictures = cell_pictures(&lattice);
         let (turns, probabilities) = self.classify_upright(&pictures, side)?;
-        let reading = Reading { corners: Some(corners), turns, lattice: Some(lattice), scale, ..judge(side, probabilities) };
+        let reading =
+            Reading { corners: Some(corners), turns, lattice: Some(lattice), scale, ..judge(side, probabilities) };
         Ok(reading)
     }
 
@@ -175,8 +187,7 @@ impl BoardReader {
     fn classify_upright(&mut self, pictures: &[f32], side: usize) -> Result<(usize, Vec<f32>)> {
         let pixels = CELL_PIXELS * CELL_PIXELS;
         let as_seen = self.classifier.classify(pictures)?;
-        let digits: Vec<usize> =
-            (0..side * side).filter(|&cell| as_seen[cell * CLASSES] < 0.5).collect();
+        let digits: Vec<usize> = (0..side * side).filter(|&cell| as_seen[cell * CLASSES] < 0.5).collect();
         let sureness = |probabilities: &[f32], cells: &[usize]| {
             let sure = |&cell: &usize| {
                 let digits = &probabilities[cell * CLASSES + 1..][..side.min(CLASSES - 1)];
@@ -243,5 +254,13 @@ pub(crate) fn judge(side: usize, probabilities: Vec<f32>) -> Reading {
     doubtful.sort_unstable();
     doubtful.dedup();
     let grid = Grid::from_cells(side, side, digits.clone()).ok();
-    Reading { task: Some(task), grid, confidence, probabilities, doubtful, refusal, ..Reading::refused(Refusal::NoBoard) }
+    Reading {
+        task: Some(task),
+        grid,
+        confidence,
+        probabilities,
+        doubtful,
+        refusal,
+        ..Reading::refused(Refusal::NoBoard)
+    }
 }

@@ -295,8 +295,11 @@ fn turns_that_fit(pictures: &[f32], digits: &[u8], side: usize) -> Option<usize>
 /// # Errors
 /// When the file cannot be read or a line is something else.
 pub fn read_fonts(path: &Path) -> Result<Vec<Example>> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| HostError::Io { path: path.to_owned(), action: "read", source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| HostError::Io {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    })?;
     let mut fonts = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let mut fields = line.rsplitn(3, ',');

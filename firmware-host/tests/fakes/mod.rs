@@ -11,12 +11,12 @@ use std::time::Duration;
 use image::RgbImage;
 use trm_firmware_host::kiosk::config::{SolverConfig, TimingConfig};
 use trm_firmware_host::kiosk::parts::{
-    Camera, Corners, Device, Frame, Light, Parts, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step,
+    Camera, Corners, Device, Frame, Light, Parts, Puzzle, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step,
     Verified,
 };
 use trm_firmware_host::kiosk::{Settings, models::Active};
 use trm_firmware_host::{HostError, Result};
-use trm_puzzles::{Example, Generate as _, Grid, Sudoku, SudokuGenerator, Task as _};
+use trm_puzzles::{Example, Generate as _, Grid, PuzzleKind, Sudoku, SudokuGenerator, Task as _};
 
 /// What one picture is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,11 +138,10 @@ impl Reader for FakeReader {
         }
         Ok(Reading {
             corners: Some(BOARD),
-            side: 4,
             confidence: vec![0.9; 16],
             doubtful: if trusted { Vec::new() } else { vec![3] },
             reason: (!trusted).then(|| "one cell in doubt".to_owned()),
-            grid,
+            puzzle: Some(Puzzle { kind: PuzzleKind::Sudoku(task()), grid }),
             trusted,
         })
     }
@@ -156,7 +155,8 @@ pub(crate) struct FakeSolver {
 }
 
 impl PuzzleSolver for FakeSolver {
-    fn solve(&mut self, puzzle: &Grid, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution> {
+    fn solve(&mut self, puzzle: &Puzzle, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution> {
+        let puzzle = &puzzle.grid;
         if puzzle.cells()[0] == 9 {
             return Err(HostError::Part { part: "engine", reason: "out of memory".to_owned() });
         }
@@ -175,7 +175,7 @@ impl PuzzleSolver for FakeSolver {
                 break;
             }
         }
-        Ok(Solution { verdict: task().verify(puzzle, &answer), answer, steps })
+        Ok(Solution { verdict: task().verify(puzzle, &answer), answer, steps, time: Duration::ZERO })
     }
 
     fn use_models(&mut self, active: &Active) -> Result<()> {
@@ -198,7 +198,7 @@ impl Screen for FakeScreen {
         match scene {
             Scene::Solving { changed, .. } => seen.changed += changed.len(),
             Scene::Solved(verified) => {
-                assert!(task().verify(verified.puzzle(), &verified.solution().answer).is_verified());
+                assert!(task().verify(&verified.puzzle().grid, &verified.solution().answer).is_verified());
                 if seen.solved.len() < 1_000 {
                     let answer = verified.solution().answer.clone();
                     seen.solved.push(answer);

@@ -49,7 +49,9 @@ impl Classifier {
             let output = model.output_fact(0)?;
             let found = output.shape.as_concrete();
             if found != Some(&[BATCH, classes]) {
-                return Err(tract_onnx::prelude::TractError::msg(format!("it returns {output:?}, not {classes} classes")));
+                return Err(tract_onnx::prelude::TractError::msg(format!(
+                    "it returns {output:?}, not {classes} classes"
+                )));
             }
             model.into_runnable()
         };

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use trm_firmware_host::vision::BoardReader;
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::photo_set::{self, LabelledPhoto};
-use trm_firmware_host::vision::training::{Example, READER, TrainingOptions, TrainingSet, labelled_cells, read_fonts, train};
-use trm_firmware_host::vision::BoardReader;
+use trm_firmware_host::vision::training::{
+    Example, READER, TrainingOptions, TrainingSet, labelled_cells, read_fonts, train,
+};
 use trm_models::{ClassifierBundle, ClassifierManifest, FileHash, Measured};
 use trm_solver::Rate;
 use trm_solver::classify::Classifier;
@@ -149,7 +151,13 @@ fn write(
     let measured = |what: &str, right: usize, n: usize| {
         let rate = Rate { hits: right, total: n };
         let (low, high) = rate.interval();
-        Measured { what: what.to_owned(), value: right as f64 / n.max(1) as f64, interval: Some((low, high)), n, command: command.clone() }
+        Measured {
+            what: what.to_owned(),
+            value: right as f64 / n.max(1) as f64,
+            interval: Some((low, high)),
+            n,
+            command: command.clone(),
+        }
     };
     let accuracy: Vec<Measured> = rates
         .map(|rates| {
@@ -159,26 +167,36 @@ fn write(
                 measured(&format!("cells, {folds}-fold cross-validation"), rates.cells_right, rates.cells),
                 measured(&format!("whole boards, {folds}-fold cross-validation"), rates.exact, rates.photos),
                 measured(&format!("trusted, {folds}-fold cross-validation"), rates.trusted, rates.photos),
-                measured(&format!("trusted and wrong, {folds}-fold cross-validation"), rates.wrong_trusted, rates.photos),
+                measured(
+                    &format!("trusted and wrong, {folds}-fold cross-validation"),
+                    rates.wrong_trusted,
+                    rates.photos,
+                ),
             ]
         })
         .unwrap_or_default();
-    let mut training_data = format!(
-        "cells of {usable} of {} labelled photographs, {fonts} digits of fonts, distorted anew for each of {} steps of 64",
+    let sources = args.sources.as_ref().map(|sources| format!(" ({sources})")).unwrap_or_default();
+    let training_data = format!(
+        "cells of {usable} of {} labelled photographs, {fonts} digits of fonts, distorted anew for each of {} steps of \
+         64{sources}",
         photos.len(),
         args.steps
     );
-    if let Some(sources) = &args.sources {
-        training_data.push_str(&format!(" ({sources})"));
-    }
-    let mut card = format!("# {name}\n\nReads the cells of sudokus: pictures of 28x28 into empty and the digits 1 to 9. Two convolutions and two dense\nlayers, {} KiB.\n\n", graph.len() / 1024);
-    card.push_str(&format!("Trained on {training_data}, seed {}, by `trm-host digits`.\n\n", args.seed));
-    card.push_str("| measured | | n |\n| --- | --- | --- |\n");
-    for row in &accuracy {
+    let rows = accuracy.iter().map(|row| {
         let (low, high) = row.interval.unwrap_or_default();
-        card.push_str(&format!("| {} | {:.2} % ({:.1}-{:.1}) | {} |\n", row.what, 100.0 * row.value, 100.0 * low, 100.0 * high, row.n));
-    }
-    card.push_str(&format!("\nIn brackets the 95 % interval. `{command}`\nprints them; photographs of the same puzzle are in the same fold. Licence: {}.\n", args.licence));
+        let [value, low, high] = [row.value, low, high].map(|share| 100.0 * share);
+        format!("| {} | {value:.2} % ({low:.1}-{high:.1}) | {} |", row.what, row.n)
+    });
+    let card = format!(
+        "# {name}\n\nReads the cells of sudokus: pictures of 28x28 into empty and the digits 1 to 9. Two convolutions and two \
+         dense\nlayers, {} KiB.\n\nTrained on {training_data}, seed {}, by `trm-host digits`.\n\n| measured | | n |\n\
+         | --- | --- | --- |\n{}\n\nIn brackets the 95 % interval. `{command}`\nprints them; photographs of the same puzzle \
+         are in the same fold. Licence: {}.\n",
+        graph.len() / 1024,
+        args.seed,
+        rows.collect::<Vec<_>>().join("\n"),
+        args.licence
+    );
     let mut classes = vec!["empty".to_owned()];
     classes.extend((1..READER.classes).map(|digit| digit.to_string()));
     let manifest = ClassifierManifest {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use trm_firmware_host::kiosk::metrics::MetricsServer;
-use trm_firmware_host::kiosk::parts::Parts;
+use trm_firmware_host::kiosk::real;
 use trm_firmware_host::kiosk::status::StatusSink;
 use trm_firmware_host::kiosk::{End, Kiosk, KioskConfig, Metrics, Settings};
 
@@ -39,15 +39,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let state = state_folder(args, &config)?;
     let metrics = Arc::new(Metrics::default());
     // It ends with this function, after the loop.
-    let server = config.metrics.as_ref().map(|settings| MetricsServer::start(settings, Arc::clone(&metrics)));
-    let server = server.transpose()?;
+    let server = match &config.metrics {
+        Some(settings) => Some(MetricsServer::start(settings, Arc::clone(&metrics))?),
+        None => None,
+    };
     if let Some(server) = &server {
         log(&format!("metrics and health on http://{}", server.address()));
     }
     let status = status(&config, &metrics)?;
     // SIGTERM, SIGINT and SIGHUP; a second one is patient as well: the state is saved within a turn.
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).context("cannot listen for signals")?;
-    let parts = parts(&config, status)?;
+    let parts = real::parts(&config, status, log)?;
     let kiosk = Kiosk::start(parts, Settings::new(&config, args.once), &state, metrics, &STOP, log)?;
     let ended = kiosk.run()?;
     let reason = match ended.end {
@@ -72,8 +74,10 @@ fn state_folder(args: &Args, config: &KioskConfig) -> anyhow::Result<PathBuf> {
 #[cfg(feature = "mqtt")]
 fn status(config: &KioskConfig, metrics: &Arc<Metrics>) -> anyhow::Result<Box<dyn StatusSink>> {
     use trm_firmware_host::kiosk::mqtt::MqttStatus;
-    let settings = config.mqtt.as_ref();
-    let status = settings.map(|settings| MqttStatus::start(settings, Arc::clone(metrics), log)).transpose()?;
+    let status = match &config.mqtt {
+        Some(settings) => Some(MqttStatus::start(settings, Arc::clone(metrics), log)?),
+        None => None,
+    };
     Ok(Box::new(status))
 }
 
@@ -83,11 +87,6 @@ fn status(config: &KioskConfig, _: &Arc<Metrics>) -> anyhow::Result<Box<dyn Stat
         bail!("[mqtt] is set, and this program was built without MQTT\nhint: build it with --features mqtt");
     }
     Ok(Box::new(()))
-}
-
-/// The real parts, by the settings.
-fn parts(_: &KioskConfig, _: Box<dyn StatusSink>) -> anyhow::Result<Parts<'static>> {
-    bail!("this build has no camera, reader, solver and screen to put together")
 }
 
 /// A line in the log: systemd's journal adds the time.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::Subcommand;
-use trm_firmware_host::kiosk::models::{ModelStore, SelfTest};
+use trm_firmware_host::kiosk::models::ModelStore;
+use trm_firmware_host::kiosk::real::self_test;
 
 use crate::Exit;
 
@@ -43,7 +43,7 @@ enum Command {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Activate { bundle, state } => {
-            let done = ModelStore::open(state)?.activate(bundle, self_test()?.as_ref())?;
+            let done = ModelStore::open(state)?.activate(bundle, self_test().as_ref())?;
             let previous = done.previous.as_deref().unwrap_or("the built-in model");
             println!("{}\t{}", done.task, done.bundle);
             eprintln!("{} is active for {}; before it: {previous}", done.bundle, done.task);
@@ -59,9 +59,4 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
-}
-
-/// The self-test on the engine that the kiosk solves with.
-fn self_test() -> anyhow::Result<Box<dyn SelfTest>> {
-    bail!("this build has no engine to test the bundle with")
 }

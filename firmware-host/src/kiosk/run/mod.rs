@@ -21,7 +21,7 @@ use crate::kiosk::config::{KioskConfig, SolverConfig, TimingConfig, ms};
 use crate::kiosk::machine::{Action, Event, Outcome, State, Timer, View};
 use crate::kiosk::metrics::Metrics;
 use crate::kiosk::models::{Active, ModelStore};
-use crate::kiosk::parts::{Corners, Frame, Light, Parts, Reading, Scene, Solution, Step, Tracker, Verified};
+use crate::kiosk::parts::{Corners, Frame, Light, Parts, Puzzle, Reading, Scene, Solution, Step, Tracker, Verified};
 use crate::kiosk::state::{KioskState, LastPuzzle, StateStore};
 use crate::kiosk::status::Status;
 use crate::kiosk::systemd::Supervisor;
@@ -193,7 +193,8 @@ impl<'a> Kiosk<'a> {
             if self.turn().is_break() {
                 break End::SourceEnded;
             }
-            if self.once_done && matches!(self.state, State::Idle { .. }) {
+            // The outcome stays on display.
+            if self.once_done {
                 break End::Once;
             }
             self.nap_until(started + ms(self.settings.timing.frame_ms));
@@ -219,11 +220,15 @@ impl<'a> Kiosk<'a> {
                     self.tracker.forget();
                     self.fire(Event::Cut);
                 }
+                self.work();
+                // After the work: however slow the machine is, no picture is passed over that was not looked at.
                 if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                     self.deadline = None;
                     self.fire(Event::Timeout);
                 }
-                self.work();
+                if let Err(error) = self.parts.screen.tick() {
+                    self.trouble("screen", &error);
+                }
                 if alive {
                     self.metrics.heartbeat();
                     self.trouble_or("systemd", |kiosk| kiosk.supervisor.heartbeat());
@@ -266,7 +271,7 @@ impl<'a> Kiosk<'a> {
             State::Read { .. } => match self.parts.reader.read(frame) {
                 Ok(reading) => {
                     // A reading without a board has nothing that could be trusted, whatever it says.
-                    let trusted = reading.trusted && reading.corners.is_some();
+                    let trusted = reading.trusted && reading.corners.is_some() && reading.puzzle.is_some();
                     self.metrics.read(trusted, started.elapsed());
                     self.works("reader");
                     self.reading = Some(reading);
@@ -280,11 +285,11 @@ impl<'a> Kiosk<'a> {
     }
 
     fn solve(&mut self) {
-        let Some(reading) = &self.reading else { return };
+        let Some(Reading { puzzle: Some(puzzle), .. }) = &self.reading else { return };
         let (started, timeout) = (Instant::now(), ms(self.settings.solver.timeout_ms));
         let pace = ms(self.settings.timing.step_ms);
-        let (puzzle, screen, stop) = (&reading.grid, &mut self.parts.screen, self.stop);
-        let mut present = puzzle.clone();
+        let (screen, stop) = (&mut self.parts.screen, self.stop);
+        let mut present = puzzle.grid.clone();
         let mut trouble = None;
         let mut on_step = |step: Step<'_>| {
             let shown = Instant::now();
@@ -378,14 +383,14 @@ impl<'a> Kiosk<'a> {
             (View::Refused, Some(reading), _) => Scene::Refused { frame, reading },
             // Refused before it was read at all.
             (View::Refused, None, _) => Scene::Reading { frame, reading: None },
-            (View::Solving, Some(Reading { grid, .. }), _) => {
-                Scene::Solving { puzzle: grid, answer: grid, changed: &[], step: 0 }
+            (View::Solving, Some(Reading { puzzle: Some(puzzle), .. }), _) => {
+                Scene::Solving { puzzle, answer: &puzzle.grid, changed: &[], step: 0 }
             }
-            (View::Solved | View::NotSolved, Some(Reading { grid, .. }), Some(solution)) => {
+            (View::Solved | View::NotSolved, Some(Reading { puzzle: Some(puzzle), .. }), Some(solution)) => {
                 // The machine says which of the two; the rules' verdict has the last word.
-                match Verified::of(grid, solution) {
+                match Verified::of(puzzle, solution) {
                     Some(verified) if view == View::Solved => Scene::Solved(verified),
-                    _ => Scene::NotSolved { puzzle: grid, answer: &solution.answer, verdict: &solution.verdict },
+                    _ => Scene::NotSolved { puzzle, answer: &solution.answer, verdict: &solution.verdict },
                 }
             }
             (View::Error, ..) => Scene::Error { message },
@@ -398,8 +403,8 @@ impl<'a> Kiosk<'a> {
     }
 
     fn record(&mut self, outcome: Outcome) {
-        let (size, cells) = match &self.reading {
-            Some(reading) => (reading.grid.size(), reading.grid.cells().to_vec()),
+        let (size, cells) = match self.reading.as_ref().and_then(|reading| reading.puzzle.as_ref()) {
+            Some(Puzzle { grid, .. }) => (grid.size(), grid.cells().to_vec()),
             None => ((0, 0), Vec::new()),
         };
         let unix_time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -412,12 +417,14 @@ impl<'a> Kiosk<'a> {
         if outcome == Outcome::Refused {
             self.metrics.refused(self.reading.as_ref());
         }
+        self.log_outcome(outcome);
         if let Some(since) = self.reading_since.take() {
             self.metrics.puzzle_seconds.observe(since.elapsed().as_secs_f64());
         }
         self.save();
-        if let (Outcome::Solved, Some(reading), Some(solution)) = (outcome, &self.reading, &self.solution)
-            && let (Some(verified), Some(device)) = (Verified::of(&reading.grid, solution), &mut self.parts.device)
+        if let (Outcome::Solved, Some(Reading { puzzle: Some(puzzle), .. }), Some(solution)) =
+            (outcome, &self.reading, &self.solution)
+            && let (Some(verified), Some(device)) = (Verified::of(puzzle, solution), &mut self.parts.device)
             && let Err(error) = device.solved(&verified)
         {
             self.link_failed(&error);

@@ -1,7 +1,9 @@
-//! The loop and what goes wrong: counted always, logged when it begins and when it ends.
+//! The loop and its log: a line for each puzzle. What goes wrong is counted always, and logged when it begins and when it
+//! ends.
 
 use super::Kiosk;
-use crate::kiosk::machine::{Event, State};
+use crate::kiosk::machine::{Event, Outcome, State};
+use crate::kiosk::parts::Reading;
 use crate::{HostError, Result};
 
 impl Kiosk<'_> {
@@ -31,6 +33,20 @@ impl Kiosk<'_> {
             Ok(()) => self.works(part),
             Err(error) => self.trouble(part, &error),
         }
+    }
+
+    /// A line for each puzzle.
+    pub(super) fn log_outcome(&self, outcome: Outcome) {
+        let name = self.frame.as_ref().map_or("", |frame| &frame.name);
+        let said = match (outcome, &self.reading, &self.solution) {
+            (Outcome::Solved, _, Some(solution)) => {
+                format!("solved in {} steps, {:.2} s", solution.steps, solution.time.as_secs_f64())
+            }
+            (Outcome::NotSolved, _, Some(solution)) => format!("not solved: {}", solution.verdict),
+            (Outcome::Refused, Some(Reading { reason: Some(reason), .. }), _) => format!("not read: {reason}"),
+            _ => "not read in time".to_owned(),
+        };
+        (self.log)(&one_line(&format!("{name}: {said}")));
     }
 
     pub(super) fn works(&mut self, part: &'static str) {

@@ -3,9 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use embedded_graphics::pixelcolor::Rgb565;
+use embedded_graphics::pixelcolor::raw::RawU16;
 use image::{Rgb, RgbImage};
 use trm_protocol::device::Board;
 use trm_protocol::{Command, Motion, PixelFormat, Refusal, Runs, pixels_in};
+
+use crate::display::Ink as _;
 
 /// What the device shows and does. The same before and after a restart, except for what it draws.
 #[derive(Debug, Clone)]
@@ -87,9 +91,8 @@ impl Screen {
     pub fn picture(&self) -> RgbImage {
         RgbImage::from_fn(u32::from(self.panel.width), u32::from(self.panel.height), |x, y| {
             let pixel = self.pixels[y as usize * usize::from(self.panel.width) + x as usize];
-            let (r, g, b) = (pixel >> 11, (pixel >> 5) & 0x3F, pixel & 0x1F);
-            // The highest bits once more below: full stays full.
-            Rgb([(r << 3 | r >> 2) as u8, (g << 2 | g >> 4) as u8, (b << 3 | b >> 2) as u8])
+            // To the nearest of 256 levels, as pictures of the same screen are written.
+            Rgb(Rgb565::from(RawU16::new(pixel)).to_rgb())
         })
     }
 
