@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured};
+use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured, hex};
 use crate::file::{read_limited, write_atomically};
 use crate::{ModelError, Result};
 
@@ -125,8 +125,7 @@ impl ClassifierBundle {
 }
 
 fn hash(bytes: &[u8]) -> FileHash {
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    FileHash { sha256, bytes: bytes.len() as u64 }
+    FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 }
 }
 
 #[cfg(test)]

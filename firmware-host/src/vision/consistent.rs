@@ -192,3 +192,86 @@ impl Iterator for Subsets<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUZZLE: &str = "530070000600195000098000060800060003400803001700020006060000280000419005000080079";
+
+    fn task() -> Sudoku {
+        Sudoku::with_side(9).unwrap()
+    }
+
+    /// Probabilities that are sure of the digits, but for some cells: (cell, digit, probability).
+    fn probabilities(unsure: &[(usize, usize, f32)]) -> Vec<f32> {
+        let mut all = vec![1e-7; 81 * CLASSES];
+        for (cell, digit) in PUZZLE.bytes().enumerate() {
+            all[cell * CLASSES + usize::from(digit - b'0')] = 1.0;
+        }
+        for &(cell, digit, p) in unsure {
+            let true_digit = usize::from(PUZZLE.as_bytes()[cell] - b'0');
+            all[cell * CLASSES + true_digit] = 1.0 - p;
+            all[cell * CLASSES + digit] = p;
+        }
+        all
+    }
+
+    fn text(digits: &[u8]) -> String {
+        digits.iter().map(|digit| char::from(b'0' + digit)).collect()
+    }
+
+    #[test]
+    fn a_sure_board_is_taken_as_it_is() {
+        let found = most_likely(task(), &probabilities(&[])).unwrap();
+        assert_eq!(text(&found.digits), PUZZLE);
+        assert_eq!((found.cost, found.changed.len(), found.doubtful.len()), (0.0, 0, 0));
+    }
+
+    #[test]
+    fn misread_digits_that_clash_are_read_again() {
+        // The 5 at the top left as a 6, which the row below has too; the 7 in the first row as a 3.
+        let found = most_likely(task(), &probabilities(&[(0, 6, 0.9), (4, 3, 0.7)])).unwrap();
+        assert_eq!(text(&found.digits), PUZZLE);
+        assert_eq!(found.changed, [4, 0]);
+        let expected = (0.9_f32 / 0.1).ln() + (0.7_f32 / 0.3).ln();
+        assert!((found.cost - expected).abs() < 1e-4, "{} is not {expected}", found.cost);
+    }
+
+    #[test]
+    fn another_board_nearly_as_likely_leaves_a_doubt() {
+        // With or without its first digit, the puzzle has one solution.
+        let found = most_likely(task(), &probabilities(&[(0, 0, 0.4)])).unwrap();
+        assert_eq!(text(&found.digits), PUZZLE);
+        assert_eq!(found.doubtful, [0]);
+    }
+
+    #[test]
+    fn what_is_no_puzzle_is_not_found() {
+        let mut sure_clash = probabilities(&[]);
+        // A second 5 in the first row, sure.
+        sure_clash[8 * CLASSES] = 1e-7;
+        sure_clash[8 * CLASSES + 5] = 1.0;
+        assert_eq!(most_likely(task(), &sure_clash), None);
+        // An empty board has many solutions.
+        let mut empty = vec![1e-7; 81 * CLASSES];
+        (0..81).for_each(|cell| empty[cell * CLASSES] = 1.0);
+        assert_eq!(most_likely(task(), &empty), None);
+        // Nothing but NaN never panics.
+        assert_eq!(most_likely(task(), &[f32::NAN; 81 * CLASSES]), None);
+    }
+
+    #[test]
+    fn sets_come_cheapest_first_and_each_once() {
+        let change = |cost, cell| Change { cost, cell, digit: 1 };
+        // Two changes of the same cell exclude each other.
+        let changes = [change(1.0, 0), change(1.5, 1), change(2.0, 0)];
+        let sets: Vec<_> = Subsets::new(&changes).collect();
+        let expected: [(f32, &[usize]); 6] =
+            [(0.0, &[]), (1.0, &[0]), (1.5, &[1]), (2.0, &[2]), (2.5, &[0, 1]), (3.5, &[1, 2])];
+        assert_eq!(sets.len(), expected.len());
+        for ((cost, set), (expected_cost, expected_set)) in sets.iter().zip(expected) {
+            assert_eq!((*cost, set.as_slice()), (expected_cost, expected_set));
+        }
+    }
+}

@@ -2,13 +2,15 @@
 //!
 //! [`BoardReader`] does all of it: dark lines that hang together give [quadrilaterals](quad), those with a board's lines are
 //! [boards](locate), whose [crossings](lattice) straighten what curls; each [cell](cells) is classified, and the most likely
-//! digits that make a puzzle are the [reading](Reading). What cannot be trusted says why.
+//! digits that make a puzzle are the [reading](Reading). What cannot be trusted says why. [`MazeReader`](maze::MazeReader) reads
+//! printed line mazes, and [`source`] is where pictures come from.
 
 mod cells;
 mod consistent;
 pub mod evaluation;
 mod lattice;
 mod locate;
+pub mod maze;
 pub mod overlay;
 pub mod photo;
 pub mod photo_set;

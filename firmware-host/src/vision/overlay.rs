@@ -2,8 +2,10 @@
 
 use ab_glyph::{Font as _, FontRef, ScaleFont as _};
 use image::{GrayImage, Luma, Rgb, RgbImage};
-use trm_puzzles::Grid;
+use trm_puzzles::maze::{GOAL, PATH, START};
+use trm_puzzles::{Cell, Grid};
 
+use super::maze::MazeReading;
 use super::quad::Quad;
 use super::reader::{Reading, turned_cell};
 use crate::display::answer_font;
@@ -50,7 +52,25 @@ pub fn draw(photo: &mut RgbImage, reading: &Reading, answer: Option<&Grid>) {
     }
     let width = (super::quad::area(corners).sqrt() / 150.0).max(1.5);
     for k in 0..4 {
-        line(photo, corners[k], corners[(k + 1) % 4], width);
+        line(photo, corners[k], corners[(k + 1) % 4], width, OUTLINE);
+    }
+}
+
+/// Draws the outline of a maze, and the path of `answer`.
+pub fn draw_maze(photo: &mut RgbImage, reading: &MazeReading, answer: Option<&Grid>) {
+    let Some(corners) = &reading.corners else { return };
+    let width = (super::quad::area(corners).sqrt() / 150.0).max(1.5);
+    for k in 0..4 {
+        line(photo, corners[k], corners[(k + 1) % 4], width, OUTLINE);
+    }
+    let Some(answer) = answer else { return };
+    let on_path = |cell: Cell| answer.get(cell).is_some_and(|value| [START, GOAL, PATH].contains(&value));
+    for (cell, _) in answer.iter().filter(|(cell, _)| on_path(*cell)) {
+        for next in [Cell::new(cell.row + 1, cell.column), Cell::new(cell.row, cell.column + 1)] {
+            if let (true, Some(from), Some(to)) = (on_path(next), reading.place_of(cell), reading.place_of(next)) {
+                line(photo, from, to, 2.0 * width, ANSWER);
+            }
+        }
     }
 }
 
@@ -100,10 +120,10 @@ fn stencil(digit: u8) -> GrayImage {
 }
 
 /// A line of a width, both in pixels.
-fn line(photo: &mut RgbImage, from: [f32; 2], to: [f32; 2], width: f32) {
+fn line(photo: &mut RgbImage, from: [f32; 2], to: [f32; 2], width: f32, colour: Rgb<u8>) {
     let length = super::quad::distance(from, to).max(1.0);
     let (along, half) = ([(to[0] - from[0]) / length, (to[1] - from[1]) / length], width / 2.0);
     let across = [-along[1] * half, along[0] * half];
     let at = |point: [f32; 2], sign: f32| [point[0] + sign * across[0], point[1] + sign * across[1]];
-    blend(photo, &[at(from, 1.0), at(to, 1.0), at(to, -1.0), at(from, -1.0)], OUTLINE, |_, _| 1.0);
+    blend(photo, &[at(from, 1.0), at(to, 1.0), at(to, -1.0), at(from, -1.0)], colour, |_, _| 1.0);
 }

@@ -14,7 +14,7 @@ use super::Point;
 /// How dark a pixel is beside its surroundings to count as print: the surroundings' half side as a share of the
 /// picture's longer side, the share of their mean that it stays below, and pixels by which print is thickened, so that
 /// broken lines hang together.
-const THRESHOLDS: [(f32, f32, u8); 5] =
+pub(super) const THRESHOLDS: [(f32, f32, u8); 5] =
     [(0.03, 0.90, 0), (0.03, 0.94, 0), (0.015, 0.93, 1), (0.06, 0.85, 0), (0.03, 0.96, 1)];
 
 /// Shorter side of a candidate's bounding box, as a share of the picture's shorter side.
@@ -64,7 +64,7 @@ impl Iterator for Candidates<'_> {
 }
 
 /// Sums of all pixels above and to the left, `[height + 1, width + 1]`.
-fn integral(gray: &GrayImage) -> Vec<u32> {
+pub(super) fn integral(gray: &GrayImage) -> Vec<u32> {
     let (width, height) = (gray.width() as usize, gray.height() as usize);
     let mut sums = vec![0; (width + 1) * (height + 1)];
     for (y, row) in gray.as_raw().chunks_exact(width).enumerate() {
@@ -78,7 +78,7 @@ fn integral(gray: &GrayImage) -> Vec<u32> {
 }
 
 /// 255 where a pixel is darker than `share` of the mean around it.
-fn darker_than_surroundings(gray: &GrayImage, integral: &[u32], radius: u32, share: f32) -> GrayImage {
+pub(super) fn darker_than_surroundings(gray: &GrayImage, integral: &[u32], radius: u32, share: f32) -> GrayImage {
     let (width, height) = gray.dimensions();
     let stride = width as usize + 1;
     let mut dark = GrayImage::new(width, height);
@@ -179,11 +179,11 @@ const MIN_CELLS: usize = 14;
 
 /// What a component covers; `left > right` when it is empty.
 #[derive(Debug, Clone, Copy)]
-struct Bounds {
-    left: u32,
-    top: u32,
-    right: u32,
-    bottom: u32,
+pub(super) struct Bounds {
+    pub left: u32,
+    pub top: u32,
+    pub right: u32,
+    pub bottom: u32,
     pixels: u32,
 }
 
@@ -204,7 +204,7 @@ impl Bounds {
 }
 
 /// What each component covers, by label.
-fn bounds(labels: &image::ImageBuffer<Luma<u32>, Vec<u32>>) -> Vec<Bounds> {
+pub(super) fn bounds(labels: &image::ImageBuffer<Luma<u32>, Vec<u32>>) -> Vec<Bounds> {
     let none = Bounds { left: u32::MAX, top: u32::MAX, right: 0, bottom: 0, pixels: 0 };
     let mut all: Vec<Bounds> = Vec::new();
     for (x, y, label) in labels.enumerate_pixels() {
@@ -223,19 +223,20 @@ fn bounds(labels: &image::ImageBuffer<Luma<u32>, Vec<u32>>) -> Vec<Bounds> {
 }
 
 /// The outermost points of a set, by direction.
-struct Hull {
+#[derive(Clone)]
+pub(super) struct Hull {
     outermost: Vec<(f32, Point)>,
     /// Sine and cosine.
     directions: Vec<(f32, f32)>,
 }
 
 impl Hull {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let turn = |k: usize| (std::f32::consts::TAU * k as f32 / DIRECTIONS as f32).sin_cos();
         Self { outermost: vec![(f32::MIN, [0.0; 2]); DIRECTIONS], directions: (0..DIRECTIONS).map(turn).collect() }
     }
 
-    fn add(&mut self, point: Point) {
+    pub(super) fn add(&mut self, point: Point) {
         for (best, (sin, cos)) in self.outermost.iter_mut().zip(&self.directions) {
             let reach = point[0] * cos + point[1] * sin;
             if reach > best.0 {
@@ -244,14 +245,28 @@ impl Hull {
         }
     }
 
+    /// Takes in all points of another set.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (best, theirs) in self.outermost.iter_mut().zip(&other.outermost) {
+            if theirs.0 > best.0 {
+                *best = *theirs;
+            }
+        }
+    }
+
     fn largest_quad(self) -> Option<Quad> {
+        self.any_quad().filter(plausible)
+    }
+
+    /// The quadrilateral of largest area with corners among the points, whatever its shape.
+    pub(super) fn any_quad(self) -> Option<Quad> {
         let mut corners: Vec<Point> = self.outermost.into_iter().map(|(_, point)| point).collect();
         corners.dedup();
         largest_quad(&corners)
     }
 }
 
-/// The quadrilateral of largest area with corners of a convex polygon, if it is anything like a board seen at an angle.
+/// The quadrilateral of largest area with corners of a convex polygon.
 fn largest_quad(hull: &[Point]) -> Option<Quad> {
     let n = hull.len();
     let triangle = |a: Point, b: Point, c: Point| {
@@ -270,7 +285,7 @@ fn largest_quad(hull: &[Point]) -> Option<Quad> {
             }
         }
     }
-    best.map(|(_, quad)| from_top_left(quad)).filter(plausible)
+    best.map(|(_, quad)| from_top_left(quad))
 }
 
 /// Sides of similar length and no acute corners: what a camera above a table sees.

@@ -101,8 +101,8 @@ impl Reading {
 /// Another board of at least this share of the best one's area is one too many.
 const SECOND_BOARD: f32 = 0.5;
 
-/// Least probability of each cell's digit.
-const SURE: f32 = 0.5;
+/// Least probability of what is read in each cell of a trusted board.
+const SURE: f32 = 0.75;
 
 /// Most that a trusted board may be less likely than what is seen at first sight, in natural logarithms.
 const MOST_COST: f32 = 6.0;
@@ -248,7 +248,7 @@ pub(crate) fn judge(side: usize, probabilities: Vec<f32>) -> Reading {
         }
         Some(found) => {
             doubtful.extend(&found.doubtful);
-            (found.cost > MOST_COST || !found.doubtful.is_empty()).then_some(Refusal::Doubtful)
+            (found.cost > MOST_COST || !doubtful.is_empty()).then_some(Refusal::Doubtful)
         }
     };
     doubtful.sort_unstable();

@@ -239,7 +239,7 @@ pub fn hash_file(path: &Path) -> Result<(String, u64)> {
     }
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     use std::fmt::Write;
     digest.iter().fold(String::with_capacity(2 * digest.len()), |mut text, byte| {
         // Writing to a string does not fail.

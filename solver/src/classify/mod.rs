@@ -11,8 +11,9 @@ use crate::engine::ort::session::load_plain;
 use crate::engine::ort::{OrtEngine, ProviderChoice, failed as ort_failed};
 use crate::{Result, SolverError};
 
-/// Pictures that tract classifies at once: its plans have a fixed number, and a board's cells are divided among threads.
-const TRACT_BATCH: usize = 9;
+/// Pictures that are classified at once: engines plan for a fixed number, and on tract the parts of a board's cells are divided
+/// among threads.
+const BATCH: usize = 9;
 
 /// A loaded classifier.
 pub struct Classifier {
@@ -39,7 +40,7 @@ impl Classifier {
     /// [`SolverError::Engine`] when it is no such graph.
     pub fn on_tract(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
         let load = || -> TractResult<_> {
-            let shape = [TRACT_BATCH, size, size];
+            let shape = [BATCH, size, size];
             let model = tract_onnx::onnx()
                 .with_ignore_value_info(true)
                 .model_for_read(&mut &*graph)?
@@ -47,7 +48,7 @@ impl Classifier {
                 .into_optimized()?;
             let output = model.output_fact(0)?;
             let found = output.shape.as_concrete();
-            if found != Some(&[TRACT_BATCH, classes]) {
+            if found != Some(&[BATCH, classes]) {
                 return Err(tract_onnx::prelude::TractError::msg(format!("it returns {output:?}, not {classes} classes")));
             }
             model.into_runnable()
@@ -62,6 +63,7 @@ impl Classifier {
     /// [`SolverError::Engine`] when it is no such graph.
     pub fn on_ort(engine: &OrtEngine, graph: &[u8], size: usize, classes: usize) -> Result<Self> {
         let options = SessionOptions {
+            batch: BATCH,
             provider: ProviderChoice::Only(crate::engine::ort::ExecutionProvider::Cpu),
             ..SessionOptions::default()
         };
@@ -97,31 +99,32 @@ impl Classifier {
                 source: format!("{} numbers are no whole number of pictures of {pixels}", pictures.len()).into(),
             });
         }
-        let count = pictures.len() / pixels;
-        if count == 0 {
-            return Ok(Vec::new());
-        }
+        let shape = [BATCH, self.size, self.size];
+        let wanted = |part: &[f32]| part.len() / pixels * self.classes;
+        let filled_up = |part: &[f32]| {
+            let mut pictures = part.to_vec();
+            pictures.resize(BATCH * pixels, 0.0);
+            pictures
+        };
         match &mut self.runs_on {
             RunsOn::Tract(plan) => {
-                let shape = [TRACT_BATCH, self.size, self.size];
                 let run = |part: &[f32]| -> TractResult<Vec<f32>> {
-                    let mut pictures = part.to_vec();
-                    pictures.resize(TRACT_BATCH * pixels, 0.0);
-                    let output = plan.run(tvec!(Tensor::from_shape(&shape, &pictures)?.into_tvalue()))?;
+                    let input = Tensor::from_shape(&shape, &filled_up(part))?;
+                    let output = plan.run(tvec!(input.into_tvalue()))?;
                     let values = output[0].to_plain_array_view::<f32>()?;
-                    Ok(values.iter().copied().take(part.len() / pixels * self.classes).collect())
+                    Ok(values.iter().copied().take(wanted(part)).collect())
                 };
-                let parts: TractResult<Vec<_>> = pictures.par_chunks(TRACT_BATCH * pixels).map(run).collect();
+                let parts: TractResult<Vec<_>> = pictures.par_chunks(BATCH * pixels).map(run).collect();
                 Ok(parts.map_err(|error| tract_failed("classify", error))?.concat())
             }
             RunsOn::Ort(session) => {
-                let mut run = || -> ::ort::Result<Vec<f32>> {
-                    let shape = [count, self.size, self.size];
-                    let input = ::ort::value::TensorRef::from_array_view((shape, pictures))?;
+                let mut run = |part: &[f32]| -> ::ort::Result<Vec<f32>> {
+                    let input = ::ort::value::Tensor::from_array((shape, filled_up(part)))?;
                     let outputs = session.run(::ort::inputs!["pictures" => input])?;
-                    Ok(outputs[0].try_extract_tensor::<f32>()?.1.to_vec())
+                    Ok(outputs[0].try_extract_tensor::<f32>()?.1[..wanted(part)].to_vec())
                 };
-                run().map_err(|error| ort_failed("classify", error))
+                let parts: ::ort::Result<Vec<_>> = pictures.chunks(BATCH * pixels).map(&mut run).collect();
+                Ok(parts.map_err(|error| ort_failed("classify", error))?.concat())
             }
         }
     }

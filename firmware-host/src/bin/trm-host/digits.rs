@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::photo_set::{self, LabelledPhoto};
 use trm_firmware_host::vision::training::{Example, READER, TrainingOptions, TrainingSet, labelled_cells, read_fonts, train};
-use trm_firmware_host::vision::{BoardReader, photo_set as set};
+use trm_firmware_host::vision::BoardReader;
 use trm_models::{ClassifierBundle, ClassifierManifest, FileHash, Measured};
 use trm_solver::Rate;
 use trm_solver::classify::Classifier;
@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Seed of weights and pictures
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Where photographs and fonts come from and under which licences, for the reader's card
+    #[arg(long, value_name = "TEXT")]
+    sources: Option<String>,
     /// Licence that is written into the reader's manifest
     #[arg(long, value_name = "SPDX", default_value = "MIT OR Apache-2.0")]
     licence: String,
@@ -136,7 +139,7 @@ fn write(
     args: &Args,
     out: &Path,
     graph: &[u8],
-    photos: &[set::LabelledPhoto],
+    photos: &[LabelledPhoto],
     usable: usize,
     fonts: usize,
     rates: Option<PhotoRates>,
@@ -160,11 +163,14 @@ fn write(
             ]
         })
         .unwrap_or_default();
-    let training_data = format!(
+    let mut training_data = format!(
         "cells of {usable} of {} labelled photographs, {fonts} digits of fonts, distorted anew for each of {} steps of 64",
         photos.len(),
         args.steps
     );
+    if let Some(sources) = &args.sources {
+        training_data.push_str(&format!(" ({sources})"));
+    }
     let mut card = format!("# {name}\n\nReads the cells of sudokus: pictures of 28x28 into empty and the digits 1 to 9. Two convolutions and two dense\nlayers, {} KiB.\n\n", graph.len() / 1024);
     card.push_str(&format!("Trained on {training_data}, seed {}, by `trm-host digits`.\n\n", args.seed));
     card.push_str("| measured | | n |\n| --- | --- | --- |\n");
@@ -172,7 +178,7 @@ fn write(
         let (low, high) = row.interval.unwrap_or_default();
         card.push_str(&format!("| {} | {:.2} % ({:.1}-{:.1}) | {} |\n", row.what, 100.0 * row.value, 100.0 * low, 100.0 * high, row.n));
     }
-    card.push_str(&format!("\nIn brackets the 95 % interval. `{command}` prints them; photographs of the same puzzle are in the same\nfold. Licence: {}.\n", args.licence));
+    card.push_str(&format!("\nIn brackets the 95 % interval. `{command}`\nprints them; photographs of the same puzzle are in the same fold. Licence: {}.\n", args.licence));
     let mut classes = vec!["empty".to_owned()];
     classes.extend((1..READER.classes).map(|digit| digit.to_string()));
     let manifest = ClassifierManifest {

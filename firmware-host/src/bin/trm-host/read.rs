@@ -5,25 +5,33 @@ use std::time::Instant;
 
 use anyhow::bail;
 use clap::ValueEnum;
+use image::RgbImage;
 use serde::Serialize;
 use trm_firmware_host::display::write_image;
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
-use trm_firmware_host::vision::{BoardReader, Reading, overlay, photo, photo_set};
-use trm_firmware_host::{EngineChoice, Solving};
+use trm_firmware_host::vision::maze::{MazeReader, MazeReading, MazeRefusal};
+use trm_firmware_host::vision::{BoardReader, Reading, Refusal, overlay, photo_set, source};
+use trm_firmware_host::{EngineChoice, HostError, Solving};
 use trm_models::ClassifierBundle;
-use trm_puzzles::{Grid, PuzzleKind};
+use trm_puzzles::{Grid, Maze, PuzzleKind, maze};
+use trm_solver::SolverError;
+use trm_solver::model::describe;
 
 use crate::Exit;
 
-/// Read the sudoku in photographs.
+/// Read the puzzle in photographs.
 ///
-/// Finds the board, straightens it, reads its digits and checks them against the rules. A reading that is not to be
+/// Finds the sudoku, straightens it, reads its digits and checks them against the rules; or a printed line maze with start
+/// and goal. A reading that is not to be
 /// trusted says why. Exit code 1: a photograph was not read with certainty, or its puzzle not solved.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Photographs: JPEG or PNG, upright or on their side
     #[arg(value_name = "PHOTO", required_unless_present = "eval")]
     photos: Vec<PathBuf>,
+    /// What to look for
+    #[arg(long, value_name = "PUZZLE", default_value = "auto")]
+    puzzle: Wanted,
     /// Solve what was read
     #[arg(long)]
     solve: bool,
@@ -44,6 +52,15 @@ pub(crate) struct Args {
     backend: Backend,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Wanted {
+    /// A sudoku; where there is none, a maze
+    Auto,
+    Sudoku,
+    /// A printed line maze, its start a filled dot or green, its goal a ring or red, or both openings of the frame
+    Maze,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Backend {
     /// built in
@@ -56,6 +73,8 @@ enum Backend {
 #[derive(Debug, Serialize)]
 struct Record<'a> {
     file: &'a str,
+    /// Task and size.
+    task: Option<String>,
     found: bool,
     corners: Option<[[f32; 2]; 4]>,
     /// Quarter turns to the left that put the grid upright.
@@ -68,6 +87,96 @@ struct Record<'a> {
     solution: Option<String>,
     verdict: Option<&'static str>,
     ms: f64,
+}
+
+/// What is in a photograph.
+#[derive(Debug)]
+enum Seen {
+    Board(Reading),
+    Maze(MazeReading),
+}
+
+impl Seen {
+    /// A board, or where there is none, a maze; or only what was asked for.
+    fn read(reader: &mut BoardReader, picture: &RgbImage, wanted: Wanted) -> anyhow::Result<Self> {
+        if wanted != Wanted::Maze {
+            let board = reader.read(picture)?;
+            if wanted == Wanted::Sudoku || board.refusal != Some(Refusal::NoBoard) {
+                return Ok(Self::Board(board));
+            }
+            let maze = MazeReader::new().read(picture);
+            return Ok(if maze.grid.is_some() { Self::Maze(maze) } else { Self::Board(board) });
+        }
+        Ok(Self::Maze(MazeReader::new().read(picture)))
+    }
+
+    fn kind(&self) -> Option<PuzzleKind> {
+        match self {
+            Self::Board(reading) => reading.task.map(PuzzleKind::Sudoku),
+            Self::Maze(reading) => {
+                let grid = reading.grid.as_ref()?;
+                Maze::new(grid.height(), grid.width()).ok().map(PuzzleKind::Maze)
+            }
+        }
+    }
+
+    fn grid(&self) -> Option<&Grid> {
+        match self {
+            Self::Board(reading) => reading.grid.as_ref(),
+            Self::Maze(reading) => reading.grid.as_ref(),
+        }
+    }
+
+    fn corners(&self) -> Option<[[f32; 2]; 4]> {
+        match self {
+            Self::Board(reading) => reading.corners,
+            Self::Maze(reading) => reading.corners,
+        }
+    }
+
+    /// Why it is not trusted.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Board(reading) => reading.refusal.map(Refusal::as_str),
+            Self::Maze(reading) => reading.refusal.map(MazeRefusal::as_str),
+        }
+    }
+
+    /// Indices of the cells in doubt.
+    fn doubtful(&self) -> Vec<usize> {
+        match self {
+            Self::Board(reading) => reading.doubtful.clone(),
+            Self::Maze(reading) => {
+                let width = reading.grid.as_ref().map_or(0, Grid::width);
+                reading.doubtful.iter().map(|cell| cell.row * width + cell.column).collect()
+            }
+        }
+    }
+
+    /// The grid as text: a sudoku in one line with 0 for an empty cell, a maze in rows.
+    fn text(&self, grid: &Grid) -> String {
+        match self {
+            Self::Board(_) => line(grid),
+            Self::Maze(_) => grid.to_text(maze_symbol),
+        }
+    }
+
+    fn draw(&self, picture: &mut RgbImage, answer: Option<&Grid>) {
+        match self {
+            Self::Board(reading) => overlay::draw(picture, reading, answer),
+            Self::Maze(reading) => overlay::draw_maze(picture, reading, answer),
+        }
+    }
+}
+
+fn maze_symbol(cell: u8) -> char {
+    match cell {
+        maze::WALL => '#',
+        maze::START => 'S',
+        maze::GOAL => 'G',
+        maze::PATH => 'o',
+        _ => ' ',
+    }
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -83,53 +192,59 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut solving = if args.solve { Some(Solving::new(engine, Vec::new())?) } else { None };
     let mut all_good = true;
     for (number, path) in args.photos.iter().enumerate() {
-        let mut picture = photo::open(path)?;
+        let mut picture = source::open_whole(path)?;
         let started = Instant::now();
-        let reading = reader.read(&picture)?;
-        let answer = match (&mut solving, reading.trusted()) {
-            (Some(solving), true) => solve(solving, &reading)?,
+        let seen = Seen::read(&mut reader, &picture, args.puzzle)?;
+        let answer = match (&mut solving, seen.reason()) {
+            (Some(solving), None) => solve(solving, &seen, path)?,
             _ => None,
         };
         let elapsed = started.elapsed().as_secs_f64() * 1e3;
         let verified = answer.as_ref().filter(|(_, verdict)| *verdict == "verified").map(|(grid, _)| grid);
-        all_good &= reading.trusted() && (verified.is_some() || !args.solve);
-        print(args.json, path, &reading, answer.as_ref(), elapsed)?;
+        all_good &= seen.reason().is_none() && (verified.is_some() || !args.solve);
+        print(args.json, path, &seen, answer.as_ref(), elapsed)?;
         if let Some(out) = &args.overlay {
-            overlay::draw(&mut picture, &reading, verified);
+            seen.draw(&mut picture, verified);
             write_image(&numbered(out, number, args.photos.len()), &picture)?;
         }
     }
     Ok(if all_good { Exit::Done } else { Exit::AnswerFailed })
 }
 
-/// The answer with what the rules say of it.
-fn solve(solving: &mut Solving, reading: &Reading) -> anyhow::Result<Option<(Grid, &'static str)>> {
-    let (Some(task), Some(grid)) = (reading.task, &reading.grid) else { return Ok(None) };
-    let kind = PuzzleKind::Sudoku(task);
-    let report = solving.solve(kind, grid, &mut |_, _| std::ops::ControlFlow::Continue(()))?;
-    Ok(report.map(|report| (report.answer, report.verdict.as_str())))
+/// The answer with what the rules say of it; none of a puzzle that no model is for, which is said on stderr.
+fn solve(solving: &mut Solving, seen: &Seen, path: &Path) -> anyhow::Result<Option<(Grid, &'static str)>> {
+    let (Some(kind), Some(grid)) = (seen.kind(), seen.grid()) else { return Ok(None) };
+    match solving.solve(kind, grid, &mut |_, _| std::ops::ControlFlow::Continue(())) {
+        Ok(report) => Ok(report.map(|report| (report.answer, report.verdict.as_str()))),
+        Err(HostError::Solver(error @ SolverError::NoFittingModel { .. })) => {
+            eprintln!("{}: not solved: {error}", path.display());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-fn print(
-    json: bool,
-    path: &Path,
-    reading: &Reading,
-    answer: Option<&(Grid, &'static str)>,
-    ms: f64,
-) -> anyhow::Result<()> {
+fn print(json: bool, path: &Path, seen: &Seen, answer: Option<&(Grid, &'static str)>, ms: f64) -> anyhow::Result<()> {
     let file = path.display().to_string();
+    let verified = answer.filter(|(_, verdict)| *verdict == "verified").map(|(grid, _)| grid);
+    let doubtful = seen.doubtful();
     if json {
+        let (confidence, turns): (&[f32], usize) = match seen {
+            Seen::Board(reading) => (&reading.confidence, reading.turns),
+            Seen::Maze(_) => (&[], 0),
+        };
         let record = Record {
             file: &file,
-            found: reading.corners.is_some(),
-            corners: reading.corners,
-            turns: reading.turns,
-            grid: reading.grid.as_ref().map(line),
-            confidence: &reading.confidence,
-            doubtful: &reading.doubtful,
-            trusted: reading.trusted(),
-            reason: reading.refusal.map(trm_firmware_host::vision::Refusal::as_str),
-            solution: answer.filter(|(_, verdict)| *verdict == "verified").map(|(grid, _)| line(grid)),
+            task: seen.kind().map(|kind| describe(&kind)),
+            found: seen.corners().is_some(),
+            corners: seen.corners(),
+            turns,
+            grid: seen.grid().map(|grid| seen.text(grid)),
+            confidence,
+            doubtful: &doubtful,
+            trusted: seen.reason().is_none(),
+            reason: seen.reason(),
+            solution: verified.map(|grid| seen.text(grid)),
             verdict: answer.map(|(_, verdict)| *verdict),
             ms: (ms * 10.0).round() / 10.0,
         };
@@ -137,17 +252,22 @@ fn print(
         return Ok(());
     }
     println!("{file}");
-    if let Some(grid) = &reading.grid {
-        let shown = answer.filter(|(_, verdict)| *verdict == "verified").map_or(grid, |(answer, _)| answer);
-        print!("{}", shown.to_text(|digit| if digit == 0 { '.' } else { char::from(b'0' + digit.min(9)) }));
+    if let Some(grid) = seen.grid() {
+        let shown = verified.unwrap_or(grid);
+        let digit = |digit| if digit == 0 { '.' } else { char::from(b'0' + digit) };
+        let text = match seen {
+            Seen::Board(_) => shown.to_text(digit),
+            Seen::Maze(_) => shown.to_text(maze_symbol),
+        };
+        println!("{}", text.trim_end_matches('\n'));
     }
-    match (reading.refusal, answer) {
-        (Some(refusal), _) if reading.doubtful.is_empty() => println!("not trusted: {}", refusal.as_str()),
-        (Some(refusal), _) => {
-            let side = reading.grid.as_ref().map_or(1, Grid::width);
+    match (seen.reason(), answer) {
+        (Some(reason), _) if doubtful.is_empty() => println!("not trusted: {reason}"),
+        (Some(reason), _) => {
+            let width = seen.grid().map_or(1, Grid::width);
             let cells: Vec<String> =
-                reading.doubtful.iter().map(|cell| format!("r{}c{}", cell / side + 1, cell % side + 1)).collect();
-            println!("not trusted: {} ({})", refusal.as_str(), cells.join(" "));
+                doubtful.iter().map(|cell| format!("r{}c{}", cell / width + 1, cell % width + 1)).collect();
+            println!("not trusted: {reason} ({})", cells.join(" "));
         }
         (None, None) => println!("trusted"),
         (None, Some((_, verdict))) => println!("{verdict}"),

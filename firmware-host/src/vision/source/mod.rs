@@ -76,7 +76,8 @@ impl Warnings {
 
     /// An error in one line: its causes follow it, hints are left out.
     fn add_error(&mut self, error: &dyn std::error::Error) {
-        let first_line = |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+        let first_line =
+            |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
         let mut line = first_line(error);
         let mut cause = error.source();
         while let Some(error) = cause {
