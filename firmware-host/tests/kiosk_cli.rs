@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use trm_firmware_host::kiosk::KioskConfig;
 use trm_firmware_host::kiosk::config::CameraConfig;
+use trm_models::ModelBundle;
 
 fn trm_host(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_trm-host")).args(arguments).env_remove("STATE_DIRECTORY").output().unwrap()
@@ -54,4 +55,31 @@ fn models_of_a_new_state_folder_are_the_built_in_ones() {
     let output = trm_host(&["model", "roll-back", "sudoku-9x9", "--state", state]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("no model was activated for sudoku-9x9"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_bundle_that_passes_its_self_test_becomes_active() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4");
+    let output = trm_host(&["model", "activate", shipped.to_str().unwrap(), "--state", state]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = trm_host(&["model", "list", "--state", state]);
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("sudoku-4x4\t"), "{output:?}");
+
+    // A damaged one does not.
+    let other = folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let bundle = ModelBundle::open(&shipped).unwrap();
+    for file in bundle.manifest().file_names().chain(["manifest.json"]) {
+        std::fs::copy(shipped.join(file), other.join(file)).unwrap();
+    }
+    let weights = bundle.manifest().file_names().find(|name| name.ends_with(".onnx")).unwrap().to_owned();
+    let mut bytes = std::fs::read(other.join(&weights)).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(other.join(&weights), bytes).unwrap();
+    let output = trm_host(&["model", "activate", other.to_str().unwrap(), "--state", state]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("not activated: "), "{}", stderr(&output));
 }
