@@ -78,6 +78,16 @@ pub enum HostError {
     },
 
     // display
+    /// A device's file could not be read or written.
+    #[error("{}: {action} failed", path.display())]
+    Device {
+        /// The device, or what the system tells of it.
+        path: PathBuf,
+        /// What was tried: `open`, `write`.
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// A framebuffer that cannot be drawn to.
     #[error("{}: {reason}\nhint: {hint}", path.display())]
     Framebuffer {
@@ -253,7 +263,8 @@ impl HostError {
     pub fn is_device_failure(&self) -> bool {
         match self {
             Self::Solver(error) => error.is_engine_failure(),
-            Self::NoPort { .. }
+            Self::Device { .. }
+            | Self::NoPort { .. }
             | Self::PortBusy { .. }
             | Self::PortDenied { .. }
             | Self::Port { .. }

@@ -78,7 +78,7 @@ pub struct Welcome<'a> {
     pub firmware: Firmware<'a>,
     /// What the device has.
     pub capabilities: Capabilities,
-    /// It was in the host's session already, and continues it.
+    /// It has taken commands of the host's session, and continues it.
     pub resumed: bool,
     /// How far it is in the session.
     pub ack: Ack,

@@ -41,7 +41,7 @@ impl Geometry {
             let path = folder.join(name);
             match std::fs::read_to_string(&path) {
                 Ok(text) => Ok(text.trim().to_owned()),
-                Err(source) => Err(HostError::Io { path, action: "read", source }),
+                Err(source) => Err(HostError::Device { path, action: "read", source }),
             }
         };
         let refuse = |name: &str, value: &str, expected: &str| HostError::Framebuffer {
@@ -119,7 +119,7 @@ impl Framebuffer {
         })?;
         let geometry = Geometry::read(&sysfs.join(name))?;
         // Neither created nor cut: it is a device.
-        let file = OpenOptions::new().write(true).open(device).map_err(|source| HostError::Io {
+        let file = OpenOptions::new().write(true).open(device).map_err(|source| HostError::Device {
             path: device.to_owned(),
             action: "open",
             source,
@@ -165,10 +165,9 @@ impl Framebuffer {
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
-        self.file.seek(SeekFrom::Start(at)).and_then(|_| self.file.write_all(bytes)).map_err(|source| HostError::Io {
-            path: self.path.clone(),
-            action: "write",
-            source,
-        })
+        self.file
+            .seek(SeekFrom::Start(at))
+            .and_then(|_| self.file.write_all(bytes))
+            .map_err(|source| HostError::Device { path: self.path.clone(), action: "write", source })
     }
 }

@@ -163,6 +163,8 @@ pub(super) struct Session {
     decoder: Decoder,
     phase: Phase,
     id: u32,
+    /// The session was open, so commands may have been sent in it.
+    opened: bool,
     orders: VecDeque<Order>,
     /// Number of the first order.
     base: u16,
@@ -197,6 +199,7 @@ impl Session {
             decoder: Decoder::new(),
             phase: Phase::Closed,
             id,
+            opened: false,
             orders: VecDeque::new(),
             base: 0,
             flying: 0,
@@ -293,8 +296,21 @@ impl Session {
         if welcome.ack.session != self.id || self.phase == Phase::Closed {
             return;
         }
-        if self.phase == Phase::Open && welcome.resumed {
+        let nothing_sent = self.base == 0 && self.flying == 0;
+        if self.phase == Phase::Open && (welcome.resumed || nothing_sent) {
             // The answer to a hello that was repeated.
+            return;
+        }
+        if self.opened && !welcome.resumed && !nothing_sent {
+            // It has restarted, or nothing of what was sent has ever reached it: what was on its way is gone, or was done
+            // before. Its next welcome would look as if it went on, so a new session says where counting begins.
+            for _ in 0..self.flying {
+                self.finish_first(Err(CommandError::Restarted));
+            }
+            (self.flying, self.base, self.last_event) = (0, 0, None);
+            self.id = self.id.wrapping_add(1).max(1);
+            self.opened = false;
+            self.phase = Phase::Greeting { sent: None };
             return;
         }
         let capabilities = welcome.capabilities;
@@ -308,17 +324,12 @@ impl Session {
         });
         if welcome.resumed {
             self.acknowledge(&welcome.ack, now);
-        } else {
-            // A new device, or one that has restarted: what was on its way is gone, or was done before.
-            for _ in 0..self.flying {
-                self.finish_first(Err(CommandError::Restarted));
-            }
-            (self.base, self.last_event) = (0, None);
         }
         (self.flying, self.cursor, self.tries) = (self.flying.min(self.orders.len()), 0, 0);
         self.round = self.round.wrapping_add(1);
         self.progress = now;
         self.phase = Phase::Open;
+        self.opened = true;
         if self.lost.is_some() {
             self.stats.reconnects += 1;
         }

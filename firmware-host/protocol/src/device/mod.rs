@@ -39,6 +39,8 @@ pub struct Device {
     /// The host's session, 0 for none.
     session: u32,
     next: u16,
+    /// A command of the session was taken.
+    taken: bool,
     outcomes: Outcomes,
     /// The host's round, of the last command.
     round: u8,
@@ -62,6 +64,7 @@ impl Device {
             decoder: Decoder::new(),
             session: 0,
             next: 0,
+            taken: false,
             outcomes: Outcomes::NONE,
             round: 0,
             complained: None,
@@ -89,6 +92,7 @@ impl Device {
                 firmware: self.firmware,
                 session: &mut self.session,
                 next: &mut self.next,
+                taken: &mut self.taken,
                 outcomes: &mut self.outcomes,
                 round: &mut self.round,
                 complained: &mut self.complained,
@@ -143,6 +147,7 @@ struct State<'d> {
     firmware: Firmware<'static>,
     session: &'d mut u32,
     next: &'d mut u16,
+    taken: &'d mut bool,
     outcomes: &'d mut Outcomes,
     round: &'d mut u8,
     complained: &'d mut Option<(u16, u8)>,
@@ -162,10 +167,14 @@ impl State<'_> {
     fn message(&mut self, message: FromHost<'_>, now_ms: u32, board: &mut impl Board) {
         match message {
             FromHost::Hello(hello) => {
-                let resumed = hello.session == *self.session;
-                if !resumed {
+                let known = hello.session == *self.session;
+                // Without a command taken there is nothing to go on with, and a device that has restarted must not look as
+                // if it went on when its first welcome is lost.
+                let resumed = known && *self.taken;
+                if !known {
                     *self.session = hello.session;
                     *self.next = 0;
+                    *self.taken = false;
                     *self.outcomes = Outcomes::NONE;
                     self.outbox.clear();
                 }
@@ -182,6 +191,7 @@ impl State<'_> {
                 } else if seq == *self.next {
                     let outcome = self.execute(command, board);
                     *self.next = seq.wrapping_add(1);
+                    *self.taken = true;
                     *self.outcomes = self.outcomes.with(outcome);
                     send(&FromDevice::Ack(self.ack()), board);
                 } else if seq.wrapping_sub(*self.next) < u16::MAX / 2 {
