@@ -34,13 +34,12 @@ fn engines_agree_with_the_evaluator_on_any_number_of_pictures() {
     ];
     for count in [0, 1, 9, 20] {
         let pictures = numbers(count * 64, 7);
-        let expected = match count {
-            0 => Vec::new(),
-            _ => {
-                let wide = pictures.iter().map(|&value| f64::from(value)).collect();
-                evaluate(&graph, &[Tensor::float(&[count, 8, 8], wide).unwrap()]).unwrap()[0].to_floats().unwrap()
-            }
-        };
+        let mut expected = Vec::new();
+        if count > 0 {
+            let wide = pictures.iter().map(|&value| f64::from(value)).collect();
+            let input = Tensor::float(&[count, 8, 8], wide).unwrap();
+            expected = evaluate(&graph, &[input]).unwrap()[0].to_floats().unwrap();
+        }
         for engine in &mut engines {
             let found = engine.classify(&pictures).unwrap();
             assert_eq!(found.len(), expected.len());
