@@ -2,7 +2,8 @@
 
 For each graph of each bundle: onnx.checker with full type and shape inference, every value's type and rank inferred, inputs
 and outputs dynamic in the batch only; it loads in stock ONNX Runtime; the step graph repeats the bundle's
-self-test; and the solve and unrolled graphs halt and answer as the step graph does when it is stepped by hand.
+self-test; and the solve and unrolled graphs halt and answer as the step graph does when it is stepped by hand. Of a classifier's
+bundle: its file as well, and that its probabilities are some.
 """
 
 import json
@@ -131,6 +132,9 @@ def median_signal(outputs, by_q_learning):
 
 def check_bundle(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
+    if "classes" in manifest:
+        check_classifier(folder, manifest)
+        return
     expected, steps = read_self_test(folder / "selftest.safetensors")
     puzzles = {name: expected[name] for name in ("tokens", "puzzle_ids")}
     config = manifest["config"]
@@ -151,6 +155,21 @@ def check_bundle(folder):
     if "unrolled" in sessions:
         check_halting(sessions["unrolled"], puzzles, outputs[:unrolled], by_q_learning, False)
         print(f"{folder.name}: the unrolled graph halts and answers as the step graph")
+
+
+def check_classifier(folder, manifest):
+    """A classifier: well formed, and its probabilities are some, for any number of pictures."""
+    opsets, nodes = check_file(folder / "classify.onnx")
+    session = load(folder / "classify.onnx")
+    size, classes = manifest["size"], len(manifest["classes"])
+    random = np.random.default_rng(1)
+    for count in (1, 7):
+        pictures = random.random((count, size, size), dtype=np.float32)
+        (probabilities,) = session.run(["probabilities"], {"pictures": pictures})
+        expect(probabilities.shape == (count, classes), f"{count} pictures gave {probabilities.shape}")
+        expect(np.all(probabilities >= 0), "a probability is negative or none")
+        expect(np.allclose(probabilities.sum(axis=1), 1, atol=1e-5), "probabilities do not add up to 1")
+    print(f"{folder.name}/classify.onnx: {nodes} nodes, opset {opsets}, probabilities of {classes} classes")
 
 
 def main(folders):

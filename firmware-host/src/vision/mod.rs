@@ -1,7 +1,7 @@
 //! Camera to grid: finds the board in a picture, straightens it, reads its cells, and says how far to trust that.
 //!
-//! [`BoardReader`] does all of it: dark lines that hang together give [quadrilaterals](quad), those with a board's lines are
-//! [boards](locate), whose [crossings](lattice) straighten what curls; each [cell](cells) is classified, and the most likely
+//! [`BoardReader`] does all of it: dark lines that hang together give quadrilaterals (`quad`), those with a board's lines are
+//! boards (`locate`), whose crossings (`lattice`) straighten what curls; each cell (`cells`) is classified, and the most likely
 //! digits that make a puzzle are the [reading](Reading). What cannot be trusted says why. [`MazeReader`](maze::MazeReader) reads
 //! printed line mazes, and [`source`] is where pictures come from.
 

@@ -61,7 +61,7 @@ pub struct Ink {
 }
 
 impl Ink {
-    /// The photograph reduced to at most [`WORKING_SIDE`].
+    /// The photograph reduced to at most 1000 pixels a side.
     #[must_use]
     pub fn new(photo: &RgbImage) -> Self {
         let gray = GrayImage::from_fn(photo.width(), photo.height(), |x, y| {
