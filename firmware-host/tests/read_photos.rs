@@ -150,6 +150,18 @@ fn a_photograph_that_is_not_read_fails_with_exit_code_1_and_a_missing_one_with_2
     let output = run(&blank);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("not trusted: no whole board in the picture"));
+    // Of several files, one that is no picture does not keep the others from being read.
+    let broken = folder.path().join("broken.jpg");
+    std::fs::write(&broken, b"\xff\xd8\xff no picture").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_trm-host"))
+        .arg("read")
+        .args([&broken, &photos().join("image102.jpg")])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("trusted"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("broken.jpg: ") && said.contains("1 of 2 files could not be read as pictures"), "{said}");
     let output = run(&folder.path().join("missing.jpg"));
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("missing.jpg: open failed"));

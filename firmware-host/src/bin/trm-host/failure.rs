@@ -6,12 +6,17 @@ use trm_firmware_host::HostError;
 
 /// Prints an error with its causes to stderr, hints last, and tells the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {}", message(error));
+    print(error);
     if let Some(HostError::Trial { .. }) = error.downcast_ref() {
         return ExitCode::from(1);
     }
     let device = error.chain().any(|cause| cause.downcast_ref().is_some_and(HostError::is_device_failure));
     ExitCode::from(if device { 3 } else { 2 })
+}
+
+/// Prints an error with its causes to stderr, hints last.
+pub(crate) fn print(error: &anyhow::Error) {
+    eprintln!("error: {}", message(error));
 }
 
 /// The error and its causes, then the hints. A cause that was said already is left out.

@@ -191,8 +191,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let mut solving = if args.solve { Some(Solving::new(engine, Vec::new())?) } else { None };
     let mut all_good = true;
+    let mut unreadable = 0;
     for (number, path) in args.photos.iter().enumerate() {
-        let mut picture = source::open_whole(path)?;
+        let mut picture = match source::open_whole(path) {
+            Ok(picture) => picture,
+            Err(error) if args.photos.len() == 1 => return Err(error.into()),
+            Err(error) => {
+                // The others may be well; the exit code tells in the end.
+                unreadable += 1;
+                crate::failure::print(&error.into());
+                continue;
+            }
+        };
         let started = Instant::now();
         let seen = Seen::read(&mut reader, &picture, args.puzzle)?;
         let answer = match (&mut solving, seen.reason()) {
@@ -207,6 +217,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
             seen.draw(&mut picture, verified);
             write_image(&numbered(out, number, args.photos.len()), &picture)?;
         }
+    }
+    if unreadable > 0 {
+        bail!("{unreadable} of {} files could not be read as pictures", args.photos.len());
     }
     Ok(if all_good { Exit::Done } else { Exit::AnswerFailed })
 }
