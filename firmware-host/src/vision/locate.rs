@@ -6,7 +6,7 @@
 use image::GrayImage;
 
 use super::lattice::{Lattice, line_score};
-use super::quad::{Candidates, Quad, area, distance};
+use super::quad::{Quad, area, candidates, distance};
 
 /// Sizes of boards that are looked for, cells a side.
 const SIDES: [usize; 3] = [9, 6, 4];
@@ -38,7 +38,7 @@ pub(crate) struct Board {
 pub(crate) fn boards(gray: &GrayImage) -> Vec<Board> {
     let picture = (gray.width() * gray.height()) as f32;
     let mut found: Vec<Board> = Vec::new();
-    for quads in Candidates::new(gray) {
+    for quads in candidates(gray) {
         for quad in quads {
             let best = SIDES.map(|side| (line_score(gray, &quad, side), side));
             let (score, side) = best.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();

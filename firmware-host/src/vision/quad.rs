@@ -14,7 +14,7 @@ use super::Point;
 /// How dark a pixel is beside its surroundings to count as print: the surroundings' half side as a share of the
 /// picture's longer side, the share of their mean that it stays below, and pixels by which print is thickened, so that
 /// broken lines hang together.
-pub(super) const THRESHOLDS: [(f32, f32, u8); 5] =
+const THRESHOLDS: [(f32, f32, u8); 5] =
     [(0.03, 0.90, 0), (0.03, 0.94, 0), (0.015, 0.93, 1), (0.06, 0.85, 0), (0.03, 0.96, 1)];
 
 /// Shorter side of a candidate's bounding box, as a share of the picture's shorter side.
@@ -26,41 +26,48 @@ const DIRECTIONS: usize = 48;
 /// Corners of a quadrilateral, clockwise from the one nearest to the top left.
 pub type Quad = [Point; 4];
 
-/// Candidates under one threshold after the other, each once, in pixels of `gray`. Whoever has found a board need not
-/// ask for more.
-pub(crate) struct Candidates<'a> {
+/// A picture's print under one threshold after the other, 255 where there is some.
+pub(super) struct Prints<'a> {
     gray: &'a GrayImage,
     integral: Vec<u32>,
-    seen: Vec<Quad>,
-    next: usize,
+    thresholds: std::slice::Iter<'static, (f32, f32, u8)>,
 }
 
-impl<'a> Candidates<'a> {
-    pub(crate) fn new(gray: &'a GrayImage) -> Self {
-        Self { gray, integral: integral(gray), seen: Vec::new(), next: 0 }
+impl<'a> Prints<'a> {
+    pub(super) fn new(gray: &'a GrayImage) -> Self {
+        Self { gray, integral: integral(gray), thresholds: THRESHOLDS.iter() }
     }
 }
 
-impl Iterator for Candidates<'_> {
-    type Item = Vec<Quad>;
+impl Iterator for Prints<'_> {
+    type Item = GrayImage;
 
-    fn next(&mut self) -> Option<Vec<Quad>> {
-        let &(radius, share, thicken) = THRESHOLDS.get(self.next)?;
-        self.next += 1;
+    fn next(&mut self) -> Option<GrayImage> {
+        let &(radius, share, thicken) = self.thresholds.next()?;
         let radius = (radius * self.gray.width().max(self.gray.height()) as f32).max(3.0) as u32;
-        let mut dark = darker_than_surroundings(self.gray, &self.integral, radius, share);
-        if thicken > 0 {
-            dark = dilate(&dark, Norm::LInf, thicken);
-        }
-        let mut new: Vec<Quad> = Vec::new();
-        for quad in component_quads(&dark).into_iter().chain(cell_group_quads(&dark)) {
-            if !self.seen.iter().any(|other| same(other, &quad)) {
-                self.seen.push(quad);
-                new.push(quad);
-            }
-        }
-        Some(new)
+        let dark = darker_than_surroundings(self.gray, &self.integral, radius, share);
+        Some(if thicken > 0 { dilate(&dark, Norm::LInf, thicken) } else { dark })
     }
+}
+
+/// Those of `quads` that were not seen before, which they are from now on.
+pub(super) fn unseen(seen: &mut Vec<Quad>, quads: impl Iterator<Item = Quad>) -> Vec<Quad> {
+    let mut new = Vec::new();
+    for quad in quads {
+        if !seen.iter().any(|other| same(other, &quad)) {
+            seen.push(quad);
+            new.push(quad);
+        }
+    }
+    new
+}
+
+/// Candidates under one threshold after the other, each once, in pixels of `gray`. Whoever has found a board need not
+/// ask for more.
+pub(crate) fn candidates(gray: &GrayImage) -> impl Iterator<Item = Vec<Quad>> {
+    let mut seen = Vec::new();
+    Prints::new(gray)
+        .map(move |dark| unseen(&mut seen, component_quads(&dark).into_iter().chain(cell_group_quads(&dark))))
 }
 
 /// Sums of all pixels above and to the left, `[height + 1, width + 1]`.

@@ -1,11 +1,9 @@
 //! Where a maze may be: quadrilaterals around one, two or three pieces of connected lines.
 
 use image::{GrayImage, Luma};
-use imageproc::distance_transform::Norm;
-use imageproc::morphology::dilate;
 use imageproc::region_labelling::{Connectivity, connected_components};
 
-use crate::vision::quad::{Bounds, Hull, Quad, THRESHOLDS, area, bounds, darker_than_surroundings, distance, integral};
+use crate::vision::quad::{Bounds, Hull, Prints, Quad, area, bounds, distance, unseen};
 
 /// Longer side of a piece, as a share of the picture's shorter side: a single wall beside two openings.
 const MIN_PIECE: f32 = 0.045;
@@ -23,43 +21,14 @@ const SIDE_POINTS: usize = 60;
 const OUTLINE: (f32, f32) = (0.75, 0.5);
 
 /// Candidates under one threshold after the other, each once, in pixels of `gray`, the largest first.
-pub(super) struct Frames<'a> {
-    gray: &'a GrayImage,
-    integral: Vec<u32>,
-    seen: Vec<Quad>,
-    next: usize,
-}
-
-impl<'a> Frames<'a> {
-    pub(super) fn new(gray: &'a GrayImage) -> Self {
-        Self { gray, integral: integral(gray), seen: Vec::new(), next: 0 }
-    }
-}
-
-impl Iterator for Frames<'_> {
-    type Item = Vec<Quad>;
-
-    fn next(&mut self) -> Option<Vec<Quad>> {
-        let &(radius, share, thicken) = THRESHOLDS.get(self.next)?;
-        self.next += 1;
-        let radius = (radius * self.gray.width().max(self.gray.height()) as f32).max(3.0) as u32;
-        let mut dark = darker_than_surroundings(self.gray, &self.integral, radius, share);
-        if thicken > 0 {
-            dark = dilate(&dark, Norm::LInf, thicken);
-        }
-        let mut new: Vec<Quad> = Vec::new();
-        for hull in hulls(&dark) {
-            let Some(quad) = hull.any_quad().filter(|quad| plausible(quad, self.gray) && outlined(&dark, quad)) else {
-                continue;
-            };
-            if !self.seen.iter().any(|other| same(other, &quad)) {
-                self.seen.push(quad);
-                new.push(quad);
-            }
-        }
+pub(super) fn frames(gray: &GrayImage) -> impl Iterator<Item = Vec<Quad>> {
+    let mut seen = Vec::new();
+    Prints::new(gray).map(move |dark| {
+        let quads = hulls(&dark).into_iter().filter_map(Hull::any_quad);
+        let mut new = unseen(&mut seen, quads.filter(|quad| plausible(quad, gray) && outlined(&dark, quad)));
         new.sort_by(|a, b| area(b).total_cmp(&area(a)));
-        Some(new)
-    }
+        new
+    })
 }
 
 /// The hulls of the large pieces, and of two or three that lie within or beside each other.
@@ -154,10 +123,4 @@ fn outlined(dark: &GrayImage, quad: &Quad) -> bool {
         total += hits;
     }
     total as f32 >= OUTLINE.0 * (4 * SIDE_POINTS) as f32
-}
-
-/// Whether two quadrilaterals are the same but for a few pixels.
-fn same(a: &Quad, b: &Quad) -> bool {
-    let near = 0.006 * area(a).sqrt();
-    a.iter().zip(b).all(|(p, q)| distance(*p, *q) <= near)
 }

@@ -267,7 +267,7 @@ fn mazes(ink: &Ink) -> Vec<Measured> {
     let gray = &ink.gray;
     let picture = gray.width() as f32 * gray.height() as f32;
     let mut found: Vec<Measured> = Vec::new();
-    for quads in frame::Frames::new(gray) {
+    for quads in frame::frames(gray) {
         for quad in quads {
             // The pieces of what is clear already.
             if found.iter().any(|maze| maze.quality > CLEAR && overlap(&maze.quad, &quad)) {
