@@ -76,6 +76,28 @@ pub enum SolverError {
         /// The model's sequence length and vocabulary.
         expected: String,
     },
+    /// A map that cannot be read, or contradicts itself.
+    #[error("{source_name}: {message}")]
+    BadMap {
+        /// The map, as the caller calls it; mostly a file.
+        source_name: String,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+    /// A map with more cells than planning has memory for.
+    #[error(
+        "{source_name}: {width}x{height} cells are more than the limit of {limit}\nhint: crop the map, or give it a coarser resolution"
+    )]
+    MapTooLarge {
+        /// The map, as the caller calls it.
+        source_name: String,
+        /// Cells across.
+        width: usize,
+        /// Cells up.
+        height: usize,
+        /// Most cells.
+        limit: usize,
+    },
     /// An option or argument that cannot be used as given.
     #[error("{option}: {reason}{}", hint_line(hint.as_deref()))]
     InvalidOption {

@@ -8,6 +8,7 @@ mod error;
 pub mod eval;
 pub mod model;
 pub mod parity;
+pub mod plan;
 pub mod render;
 pub mod selftest;
 pub mod solve;
