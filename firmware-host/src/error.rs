@@ -186,6 +186,39 @@ pub enum HostError {
         reason: String,
     },
 
+    // ROS 2
+    /// The node could not join the network.
+    #[cfg(feature = "ros2")]
+    #[error("ROS 2: {action} failed: {reason}")]
+    Ros2 {
+        /// What was done.
+        action: &'static str,
+        /// Why it failed.
+        reason: String,
+    },
+    /// A name or number that ROS 2 does not allow.
+    #[cfg(feature = "ros2")]
+    #[error("`{name}` cannot be {what}: {reason}\nhint: {hint}")]
+    Ros2Name {
+        /// What it should be: `the name of a topic`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What is allowed.
+        hint: &'static str,
+    },
+    /// A message whose content cannot be used.
+    #[cfg(feature = "ros2")]
+    #[error("{what}: {reason}")]
+    Ros2Message {
+        /// The part of the message.
+        what: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
     // kiosk
     /// The kiosk's settings cannot be used.
     #[error("{origin}: {reason}{}", hint_line(hint.as_deref()))]
@@ -275,6 +308,8 @@ impl HostError {
             | Self::Part { .. }
             | Self::Notify { .. }
             | Self::Listen { .. } => true,
+            #[cfg(feature = "ros2")]
+            Self::Ros2 { .. } => true,
             _ => false,
         }
     }

@@ -4,6 +4,8 @@ pub mod display;
 mod error;
 pub mod kiosk;
 pub mod link;
+#[cfg(feature = "ros2")]
+pub mod ros2;
 mod solving;
 pub mod vision;
 

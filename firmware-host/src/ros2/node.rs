@@ -1,0 +1,362 @@
+//! The node on the network: topics, parameters and logging of ROS 2 around [`Planning`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use futures::StreamExt as _;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::executor::block_on;
+use futures::stream::{LocalBoxStream, select_all};
+use ros2_client::builtin_interfaces;
+use ros2_client::log::LogLevel;
+use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
+use ros2_client::{
+    Context, ContextOptions, CreateError, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher, ReadResult,
+    RosoutRaw as _, Subscription,
+};
+
+use super::messages::{OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped};
+use super::parameters::Parameters;
+use super::planner::PathPlanner;
+use super::planning::{Action, Level, Planning};
+use crate::{HostError, Result};
+
+/// The highest domain: above it, the ports that DDS derives from the domain do not exist.
+pub const MAX_DOMAIN: u16 = 232;
+
+const NAMES: &str = "names are of letters, digits and underscores; a namespace begins with a slash";
+
+/// Who the node is, and what it listens to. None of it changes while it runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The node's name.
+    pub name: String,
+    /// The node's namespace, which begins with a slash.
+    pub namespace: String,
+    /// The DDS domain, up to [`MAX_DOMAIN`]; nodes of different domains do not see each other.
+    pub domain: u16,
+    /// The topics' names.
+    pub topics: Topics,
+    /// Whether the map is taken from publishers that keep it for those who come late (transient local) only, as map
+    /// servers do. Without, from all, and a map published before the node was there is missed.
+    pub latched_map: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            name: "trm_planner".to_owned(),
+            namespace: "/".to_owned(),
+            domain: 0,
+            topics: Topics::default(),
+            latched_map: true,
+        }
+    }
+}
+
+/// The names of topics. One that does not begin with a slash is in the node's namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    /// `nav_msgs/msg/OccupancyGrid`, subscribed.
+    pub map: String,
+    /// `geometry_msgs/msg/PoseStamped`, subscribed.
+    pub goal: String,
+    /// `geometry_msgs/msg/PoseWithCovarianceStamped`, subscribed.
+    pub start: String,
+    /// `nav_msgs/msg/Path`, published.
+    pub plan: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self { map: "map".into(), goal: "goal_pose".into(), start: "initialpose".into(), plan: "plan".into() }
+    }
+}
+
+/// A node that plans.
+pub struct PlanningNode<P> {
+    endpoints: Endpoints,
+    /// Answers requests for parameters, and keeps count of who is connected.
+    spinner: JoinHandle<()>,
+    node: Node,
+    planning: Planning<P>,
+    parameters: Arc<Mutex<Parameters>>,
+    wake: UnboundedSender<Wake>,
+    woken: UnboundedReceiver<Wake>,
+    log: Box<dyn FnMut(Level, &str)>,
+}
+
+/// Ends a node, from any thread.
+#[derive(Debug, Clone)]
+pub struct Stopper(UnboundedSender<Wake>);
+
+impl Stopper {
+    /// Ends the node when it has done what it is doing.
+    pub fn stop(&self) {
+        // A node that is gone has ended.
+        let _ = self.0.unbounded_send(Wake::Stop);
+    }
+}
+
+#[derive(Debug)]
+enum Wake {
+    Stop,
+    Parameters,
+}
+
+enum Event {
+    Map(ReadResult<OccupancyGrid>),
+    Goal(ReadResult<PoseStamped>),
+    Start(ReadResult<PoseWithCovarianceStamped>),
+    Wake(Wake),
+}
+
+struct Endpoints {
+    names: Topics,
+    map: Subscription<OccupancyGrid>,
+    goal: Subscription<PoseStamped>,
+    start: Subscription<PoseWithCovarianceStamped>,
+    plan: Publisher<Path>,
+}
+
+impl<P: PathPlanner> PlanningNode<P> {
+    /// Joins the network. `log` is told everything that `/rosout` is.
+    ///
+    /// Fails for names that ROS 2 does not allow, and where the network cannot be used.
+    pub fn start(
+        planner: P,
+        options: &Options,
+        parameters: Parameters,
+        log: impl FnMut(Level, &str) + 'static,
+    ) -> Result<Self> {
+        if options.domain > MAX_DOMAIN {
+            return Err(HostError::Ros2Name {
+                what: "the DDS domain",
+                name: options.domain.to_string(),
+                reason: "DDS derives ports from it, which end there".to_owned(),
+                hint: "0 to 232, on Linux better 0 to 101; ROS 2 calls it ROS_DOMAIN_ID",
+            });
+        }
+        let name = NodeName::new(&options.namespace, &options.name).map_err(|error| HostError::Ros2Name {
+            what: "the name of a node",
+            name: format!("{} in {}", options.name, options.namespace),
+            reason: error.to_string(),
+            hint: NAMES,
+        })?;
+        let names = resolved(options)?;
+        let context = Context::with_options(ContextOptions::new().domain_id(options.domain))
+            .map_err(failed("joining the network"))?;
+        let (wake, woken) = unbounded();
+        let shared = Arc::new(Mutex::new(parameters));
+        let mut node = context
+            .new_node(name, node_options(parameters, &shared, &wake))
+            .map_err(|error| HostError::Ros2 { action: "creating the node", reason: error.to_string() })?;
+        let endpoints = Endpoints::create(&mut node, names, options.latched_map).map_err(failed("creating topics"))?;
+        let spinner = node.spinner().map_err(failed("creating services"))?;
+        let spinner = std::thread::Builder::new()
+            .name("ros2 spinner".to_owned())
+            .spawn(move || {
+                // Without it, there are no services of parameters; the log of the library says why.
+                let _ = block_on(spinner.spin());
+            })
+            .map_err(|error| HostError::Ros2 { action: "starting a thread", reason: error.to_string() })?;
+        let planning = Planning::new(planner, parameters);
+        Ok(Self { endpoints, spinner, node, planning, parameters: shared, wake, woken, log: Box::new(log) })
+    }
+
+    /// What ends the node.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.wake.clone())
+    }
+
+    /// Plans until it is stopped. What arrives while it plans is taken afterwards, the newest of each topic.
+    pub fn run(self) {
+        let Self { endpoints, spinner, node, mut planning, parameters, wake, woken, mut log } = self;
+        let mut say = |level, text: &str| {
+            log(level, text);
+            let severity = match level {
+                Level::Info => LogLevel::Info,
+                Level::Warning => LogLevel::Warn,
+                Level::Error => LogLevel::Error,
+            };
+            let now = builtin_interfaces::Time::now();
+            node.rosout_raw(now, severity, node.base_name(), text, file!(), "run", line!());
+        };
+        let names = &endpoints.names;
+        say(
+            Level::Info,
+            &format!(
+                "{} is in domain {}: listens to {}, {} and {}, publishes {}",
+                node.fully_qualified_name(),
+                node.domain_id(),
+                names.map,
+                names.goal,
+                names.start,
+                names.plan
+            ),
+        );
+        let mut events = endpoints.events(woken);
+        while let Some(event) = block_on(events.next()) {
+            let unread = |topic: &str, error| {
+                vec![Action::Log(Level::Warning, format!("{topic}: a message cannot be read: {error}"))]
+            };
+            let actions = match event {
+                Event::Wake(Wake::Stop) => break,
+                Event::Wake(Wake::Parameters) => {
+                    planning.parameters(*parameters.lock().unwrap_or_else(PoisonError::into_inner))
+                }
+                Event::Map(Ok(grid)) => planning.map(&names.map, grid),
+                Event::Map(Err(error)) => unread(&names.map, error),
+                Event::Goal(Ok(goal)) => planning.goal(&goal),
+                Event::Goal(Err(error)) => unread(&names.goal, error),
+                Event::Start(Ok(start)) => planning.start(&start),
+                Event::Start(Err(error)) => unread(&names.start, error),
+            };
+            for action in actions {
+                match action {
+                    Action::Log(level, text) => say(level, &text),
+                    Action::Publish(path) => {
+                        if let Err(error) = endpoints.plan.publish(path) {
+                            say(Level::Error, &format!("{}: the plan was not published: {error}", names.plan));
+                        }
+                    }
+                }
+            }
+        }
+        say(Level::Info, "stopped");
+        drop(events);
+        drop(wake);
+        drop(endpoints);
+        // Ends the spinner.
+        drop(node);
+        let _ = spinner.join();
+    }
+}
+
+impl Endpoints {
+    fn create(node: &mut Node, names: Topics, latched_map: bool) -> Result<Self, CreateError> {
+        // One goal, one start, one map: the newest.
+        let newest =
+            QosProfile::default().reliability_reliable(WhenFull::DEFAULT).history(History::KeepLast { depth: 1 });
+        let latched = newest.clone().durability(Durability::TransientLocal);
+        let map_qos = if latched_map { &latched } else { &newest };
+        let map = topic(node, &names.map, "nav_msgs", "OccupancyGrid", map_qos)?;
+        let goal = topic(node, &names.goal, "geometry_msgs", "PoseStamped", &newest)?;
+        let start = topic(node, &names.start, "geometry_msgs", "PoseWithCovarianceStamped", &newest)?;
+        let plan = topic(node, &names.plan, "nav_msgs", "Path", &latched)?;
+        Ok(Self {
+            map: node.create_subscription(&map, None)?,
+            goal: node.create_subscription(&goal, None)?,
+            start: node.create_subscription(&start, None)?,
+            plan: node.create_publisher(&plan, None)?,
+            names,
+        })
+    }
+
+    /// Everything that happens to the node, as one stream.
+    fn events(&self, woken: UnboundedReceiver<Wake>) -> impl futures::Stream<Item = Event> + Unpin + '_ {
+        let streams: [LocalBoxStream<'_, Event>; 4] = [
+            self.map.async_stream().map(|read| Event::Map(read.map(|(message, _)| message))).boxed_local(),
+            self.goal.async_stream().map(|read| Event::Goal(read.map(|(message, _)| message))).boxed_local(),
+            self.start.async_stream().map(|read| Event::Start(read.map(|(message, _)| message))).boxed_local(),
+            woken.map(Event::Wake).boxed_local(),
+        ];
+        select_all(streams)
+    }
+}
+
+fn topic(
+    node: &Node,
+    name: &str,
+    package: &str,
+    message: &str,
+    qos: &QosProfile,
+) -> Result<ros2_client::dds::rustdds::Topic, CreateError> {
+    let name = Name::parse(name).map_err(|error| CreateError::BadParameter { reason: format!("{name}: {error}") })?;
+    node.create_topic(&name, MessageTypeName::new(package, message), qos)
+}
+
+/// The topics' full names.
+fn resolved(options: &Options) -> Result<Topics> {
+    let resolve = |name: &str| {
+        let full = if name.starts_with('/') {
+            name.to_owned()
+        } else {
+            format!("{}/{name}", options.namespace.trim_end_matches('/'))
+        };
+        let parsed = Name::parse(&full);
+        parsed.map(|_| full).map_err(|error| HostError::Ros2Name {
+            what: "the name of a topic",
+            name: name.to_owned(),
+            reason: error.to_string(),
+            hint: NAMES,
+        })
+    };
+    let topics = &options.topics;
+    Ok(Topics {
+        map: resolve(&topics.map)?,
+        goal: resolve(&topics.goal)?,
+        start: resolve(&topics.start)?,
+        plan: resolve(&topics.plan)?,
+    })
+}
+
+/// The parameters as ROS 2 has them: checked when they are set, then taken over by the loop.
+fn node_options(parameters: Parameters, shared: &Arc<Mutex<Parameters>>, wake: &UnboundedSender<Wake>) -> NodeOptions {
+    let mut options = NodeOptions::new().enable_rosout(true);
+    for (name, value) in parameters.declared() {
+        options = options.declare_parameter(name, value);
+    }
+    let (shared, wake) = (Arc::clone(shared), wake.clone());
+    options
+        .parameter_validator(Box::new(|name, value| Parameters::default().with(name, value).map(|_| ())))
+        .parameter_set_action(Box::new(move |name, value| {
+            let mut current = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let changed = current.with(name, value)?;
+            if changed != *current {
+                *current = changed;
+                let _ = wake.unbounded_send(Wake::Parameters);
+            }
+            Ok(())
+        }))
+}
+
+fn failed(action: &'static str) -> impl FnOnce(CreateError) -> HostError {
+    move |error| HostError::Ros2 { action, reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topics(namespace: &str, map: &str) -> Result<Topics> {
+        let topics = Topics { map: map.to_owned(), ..Topics::default() };
+        resolved(&Options { namespace: namespace.to_owned(), topics, ..Options::default() })
+    }
+
+    #[test]
+    fn topics_are_in_the_namespace_unless_they_begin_with_a_slash() {
+        let found = topics("/", "map").unwrap();
+        assert_eq!(
+            [&*found.map, &found.goal, &found.start, &found.plan],
+            ["/map", "/goal_pose", "/initialpose", "/plan"]
+        );
+        let found = topics("/robot1/nav", "/map").unwrap();
+        assert_eq!(
+            [&*found.map, &found.goal, &found.start, &found.plan],
+            ["/map", "/robot1/nav/goal_pose", "/robot1/nav/initialpose", "/robot1/nav/plan"]
+        );
+        assert_eq!(topics("/robot1", "slam/map").unwrap().map, "/robot1/slam/map");
+    }
+
+    #[test]
+    fn bad_names_are_refused_with_what_is_wrong() {
+        let error = topics("/", "my map").unwrap_err();
+        assert!(error.to_string().starts_with("`my map` cannot be the name of a topic"), "{error}");
+        assert!(!error.is_device_failure());
+        for name in ["", "map/", "a//b", "2d/map", "a__b"] {
+            assert!(topics("/", name).is_err(), "{name}");
+        }
+    }
+}

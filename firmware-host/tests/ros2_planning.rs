@@ -1,0 +1,300 @@
+//! What the node does with messages, good and bad, in any order: no network, and a planner that does as it is told.
+#![cfg(feature = "ros2")]
+
+use std::sync::Arc;
+
+use trm_firmware_host::ros2::messages::{
+    Header, OccupancyGrid, Path, PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped,
+};
+use trm_firmware_host::ros2::{
+    Action, Fallback, Level, Outcome, Parameters, PathPlanner, Planned, PlannerSettings, Planning, UnknownSpace,
+};
+use trm_firmware_host::{HostError, Result};
+use trm_solver::plan::{OccupancyMap, Pose};
+
+/// Goes straight; goals beyond 100 m cannot be reached, beyond 1,000 m are an error.
+#[derive(Default)]
+struct Straight {
+    map: Option<Arc<OccupancyMap>>,
+    settings: PlannerSettings,
+    refuse: Option<f64>,
+}
+
+impl PathPlanner for Straight {
+    fn set_map(&mut self, map: Arc<OccupancyMap>, settings: &PlannerSettings) -> Result<()> {
+        if self.refuse.is_some_and(|radius| settings.robot_radius > radius) {
+            return Err(part("no cell is free for a robot of this size"));
+        }
+        self.map = Some(map);
+        self.settings = *settings;
+        Ok(())
+    }
+
+    fn plan(&mut self, start: Pose, goal: Pose) -> Result<Outcome> {
+        assert!(self.map.is_some(), "asked for a plan without a map");
+        let length_m = start.distance(&goal);
+        if length_m > 1000.0 {
+            return Err(part("the goal is in a wall\nhint: x 1.00, y 2.00 is free"));
+        }
+        if length_m > 100.0 {
+            return Ok(Outcome::Unreachable("a wall is between".into()));
+        }
+        // A planner that went wrong.
+        let path = if length_m > 50.0 { vec![start, Pose { x: f64::NAN, ..goal }] } else { vec![start, goal] };
+        Ok(Outcome::Planned(Planned { path, network_share: 0.75, length_m, ms: 1.25 }))
+    }
+}
+
+fn part(reason: &str) -> HostError {
+    HostError::Part { part: "planner", reason: reason.into() }
+}
+
+fn header(frame: &str) -> Header {
+    Header { frame_id: frame.into(), ..Header::default() }
+}
+
+fn grid(frame: &str) -> OccupancyGrid {
+    let mut grid = OccupancyGrid { header: header(frame), data: vec![0; 12], ..OccupancyGrid::default() };
+    (grid.info.width, grid.info.height, grid.info.resolution) = (4, 3, 0.5);
+    grid
+}
+
+fn goal(frame: &str, x: f64) -> PoseStamped {
+    PoseStamped { header: header(frame), pose: Pose::new(x, 0.0, 0.0).into() }
+}
+
+fn start(frame: &str) -> PoseWithCovarianceStamped {
+    let pose = PoseWithCovariance { pose: Pose::new(1.0, 0.0, 0.0).into(), ..PoseWithCovariance::default() };
+    PoseWithCovarianceStamped { header: header(frame), pose }
+}
+
+fn node() -> Planning<Straight> {
+    Planning::new(Straight::default(), Parameters::default())
+}
+
+/// A node with a map and a start.
+fn ready() -> Planning<Straight> {
+    let mut node = node();
+    assert!(published(&node.map("/map", grid("map"))).is_empty());
+    assert!(published(&node.start(&start("map"))).is_empty());
+    node
+}
+
+fn published(actions: &[Action]) -> Vec<&Path> {
+    actions.iter().filter_map(|action| if let Action::Publish(path) = action { Some(path) } else { None }).collect()
+}
+
+/// What was said at a level, in one text.
+fn said(actions: &[Action], wanted: Level) -> String {
+    let lines = actions.iter().filter_map(|action| match action {
+        Action::Log(level, text) if *level == wanted => Some(text.as_str()),
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// No path, with the warning.
+#[track_caller]
+fn refused(actions: &[Action], frame: &str, why: &str) {
+    let paths = published(actions);
+    assert_eq!(paths.len(), 1, "{actions:?}");
+    assert!(paths[0].poses.is_empty());
+    assert_eq!(paths[0].header.frame_id, frame);
+    let warnings = said(actions, Level::Warning);
+    assert!(warnings.contains(why), "{warnings}");
+    assert!(!warnings.contains('\n'), "one line a warning: {warnings}");
+}
+
+/// One path with two poses.
+#[track_caller]
+fn planned(actions: &[Action]) -> &Path {
+    let paths = published(actions);
+    assert_eq!(paths.len(), 1, "{actions:?}");
+    assert_eq!(paths[0].poses.len(), 2, "{actions:?}");
+    assert_eq!(said(actions, Level::Warning), "");
+    paths[0]
+}
+
+#[test]
+fn a_goal_is_planned_to_in_the_map_s_frame() {
+    let mut node = node();
+    let said_of_map = said(&node.map("/map", grid("earth")), Level::Info);
+    assert!(said_of_map.starts_with("map received: 4 x 3 cells of 0.5 m in frame `earth`, ready in "), "{said_of_map}");
+    assert_eq!(
+        said(&node.start(&start("earth")), Level::Info),
+        "start received: x 1.00 m, y 0.00 m, 0 degrees in frame `earth`"
+    );
+    let actions = node.goal(&goal("earth", 4.0));
+    let path = planned(&actions);
+    assert_eq!(path.header.frame_id, "earth");
+    assert!(path.header.stamp.sec > 1_500_000_000, "the stamp is the time");
+    assert_eq!(path.poses[0].header, path.header);
+    assert!((path.poses[0].pose.position.x, path.poses[1].pose.position.x) == (1.0, 4.0));
+    assert_eq!(
+        said(&actions, Level::Info),
+        "goal received: x 4.00 m, y 0.00 m, 0 degrees in frame `earth`\n\
+         plan published: 2 poses, 3.00 m, 75 % of its segments by the network, 1.2 ms"
+    );
+}
+
+#[test]
+fn a_goal_before_everything_else_waits_and_is_planned_to_once() {
+    let mut node = node();
+    let actions = node.goal(&goal("map", 4.0));
+    assert!(said(&actions, Level::Warning).contains("no map so far"));
+    assert!(published(&actions).is_empty());
+    assert!(published(&node.start(&start("map"))).is_empty());
+    planned(&node.map("/map", grid("map")));
+    // The next map and the next start are not for this goal.
+    assert!(published(&node.map("/map", grid("map"))).is_empty());
+    assert!(published(&node.start(&start("map"))).is_empty());
+}
+
+#[test]
+fn a_goal_without_a_start_waits() {
+    let mut node = node();
+    node.map("/map", grid("map"));
+    let actions = node.goal(&goal("map", 4.0));
+    assert!(said(&actions, Level::Warning).contains("no start so far"));
+    assert!(published(&actions).is_empty());
+    planned(&node.start(&start("map")));
+}
+
+#[test]
+fn of_goals_that_wait_the_newest_counts() {
+    let mut node = node();
+    node.map("/map", grid("map"));
+    node.goal(&goal("map", 4.0));
+    node.goal(&goal("map", 7.0));
+    let actions = node.start(&start("map"));
+    assert!((planned(&actions).poses[1].pose.position.x - 7.0).abs() < 1e-12);
+}
+
+#[test]
+fn the_start_may_be_a_parameter() {
+    let parameters = Parameters { start: Some(Pose::new(2.0, 0.0, 0.0)), ..Parameters::default() };
+    let mut node = Planning::new(Straight::default(), parameters);
+    node.map("/map", grid("anything"));
+    let actions = node.goal(&goal("anything", 4.0));
+    assert!((planned(&actions).poses[0].pose.position.x - 2.0).abs() < 1e-12);
+    // A message takes its place, then a newer parameter that one's.
+    node.start(&start("anything"));
+    assert!((planned(&node.goal(&goal("anything", 4.0))).poses[0].pose.position.x - 1.0).abs() < 1e-12);
+    node.parameters(Parameters { start: Some(Pose::new(3.0, 0.0, 0.0)), ..parameters });
+    assert!((planned(&node.goal(&goal("anything", 4.0))).poses[0].pose.position.x - 3.0).abs() < 1e-12);
+    // Taken back, a goal waits.
+    node.parameters(Parameters::default());
+    assert!(published(&node.goal(&goal("anything", 4.0))).is_empty());
+}
+
+#[test]
+fn what_is_in_another_frame_is_refused() {
+    let mut node = ready();
+    refused(&node.goal(&goal("odom", 4.0)), "map", "the goal is in frame `odom`, the map in `map`");
+    refused(&node.goal(&goal("", 4.0)), "map", "the goal is in frame ``");
+    node.start(&start("odom"));
+    refused(&node.goal(&goal("map", 4.0)), "map", "the start is in frame `odom`, the map in `map`");
+    // A refused goal is done with; the next one counts.
+    assert!(published(&node.start(&start("map"))).is_empty());
+    planned(&node.goal(&goal("map", 4.0)));
+}
+
+#[test]
+fn frames_may_be_left_unchecked() {
+    let mut node = Planning::new(Straight::default(), Parameters { check_frames: false, ..Parameters::default() });
+    node.map("/map", grid("map"));
+    node.start(&start("odom"));
+    let actions = node.goal(&goal("", 4.0));
+    assert_eq!(planned(&actions).header.frame_id, "map");
+}
+
+#[test]
+fn no_way_and_no_plan_are_a_path_without_poses_and_the_reason() {
+    let mut node = ready();
+    refused(&node.goal(&goal("map", 200.0)), "map", "no plan: the goal cannot be reached: a wall is between");
+    refused(&node.goal(&goal("map", 2000.0)), "map", "no plan: planner: the goal is in a wall; x 1.00, y 2.00 is free");
+    refused(&node.goal(&goal("map", 70.0)), "map", "the planner's path is empty or not finite");
+    planned(&node.goal(&goal("map", 4.0)));
+}
+
+#[test]
+fn a_goal_that_is_no_pose_is_refused() {
+    let mut node = ready();
+    let mut bad = goal("map", f64::NAN);
+    refused(&node.goal(&bad), "map", "goal ignored: position: [NaN, 0] is not finite");
+    bad = goal("map", 4.0);
+    bad.pose.orientation.w = 0.0;
+    refused(&node.goal(&bad), "map", "goal ignored: orientation: [0, 0, 0, 0] has length 0");
+    planned(&node.goal(&goal("map", 4.0)));
+}
+
+#[test]
+fn a_start_that_is_no_pose_leaves_the_one_before() {
+    let mut node = ready();
+    let mut bad = start("map");
+    bad.pose.pose.position.x = f64::INFINITY;
+    let actions = node.start(&bad);
+    assert!(said(&actions, Level::Warning).starts_with("start ignored: position: [inf, 0] is not finite"));
+    planned(&node.goal(&goal("map", 4.0)));
+}
+
+#[test]
+fn a_map_that_is_none_leaves_the_one_before() {
+    let broken: [(fn(&mut OccupancyGrid), &str); 6] = [
+        (|grid| grid.data.truncate(11), "11 values, a map of 4x3 cells has 12"),
+        (|grid| grid.info.resolution = 0.0, "the resolution is 0"),
+        (|grid| grid.info.resolution = f32::NAN, "the resolution is NaN"),
+        (|grid| grid.info.origin.position.x = f64::NAN, "the origin's position"),
+        (|grid| grid.data[7] = 101, "cell 7 holds 101"),
+        (|grid| (grid.info.width, grid.info.height) = (u32::MAX, u32::MAX), "4294967295x4294967295"),
+    ];
+    for (breaks, why) in broken {
+        let mut bad = grid("map");
+        breaks(&mut bad);
+        let actions = node().map("/map", bad.clone());
+        let warning = said(&actions, Level::Warning);
+        assert!(warning.starts_with("map refused: /map: ") && warning.contains(why), "{warning}");
+        assert!(!warning.contains("stays"), "{warning}");
+        assert!(published(&actions).is_empty());
+
+        let mut node = ready();
+        let actions = node.map("/map", bad);
+        assert!(said(&actions, Level::Warning).ends_with("; the map before it stays"));
+        planned(&node.goal(&goal("map", 4.0)));
+    }
+}
+
+#[test]
+fn a_map_that_the_planner_refuses_leaves_the_one_before() {
+    let mut node = Planning::new(Straight { refuse: Some(0.1), ..Straight::default() }, Parameters::default());
+    let actions = node.map("/map", grid("map"));
+    assert_eq!(said(&actions, Level::Warning), "map refused: planner: no cell is free for a robot of this size");
+    let actions = node.goal(&goal("map", 4.0));
+    assert!(said(&actions, Level::Warning).contains("no map so far"));
+}
+
+#[test]
+fn new_parameters_prepare_the_map_anew() {
+    let mut node = ready();
+    let wider = PlannerSettings { robot_radius: 0.4, unknown: UnknownSpace::Free, fallback: Fallback::None };
+    let parameters = Parameters { planner: wider, ..Parameters::default() };
+    let text = said(&node.parameters(parameters), Level::Info);
+    assert!(text.contains("robot radius 0.4 m, unknown space free, fallback none"), "{text}");
+    assert!(node.parameters(parameters).is_empty(), "nothing has changed");
+    planned(&node.goal(&goal("map", 4.0)));
+}
+
+#[test]
+fn nothing_is_planned_while_the_map_cannot_be_used_with_the_parameters() {
+    let mut node = Planning::new(Straight { refuse: Some(0.3), ..Straight::default() }, Parameters::default());
+    node.map("/map", grid("map"));
+    node.start(&start("map"));
+    let wide = PlannerSettings { robot_radius: 0.4, ..PlannerSettings::default() };
+    let actions = node.parameters(Parameters { planner: wide, ..Parameters::default() });
+    assert!(said(&actions, Level::Error).contains("the map cannot be used with these parameters"), "{actions:?}");
+    let actions = node.goal(&goal("map", 4.0));
+    assert!(published(&actions).is_empty(), "planned with the radius before");
+    assert!(said(&actions, Level::Warning).contains("the goal waits for others"), "{actions:?}");
+    // The goal is planned to as soon as it can be.
+    planned(&node.parameters(Parameters::default()));
+}
