@@ -1,8 +1,12 @@
 //! Planning on maps: an occupancy map, a start and a goal in metres go in, a path in metres comes out that was checked
 //! on the map's full resolution.
 
+mod free_space;
 pub mod map;
+mod planning_grid;
+mod sight;
 
+pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
 
 /// A place and a direction on the ground, in the frame of a map.
