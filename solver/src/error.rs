@@ -98,6 +98,28 @@ pub enum SolverError {
         /// Most cells.
         limit: usize,
     },
+    /// A start or goal where the robot cannot be.
+    #[error("the {what} {x},{y} {reason}{}", hint_line(hint.as_deref()))]
+    PlaceRefused {
+        /// `start` or `goal`.
+        what: &'static str,
+        /// Metres in the map's frame.
+        x: f64,
+        /// Metres in the map's frame.
+        y: f64,
+        /// What is there instead of free space.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A planned path failed its check on the map: the planner contradicts itself.
+    #[error(
+        "a path was planned but not confirmed by its check: {what}\nhint: this is a defect of the planner; please report it with the map, start and goal"
+    )]
+    PlanFault {
+        /// What is wrong.
+        what: String,
+    },
     /// An option or argument that cannot be used as given.
     #[error("{option}: {reason}{}", hint_line(hint.as_deref()))]
     InvalidOption {

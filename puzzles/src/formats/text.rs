@@ -80,6 +80,14 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     Ok(puzzles)
 }
 
+/// Mazes from a text that is known to hold nothing else, in ASCII or as micromouse drawings. Start and goal may be
+/// missing.
+pub fn parse_as_mazes(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
+    super::limit(origin, bytes.len() as u64)?;
+    let lines = lines(origin, bytes)?;
+    if micromouse::looks_like(&lines) { micromouse::parse_lines(origin, &lines) } else { parse_mazes(origin, &lines) }
+}
+
 /// The value of a maze character.
 fn maze_value(character: char) -> Option<u8> {
     Some(match character {

@@ -1,9 +1,25 @@
 //! Planning on maps: an occupancy map, a start and a goal in metres go in, a path in metres comes out that was checked
 //! on the map's full resolution.
 
+mod check;
+mod exact;
+mod free_space;
 pub mod map;
+mod network;
+mod planner;
+mod planning_grid;
+mod sight;
+mod smooth;
+mod window;
 
+pub use check::{PathFault, check_path};
+pub use exact::{ExactSearch, length, shortest_path};
+pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
+pub use network::Network;
+pub use planner::{
+    Fallback, Outcome, Plan, PlanOptions, PlanTime, PlannedPath, Planner, Segment, SegmentPlanner, Terrain,
+};
 
 /// A place and a direction on the ground, in the frame of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -33,6 +49,23 @@ impl Pose {
     #[must_use]
     pub fn distance(&self, other: &Self) -> f64 {
         (self.x - other.x).hypot(self.y - other.y)
+    }
+}
+
+/// A place to go to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Goal {
+    /// Metres along the map frame's x axis.
+    pub x: f64,
+    /// Metres along the map frame's y axis.
+    pub y: f64,
+    /// Radians from the x axis, counterclockwise; `None` if any direction will do.
+    pub yaw: Option<f64>,
+}
+
+impl From<Pose> for Goal {
+    fn from(pose: Pose) -> Self {
+        Self { x: pose.x, y: pose.y, yaw: Some(pose.yaw) }
     }
 }
 

@@ -251,6 +251,21 @@ impl<'a> Solver<'a> {
     }
 }
 
+/// Solves a stream of puzzles in one session that is loaded already, retries included. For callers that keep sessions of
+/// their own, one for each thread.
+pub fn solve_in(
+    session: &mut dyn StepSession,
+    task: &dyn Task,
+    options: &SolveOptions,
+    questions: impl IntoIterator<Item = Result<Question>>,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let config = session.config().clone();
+    let context = Context::new(task, &config, options, observer);
+    Run::new(&context).solve(session, questions.into_iter(), false)?;
+    Ok(())
+}
+
 /// Position of the session with `rows` rows, loaded now if there is none.
 fn session_of(sessions: &mut Vec<Box<dyn StepSession>>, load: &mut LoadSession<'_>, rows: usize) -> Result<usize> {
     if let Some(position) = sessions.iter().position(|session| session.batch() == rows) {

@@ -1,4 +1,24 @@
 //! Maps of where a robot can be: what SLAM writes, what benchmarks use, what people draw.
+//!
+//! [`OccupancyMap::read`] takes a file and finds out what it is; the formats:
+//!
+//! - map_server: a yaml beside a pgm, png or bmp, by the rules of nav2's `map_io.cpp`;
+//! - `nav_msgs/OccupancyGrid` as json (rosbridge) or yaml (`ros2 topic echo`);
+//! - MovingAI `.map`, with [`scenarios`] of a `.scen`;
+//! - mazes drawn in ASCII, and micromouse mazes, with or without `S` and `G`.
+//!
+//! [`OccupancyMap::write_map_server`] writes the first of these.
+
+mod drawing;
+mod map_server;
+mod moving_ai;
+mod occupancy_grid;
+mod pixels;
+mod read;
+mod write;
+
+pub use moving_ai::{Scenario, scenarios};
+pub use read::{LoadedMap, MAX_BYTES};
 
 use super::Pose;
 use crate::{Result, SolverError};
@@ -8,6 +28,15 @@ pub const MAX_CELLS: usize = 25_000_000;
 
 /// The value of a cell about which nothing is known.
 pub const UNKNOWN: i8 = -1;
+
+/// The value of a cell that is free.
+pub const FREE: i8 = 0;
+
+/// The value of a cell that is certainly occupied.
+pub const OCCUPIED: i8 = 100;
+
+/// The frame of a map that names none.
+pub const DEFAULT_FRAME: &str = "map";
 
 /// A cell of a map: columns count along the map's x axis, rows along its y axis, from the corner at the origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +51,7 @@ pub struct MapCell {
 #[derive(Debug, Clone, PartialEq)]
 pub struct OccupancyMap {
     source: String,
+    frame: String,
     width: usize,
     height: usize,
     resolution: f64,
@@ -64,13 +94,34 @@ impl OccupancyMap {
         if !origin.is_finite() {
             return Err(bad(format!("the origin [{}, {}, {}] is not finite", origin.x, origin.y, origin.yaw)));
         }
-        Ok(Self { source, width, height, resolution, origin: Pose::new(origin.x, origin.y, origin.yaw), values })
+        let origin = Pose::new(origin.x, origin.y, origin.yaw);
+        Ok(Self { source, frame: DEFAULT_FRAME.to_owned(), width, height, resolution, origin, values })
+    }
+
+    /// The map in a frame of another name than [`DEFAULT_FRAME`].
+    #[must_use]
+    pub fn with_frame(self, frame: impl Into<String>) -> Self {
+        Self { frame: frame.into(), ..self }
+    }
+
+    /// The map with another size of its cells, in metres; the origin stays where it is.
+    ///
+    /// For formats that tell none: mazes and MovingAI maps are read as 1 m a cell.
+    pub fn with_resolution(self, resolution: f64) -> Result<Self> {
+        check_resolution(&self.source, resolution)?;
+        Ok(Self { resolution, ..self })
     }
 
     /// What errors call the map.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// The name of the frame that places on the map are given in.
+    #[must_use]
+    pub fn frame(&self) -> &str {
+        &self.frame
     }
 
     /// Cells along x.

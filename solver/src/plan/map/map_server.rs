@@ -1,0 +1,222 @@
+//! Maps of ROS 2's map_server: a yaml that names an image and says how to read it.
+//!
+//! The keys, and which of them have to be there, are those of `loadMapYaml` in nav2's `nav2_map_server/src/map_io.cpp`:
+//! `image` (from the yaml's folder, or absolute), `resolution` in metres a pixel, `origin` (x, y, yaw of the bottom left
+//! corner), `occupied_thresh` and `free_thresh` (shares of blackness), `negate` (a number or a truth value); `mode` may
+//! be left out and is trinary then. Other keys mean nothing. Where nav2 takes whatever thresholds it is given, those
+//! that its own map saver would refuse are refused here: they leave it open what a pixel means.
+
+use std::path::{Path, PathBuf};
+
+use image::DynamicImage;
+use serde_json::{Map, Value};
+
+use super::pixels::{self, Mode, Rule};
+use super::read::bad;
+use super::{FREE, LoadedMap, OccupancyMap, UNKNOWN, check_resolution};
+use crate::Result;
+use crate::plan::Pose;
+
+/// What nav2's map saver writes for a cell about which nothing is known.
+pub(super) const UNKNOWN_GREY: u8 = 205;
+
+/// `path` is the yaml's, `bytes` its content.
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
+    let yaml = Yaml::parse(path, bytes)?;
+    let image_path = yaml.image()?;
+    let resolution = yaml.number("resolution", "0.05")?;
+    check_resolution(&yaml.source, resolution)?;
+    let origin = yaml.origin()?;
+    let rule = yaml.rule()?;
+    let image = pixels::decode(&image_path, &yaml.source)?;
+    let size = (image.width() as usize, image.height() as usize);
+    let note = note(&image, &rule, &yaml.source);
+    let map = OccupancyMap::new(yaml.source, size, resolution, origin, pixels::values(image, &rule))?;
+    Ok(LoadedMap { note, ..LoadedMap::from(map) })
+}
+
+/// Maps that were saved with nav2's default free_thresh of 0.25 lose what was unknown: their saver's grey for it is
+/// 0.196 black. nav2 reads them as written, so that is done here too, but said.
+fn note(image: &DynamicImage, rule: &Rule, source: &str) -> Option<String> {
+    let DynamicImage::ImageLuma8(grey) = image else {
+        return None;
+    };
+    let whitest = rule.mode == Mode::Trinary && !rule.negate;
+    if !whitest || rule.grey(UNKNOWN_GREY) != FREE {
+        return None;
+    }
+    let count = grey.as_raw().iter().filter(|&&grey| grey == UNKNOWN_GREY).count();
+    (count > 0).then(|| {
+        format!(
+            "{source}: {count} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as free, as \
+             they do in nav2: free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: \
+             0.196",
+            rule.free_thresh
+        )
+    })
+}
+
+/// The yaml's fields and the name by which errors call it.
+struct Yaml {
+    source: String,
+    path: PathBuf,
+    fields: Map<String, Value>,
+}
+
+impl Yaml {
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let source = path.display().to_string();
+        let text = std::str::from_utf8(bytes).map_err(|_| bad(&source, "not UTF-8 text, where yaml is expected"))?;
+        let budget = serde_saphyr::budget! { max_events: 10_000, max_aliases: 100, max_depth: 32 };
+        let options = serde_saphyr::options! {
+            budget: budget, with_snippet: false, non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
+        };
+        let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            // Some of the parser's messages span lines.
+            let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            bad(&source, format!("not the yaml of a map: {reason}"))
+        })?;
+        match value {
+            Value::Object(fields) => Ok(Self { source, path: path.to_owned(), fields }),
+            _ => Err(bad(
+                &source,
+                "not the yaml of a map: it has no keys\nhint: a map_server yaml has image, resolution, origin, negate, \
+                 occupied_thresh and free_thresh",
+            )),
+        }
+    }
+
+    /// A field that has to be there. `example` is a line of a map that has it.
+    fn field(&self, name: &str, example: &str) -> Result<&Value> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => {
+                Err(bad(&self.source, format!("`{name}` is missing\nhint: a map has a line such as {name}: {example}")))
+            }
+            Some(value) => Ok(value),
+        }
+    }
+
+    fn unexpected(&self, name: &str, value: &Value, expected: &str) -> crate::SolverError {
+        bad(&self.source, format!("`{name}` is {}, expected {expected}", shown(value)))
+    }
+
+    fn number(&self, name: &str, example: &str) -> Result<f64> {
+        let value = self.field(name, example)?;
+        number(value).ok_or_else(|| self.unexpected(name, value, &format!("a number such as {example}")))
+    }
+
+    fn image(&self) -> Result<PathBuf> {
+        let value = self.field("image", "map.pgm")?;
+        let name = match value {
+            Value::String(name) if !name.is_empty() => name.clone(),
+            // A file called 1 is no number.
+            Value::Number(number) => number.to_string(),
+            _ => return Err(self.unexpected("image", value, "the path of a pgm, png or bmp image")),
+        };
+        Ok(self.path.parent().unwrap_or(Path::new("")).join(name))
+    }
+
+    fn origin(&self) -> Result<Pose> {
+        let value = self.field("origin", "[-10.0, -10.0, 0.0]")?;
+        let numbers: Option<Vec<f64>> = value.as_array().and_then(|list| list.iter().map(number).collect());
+        match numbers.as_deref() {
+            Some(&[x, y, yaw]) => Ok(Pose { x, y, yaw }),
+            Some(others) => Err(bad(
+                &self.source,
+                format!(
+                    "`origin` has {} numbers, expected three: x, y and yaw of the bottom left corner, in metres and radians",
+                    others.len()
+                ),
+            )),
+            None => Err(self.unexpected("origin", value, "three numbers such as [-10.0, -10.0, 0.0]")),
+        }
+    }
+
+    fn rule(&self) -> Result<Rule> {
+        let mode = self.mode()?;
+        let negate = self.negate()?;
+        let occupied_thresh = self.number("occupied_thresh", "0.65")?;
+        let free_thresh = self.number("free_thresh", "0.196")?;
+        // Raw mode has no use for them, and such maps may have anything there.
+        if mode != Mode::Raw {
+            for (name, threshold) in [("occupied_thresh", occupied_thresh), ("free_thresh", free_thresh)] {
+                if !(0.0..=1.0).contains(&threshold) {
+                    return Err(bad(
+                        &self.source,
+                        format!("`{name}` is {threshold}, expected a share from 0 to 1 such as 0.65 or 0.196"),
+                    ));
+                }
+            }
+            if free_thresh >= occupied_thresh {
+                return Err(bad(
+                    &self.source,
+                    format!(
+                        "free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}\nhint: a pixel darker \
+                         than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and 0.196 are usual"
+                    ),
+                ));
+            }
+        }
+        Ok(Rule { mode, negate, occupied_thresh, free_thresh })
+    }
+
+    fn mode(&self) -> Result<Mode> {
+        let Some(value) = self.fields.get("mode") else {
+            return Ok(Mode::Trinary);
+        };
+        let word = value.as_str().unwrap_or("").to_ascii_lowercase();
+        match word.as_str() {
+            "trinary" => Ok(Mode::Trinary),
+            "scale" => Ok(Mode::Scale),
+            "raw" => Ok(Mode::Raw),
+            _ => Err(self.unexpected("mode", value, "trinary, scale or raw")),
+        }
+    }
+
+    /// A whole number, of which 0 is false, or one of yaml 1.1's truth values, which yaml-cpp takes.
+    fn negate(&self) -> Result<bool> {
+        let value = self.field("negate", "0")?;
+        let truth = match value {
+            Value::Bool(truth) => Some(*truth),
+            Value::Number(number) => number.as_i64().map(|number| number != 0),
+            Value::String(word) => match word.to_ascii_lowercase().as_str() {
+                "y" | "yes" | "true" | "on" => Some(true),
+                "n" | "no" | "false" | "off" => Some(false),
+                number => number.parse::<i64>().ok().map(|number| number != 0),
+            },
+            _ => None,
+        };
+        truth.ok_or_else(|| self.unexpected("negate", value, "0, 1, true or false"))
+    }
+}
+
+/// A number, quoted or not; NaN and infinities too, in either spelling, for the checks of each field to refuse.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => {
+            let text = text.trim().to_ascii_lowercase();
+            let (sign, digits) = text.strip_prefix('-').map_or((1.0, text.as_str()), |digits| (-1.0, digits));
+            match digits {
+                ".nan" => Some(f64::NAN),
+                ".inf" => Some(sign * f64::INFINITY),
+                _ => text.parse().ok(),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// At most 60 characters of a value, for an error message.
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Whether a value is one that trinary mode knows.
+pub(super) fn is_trinary(value: i8) -> bool {
+    matches!(value, FREE | super::OCCUPIED | UNKNOWN)
+}

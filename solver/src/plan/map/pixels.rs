@@ -1,0 +1,113 @@
+//! What a pixel of a map_server image says about its cell.
+//!
+//! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` as ROS 2 Humble and Jazzy
+//! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
+//! otherwise: there every pixel that is not opaque is unknown, here alpha is averaged in.
+
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageReader};
+
+use super::read::bad;
+use super::{FREE, OCCUPIED, UNKNOWN, check_size};
+use crate::Result;
+
+/// How an image's brightness is read, from the yaml.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rule {
+    pub(super) mode: Mode,
+    /// Whether bright is occupied. Raw mode does not ask.
+    pub(super) negate: bool,
+    pub(super) occupied_thresh: f64,
+    pub(super) free_thresh: f64,
+}
+
+/// The yaml's `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Occupied, free or unknown. An alpha channel counts as a fourth colour.
+    Trinary,
+    /// As trinary at both ends, 0 to 100 between the thresholds; what is not opaque is unknown.
+    Scale,
+    /// The brightness is the value; above 100 is unknown.
+    Raw,
+}
+
+/// The brightest value of a channel: images are judged at 16 bits, as GraphicsMagick holds them for nav2.
+const BRIGHTEST: u16 = u16::MAX;
+
+impl Rule {
+    /// The value of a cell, of its pixel's colours and of its alpha where the image has such a channel.
+    pub(super) fn value(&self, colours: [u16; 3], alpha: Option<u16>) -> i8 {
+        let mut sum: f64 = colours.iter().map(|&colour| f64::from(colour)).sum();
+        let mut channels = 3.0;
+        if let (Mode::Trinary, Some(alpha)) = (self.mode, alpha) {
+            sum += f64::from(alpha);
+            channels = 4.0;
+        }
+        let shade = sum / channels / f64::from(BRIGHTEST);
+        let occupied = if self.negate { shade } else { 1.0 - shade };
+        match self.mode {
+            Mode::Raw => {
+                let value = (shade * 255.0).round();
+                if value <= f64::from(OCCUPIED) { value as i8 } else { UNKNOWN }
+            }
+            Mode::Scale if alpha.is_some_and(|alpha| alpha != BRIGHTEST) => UNKNOWN,
+            _ if self.occupied_thresh < occupied => OCCUPIED,
+            _ if occupied < self.free_thresh => FREE,
+            Mode::Scale => {
+                let share = (occupied - self.free_thresh) / (self.occupied_thresh - self.free_thresh);
+                (share * 100.0).round_ties_even() as i8
+            }
+            Mode::Trinary => UNKNOWN,
+        }
+    }
+
+    /// The value of an opaque grey pixel of 8 bits, in an image without alpha.
+    pub(super) fn grey(&self, grey: u8) -> i8 {
+        self.value([u16::from(grey) * 257; 3], None)
+    }
+}
+
+/// Decodes an image: its pixels, the top row first. An image with too many is refused by its header.
+pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
+    let shown = path.display().to_string();
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| {
+        bad(
+            named_by,
+            format!(
+                "its image {shown} cannot be read: {error}\nhint: `image` is a path from the yaml's folder, or an \
+                 absolute one; was the image copied along with the yaml?"
+            ),
+        )
+    })?;
+    let damaged = |error: image::ImageError| {
+        bad(
+            named_by,
+            format!(
+                "its image {shown} cannot be decoded: {error}\nhint: is the file whole? maps are pgm, png or bmp images"
+            ),
+        )
+    };
+    let decoder = reader.into_decoder().map_err(damaged)?;
+    let (width, height) = decoder.dimensions();
+    check_size(&shown, width as usize, height as usize)?;
+    DynamicImage::from_decoder(decoder).map_err(damaged)
+}
+
+/// The values of an image's pixels as a map has them: the bottom row first.
+pub(super) fn values(image: DynamicImage, rule: &Rule) -> Vec<i8> {
+    let width = image.width() as usize;
+    if let DynamicImage::ImageLuma8(grey) = &image {
+        let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.grey(grey)).collect();
+        return grey.as_raw().rchunks(width).flatten().map(|&grey| table[usize::from(grey)]).collect();
+    }
+    let has_alpha = image.color().has_alpha();
+    let pixels = image.into_rgba16();
+    pixels
+        .as_raw()
+        .rchunks(4 * width)
+        .flat_map(|row| row.as_chunks().0)
+        .map(|&[red, green, blue, alpha]| rule.value([red, green, blue], has_alpha.then_some(alpha)))
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! The network at work on windows: several sessions side by side, each with its share of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use trm_puzzles::{Grid, Task};
+
+use crate::model::describe;
+use crate::solve::solve_in;
+use crate::{Model, Observer, Question, Result, SolveOptions, SolveReport, SolverError, StepSession};
+
+/// What the network made of a window.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// A path that was verified in the maze.
+    pub(crate) answer: Option<Grid>,
+    /// ACT steps of all attempts.
+    pub(crate) steps: usize,
+}
+
+/// A maze model that is loaded.
+pub struct Network {
+    name: String,
+    task: Arc<dyn Task>,
+    lanes: Vec<Box<dyn StepSession>>,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").field("name", &self.name).field("lanes", &self.lanes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// A maze model with `lanes` sessions, each in a thread of its own while it works; `load` loads one. On a processor
+    /// two or more sessions of few rows keep its cores busy; on a GPU one of many rows does.
+    pub fn new(model: &Model, lanes: usize, mut load: impl FnMut() -> Result<Box<dyn StepSession>>) -> Result<Self> {
+        let task: Arc<dyn Task> = model.task().into();
+        if task.name() != "maze" || task.height().min(task.width()) < 3 {
+            return Err(SolverError::InvalidOption {
+                option: "--model",
+                reason: format!("{} solves a {}, planning needs a maze model", model.name(), describe(&model.kind())),
+                hint: Some("maze-9 is shipped; left out, it is taken".to_owned()),
+            });
+        }
+        let lanes = (0..lanes.max(1)).map(|_| load()).collect::<Result<_>>()?;
+        Ok(Self { name: model.name().to_owned(), task, lanes })
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The engine that runs it.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.lanes.first().map_or("", |lane| lane.info().engine)
+    }
+
+    /// The execution provider that runs it.
+    #[must_use]
+    pub fn provider(&self) -> &'static str {
+        self.lanes.first().map_or("", |lane| lane.info().provider)
+    }
+
+    /// Height and width of its mazes.
+    #[must_use]
+    pub fn maze_size(&self) -> (usize, usize) {
+        (self.task.height(), self.task.width())
+    }
+
+    /// Asks the network for a path through each maze, and takes what is verified. After `deadline` no further step is
+    /// begun: what has no answer by then has none.
+    pub(crate) fn solve(
+        &mut self,
+        mazes: &[&Grid],
+        options: &SolveOptions,
+        deadline: Option<Instant>,
+    ) -> Result<Vec<Attempt>> {
+        let count = self.lanes.len().min(mazes.len());
+        let task = self.task.as_ref();
+        // A lane takes every n-th maze: neighbours are alike, and so is the work.
+        let share = |lane: usize| (lane..mazes.len()).step_by(count.max(1));
+        let work = |lane: usize, session: &mut dyn StepSession| {
+            let indices: Vec<usize> = share(lane).collect();
+            let mut log = Log { attempts: vec![Attempt { answer: None, steps: 0 }; indices.len()], deadline };
+            let questions = indices.iter().map(|&index| Question::new(task, mazes[index].clone(), 0));
+            solve_in(session, task, options, questions, &mut log)?;
+            Ok::<_, SolverError>(indices.into_iter().zip(log.attempts).collect::<Vec<_>>())
+        };
+        let mut attempts = vec![Attempt { answer: None, steps: 0 }; mazes.len()];
+        let mut lanes = self.lanes.iter_mut().take(count).enumerate();
+        let Some((_, own)) = lanes.next() else { return Ok(attempts) };
+        let results = std::thread::scope(|scope| {
+            let others: Vec<_> =
+                lanes.map(|(lane, session)| scope.spawn(move || work(lane, session.as_mut()))).collect();
+            let mut results = vec![work(0, own.as_mut())];
+            results.extend(others.into_iter().map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }));
+            results
+        });
+        for result in results {
+            for (index, attempt) in result? {
+                attempts[index] = attempt;
+            }
+        }
+        Ok(attempts)
+    }
+}
+
+/// Collects answers.
+struct Log {
+    attempts: Vec<Attempt>,
+    deadline: Option<Instant>,
+}
+
+impl Observer for Log {
+    fn step(&mut self, step: &crate::StepView<'_>) {
+        if let Some(attempt) = self.attempts.get_mut(step.index) {
+            attempt.steps += 1;
+        }
+    }
+
+    fn done(&mut self, index: usize, _: &Question, report: SolveReport) {
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.steps = report.total_steps;
+            attempt.answer = report.verdict.is_verified().then_some(report.answer);
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
