@@ -57,7 +57,7 @@ impl PathPlanner for Straight {
         if path.iter().any(|pose| map.cell_at(pose.x, pose.y).and_then(|cell| map.get(cell)) != Some(0)) {
             return Ok(Outcome::Unreachable("something is in between".into()));
         }
-        Ok(Outcome::Planned(Planned { path, network_share: 0.0, length_m, ms: 0.0 }))
+        Ok(Outcome::Planned(Planned { path, network_share: None, length_m, ms: 0.0 }))
     }
 }
 

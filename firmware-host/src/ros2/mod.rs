@@ -2,7 +2,7 @@
 //!
 //! [`PlanningNode`] takes a `nav_msgs/msg/OccupancyGrid` (latched), a start and a goal, and publishes a `nav_msgs/msg/Path` in
 //! the map's frame. What it does with each message is [`Planning`], which knows no network; what finds the path is a
-//! [`PathPlanner`]. The messages' layouts are in [`messages`], their bytes in [`cdr`].
+//! [`PathPlanner`], of which [`NetworkPlanner`] is the one that works. The messages' layouts are in [`messages`], their bytes in [`cdr`].
 //!
 //! Bad messages are refused with a warning and leave everything as it was. A goal to which there is no path is answered
 //! by a path without poses, so that nobody goes on along an older one.
@@ -10,12 +10,14 @@
 pub mod cdr;
 mod convert;
 pub mod messages;
+mod network;
 mod node;
 mod parameters;
 mod planner;
 mod planning;
 
+pub use network::NetworkPlanner;
 pub use node::{MAX_DOMAIN, Options, PlanningNode, Stopper, Topics};
-pub use parameters::{Parameters, check_radius, pose};
-pub use planner::{Fallback, Outcome, PathPlanner, Planned, PlannerSettings, UnknownSpace};
+pub use parameters::{Parameters, fallback, metres, occupied_from, pose, unknown_space};
+pub use planner::{Outcome, PathPlanner, Planned, PlannerSettings};
 pub use planning::{Action, Level, Planning};

@@ -1,20 +1,25 @@
 //! What the node can be told: on the command line, and by `ros2 param set` while it runs.
 
 use ros2_client::ParameterValue;
-use trm_solver::plan::Pose;
+use trm_solver::plan::{Fallback, Pose, UnknownSpace};
 
-use super::planner::{Fallback, PlannerSettings, UnknownSpace};
+use super::planner::PlannerSettings;
 
 const ROBOT_RADIUS: &str = "robot_radius";
 const UNKNOWN_SPACE: &str = "unknown_space";
+const OCCUPIED_FROM: &str = "occupied_from";
 const FALLBACK: &str = "fallback";
+const PATH_SPACING: &str = "path_spacing";
 const CHECK_FRAMES: &str = "check_frames";
 const START: &str = "start";
+
+const UNKNOWN_SPACES: [(&str, UnknownSpace); 2] = [("blocked", UnknownSpace::Blocked), ("free", UnknownSpace::Free)];
+const FALLBACKS: [(&str, Fallback); 2] = [("astar", Fallback::AStar), ("none", Fallback::None)];
 
 /// The parameters of the node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
-    /// `robot_radius`, `unknown_space` and `fallback`.
+    /// `robot_radius`, `unknown_space`, `occupied_from`, `fallback`, `path_spacing`.
     pub planner: PlannerSettings,
     /// `check_frames`: whether a goal and a start must be in the map's frame. Where not, they are taken as if they were.
     pub check_frames: bool,
@@ -31,11 +36,14 @@ impl Default for Parameters {
 
 impl Parameters {
     /// Names and values, as ROS 2 has them.
-    pub(super) fn declared(&self) -> [(&'static str, ParameterValue); 5] {
+    pub(super) fn declared(&self) -> [(&'static str, ParameterValue); 7] {
+        let PlannerSettings { robot, fallback, spacing } = self.planner;
         [
-            (ROBOT_RADIUS, ParameterValue::Double(self.planner.robot_radius)),
-            (UNKNOWN_SPACE, ParameterValue::String(self.planner.unknown.name().to_owned())),
-            (FALLBACK, ParameterValue::String(self.planner.fallback.name().to_owned())),
+            (ROBOT_RADIUS, ParameterValue::Double(robot.radius)),
+            (UNKNOWN_SPACE, ParameterValue::String(name(&UNKNOWN_SPACES, robot.unknown).to_owned())),
+            (OCCUPIED_FROM, ParameterValue::Integer(robot.occupied_from.into())),
+            (FALLBACK, ParameterValue::String(name(&FALLBACKS, fallback).to_owned())),
+            (PATH_SPACING, ParameterValue::Double(spacing)),
             (CHECK_FRAMES, ParameterValue::Boolean(self.check_frames)),
             (START, ParameterValue::DoubleArray(self.start.map_or_else(Vec::new, |at| vec![at.x, at.y, at.yaw]))),
         ]
@@ -43,14 +51,18 @@ impl Parameters {
 
     /// These parameters with one changed; why not, in words for whoever sets it.
     pub(super) fn with(mut self, name: &str, value: &ParameterValue) -> Result<Self, String> {
+        let planner = &mut self.planner;
         match (name, value) {
-            (ROBOT_RADIUS, &ParameterValue::Double(radius)) => self.planner.robot_radius = check_radius(radius)?,
-            (UNKNOWN_SPACE, ParameterValue::String(space)) => self.planner.unknown = space.parse()?,
-            (FALLBACK, ParameterValue::String(fallback)) => self.planner.fallback = fallback.parse()?,
+            (ROBOT_RADIUS, &ParameterValue::Double(radius)) => planner.robot.radius = metres(name, radius)?,
+            (UNKNOWN_SPACE, ParameterValue::String(space)) => planner.robot.unknown = unknown_space(space)?,
+            (OCCUPIED_FROM, &ParameterValue::Integer(value)) => planner.robot.occupied_from = occupied_from(value)?,
+            (FALLBACK, ParameterValue::String(stand_in)) => planner.fallback = fallback(stand_in)?,
+            (PATH_SPACING, &ParameterValue::Double(spacing)) => planner.spacing = metres(name, spacing)?,
             (CHECK_FRAMES, &ParameterValue::Boolean(check)) => self.check_frames = check,
             (START, ParameterValue::DoubleArray(numbers)) if numbers.is_empty() => self.start = None,
             (START, ParameterValue::DoubleArray(numbers)) => self.start = Some(pose(numbers)?),
-            (ROBOT_RADIUS, _) => return Err(format!("{name} is a double, metres, such as 0.22")),
+            (ROBOT_RADIUS | PATH_SPACING, _) => return Err(format!("{name} is a double, metres, such as 0.22")),
+            (OCCUPIED_FROM, _) => return Err(format!("{name} is an integer")),
             (UNKNOWN_SPACE | FALLBACK, _) => return Err(format!("{name} is a string")),
             (CHECK_FRAMES, _) => return Err(format!("{name} is a bool")),
             (START, _) => return Err(format!("{name} is an array of doubles, such as [1.0, 2.0, 0.0]")),
@@ -60,12 +72,54 @@ impl Parameters {
     }
 }
 
-/// A robot's radius in metres, if it can be one.
-pub fn check_radius(radius: f64) -> Result<f64, String> {
-    if (0.0..=100.0).contains(&radius) {
-        return Ok(radius);
+/// What log lines say of a planner's settings.
+pub(super) fn summary(settings: &PlannerSettings) -> String {
+    let PlannerSettings { robot, fallback, .. } = settings;
+    format!(
+        "robot radius {} m, unknown space {}, occupied from {}, fallback {}",
+        robot.radius,
+        name(&UNKNOWN_SPACES, robot.unknown),
+        robot.occupied_from,
+        name(&FALLBACKS, *fallback)
+    )
+}
+
+fn name<T: PartialEq>(names: &[(&'static str, T)], of: T) -> &'static str {
+    names.iter().find(|(_, value)| *value == of).map_or("", |(name, _)| name)
+}
+
+fn named<T: Copy>(names: &[(&'static str, T)], what: &str, text: &str) -> Result<T, String> {
+    let found = names.iter().find(|(name, _)| *name == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let expected: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+        format!("{what} is `{text}`, expected {}", expected.join(" or "))
+    })
+}
+
+/// What unknown space is: `blocked` or `free`.
+pub fn unknown_space(text: &str) -> Result<UnknownSpace, String> {
+    named(&UNKNOWN_SPACES, UNKNOWN_SPACE, text)
+}
+
+/// What stands in for the network: `astar` or `none`.
+pub fn fallback(text: &str) -> Result<Fallback, String> {
+    named(&FALLBACKS, FALLBACK, text)
+}
+
+/// A length in metres that is neither negative nor beyond all measure.
+pub fn metres(what: &str, value: f64) -> Result<f64, String> {
+    if (0.0..=100.0).contains(&value) {
+        return Ok(value);
     }
-    Err(format!("the robot's radius is {radius}, expected metres from 0 to 100"))
+    Err(format!("{what} is {value}, expected metres from 0 to 100"))
+}
+
+/// From which value on a cell is an obstacle.
+pub fn occupied_from(value: i64) -> Result<i8, String> {
+    match i8::try_from(value) {
+        Ok(value @ 1..=100) => Ok(value),
+        _ => Err(format!("{OCCUPIED_FROM} is {value}, expected 1 to 100")),
+    }
 }
 
 /// A pose of x, y and perhaps yaw: metres and radians.
@@ -82,36 +136,20 @@ pub fn pose(numbers: &[f64]) -> Result<Pose, String> {
     Ok(Pose::new(x, y, yaw))
 }
 
-impl std::str::FromStr for UnknownSpace {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Blocked, Self::Free]
-            .into_iter()
-            .find(|space| space.name() == text)
-            .ok_or_else(|| format!("unknown space is `{text}`, expected blocked or free"))
-    }
-}
-
-impl std::str::FromStr for Fallback {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        [Self::Astar, Self::None]
-            .into_iter()
-            .find(|fallback| fallback.name() == text)
-            .ok_or_else(|| format!("the fallback is `{text}`, expected astar or none"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use trm_solver::plan::Robot;
+
     use super::*;
 
     #[test]
     fn what_is_declared_can_be_set() {
         let parameters = Parameters {
-            planner: PlannerSettings { robot_radius: 0.3, unknown: UnknownSpace::Free, fallback: Fallback::None },
+            planner: PlannerSettings {
+                robot: Robot { radius: 0.3, unknown: UnknownSpace::Free, occupied_from: 50 },
+                fallback: Fallback::None,
+                spacing: 0.5,
+            },
             check_frames: false,
             start: Some(Pose::new(1.0, -2.0, 0.5)),
         };
@@ -128,18 +166,25 @@ mod tests {
     fn bad_values_are_refused_with_what_is_wrong() {
         let refused = |name, value| Parameters::default().with(name, &value).unwrap_err();
         for radius in [-0.1, f64::NAN, f64::INFINITY, 101.0] {
-            assert!(refused(ROBOT_RADIUS, ParameterValue::Double(radius)).contains("expected metres from 0 to 100"));
+            for name in [ROBOT_RADIUS, PATH_SPACING] {
+                let said = refused(name, ParameterValue::Double(radius));
+                assert_eq!(said, format!("{name} is {radius}, expected metres from 0 to 100"));
+            }
         }
         assert_eq!(
             refused(UNKNOWN_SPACE, ParameterValue::String("Free".into())),
-            "unknown space is `Free`, expected blocked or free"
+            "unknown_space is `Free`, expected blocked or free"
         );
         assert_eq!(
             refused(FALLBACK, ParameterValue::String("rrt".into())),
-            "the fallback is `rrt`, expected astar or none"
+            "fallback is `rrt`, expected astar or none"
         );
         assert_eq!(refused(START, ParameterValue::DoubleArray(vec![1.0])), "1 numbers, expected x, y or x, y, yaw");
         assert!(refused(START, ParameterValue::DoubleArray(vec![1.0, f64::NAN])).contains("[1, NaN, 0] is not finite"));
+        for value in [0, 101, 1 << 40, -1] {
+            let said = refused(OCCUPIED_FROM, ParameterValue::Integer(value));
+            assert_eq!(said, format!("occupied_from is {value}, expected 1 to 100"));
+        }
         assert!(refused(ROBOT_RADIUS, ParameterValue::Integer(1)).contains("is a double"));
         assert!(refused(CHECK_FRAMES, ParameterValue::Integer(1)).contains("is a bool"));
         assert!(refused("speed", ParameterValue::Integer(1)).contains("no parameter speed"));

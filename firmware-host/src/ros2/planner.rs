@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trm_solver::plan::{OccupancyMap, Pose};
+use trm_solver::plan::{Fallback, OccupancyMap, Pose, Robot};
 
 use crate::Result;
 
@@ -25,6 +25,8 @@ pub enum Outcome {
     Planned(Planned),
     /// There is none, which was proven: why, in words.
     Unreachable(String),
+    /// None was found, though there may be one: why, in words.
+    Failed(String),
 }
 
 /// A path and how it came about.
@@ -32,8 +34,8 @@ pub enum Outcome {
 pub struct Planned {
     /// From start to goal, in the map's frame.
     pub path: Vec<Pose>,
-    /// The share of the path's segments that the network solved, 0 to 1.
-    pub network_share: f64,
+    /// The share of the path's segments that the network solved, 0 to 1; `None` where the way is too short for segments.
+    pub network_share: Option<f64>,
     /// Metres along the path.
     pub length_m: f64,
     /// Milliseconds that planning took.
@@ -43,58 +45,17 @@ pub struct Planned {
 /// What a planner can be told.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlannerSettings {
-    /// Metres from the robot's centre that stay free of walls.
-    pub robot_radius: f64,
-    /// What cells are of which nothing is known.
-    pub unknown: UnknownSpace,
+    /// The robot's radius, and which cells are obstacles to it.
+    pub robot: Robot,
     /// What stands in where the network fails.
     pub fallback: Fallback,
+    /// Metres between poses of a path, at most; 0 for the corners alone.
+    pub spacing: f64,
 }
 
 impl Default for PlannerSettings {
     fn default() -> Self {
-        Self { robot_radius: 0.22, unknown: UnknownSpace::default(), fallback: Fallback::default() }
-    }
-}
-
-/// How cells of which nothing is known are taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum UnknownSpace {
-    /// As walls.
-    #[default]
-    Blocked,
-    /// As floor.
-    Free,
-}
-
-impl UnknownSpace {
-    /// `blocked` or `free`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Blocked => "blocked",
-            Self::Free => "free",
-        }
-    }
-}
-
-/// What stands in where the network fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Fallback {
-    /// Exact search, for the segment that the network failed at.
-    #[default]
-    Astar,
-    /// Nothing: planning fails.
-    None,
-}
-
-impl Fallback {
-    /// `astar` or `none`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Astar => "astar",
-            Self::None => "none",
-        }
+        // nav2's controllers want poses closer to each other than they look ahead.
+        Self { robot: Robot::default(), fallback: Fallback::default(), spacing: 0.1 }
     }
 }

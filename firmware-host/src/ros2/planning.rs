@@ -7,7 +7,7 @@ use std::time::Instant;
 use trm_solver::plan::{OccupancyMap, Pose};
 
 use super::messages::{Header, OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped, Time};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, summary};
 use super::planner::{Outcome, PathPlanner, Planned};
 
 /// How much a log line matters.
@@ -162,11 +162,9 @@ impl<P: PathPlanner> Planning<P> {
             map.usable = prepared.is_ok();
             actions.push(match prepared {
                 Ok(()) => info(format!(
-                    "map prepared anew in {:.0} ms: robot radius {} m, unknown space {}, fallback {}",
+                    "map prepared anew in {:.0} ms: {}",
                     started.elapsed().as_secs_f64() * 1e3,
-                    parameters.planner.robot_radius,
-                    parameters.planner.unknown.name(),
-                    parameters.planner.fallback.name()
+                    summary(&parameters.planner)
                 )),
                 Err(error) => Action::Log(
                     Level::Error,
@@ -196,6 +194,7 @@ impl<P: PathPlanner> Planning<P> {
         match self.planner.plan(start.pose, goal.pose) {
             Ok(Outcome::Planned(planned)) => self.planned(&planned),
             Ok(Outcome::Unreachable(why)) => self.no_path(&format!("no plan: the goal cannot be reached: {why}")),
+            Ok(Outcome::Failed(why)) => self.no_path(&format!("no plan: {why}")),
             Err(error) => self.no_path(&format!("no plan: {}", in_a_line(&error))),
         }
     }
@@ -204,13 +203,16 @@ impl<P: PathPlanner> Planning<P> {
         if planned.path.is_empty() || !planned.path.iter().all(Pose::is_finite) {
             return self.no_path("no plan: the planner's path is empty or not finite");
         }
+        let share = planned.network_share.map_or_else(
+            || "too short for the network".to_owned(),
+            |share| format!("{:.0} % of its segments by the network", share * 100.0),
+        );
         vec![
             Action::Publish(Path::new(self.header(), &planned.path)),
             info(format!(
-                "plan published: {} poses, {:.2} m, {:.0} % of its segments by the network, {:.1} ms",
+                "plan published: {} poses, {:.2} m, {share}, {:.1} ms",
                 planned.path.len(),
                 planned.length_m,
-                planned.network_share * 100.0,
                 planned.ms
             )),
         ]

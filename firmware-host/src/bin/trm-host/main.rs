@@ -10,6 +10,8 @@ mod kiosk;
 mod link;
 mod model;
 mod read;
+#[cfg(feature = "ros2")]
+mod ros2;
 mod simulate;
 
 use std::process::ExitCode;
@@ -63,6 +65,9 @@ enum Command {
     Display(display::Args),
     /// Say hello to a microcontroller, or measure the link to it
     Link(link::Args),
+    /// Plan on a robot's map: a node of ROS 2
+    #[cfg(feature = "ros2")]
+    Ros2(ros2::Args),
     /// Be a microcontroller, on a pseudo-terminal
     Simulate(simulate::Args),
 }
@@ -75,6 +80,8 @@ fn main() -> ExitCode {
         Command::Digits(args) => digits::run(&args).map(|()| Exit::Done),
         Command::Display(args) => display::run(&args).map(|()| Exit::Done),
         Command::Link(args) => link::run(&args).map(|()| Exit::Done),
+        #[cfg(feature = "ros2")]
+        Command::Ros2(args) => ros2::run(&args).map(|()| Exit::Done),
         Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),
     };
     match result {

@@ -1,0 +1,174 @@
+//! `trm-host ros2`: the planner as a node of ROS 2.
+
+use anyhow::{Context as _, bail};
+use trm_firmware_host::EngineChoice;
+use trm_firmware_host::ros2::{
+    self, Level, MAX_DOMAIN, NetworkPlanner, Options, Parameters, PlannerSettings, PlanningNode, Topics,
+};
+use trm_solver::Model;
+use trm_solver::plan::{Fallback, Pose, Robot, UnknownSpace};
+
+/// Plan on a robot's map: a node of ROS 2.
+///
+/// Takes a map, a start and a goal, and publishes a path that was checked on the map; a path without poses says that there is
+/// none, and the log why. No ROS 2 has to be installed. What is said here to be a parameter can be changed by `ros2 param
+/// set` while the node runs. Ctrl-C ends it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Metres from the robot's centre to its farthest point [parameter robot_radius]
+    #[arg(long, value_name = "METRES", default_value_t = Robot::default().radius, value_parser = radius)]
+    radius: f64,
+    /// What unknown space is: blocked or free [parameter unknown_space]
+    #[arg(long, value_name = "WHAT", default_value = "blocked", value_parser = ros2::unknown_space)]
+    unknown: UnknownSpace,
+    /// Cells of this value and more are obstacles, 1 to 100 [parameter occupied_from]
+    #[arg(long, value_name = "VALUE", default_value_t = Robot::default().occupied_from, value_parser = occupied_from)]
+    occupied_from: i8,
+    /// What stands in where the network fails: astar or none [parameter fallback]
+    #[arg(long, value_name = "WHAT", default_value = "astar", value_parser = ros2::fallback)]
+    fallback: Fallback,
+    /// Metres between two poses of a path, at most; 0 for its corners alone [parameter path_spacing]
+    #[arg(long, value_name = "METRES", default_value_t = PlannerSettings::default().spacing, value_parser = spacing)]
+    spacing: f64,
+    /// Where to plan from until a start arrives by message: metres and radians in the map's frame [parameter start]
+    #[arg(long, value_name = "X,Y[,YAW]", value_parser = pose, allow_hyphen_values = true)]
+    start: Option<Pose>,
+    /// Take goals and starts of any frame as if they were in the map's [parameter check_frames]
+    #[arg(long)]
+    any_frame: bool,
+    /// Domain of the network, 0 to 232; by default what `ROS_DOMAIN_ID` says, else 0
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_DOMAIN)))]
+    domain: Option<u16>,
+    /// Name of the node
+    #[arg(long, value_name = "NAME", default_value_t = Options::default().name)]
+    name: String,
+    /// Namespace of the node
+    #[arg(long, value_name = "NAMESPACE", default_value_t = Options::default().namespace)]
+    namespace: String,
+    /// Use another topic: map:=/slam/map; there are map, goal_pose, initialpose and plan
+    #[arg(short, long, value_name = "FROM:=TO", value_parser = remapping)]
+    remap: Vec<(Topic, String)>,
+    /// Take maps from publishers that do not keep them for those who come late, too
+    #[arg(long)]
+    volatile_map: bool,
+    /// Maze model: a shipped one's name, or a bundle's folder
+    #[arg(long, value_name = "MODEL", default_value = "maze-9")]
+    model: String,
+    /// Engine that runs it
+    #[arg(long, value_name = "ENGINE", default_value = "tract")]
+    backend: Backend,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Backend {
+    /// built in
+    Tract,
+    /// ONNX Runtime, from its shared library
+    Ort,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Topic {
+    Map,
+    Goal,
+    Start,
+    Plan,
+}
+
+/// Is the node until it is interrupted.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let planner = planner(args)?;
+    log(Level::Info, &format!("plans with {}", planner.describe()));
+    let node = PlanningNode::start(planner, &options(args)?, parameters(args), log)?;
+    let stopper = node.stopper();
+    ctrlc::set_handler(move || stopper.stop()).context("cannot listen for signals")?;
+    node.run();
+    Ok(())
+}
+
+fn planner(args: &Args) -> anyhow::Result<NetworkPlanner> {
+    let engine = match args.backend {
+        Backend::Tract => EngineChoice::Tract,
+        Backend::Ort => EngineChoice::Ort,
+    };
+    Ok(NetworkPlanner::load(engine, &Model::open(&args.model)?)?)
+}
+
+fn options(args: &Args) -> anyhow::Result<Options> {
+    let mut topics = Topics::default();
+    for (topic, name) in &args.remap {
+        let from = match topic {
+            Topic::Map => &mut topics.map,
+            Topic::Goal => &mut topics.goal,
+            Topic::Start => &mut topics.start,
+            Topic::Plan => &mut topics.plan,
+        };
+        from.clone_from(name);
+    }
+    Ok(Options {
+        name: args.name.clone(),
+        namespace: args.namespace.clone(),
+        domain: args.domain.map_or_else(domain_of_environment, Ok)?,
+        topics,
+        latched_map: !args.volatile_map,
+    })
+}
+
+fn domain_of_environment() -> anyhow::Result<u16> {
+    match std::env::var("ROS_DOMAIN_ID") {
+        Ok(text) if !text.is_empty() => match text.parse() {
+            Ok(domain) if domain <= MAX_DOMAIN => Ok(domain),
+            _ => bail!("ROS_DOMAIN_ID is `{text}`, expected 0 to {MAX_DOMAIN}\nhint: --domain goes before it"),
+        },
+        _ => Ok(0),
+    }
+}
+
+fn parameters(args: &Args) -> Parameters {
+    let robot = Robot { radius: args.radius, unknown: args.unknown, occupied_from: args.occupied_from };
+    Parameters {
+        planner: PlannerSettings { robot, fallback: args.fallback, spacing: args.spacing },
+        check_frames: !args.any_frame,
+        start: args.start,
+    }
+}
+
+fn log(level: Level, text: &str) {
+    match level {
+        Level::Info => eprintln!("ros2: {text}"),
+        Level::Warning => eprintln!("ros2: warning: {text}"),
+        Level::Error => eprintln!("ros2: error: {text}"),
+    }
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.trim().parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+fn radius(text: &str) -> Result<f64, String> {
+    ros2::metres("the radius", number(text)?)
+}
+
+fn spacing(text: &str) -> Result<f64, String> {
+    ros2::metres("the spacing", number(text)?)
+}
+
+fn occupied_from(text: &str) -> Result<i8, String> {
+    ros2::occupied_from(text.parse().map_err(|_| format!("`{text}` is no whole number"))?)
+}
+
+fn pose(text: &str) -> Result<Pose, String> {
+    ros2::pose(&text.split(',').map(number).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn remapping(text: &str) -> Result<(Topic, String), String> {
+    let (from, to) = text.split_once(":=").ok_or("expected FROM:=TO, such as map:=/slam/map")?;
+    let topic = match from.trim_start_matches('/') {
+        "map" => Topic::Map,
+        "goal_pose" => Topic::Goal,
+        "initialpose" => Topic::Start,
+        "plan" => Topic::Plan,
+        _ => return Err(format!("there is no topic `{from}`, expected map, goal_pose, initialpose or plan")),
+    };
+    Ok((topic, to.to_owned()))
+}
