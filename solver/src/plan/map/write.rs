@@ -37,7 +37,13 @@ impl OccupancyMap {
         let grey = |&value: &i8| match value {
             FREE if trinary => FREE_GREY,
             OCCUPIED if trinary => 0,
-            value if trinary || value < 0 => if trinary { UNKNOWN_GREY } else { RAW_UNKNOWN },
+            value if trinary || value < 0 => {
+                if trinary {
+                    UNKNOWN_GREY
+                } else {
+                    RAW_UNKNOWN
+                }
+            }
             value => value as u8,
         };
         write_atomically(&image, |file| {
