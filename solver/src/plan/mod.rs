@@ -6,10 +6,12 @@ mod exact;
 mod free_space;
 pub mod map;
 mod network;
+mod picture;
 mod planner;
 mod planning_grid;
 mod sight;
 mod smooth;
+pub mod trial;
 mod window;
 
 pub use check::{PathFault, check_path};
@@ -17,6 +19,7 @@ pub use exact::{ExactSearch, length, shortest_path};
 pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
 pub use network::Network;
+pub use picture::picture;
 pub use planner::{
     Fallback, Outcome, Plan, PlanOptions, PlanTime, PlannedPath, Planner, Segment, SegmentPlanner, Terrain,
 };

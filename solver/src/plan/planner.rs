@@ -234,22 +234,20 @@ impl PlannedPath {
         self.segments.iter().map(|segment| segment.steps).sum()
     }
 
-    /// The path with a pose every `spacing` metres at least, as controllers want it.
+    /// The path with a pose every `spacing` metres at least, as controllers want it; with each, whether the line to the
+    /// next one comes from the network's answers alone.
     #[must_use]
-    pub fn divided(&self, spacing: f64) -> Vec<Pose> {
+    pub fn divided(&self, spacing: f64) -> Vec<(Pose, bool)> {
         let mut divided = Vec::new();
-        for pair in self.poses.windows(2) {
-            let pieces = (pair[0].distance(&pair[1]) / spacing).ceil().clamp(1.0, 1e6) as usize;
+        for (pair, &network) in self.poses.windows(2).zip(&self.by_network) {
+            let (a, b) = (pair[0], pair[1]);
+            let pieces = (a.distance(&b) / spacing).ceil().clamp(1.0, 1e6) as usize;
             divided.extend((0..pieces).map(|piece| {
                 let t = piece as f64 / pieces as f64;
-                Pose {
-                    x: pair[0].x + t * (pair[1].x - pair[0].x),
-                    y: pair[0].y + t * (pair[1].y - pair[0].y),
-                    ..pair[0]
-                }
+                (Pose { x: a.x + t * (b.x - a.x), y: a.y + t * (b.y - a.y), ..a }, network)
             }));
         }
-        divided.extend(self.poses.last());
+        divided.extend(self.poses.last().map(|&pose| (pose, false)));
         divided
     }
 }

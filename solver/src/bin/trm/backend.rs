@@ -160,6 +160,11 @@ impl BackendArgs {
         Ok(backend)
     }
 
+    /// Whether a GPU is asked for by name.
+    pub(crate) fn wants_gpu(&self) -> bool {
+        matches!(self.provider, ProviderName::Cuda | ProviderName::TensorRt)
+    }
+
     /// The options as a session takes them.
     pub(crate) fn session_options(&self, batch: usize) -> SessionOptions {
         let choice = match self.provider {

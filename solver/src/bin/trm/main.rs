@@ -14,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod output;
 mod parity;
+mod plan;
 mod solve;
 mod task;
 mod text;
@@ -74,6 +75,8 @@ struct Cli {
 enum Command {
     /// Solve sudokus, mazes and ARC grids, and verify the answers
     Solve(solve::Args),
+    /// Plan a robot's path on a map, and check it
+    Plan(Box<plan::Args>),
     /// Measure a model: exact and valid answers, steps, speed
     Eval(eval::Args),
     /// Train a model from nothing, or fine-tune one, on this machine
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
     let Cli { verbose, command } = Cli::parse();
     let result = match command {
         Command::Solve(args) => solve::run(&args, verbose),
+        Command::Plan(args) => plan::run(&args, verbose),
         Command::Eval(args) => eval::run(&args, verbose),
         Command::Train(args) => train::run(&args, verbose),
         Command::Generate(args) => generate::run(&args),

@@ -185,7 +185,7 @@ fn read_stdin() -> anyhow::Result<Vec<Puzzle>> {
 }
 
 /// Whether a picture can be written there, found out before anything is solved.
-fn check_png_path(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn check_png_path(path: &Path) -> anyhow::Result<()> {
     if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
         bail!("--png {}: pictures are written as PNG\nhint: give a file name that ends in .png", path.display());
     }

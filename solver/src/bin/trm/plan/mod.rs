@@ -1,0 +1,500 @@
+//! `trm plan`: a map, a start and a goal in, a checked path out.
+
+mod trial;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use serde::Serialize;
+use trm_models::file::write_atomically;
+use trm_solver::plan::map::LoadedMap;
+use trm_solver::plan::{
+    ExactSearch, Fallback, Goal, Network, Outcome, Plan, PlanOptions, PlannedPath, Planner, Pose, Robot,
+    SegmentPlanner, Terrain, UnknownSpace, picture,
+};
+use trm_solver::{Model, SessionOptions};
+
+use crate::Exit;
+use crate::backend::{Backend, BackendArgs};
+use crate::solve::check_png_path;
+
+/// The model that is taken if none is named.
+const DEFAULT_MODEL: &str = "maze-9";
+
+/// Plan a robot's path on a map, and check it.
+///
+/// Reads maps of ROS map_server (yaml with its image), nav_msgs/OccupancyGrid as json or yaml, MovingAI .map, micromouse
+/// and drawn mazes. The map is reduced to a coarse grid without losing or inventing a way; an exact route over it is cut
+/// into mazes of the model's size, the network solves these, and each answer is verified. The path is smoothed and then
+/// checked on the map itself. Where the network fails, the exact route fills in, and the output says so.
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("measure").args(["pairs", "scenarios"]))]
+pub(crate) struct Args {
+    /// The map
+    #[arg(long, value_name = "FILE")]
+    map: PathBuf,
+    /// Where the robot is, in metres and radians of the map's frame; left out, the S of a maze
+    #[arg(long, value_name = "X,Y[,YAW]", allow_hyphen_values = true, value_parser = parse_place)]
+    start: Option<Place>,
+    /// Where it should go; left out, the G of a maze
+    #[arg(long, value_name = "X,Y[,YAW]", allow_hyphen_values = true, value_parser = parse_place)]
+    goal: Option<Place>,
+    /// The robot's radius, in metres
+    #[arg(long, value_name = "M", default_value_t = 0.22, allow_hyphen_values = true)]
+    radius: f64,
+    /// What unknown space is
+    #[arg(long, value_name = "KIND", default_value = "blocked")]
+    unknown: UnknownKind,
+    /// Cells of this value and more are obstacles, of 100
+    #[arg(long, value_name = "VALUE", default_value_t = 65)]
+    occupied_from: i8,
+    /// Metres a cell, instead of what the map says (mazes and MovingAI maps: 1)
+    #[arg(long, value_name = "M", allow_hyphen_values = true)]
+    resolution: Option<f64>,
+    /// Who fills in where the network has no verified path
+    #[arg(long, value_name = "WHO", default_value = "astar")]
+    fallback: FallbackKind,
+    /// A shipped maze model's name, or a bundle's folder
+    #[arg(long, short, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
+    model: String,
+    /// Most steps of the network's attempt at a segment
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_steps: u32,
+    /// Symmetric copies of a segment to try when its path is not verified; 0 for none
+    #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u16).range(..=7))]
+    tries: u16,
+    /// Milliseconds after which the network begins no further step; 0 for no limit
+    #[arg(long, value_name = "MS", default_value_t = 400)]
+    network_limit: u64,
+    /// Sessions that work side by side; 0 takes one for each core, on a GPU one
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
+    lanes: u16,
+    /// Segments that a session works on together; 0 takes 1, on a GPU 32
+    #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=65_536))]
+    batch: u32,
+    /// Keep the path as the planning grid has it
+    #[arg(long)]
+    no_smooth: bool,
+    /// Put a waypoint at least every so many metres; left out, at corners only
+    #[arg(long, value_name = "M")]
+    spacing: Option<f64>,
+    /// Skip the exact search that gives the optimal length
+    #[arg(long)]
+    no_optimum: bool,
+    /// Measure on random pairs of free places more than 3 m apart, against exact search
+    #[arg(long, value_name = "N", conflicts_with_all = ["start", "goal", "png"])]
+    pairs: Option<usize>,
+    /// Measure on the scenarios in the .scen beside a MovingAI map, against exact search and the lengths it gives
+    #[arg(long, conflicts_with_all = ["start", "goal", "png"])]
+    scenarios: bool,
+    /// Seed of the random pairs and of the symmetries
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Also draw map, inflation and path into this file: blue by the network, red by the fallback
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// What unknown space is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum UnknownKind {
+    /// An obstacle
+    Blocked,
+    /// Free
+    Free,
+}
+
+/// Who fills in for the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FallbackKind {
+    /// The exact route over the coarse grid
+    #[value(name = "astar")]
+    AStar,
+    /// Nobody: planning fails
+    None,
+}
+
+/// A place as it is given on the command line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Place {
+    x: f64,
+    y: f64,
+    yaw: Option<f64>,
+}
+
+impl Place {
+    fn pose(&self) -> Pose {
+        Pose { x: self.x, y: self.y, yaw: self.yaw.unwrap_or(0.0) }
+    }
+}
+
+fn parse_place(text: &str) -> Result<Place, String> {
+    let expected = || format!("expected x,y or x,y,yaw in metres and radians, such as 1.5,-2; found `{text}`");
+    let numbers: Vec<f64> = text
+        .split(',')
+        .map(|number| number.trim().parse().ok().filter(|number: &f64| number.is_finite()))
+        .collect::<Option<_>>()
+        .ok_or_else(expected)?;
+    match numbers[..] {
+        [x, y] => Ok(Place { x, y, yaw: None }),
+        [x, y, yaw] => Ok(Place { x, y, yaw: Some(yaw) }),
+        _ => Err(expected()),
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
+    args.png.as_deref().map(check_png_path).transpose()?;
+    if let Some(spacing) = args.spacing.filter(|spacing| !(spacing.is_finite() && *spacing > 0.0)) {
+        bail!("--spacing {spacing}: expected metres above zero");
+    }
+    let measures = args.pairs.is_some() || args.scenarios;
+    let began = Instant::now();
+    let loaded = load_map(args)?;
+    // A maze that is drawn has its own start and goal.
+    let ends = (!measures).then(|| ends(args, &loaded)).transpose()?;
+    let read = began.elapsed();
+    let terrain = Terrain::new(loaded.map, args.robot())?;
+    if let Some((start, goal)) = ends {
+        // Before the model is loaded.
+        terrain.free_cell("start", start.x, start.y)?;
+        terrain.free_cell("goal", goal.x, goal.y)?;
+    }
+    let prepared = began.elapsed() - read;
+    let model = Model::open(&args.model)?;
+    let backend = args.backend.open(verbose)?;
+    let (network, fallbacks) = load_network(args, &model, &backend)?;
+    let times = LoadTimes { read, prepared, model: began.elapsed() - read - prepared };
+    let mut planner = Planner::new(terrain, network, args.options());
+    match ends {
+        Some((start, goal)) => plan_one(args, &mut planner, start, goal, &times, &fallbacks),
+        None => trial::run(args, &mut planner, &times, &fallbacks),
+    }
+}
+
+impl Args {
+    fn robot(&self) -> Robot {
+        let unknown = match self.unknown {
+            UnknownKind::Blocked => UnknownSpace::Blocked,
+            UnknownKind::Free => UnknownSpace::Free,
+        };
+        Robot { radius: self.radius, unknown, occupied_from: self.occupied_from }
+    }
+
+    fn options(&self) -> PlanOptions {
+        PlanOptions {
+            fallback: match self.fallback {
+                FallbackKind::AStar => Fallback::AStar,
+                FallbackKind::None => Fallback::None,
+            },
+            max_steps: self.max_steps as usize,
+            tries: self.tries.into(),
+            seed: self.seed,
+            network_limit: (self.network_limit > 0).then(|| Duration::from_millis(self.network_limit)),
+            smooth: !self.no_smooth,
+        }
+    }
+}
+
+/// What happened before planning.
+struct LoadTimes {
+    read: Duration,
+    prepared: Duration,
+    model: Duration,
+}
+
+fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
+    let loaded = LoadedMap::read(&args.map)?;
+    if let Some(note) = &loaded.note {
+        eprintln!("note: {note}");
+    }
+    Ok(match args.resolution {
+        Some(resolution) => loaded.with_resolution(resolution)?,
+        None => loaded,
+    })
+}
+
+fn ends(args: &Args, loaded: &LoadedMap) -> anyhow::Result<(Pose, Goal)> {
+    let (start, goal) = (args.start.map(|place| place.pose()).or(loaded.start), args.goal);
+    let Some(start) = start else {
+        bail!(
+            "--start is missing, and {} has no S\nhint: --start X,Y in metres of the map's frame",
+            args.map.display()
+        );
+    };
+    let goal = match (goal, loaded.goal) {
+        (Some(place), _) => Goal { x: place.x, y: place.y, yaw: place.yaw },
+        (None, Some(pose)) => Goal { x: pose.x, y: pose.y, yaw: None },
+        (None, None) => {
+            bail!(
+                "--goal is missing, and {} has no G\nhint: --goal X,Y in metres of the map's frame",
+                args.map.display()
+            )
+        }
+    };
+    Ok((start, goal))
+}
+
+/// The sessions of the network: on a processor one of few rows for each core, on a GPU one of many rows.
+fn load_network(args: &Args, model: &Model, backend: &Backend) -> anyhow::Result<(Network, Vec<String>)> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let on_gpu = args.backend.wants_gpu();
+    let lanes = match (args.lanes, on_gpu) {
+        (0, true) => 1,
+        (0, false) => cores,
+        (lanes, _) => lanes.into(),
+    };
+    let rows = match (args.batch, on_gpu) {
+        (0, true) => 32,
+        (0, false) => 1,
+        (rows, _) => rows as usize,
+    };
+    let mut options: SessionOptions = args.backend.session_options(rows);
+    if options.threads == 0 && lanes > 1 {
+        options.threads = (cores / lanes).max(1);
+    }
+    let mut fallbacks = Vec::new();
+    let network = Network::new(model, lanes, || {
+        let loaded = backend.load_step(model.bundle(), &options)?;
+        fallbacks = loaded.fallbacks;
+        Ok(loaded.session)
+    })?;
+    Ok((network, fallbacks))
+}
+
+/// The object that `--json` prints for a plan. Other programs rely on the first seven keys.
+#[derive(Debug, Serialize)]
+struct JsonPlan<'a> {
+    status: &'static str,
+    path: Vec<[f64; 3]>,
+    length_m: Option<f64>,
+    optimal_length_m: Option<f64>,
+    network_share: Option<f64>,
+    steps: usize,
+    ms: f64,
+    frame: &'a str,
+    clearance_m: Option<f64>,
+    /// For each waypoint, whether the line to the next one is the network's.
+    by_network: Vec<bool>,
+    segments: usize,
+    network_segments: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    ms_by: JsonTime,
+    map: &'a str,
+    map_cells: [usize; 2],
+    resolution_m: f64,
+    planning_cell_m: f64,
+    radius_m: f64,
+    model: &'a str,
+    backend: &'a str,
+    provider: &'a str,
+    fallbacks: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct JsonTime {
+    read_map: f64,
+    prepare_map: f64,
+    load_model: f64,
+    route: f64,
+    network: f64,
+    smoothing: f64,
+    check: f64,
+}
+
+/// Milliseconds, rounded to thousandths.
+fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn plan_one(
+    args: &Args,
+    planner: &mut Planner,
+    start: Pose,
+    goal: Goal,
+    times: &LoadTimes,
+    fallbacks: &[String],
+) -> anyhow::Result<Exit> {
+    let plan = planner.plan(start, goal)?;
+    let terrain = planner.terrain();
+    let (from, to) = (terrain.free_cell("start", start.x, start.y)?, terrain.free_cell("goal", goal.x, goal.y)?);
+    let optimal = match &plan.outcome {
+        Outcome::Planned(_) if !args.no_optimum => terrain.optimal_length(from, to, ExactSearch::AStar),
+        _ => None,
+    };
+    let path = match &plan.outcome {
+        Outcome::Planned(path) => Some(path),
+        _ => None,
+    };
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer(&mut out, &json(args, planner, &plan, optimal, times, fallbacks))
+            .map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write_plan(&mut out, args, planner, &plan, optimal)?;
+    }
+    out.flush()?;
+    if let Some(file) = &args.png {
+        let goal = Pose { x: goal.x, y: goal.y, yaw: 0.0 };
+        write_png(file, &picture(terrain, path, start, goal))?;
+    }
+    Ok(if path.is_some() { Exit::Done } else { Exit::AnswerFailed })
+}
+
+fn json<'a>(
+    args: &'a Args,
+    planner: &'a Planner,
+    plan: &Plan,
+    optimal: Option<f64>,
+    times: &LoadTimes,
+    fallbacks: &'a [String],
+) -> JsonPlan<'a> {
+    let (terrain, network) = (planner.terrain(), planner.network());
+    let path = match &plan.outcome {
+        Outcome::Planned(path) => Some(path),
+        _ => None,
+    };
+    let (waypoints, by_network) = path.map_or_else(Default::default, |path| match args.spacing {
+        Some(spacing) => path.divided(spacing).into_iter().unzip(),
+        None => (path.poses.clone(), path.by_network.clone()),
+    });
+    let (segments, network_segments) = path.map_or((0, 0), counts);
+    let map = terrain.map();
+    JsonPlan {
+        status: status(&plan.outcome),
+        path: waypoints.iter().map(|pose| [pose.x, pose.y, pose.yaw]).collect(),
+        length_m: path.map(|path| path.length),
+        optimal_length_m: optimal,
+        network_share: path.and_then(PlannedPath::network_share),
+        steps: path.map_or(0, PlannedPath::steps),
+        ms: ms(plan.time.total),
+        frame: map.frame(),
+        // A map without obstacles has no such distance, nor has JSON an infinity.
+        clearance_m: path.map(|path| path.clearance).filter(|clearance| clearance.is_finite()),
+        by_network,
+        segments,
+        network_segments,
+        reason: reason(&plan.outcome),
+        ms_by: JsonTime {
+            read_map: ms(times.read),
+            prepare_map: ms(times.prepared),
+            load_model: ms(times.model),
+            route: ms(plan.time.route),
+            network: ms(plan.time.network),
+            smoothing: ms(plan.time.smoothing),
+            check: ms(plan.time.check),
+        },
+        map: map.source(),
+        map_cells: [map.width(), map.height()],
+        resolution_m: map.resolution(),
+        planning_cell_m: terrain.planning_cell(),
+        radius_m: terrain.robot().radius,
+        model: network.name(),
+        backend: network.backend(),
+        provider: network.provider(),
+        fallbacks,
+    }
+}
+
+fn status(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Planned(_) => "planned",
+        Outcome::Unreachable { .. } => "unreachable",
+        Outcome::NetworkFailed { .. } => "failed",
+    }
+}
+
+/// Segments, and those that the network solved.
+fn counts(path: &PlannedPath) -> (usize, usize) {
+    let by_network = path.segments.iter().filter(|segment| segment.planner == SegmentPlanner::Network).count();
+    (path.segments.len(), by_network)
+}
+
+/// Why there is no path.
+fn reason(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Planned(_) => None,
+        Outcome::Unreachable { reachable_cells } => Some(format!(
+            "no way leads to the goal: the {reachable_cells} free cells that can be reached from the start do not hold it"
+        )),
+        Outcome::NetworkFailed { failed, segments } => Some(format!(
+            "the network found no verified path through {failed} of {segments} segments, and --fallback is none"
+        )),
+    }
+}
+
+fn write_plan(
+    out: &mut impl Write,
+    args: &Args,
+    planner: &Planner,
+    plan: &Plan,
+    optimal: Option<f64>,
+) -> io::Result<()> {
+    let (terrain, network) = (planner.terrain(), planner.network());
+    let map = terrain.map();
+    writeln!(
+        out,
+        "{}  {} x {} cells of {} m, planned in cells of {} m for a robot of radius {} m",
+        map.source(),
+        map.width(),
+        map.height(),
+        map.resolution(),
+        rounded(terrain.planning_cell()),
+        terrain.robot().radius
+    )?;
+    let Outcome::Planned(path) = &plan.outcome else {
+        writeln!(out, "{}: {}", status(&plan.outcome), reason(&plan.outcome).unwrap_or_default())?;
+        return writeln!(out, "{:.1} ms", plan.time.total.as_secs_f64() * 1e3);
+    };
+    writeln!(out, "{:>10} {:>10} {:>8}", "x m", "y m", "yaw rad")?;
+    let divided = args.spacing.map(|spacing| path.divided(spacing));
+    let poses: Vec<Pose> = match divided {
+        Some(divided) => divided.into_iter().map(|(pose, _)| pose).collect(),
+        None => path.poses.clone(),
+    };
+    for pose in &poses {
+        writeln!(out, "{:>10.3} {:>10.3} {:>8.3}", pose.x, pose.y, pose.yaw)?;
+    }
+    let compared = optimal.filter(|&optimal| optimal > 0.0).map_or_else(String::new, |optimal| {
+        format!(", {:.3} of the exact optimum in eight directions ({optimal:.2} m)", path.length / optimal)
+    });
+    writeln!(out, "planned and checked: {:.2} m{compared}", path.length)?;
+    let (segments, by_network) = counts(path);
+    writeln!(
+        out,
+        "clearance {:.2} m; {by_network} of {segments} segments by the network in {} steps{}",
+        path.clearance,
+        path.steps(),
+        if by_network < segments { ", the rest by A*" } else { "" }
+    )?;
+    writeln!(
+        out,
+        "{:.1} ms, {} on {} ({})",
+        plan.time.total.as_secs_f64() * 1e3,
+        network.name(),
+        network.backend(),
+        network.provider()
+    )
+}
+
+/// Without the digits that floating point adds.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+fn write_png(file: &Path, picture: &image::RgbImage) -> anyhow::Result<()> {
+    let mut png = io::Cursor::new(Vec::new());
+    picture.write_to(&mut png, image::ImageFormat::Png).context("cannot encode the picture")?;
+    write_atomically(file, |out| out.write_all(png.get_ref()))?;
+    Ok(())
+}

@@ -1,0 +1,247 @@
+//! Measures a planner on pairs of places, against exact search: the method of nav2's planner benchmark (random free pairs
+//! more than 3 m apart, `nav2/tools/planner_benchmarking`).
+
+use std::time::{Duration, Instant};
+
+use trm_puzzles::seeded;
+
+use super::check::check_path;
+use super::exact::ExactSearch;
+use super::map::MapCell;
+use super::planner::{Outcome, PlannedPath, Planner, SegmentPlanner, Terrain};
+use super::{Goal, Pose};
+use crate::{Result, SolverError};
+
+/// Metres that start and goal of a random pair are apart at least.
+pub const LEAST_DISTANCE: f64 = 3.0;
+/// Draws for each pair before a map counts as too small for any.
+const DRAWS_A_PAIR: usize = 10_000;
+
+/// A start and a goal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    /// From here.
+    pub start: Pose,
+    /// To here.
+    pub goal: Pose,
+}
+
+/// `count` pairs of free cells' centres more than [`LEAST_DISTANCE`] apart, whether or not a way leads from one to the
+/// other; the same for the same terrain and seed. Fails if the map has no room for them.
+pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pair>> {
+    use rand::Rng;
+    let map = terrain.map();
+    let mut rng = seeded(seed);
+    let cells = (map.width() * map.height()) as u64;
+    let mut draw = || {
+        let index = (rng.next_u64() % cells) as usize;
+        MapCell { x: index % map.width(), y: index / map.width() }
+    };
+    let mut pairs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let pair = (0..DRAWS_A_PAIR).find_map(|_| {
+            let (from, to) = (draw(), draw());
+            let far = from.x.abs_diff(to.x).pow(2) + from.y.abs_diff(to.y).pow(2);
+            let far = (far as f64).sqrt() * map.resolution() > LEAST_DISTANCE;
+            (far && terrain.free_space().is_free(from) && terrain.free_space().is_free(to)).then(|| {
+                let pose = |cell| {
+                    let (x, y) = map.centre(cell);
+                    Pose::new(x, y, 0.0)
+                };
+                Pair { start: pose(from), goal: pose(to) }
+            })
+        });
+        pairs.push(pair.ok_or_else(|| SolverError::BadMap {
+            source_name: map.source().to_owned(),
+            message: format!(
+                "no two free places more than {LEAST_DISTANCE} m apart in {DRAWS_A_PAIR} draws: {} of {cells} cells are free for a robot of radius {} m\nhint: a larger map, a smaller --radius, or --unknown free",
+                terrain.free_space().free_cells(),
+                terrain.robot().radius
+            ),
+        })?);
+    }
+    Ok(pairs)
+}
+
+/// What became of a pair.
+#[derive(Debug, Clone)]
+pub struct PairResult {
+    /// What the planner said.
+    pub outcome: Outcome,
+    /// A planned path, checked anew on the map, touches nothing.
+    pub collision_free: bool,
+    /// Metres of the shortest path in eight directions, by A*; `None` if there is none.
+    pub optimal: Option<f64>,
+    /// The planner's time.
+    pub time: Duration,
+    /// A*'s time, cell by cell on the whole map.
+    pub astar: Duration,
+    /// Dijkstra's time, likewise; `None` if it was not run.
+    pub dijkstra: Option<Duration>,
+}
+
+impl PairResult {
+    /// The path, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&PlannedPath> {
+        match &self.outcome {
+            Outcome::Planned(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether planner and exact search agree that there is a way, or that there is none.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        match self.outcome {
+            Outcome::Unreachable { .. } => self.optimal.is_none(),
+            Outcome::Planned(_) | Outcome::NetworkFailed { .. } => self.optimal.is_some(),
+        }
+    }
+}
+
+/// Plans a pair, checks the path, and searches exactly for comparison. Where A* and Dijkstra disagree, the error says
+/// so.
+pub fn try_pair(planner: &mut Planner, pair: &Pair, with_dijkstra: bool) -> Result<PairResult> {
+    let plan = planner.plan(pair.start, Goal { x: pair.goal.x, y: pair.goal.y, yaw: None })?;
+    let terrain = planner.terrain();
+    let from = terrain.free_cell("start", pair.start.x, pair.start.y)?;
+    let to = terrain.free_cell("goal", pair.goal.x, pair.goal.y)?;
+    let timed = |search| {
+        let began = Instant::now();
+        let length = terrain.optimal_length(from, to, search);
+        (length, began.elapsed())
+    };
+    let (optimal, astar) = timed(ExactSearch::AStar);
+    let dijkstra = if with_dijkstra {
+        let (length, time) = timed(ExactSearch::Dijkstra);
+        let same = match (length, optimal) {
+            (Some(a), Some(b)) => (a - b).abs() <= 1e-6 * a.max(1.0),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if !same {
+            return Err(SolverError::PlanFault { what: format!("A* finds {optimal:?} m, Dijkstra {length:?} m") });
+        }
+        Some(time)
+    } else {
+        None
+    };
+    let collision_free = match &plan.outcome {
+        Outcome::Planned(path) => {
+            check_path(terrain.map(), terrain.robot(), pair.start, pair.goal, &path.poses).is_ok()
+        }
+        _ => false,
+    };
+    Ok(PairResult { outcome: plan.outcome, collision_free, optimal, time: plan.time.total, astar, dijkstra })
+}
+
+/// The median, the 99th percentile and the largest of some numbers; `None` of none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// Half of them are no larger.
+    pub p50: f64,
+    /// Of a hundred, 99 are no larger.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl Spread {
+    /// Of some numbers, none of them NaN.
+    #[must_use]
+    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut numbers: Vec<f64> = numbers.into_iter().collect();
+        numbers.sort_by(f64::total_cmp);
+        // Nearest rank: the smallest that is at least as large as that share of them.
+        let rank = |share: f64| {
+            let rank = (share * numbers.len() as f64).ceil() as usize;
+            numbers.get(rank.max(1) - 1).copied()
+        };
+        Some(Self { p50: rank(0.5)?, p99: rank(0.99)?, max: *numbers.last()? })
+    }
+}
+
+/// What became of many pairs.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Pairs tried.
+    pub pairs: usize,
+    /// Paths.
+    pub planned: usize,
+    /// Paths that, checked anew, touch nothing.
+    pub collision_free: usize,
+    /// Pairs that the planner called unreachable.
+    pub unreachable: usize,
+    /// Pairs with a way that the network did not find, with nobody to fill in.
+    pub network_failed: usize,
+    /// Pairs about which planner and exact search disagree whether there is a way.
+    pub disagreements: usize,
+    /// Length of the path by the exact optimum in eight directions.
+    pub length_ratio: Option<Spread>,
+    /// Segments of all paths.
+    pub segments: usize,
+    /// Of these, the network's.
+    pub network_segments: usize,
+    /// ACT steps.
+    pub steps: usize,
+    /// Milliseconds of a plan.
+    pub plan_ms: Option<Spread>,
+    /// Milliseconds of A* on the map.
+    pub astar_ms: Option<Spread>,
+    /// Milliseconds of Dijkstra's algorithm on the map.
+    pub dijkstra_ms: Option<Spread>,
+}
+
+impl Summary {
+    /// Of some results.
+    #[must_use]
+    pub fn of(results: &[PairResult]) -> Self {
+        let count = |test: &dyn Fn(&PairResult) -> bool| results.iter().filter(|result| test(result)).count();
+        let paths = || results.iter().filter_map(PairResult::path);
+        let segments = || paths().flat_map(|path| &path.segments);
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        Self {
+            pairs: results.len(),
+            planned: paths().count(),
+            collision_free: count(&|result| result.collision_free),
+            unreachable: count(&|result| matches!(result.outcome, Outcome::Unreachable { .. })),
+            network_failed: count(&|result| matches!(result.outcome, Outcome::NetworkFailed { .. })),
+            disagreements: count(&|result| !result.agrees()),
+            length_ratio: Spread::of(results.iter().filter_map(|result| {
+                let optimal = result.optimal.filter(|&optimal| optimal > 0.0)?;
+                Some(result.path()?.length / optimal)
+            })),
+            segments: segments().count(),
+            network_segments: segments().filter(|segment| segment.planner == SegmentPlanner::Network).count(),
+            steps: segments().map(|segment| segment.steps).sum(),
+            plan_ms: Spread::of(results.iter().map(|result| ms(result.time))),
+            astar_ms: Spread::of(results.iter().map(|result| ms(result.astar))),
+            dijkstra_ms: Spread::of(results.iter().filter_map(|result| result.dijkstra.map(ms))),
+        }
+    }
+
+    /// The share of segments that the network solved.
+    #[must_use]
+    pub fn network_share(&self) -> Option<f64> {
+        (self.segments > 0).then(|| self.network_segments as f64 / self.segments as f64)
+    }
+
+    /// Whether every pair got a right answer: a path that touches nothing, or a true word that there is none.
+    #[must_use]
+    pub fn all_right(&self) -> bool {
+        self.disagreements == 0 && self.network_failed == 0 && self.collision_free == self.planned
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_by_nearest_rank() {
+        let spread = Spread::of((1..=100).rev().map(f64::from)).expect("numbers");
+        assert_eq!(spread, Spread { p50: 50.0, p99: 99.0, max: 100.0 });
+        assert_eq!(Spread::of([3.0]), Some(Spread { p50: 3.0, p99: 3.0, max: 3.0 }));
+        assert_eq!(Spread::of([]), None);
+    }
+}
