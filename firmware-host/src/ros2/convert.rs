@@ -61,7 +61,7 @@ impl Pose3 {
 }
 
 impl OccupancyGrid {
-    /// The map; `source` is what errors call it, such as its topic.
+    /// The map in the header's frame; `source` is what errors call it, such as its topic.
     ///
     /// Fails for what [`OccupancyMap::new`] refuses, and for an origin that is no pose.
     pub fn into_map(self, source: &str) -> Result<OccupancyMap> {
@@ -72,7 +72,8 @@ impl OccupancyGrid {
             other => other,
         })?;
         let size = (self.info.width as usize, self.info.height as usize);
-        Ok(OccupancyMap::new(source, size, decimal(self.info.resolution), origin, self.data)?)
+        let map = OccupancyMap::new(source, size, decimal(self.info.resolution), origin, self.data)?;
+        Ok(map.with_frame(self.header.frame_id))
     }
 }
 
@@ -159,6 +160,7 @@ mod tests {
 
     fn grid() -> OccupancyGrid {
         let mut grid = OccupancyGrid { data: vec![0, 100, -1, 50, 0, 0], ..OccupancyGrid::default() };
+        grid.header.frame_id = "earth".into();
         (grid.info.width, grid.info.height, grid.info.resolution) = (3, 2, 0.05);
         grid.info.origin = Pose::new(-1.0, 2.0, FRAC_PI_2).into();
         grid
@@ -167,7 +169,7 @@ mod tests {
     #[test]
     fn a_grid_becomes_a_map() {
         let map = grid().into_map("/map").unwrap();
-        assert_eq!((map.source(), map.width(), map.height()), ("/map", 3, 2));
+        assert_eq!((map.source(), map.frame(), map.width(), map.height()), ("/map", "earth", 3, 2));
         // Bit for bit what was meant, not what single precision made of it.
         assert!(map.resolution().to_bits() == 0.05_f64.to_bits());
         assert_eq!(map.values(), [0, 100, -1, 50, 0, 0]);

@@ -16,7 +16,7 @@ mod parameters;
 mod planner;
 mod planning;
 
-pub use network::NetworkPlanner;
+pub use network::{NetworkPlanner, cores};
 pub use node::{MAX_DOMAIN, Options, PlanningNode, Stopper, Topics};
 pub use parameters::{Parameters, fallback, metres, occupied_from, pose, unknown_space};
 pub use planner::{Outcome, PathPlanner, Planned, PlannerSettings};

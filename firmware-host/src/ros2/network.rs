@@ -12,9 +12,6 @@ use trm_solver::{Engine, Model, SessionOptions};
 use super::planner::{Outcome, PathPlanner, Planned, PlannerSettings};
 use crate::{EngineChoice, HostError, Result};
 
-/// Windows that a session takes at a time. Fewer leave it waiting more often, more make it wait for the slowest.
-const ROWS: usize = 4;
-
 /// [`Planner`] on the maps that arrive.
 #[derive(Debug)]
 pub struct NetworkPlanner {
@@ -26,17 +23,18 @@ pub struct NetworkPlanner {
 }
 
 impl NetworkPlanner {
-    /// With a maze model, one session a core.
+    /// With a maze model in `lanes` sessions side by side, each of which takes `rows` segments at a time. On a processor one
+    /// session of one row for each core is best, on a GPU one session of many rows.
     ///
     /// Fails for a model of something else, and where the engine does.
-    pub fn load(engine: EngineChoice, model: &Model) -> Result<Self> {
+    pub fn load(engine: EngineChoice, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
         let engine: Box<dyn Engine> = match engine {
             EngineChoice::Tract => Box::new(TractEngine),
             EngineChoice::Ort => Box::new(OrtEngine::load(None)?),
         };
-        let options = SessionOptions { batch: ROWS, threads: 1, ..SessionOptions::default() };
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let network = Network::new(model, cores, || engine.load_step(model.bundle(), &options))?;
+        let threads = (cores() / lanes.max(1)).max(1);
+        let options = SessionOptions { batch: rows, threads, ..SessionOptions::default() };
+        let network = Network::new(model, lanes, || engine.load_step(model.bundle(), &options))?;
         Ok(Self { network: Some(network), planner: None, settings: PlannerSettings::default() })
     }
 
@@ -79,6 +77,12 @@ impl PathPlanner for NetworkPlanner {
     }
 }
 
+/// The processor's cores, as far as this process may use them.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 fn part(reason: &str) -> HostError {
     HostError::Part { part: "planner", reason: reason.to_owned() }
 }
@@ -97,6 +101,10 @@ fn network_failed(failed: usize, segments: usize) -> String {
 }
 
 fn planned(path: &PlannedPath, spacing: f64, ms: f64) -> Planned {
-    let poses = if spacing > 0.0 { path.divided(spacing) } else { path.poses.clone() };
+    let poses = if spacing > 0.0 {
+        path.divided(spacing).into_iter().map(|(pose, _)| pose).collect()
+    } else {
+        path.poses.clone()
+    };
     Planned { path: poses, network_share: path.network_share(), length_m: path.length, ms }
 }

@@ -24,7 +24,7 @@ use crate::{HostError, Result};
 /// The highest domain: above it, the ports that DDS derives from the domain do not exist.
 pub const MAX_DOMAIN: u16 = 232;
 
-const NAMES: &str = "names are of letters, digits and underscores; a namespace begins with a slash";
+const NAMES: &str = "names are of letters, digits and single underscores, and do not begin with a digit; a namespace begins with a slash";
 
 /// Who the node is, and what it listens to. None of it changes while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +137,10 @@ impl<P: PathPlanner> PlanningNode<P> {
                 hint: "0 to 232, on Linux better 0 to 101; ROS 2 calls it ROS_DOMAIN_ID",
             });
         }
-        let name = NodeName::new(&options.namespace, &options.name).map_err(|error| HostError::Ros2Name {
+        let name = NodeName::new(&options.namespace, &options.name).map_err(|_| HostError::Ros2Name {
             what: "the name of a node",
             name: format!("{} in {}", options.name, options.namespace),
-            reason: error.to_string(),
+            reason: "it breaks the rules for names".to_owned(),
             hint: NAMES,
         })?;
         let names = resolved(options)?;
@@ -286,10 +286,10 @@ fn resolved(options: &Options) -> Result<Topics> {
             format!("{}/{name}", options.namespace.trim_end_matches('/'))
         };
         let parsed = Name::parse(&full);
-        parsed.map(|_| full).map_err(|error| HostError::Ros2Name {
+        parsed.map(|_| full).map_err(|_| HostError::Ros2Name {
             what: "the name of a topic",
             name: name.to_owned(),
-            reason: error.to_string(),
+            reason: "it breaks the rules for names".to_owned(),
             hint: NAMES,
         })
     };

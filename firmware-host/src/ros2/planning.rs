@@ -44,7 +44,6 @@ pub struct Planning<P> {
 }
 
 struct Map {
-    frame: String,
     map: Arc<OccupancyMap>,
     /// Whether the planner has it, prepared for the parameters as they are.
     usable: bool,
@@ -59,7 +58,7 @@ struct Place {
 impl Place {
     /// Whether this is in another frame than the map.
     fn elsewhere(&self, map: &Map) -> Option<&str> {
-        self.frame.as_deref().filter(|frame| *frame != map.frame)
+        self.frame.as_deref().filter(|frame| *frame != map.map.frame())
     }
 }
 
@@ -74,7 +73,6 @@ impl<P: PathPlanner> Planning<P> {
     /// A map arrived from `topic`. One that cannot be used leaves the one before in its place.
     pub fn map(&mut self, topic: &str, grid: OccupancyGrid) -> Vec<Action> {
         let started = Instant::now();
-        let frame = grid.header.frame_id.clone();
         let map = match grid.into_map(topic) {
             Ok(map) => Arc::new(map),
             Err(error) => return vec![self.map_refused(&format!("map refused: {}", in_a_line(&error)))],
@@ -83,13 +81,14 @@ impl<P: PathPlanner> Planning<P> {
             return vec![self.map_refused(&format!("map refused: {}", in_a_line(&error)))];
         }
         let mut actions = vec![info(format!(
-            "map received: {} x {} cells of {} m in frame `{frame}`, ready in {:.0} ms",
+            "map received: {} x {} cells of {} m in frame `{}`, ready in {:.0} ms",
             map.width(),
             map.height(),
             map.resolution(),
+            map.frame(),
             started.elapsed().as_secs_f64() * 1e3
         ))];
-        self.map = Some(Map { frame, map, usable: true });
+        self.map = Some(Map { map, usable: true });
         actions.extend(self.plan());
         actions
     }
@@ -187,7 +186,7 @@ impl<P: PathPlanner> Planning<P> {
                 return self.no_path(&format!(
                     "no plan: the {what} is in frame `{frame}`, the map in `{}`; send it in the map's frame, or set \
                      check_frames to false",
-                    map.frame
+                    map.map.frame()
                 ));
             }
         }
@@ -224,7 +223,7 @@ impl<P: PathPlanner> Planning<P> {
     }
 
     fn header(&self) -> Header {
-        let frame_id = self.map.as_ref().map_or_else(String::new, |map| map.frame.clone());
+        let frame_id = self.map.as_ref().map_or_else(String::new, |map| map.map.frame().to_owned());
         Header { stamp: Time::now(), frame_id }
     }
 

@@ -57,6 +57,12 @@ pub(crate) struct Args {
     /// Engine that runs it
     #[arg(long, value_name = "ENGINE", default_value = "tract")]
     backend: Backend,
+    /// Sessions that work side by side; 0 takes one for each core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
+    lanes: u16,
+    /// Segments that a session works on together: 1 on a processor, 32 with one session on a GPU
+    #[arg(long, value_name = "ROWS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -91,7 +97,8 @@ fn planner(args: &Args) -> anyhow::Result<NetworkPlanner> {
         Backend::Tract => EngineChoice::Tract,
         Backend::Ort => EngineChoice::Ort,
     };
-    Ok(NetworkPlanner::load(engine, &Model::open(&args.model)?)?)
+    let lanes = if args.lanes == 0 { ros2::cores() } else { args.lanes.into() };
+    Ok(NetworkPlanner::load(engine, &Model::open(&args.model)?, lanes, args.batch.into())?)
 }
 
 fn options(args: &Args) -> anyhow::Result<Options> {
