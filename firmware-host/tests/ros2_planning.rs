@@ -241,7 +241,8 @@ fn a_start_that_is_no_pose_leaves_the_one_before() {
 
 #[test]
 fn a_map_that_is_none_leaves_the_one_before() {
-    let broken: [(fn(&mut OccupancyGrid), &str); 6] = [
+    type Break = fn(&mut OccupancyGrid);
+    let broken: [(Break, &str); 6] = [
         (|grid| grid.data.truncate(11), "11 values, a map of 4x3 cells has 12"),
         (|grid| grid.info.resolution = 0.0, "the resolution is 0"),
         (|grid| grid.info.resolution = f32::NAN, "the resolution is NaN"),

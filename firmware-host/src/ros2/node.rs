@@ -11,8 +11,8 @@ use ros2_client::builtin_interfaces;
 use ros2_client::log::LogLevel;
 use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
 use ros2_client::{
-    Context, ContextOptions, CreateError, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher, ReadResult,
-    RosoutRaw as _, Subscription,
+    Context, ContextOptions, CreateError, MessageInfo, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher,
+    ReadResult, RosoutRaw as _, Subscription,
 };
 
 use super::messages::{OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped};
@@ -83,8 +83,10 @@ pub struct PlanningNode<P> {
     parameters: Arc<Mutex<Parameters>>,
     wake: UnboundedSender<Wake>,
     woken: UnboundedReceiver<Wake>,
-    log: Box<dyn FnMut(Level, &str)>,
+    log: Log,
 }
+
+type Log = Box<dyn FnMut(Level, &str)>;
 
 /// Ends a node, from any thread.
 #[derive(Debug, Clone)]
@@ -105,9 +107,9 @@ enum Wake {
 }
 
 enum Event {
-    Map(ReadResult<OccupancyGrid>),
-    Goal(ReadResult<PoseStamped>),
-    Start(ReadResult<PoseWithCovarianceStamped>),
+    Map(ReadResult<Box<OccupancyGrid>>),
+    Goal(ReadResult<Box<PoseStamped>>),
+    Start(ReadResult<Box<PoseWithCovarianceStamped>>),
     Wake(Wake),
 }
 
@@ -206,7 +208,7 @@ impl<P: PathPlanner> PlanningNode<P> {
                 Event::Wake(Wake::Parameters) => {
                     planning.parameters(*parameters.lock().unwrap_or_else(PoisonError::into_inner))
                 }
-                Event::Map(Ok(grid)) => planning.map(&names.map, grid),
+                Event::Map(Ok(grid)) => planning.map(&names.map, *grid),
                 Event::Map(Err(error)) => unread(&names.map, error),
                 Event::Goal(Ok(goal)) => planning.goal(&goal),
                 Event::Goal(Err(error)) => unread(&names.goal, error),
@@ -257,13 +259,18 @@ impl Endpoints {
     /// Everything that happens to the node, as one stream.
     fn events(&self, woken: UnboundedReceiver<Wake>) -> impl futures::Stream<Item = Event> + Unpin + '_ {
         let streams: [LocalBoxStream<'_, Event>; 4] = [
-            self.map.async_stream().map(|read| Event::Map(read.map(|(message, _)| message))).boxed_local(),
-            self.goal.async_stream().map(|read| Event::Goal(read.map(|(message, _)| message))).boxed_local(),
-            self.start.async_stream().map(|read| Event::Start(read.map(|(message, _)| message))).boxed_local(),
+            self.map.async_stream().map(|read| Event::Map(message(read))).boxed_local(),
+            self.goal.async_stream().map(|read| Event::Goal(message(read))).boxed_local(),
+            self.start.async_stream().map(|read| Event::Start(message(read))).boxed_local(),
             woken.map(Event::Wake).boxed_local(),
         ];
         select_all(streams)
     }
+}
+
+/// What was read, without where it came from.
+fn message<M>(read: ReadResult<(M, MessageInfo)>) -> ReadResult<Box<M>> {
+    read.map(|(message, _)| Box::new(message))
 }
 
 fn topic(

@@ -84,7 +84,7 @@ pub(super) fn summary(settings: &PlannerSettings) -> String {
     )
 }
 
-fn name<T: PartialEq>(names: &[(&'static str, T)], of: T) -> &'static str {
+fn name<T: PartialEq + Copy>(names: &[(&'static str, T)], of: T) -> &'static str {
     names.iter().find(|(_, value)| *value == of).map_or("", |(name, _)| name)
 }
 

@@ -15,25 +15,25 @@ use trm_solver::plan::{Fallback, Pose, Robot, UnknownSpace};
 /// set` while the node runs. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Metres from the robot's centre to its farthest point [parameter robot_radius]
+    /// Metres from the robot's centre to its farthest point [parameter `robot_radius`]
     #[arg(long, value_name = "METRES", default_value_t = Robot::default().radius, value_parser = radius)]
     radius: f64,
-    /// What unknown space is: blocked or free [parameter unknown_space]
+    /// What unknown space is: blocked or free [parameter `unknown_space`]
     #[arg(long, value_name = "WHAT", default_value = "blocked", value_parser = ros2::unknown_space)]
     unknown: UnknownSpace,
-    /// Cells of this value and more are obstacles, 1 to 100 [parameter occupied_from]
+    /// Cells of this value and more are obstacles, 1 to 100 [parameter `occupied_from`]
     #[arg(long, value_name = "VALUE", default_value_t = Robot::default().occupied_from, value_parser = occupied_from)]
     occupied_from: i8,
-    /// What stands in where the network fails: astar or none [parameter fallback]
+    /// What stands in where the network fails: astar or none [parameter `fallback`]
     #[arg(long, value_name = "WHAT", default_value = "astar", value_parser = ros2::fallback)]
     fallback: Fallback,
-    /// Metres between two poses of a path, at most; 0 for its corners alone [parameter path_spacing]
+    /// Metres between two poses of a path, at most; 0 for its corners alone [parameter `path_spacing`]
     #[arg(long, value_name = "METRES", default_value_t = PlannerSettings::default().spacing, value_parser = spacing)]
     spacing: f64,
-    /// Where to plan from until a start arrives by message: metres and radians in the map's frame [parameter start]
+    /// Where to plan from until a start arrives by message: metres and radians in the map's frame [parameter `start`]
     #[arg(long, value_name = "X,Y[,YAW]", value_parser = pose, allow_hyphen_values = true)]
     start: Option<Pose>,
-    /// Take goals and starts of any frame as if they were in the map's [parameter check_frames]
+    /// Take goals and starts of any frame as if they were in the map's [parameter `check_frames`]
     #[arg(long)]
     any_frame: bool,
     /// Domain of the network, 0 to 232; by default what `ROS_DOMAIN_ID` says, else 0
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Namespace of the node
     #[arg(long, value_name = "NAMESPACE", default_value_t = Options::default().namespace)]
     namespace: String,
-    /// Use another topic: map:=/slam/map; there are map, goal_pose, initialpose and plan
+    /// Use another topic: map:=/slam/map; of `map`, `goal_pose`, `initialpose` and `plan`
     #[arg(short, long, value_name = "FROM:=TO", value_parser = remapping)]
     remap: Vec<(Topic, String)>,
     /// Take maps from publishers that do not keep them for those who come late, too
