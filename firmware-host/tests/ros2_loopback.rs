@@ -297,7 +297,12 @@ fn a_million_cells_are_a_plan_within_a_second() {
     }
     println!("from publishing a map of 1000 x 1000 cells, a start and a goal to receiving the plan: {times:?}");
     times.sort_unstable();
-    assert!(times[1] < Duration::from_secs(1), "{times:?}");
+    let limit = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
+    assert!(
+        times[1] < Duration::from_secs(1),
+        "{times:?}; net.core.rmem_max is {}, on Linux it has to hold the map: sysctl -w net.core.rmem_max=4194304",
+        limit.trim()
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod cdr;
 mod convert;
 pub mod messages;
 mod network;
+mod network_access;
 mod node;
 mod parameters;
 mod planner;

@@ -11,11 +11,12 @@ use ros2_client::builtin_interfaces;
 use ros2_client::log::LogLevel;
 use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
 use ros2_client::{
-    Context, ContextOptions, CreateError, MessageInfo, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher,
-    ReadResult, RosoutRaw as _, Subscription,
+    CreateError, MessageInfo, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher, ReadResult,
+    RosoutRaw as _, Subscription,
 };
 
 use super::messages::{OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped};
+use super::network_access;
 use super::parameters::Parameters;
 use super::planner::PathPlanner;
 use super::planning::{Action, Level, Planning};
@@ -146,8 +147,7 @@ impl<P: PathPlanner> PlanningNode<P> {
             hint: NAMES,
         })?;
         let names = resolved(options)?;
-        let context = Context::with_options(ContextOptions::new().domain_id(options.domain))
-            .map_err(failed("joining the network"))?;
+        let context = network_access::join(options.domain).map_err(failed("joining the network"))?;
         let (wake, woken) = unbounded();
         let shared = Arc::new(Mutex::new(parameters));
         let mut node = context
@@ -198,6 +198,9 @@ impl<P: PathPlanner> PlanningNode<P> {
                 names.plan
             ),
         );
+        if let Some(advice) = network_access::small_buffer() {
+            say(Level::Warning, &advice);
+        }
         let mut events = endpoints.events(woken);
         while let Some(event) = block_on(events.next()) {
             let unread = |topic: &str, error| {
