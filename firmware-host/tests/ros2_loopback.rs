@@ -74,6 +74,18 @@ impl Planner {
         }
     }
 
+    /// Whether it says something with this in it before long.
+    fn says_soon(&mut self, wanted: &str) -> bool {
+        let deadline = Instant::now() + Duration::from_millis(100);
+        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            self.said.push(line);
+            if self.said.last().unwrap().contains(wanted) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Ctrl-C, and how it ended.
     fn interrupt(mut self) -> ExitStatus {
         let killed = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
@@ -139,17 +151,12 @@ impl Robot {
         let context = Context::with_options(ContextOptions::new().domain_id(domain)).unwrap();
         let mut node = context.new_node(NodeName::new(namespace, "robot").unwrap(), NodeOptions::new()).unwrap();
         let in_namespace = |name: &str| format!("{}/{name}", namespace.trim_end_matches('/'));
-        let map = publisher(&mut node, &in_namespace("map"), "nav_msgs", "OccupancyGrid", &latched());
-        let start = publisher(
-            &mut node,
-            &in_namespace("initialpose"),
-            "geometry_msgs",
-            "PoseWithCovarianceStamped",
-            &reliable(),
-        );
-        let goal = publisher(&mut node, &in_namespace("goal_pose"), "geometry_msgs", "PoseStamped", &reliable());
         let plan = topic(&node, &in_namespace("plan"), "nav_msgs", "Path", &reliable());
         let plan = node.create_subscription(&plan, None).unwrap();
+        let map = publisher(&mut node, &in_namespace("map"), "nav_msgs", "OccupancyGrid", &latched());
+        let goal = publisher(&mut node, &in_namespace("goal_pose"), "geometry_msgs", "PoseStamped", &reliable());
+        let start = in_namespace("initialpose");
+        let start = publisher(&mut node, &start, "geometry_msgs", "PoseWithCovarianceStamped", &reliable());
         let spinner = node.spinner().unwrap();
         std::thread::spawn(move || futures::executor::block_on(spinner.spin()));
         Self { node, map, start, goal, plan }
@@ -169,24 +176,35 @@ impl Robot {
             .unwrap();
         futures::executor::block_on(client.wait_for_service(&self.node));
         let parameter = vec![Parameter { name: name.to_owned(), value }.into()];
-        let request = client.send_request(SetParametersRequest { parameter }).unwrap();
+        let deadline = Instant::now() + PATIENCE;
         let mut answer = None;
-        wait("the answer of set_parameters", || {
-            // Answers to earlier requests are still there.
-            answer = client.receive_response().unwrap().filter(|(of, _)| *of == request);
-            answer.is_some()
-        });
+        // The other end may not know yet where to send the answer to: asked once more, it does.
+        while answer.is_none() {
+            assert!(Instant::now() < deadline, "no answer of set_parameters");
+            let request = SetParametersRequest { parameter: parameter.clone() };
+            let request = client.send_request(request).unwrap();
+            let again = Instant::now() + Duration::from_millis(500);
+            while answer.is_none() && Instant::now() < again {
+                // Answers to earlier requests are still there.
+                answer = client.receive_response().unwrap().filter(|(of, _)| *of == request);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         let results = answer.unwrap().1.results;
         results.into_iter().map(|result| if result.successful { String::new() } else { result.reason }).collect()
     }
 
-    /// Waits until the planner is connected on every topic.
-    fn meets_the_planner(&self) {
+    /// Waits until each is connected to the other. What is sent before the other end knows of it is lost, or repaired slowly.
+    fn meets(&self, planner: &mut Planner) {
         wait("the planner's topics", || {
             self.map.get_subscription_count(&self.node) > 0
-                && self.start.get_subscription_count(&self.node) > 0
                 && self.goal.get_subscription_count(&self.node) > 0
                 && self.plan.get_publisher_count(&self.node) > 0
+        });
+        // Topics become known in the order in which they were made, and this one was made last.
+        wait("the planner to know the robot's topics", || {
+            self.start.publish(start("map", f64::NAN, 0.0)).unwrap();
+            planner.says_soon("start ignored: position: [NaN, 0] is not finite")
         });
     }
 
@@ -282,7 +300,7 @@ fn a_million_cells_are_a_plan_within_a_second() {
         let domain = domain(round);
         let mut planner = Planner::start(domain, &[]);
         let robot = Robot::start(domain);
-        robot.meets_the_planner();
+        robot.meets(&mut planner);
         let map = map("map");
         let started = Instant::now();
         robot.map.publish(map).unwrap();
@@ -312,7 +330,7 @@ fn a_map_published_before_the_planner_was_there_is_used() {
     robot.map.publish(map("map")).unwrap();
     let mut planner = Planner::start(domain, &["--start", "5,5", "--fallback", "astar"]);
     planner.says("map received: 1000 x 1000 cells of 0.05 m in frame `map`");
-    robot.meets_the_planner();
+    robot.meets(&mut planner);
     robot.goal.publish(goal("map", 20.0, 45.0)).unwrap();
     leads_through_the_door(&robot.next_plan(), 20.0, 45.0);
 }
@@ -322,7 +340,7 @@ fn bad_messages_leave_the_node_at_work() {
     let domain = domain(4);
     let mut planner = Planner::start(domain, &[]);
     let robot = Robot::start(domain);
-    robot.meets_the_planner();
+    robot.meets(&mut planner);
 
     robot.goal.publish(goal("map", 20.0, 20.0)).unwrap();
     planner.says("warning: no map so far: the goal waits for one");
@@ -367,7 +385,7 @@ fn what_cannot_be_read_is_a_warning() {
     let domain = domain(5);
     let mut planner = Planner::start(domain, &[]);
     let robot = Robot::start(domain);
-    robot.meets_the_planner();
+    robot.meets(&mut planner);
     let context = Context::with_options(ContextOptions::new().domain_id(domain)).unwrap();
     let mut node = context.new_node(NodeName::new("/", "liar").unwrap(), NodeOptions::new()).unwrap();
     let liar: Publisher<Header> = publisher(&mut node, "/map", "nav_msgs", "OccupancyGrid", &latched());
@@ -383,7 +401,7 @@ fn parameters_are_set_while_it_runs() {
     let domain = domain(6);
     let mut planner = Planner::start(domain, &["--name", "guide", "--namespace", "/robot1"]);
     let mut robot = Robot::start_in(domain, "/robot1");
-    robot.meets_the_planner();
+    robot.meets(&mut planner);
     robot.map.publish(map("map")).unwrap();
     planner.says("map received");
     robot.start.publish(start("map", 5.0, 5.0)).unwrap();
