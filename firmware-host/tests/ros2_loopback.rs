@@ -324,15 +324,35 @@ fn a_million_cells_are_a_plan_within_a_second() {
 }
 
 #[test]
-fn a_map_published_before_the_planner_was_there_is_used() {
+fn who_comes_late_gets_the_map_and_the_plan() {
     let domain = domain(3);
     let robot = Robot::start(domain);
     robot.map.publish(map("map")).unwrap();
-    let mut planner = Planner::start(domain, &["--start", "5,5", "--fallback", "astar"]);
+    let mut planner = Planner::start(domain, &["--start", "5,5", "--remap", "plan:=routes/best"]);
     planner.says("map received: 1000 x 1000 cells of 0.05 m in frame `map`");
-    robot.meets(&mut planner);
-    robot.goal.publish(goal("map", 20.0, 45.0)).unwrap();
-    leads_through_the_door(&robot.next_plan(), 20.0, 45.0);
+    wait("the planner's goal", || {
+        robot.goal.publish(goal("map", 20.0, 45.0)).unwrap();
+        planner.says_soon("plan published: ")
+    });
+
+    let context = Context::with_options(ContextOptions::new().domain_id(domain)).unwrap();
+    let mut late = context.new_node(NodeName::new("/", "late").unwrap(), NodeOptions::new().read_rosout(true)).unwrap();
+    let route = topic(&late, "/routes/best", "nav_msgs", "Path", &latched());
+    let route = late.create_subscription::<Path>(&route, None).unwrap();
+    let mut found = None;
+    wait("the plan made before", || {
+        found = route.take().unwrap();
+        found.is_some()
+    });
+    leads_through_the_door(&found.unwrap().0, 20.0, 45.0);
+
+    let rosout = late.rosout_subscription().unwrap();
+    wait("the log", || {
+        robot.goal.publish(goal("odom", 20.0, 45.0)).unwrap();
+        planner.says_soon("frame `odom`");
+        let log = rosout.take().unwrap();
+        log.is_some_and(|(log, _)| log.msg.contains("frame `odom`, the map in `map`") && log.name == "trm_planner")
+    });
 }
 
 #[test]
