@@ -69,6 +69,10 @@ pub(crate) struct Args {
     /// Milliseconds after which the network begins no further step; 0 for no limit
     #[arg(long, value_name = "MS", default_value_t = 400)]
     network_limit: u64,
+    /// How much longer than the exact route a segment of the network's may be, both pulled tight; not used with
+    /// --fallback none
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.2)]
+    max_detour: f64,
     /// Sessions that work side by side; 0 takes one for each core, on a GPU one
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
     lanes: u16,
@@ -156,6 +160,9 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if let Some(spacing) = args.spacing.filter(|spacing| !(spacing.is_finite() && *spacing > 0.0)) {
         bail!("--spacing {spacing}: expected metres above zero");
     }
+    if !(args.max_detour.is_finite() && args.max_detour >= 1.0) {
+        bail!("--max-detour {}: expected a factor of 1 or more, such as 1.2", args.max_detour);
+    }
     let measures = args.pairs.is_some() || args.scenarios;
     let began = Instant::now();
     let loaded = load_map(args)?;
@@ -199,6 +206,7 @@ impl Args {
             tries: self.tries.into(),
             seed: self.seed,
             network_limit: (self.network_limit > 0).then(|| Duration::from_millis(self.network_limit)),
+            max_detour: self.max_detour,
             smooth: !self.no_smooth,
         }
     }
