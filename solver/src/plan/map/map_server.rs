@@ -8,17 +8,13 @@
 
 use std::path::{Path, PathBuf};
 
-use image::DynamicImage;
 use serde_json::{Map, Value};
 
-use super::pixels::{self, Mode, Rule};
+use super::pixels::{self, Mode, Rule, UNKNOWN_GREY};
 use super::read::bad;
-use super::{FREE, LoadedMap, OccupancyMap, UNKNOWN, check_resolution};
+use super::{LoadedMap, OccupancyMap, check_resolution};
 use crate::Result;
 use crate::plan::Pose;
-
-/// What nav2's map saver writes for a cell about which nothing is known.
-pub(super) const UNKNOWN_GREY: u8 = 205;
 
 /// `path` is the yaml's, `bytes` its content.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
@@ -30,30 +26,32 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     let rule = yaml.rule()?;
     let image = pixels::decode(&image_path, &yaml.source)?;
     let size = (image.width() as usize, image.height() as usize);
-    let note = note(&image, &rule, &yaml.source);
-    let map = OccupancyMap::new(yaml.source, size, resolution, origin, pixels::values(image, &rule))?;
+    let (values, unmapped_but_free) = pixels::values(image, &rule);
+    let note = note(unmapped_but_free, &rule, &yaml.source);
+    let map = OccupancyMap::new(yaml.source, size, resolution, origin, values)?;
     Ok(LoadedMap { note, ..LoadedMap::from(map) })
 }
 
-/// Maps that were saved with nav2's default free_thresh of 0.25 lose what was unknown: their saver's grey for it is
-/// 0.196 black. nav2 reads them as written, so that is done here too, but said.
-fn note(image: &DynamicImage, rule: &Rule, source: &str) -> Option<String> {
-    let DynamicImage::ImageLuma8(grey) = image else {
-        return None;
-    };
-    let whitest = rule.mode == Mode::Trinary && !rule.negate;
-    if !whitest || rule.grey(UNKNOWN_GREY) != FREE {
+/// Maps that were saved with nav2's default `free_thresh` of 0.25 lose what was unknown: their saver's grey for it is
+/// 0.196 black. An alpha channel has the same effect in trinary mode. nav2 reads such maps as they are, so that is done
+/// here too, but said.
+fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<String> {
+    if unmapped_but_free == 0 || rule.mode == Mode::Raw || rule.negate {
         return None;
     }
-    let count = grey.as_raw().iter().filter(|&&grey| grey == UNKNOWN_GREY).count();
-    (count > 0).then(|| {
+    let cause = if rule.free_thresh > 0.197 {
         format!(
-            "{source}: {count} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as free, as \
-             they do in nav2: free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: \
-             0.196",
+            "free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: 0.196",
             rule.free_thresh
         )
-    })
+    } else {
+        "the image's alpha channel brightens them\nhint: where unmapped space is not free, save the image without alpha"
+            .to_owned()
+    };
+    Some(format!(
+        "{source}: {unmapped_but_free} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as \
+         free, as in nav2: {cause}"
+    ))
 }
 
 /// The yaml's fields and the name by which errors call it.
@@ -214,9 +212,4 @@ fn shown(value: &Value) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
-}
-
-/// Whether a value is one that trinary mode knows.
-pub(super) fn is_trinary(value: i8) -> bool {
-    matches!(value, FREE | super::OCCUPIED | UNKNOWN)
 }

@@ -33,6 +33,9 @@ pub(super) enum Mode {
     Raw,
 }
 
+/// What nav2's map saver writes for a cell about which nothing is known.
+pub(super) const UNKNOWN_GREY: u8 = 205;
+
 /// The brightest value of a channel: images are judged at 16 bits, as GraphicsMagick holds them for nav2.
 const BRIGHTEST: u16 = u16::MAX;
 
@@ -62,11 +65,6 @@ impl Rule {
             Mode::Trinary => UNKNOWN,
         }
     }
-
-    /// The value of an opaque grey pixel of 8 bits, in an image without alpha.
-    pub(super) fn grey(&self, grey: u8) -> i8 {
-        self.value([u16::from(grey) * 257; 3], None)
-    }
 }
 
 /// Decodes an image: its pixels, the top row first. An image with too many is refused by its header.
@@ -95,19 +93,32 @@ pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
     DynamicImage::from_decoder(decoder).map_err(damaged)
 }
 
-/// The values of an image's pixels as a map has them: the bottom row first.
-pub(super) fn values(image: DynamicImage, rule: &Rule) -> Vec<i8> {
+/// The values of an image's pixels as a map has them, the bottom row first; and how many pixels of the grey that map
+/// savers write for unknown are free.
+pub(super) fn values(image: DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
     let width = image.width() as usize;
-    if let DynamicImage::ImageLuma8(grey) = &image {
-        let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.grey(grey)).collect();
-        return grey.as_raw().rchunks(width).flatten().map(|&grey| table[usize::from(grey)]).collect();
-    }
-    let has_alpha = image.color().has_alpha();
-    let pixels = image.into_rgba16();
-    pixels
-        .as_raw()
-        .rchunks(4 * width)
-        .flat_map(|row| row.as_chunks().0)
-        .map(|&[red, green, blue, alpha]| rule.value([red, green, blue], has_alpha.then_some(alpha)))
+    let mut unmapped_but_free = 0;
+    let values = if let DynamicImage::ImageLuma8(grey) = &image {
+        let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.value([wide(grey); 3], None)).collect();
+        if table[usize::from(UNKNOWN_GREY)] == FREE {
+            unmapped_but_free = grey.as_raw().iter().filter(|&&grey| grey == UNKNOWN_GREY).count();
+        }
+        grey.as_raw().rchunks(width).flatten().map(|&grey| table[usize::from(grey)]).collect()
+    } else {
+        let has_alpha = image.color().has_alpha();
+        let pixels = image.into_rgba16();
+        let rows = pixels.as_raw().rchunks(4 * width).flat_map(|row| row.as_chunks().0);
+        rows.map(|&[red, green, blue, alpha]| {
+            let value = rule.value([red, green, blue], has_alpha.then_some(alpha));
+            unmapped_but_free += usize::from(value == FREE && [red, green, blue] == [wide(UNKNOWN_GREY); 3]);
+            value
+        })
         .collect()
+    };
+    (values, unmapped_but_free)
+}
+
+/// A channel of 8 bits in 16: 255 becomes 65535.
+fn wide(channel: u8) -> u16 {
+    u16::from(channel) * 257
 }

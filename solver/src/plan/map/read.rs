@@ -105,9 +105,9 @@ impl Form {
             return Self::Scenarios;
         }
         let has_key = |key: &[u8]| {
-            content.split(|&byte| byte == b'\n').any(|line| {
-                line.strip_prefix(key).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":"))
-            })
+            content
+                .split(|&byte| byte == b'\n')
+                .any(|line| line.strip_prefix(key).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":")))
         };
         if has_key(b"info") || has_key(b"data") {
             Self::GridYaml
@@ -139,7 +139,9 @@ fn read_bytes(path: &Path, source: &str) -> Result<Vec<u8>> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(bad(
             source,
-            format!("longer than {MAX_BYTES} bytes, the limit for maps written as text\nhint: save the map as pgm and yaml"),
+            format!(
+                "longer than {MAX_BYTES} bytes, the limit for maps written as text\nhint: save the map as pgm and yaml"
+            ),
         ));
     }
     Ok(bytes)

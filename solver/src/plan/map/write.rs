@@ -5,9 +5,9 @@ use std::path::Path;
 
 use trm_models::file::write_atomically;
 
-use super::map_server::{UNKNOWN_GREY, is_trinary};
+use super::pixels::UNKNOWN_GREY;
 use super::read::bad;
-use super::{FREE, OCCUPIED, OccupancyMap};
+use super::{FREE, OCCUPIED, OccupancyMap, UNKNOWN};
 use crate::Result;
 
 /// What nav2's map saver writes for a free cell.
@@ -33,11 +33,12 @@ impl OccupancyMap {
         let (true, Some(name)) = (matches!(extension, "yaml" | "yml"), name) else {
             return Err(bad(&yaml.display().to_string(), "a map is written to a path that ends in .yaml"));
         };
-        let trinary = self.values.iter().all(|&value| is_trinary(value));
+        let trinary = self.values.iter().all(|value| matches!(*value, FREE | OCCUPIED | UNKNOWN));
         let grey = |&value: &i8| match value {
             FREE if trinary => FREE_GREY,
             OCCUPIED if trinary => 0,
-            value if trinary || value < 0 => if trinary { UNKNOWN_GREY } else { RAW_UNKNOWN },
+            UNKNOWN if trinary => UNKNOWN_GREY,
+            UNKNOWN => RAW_UNKNOWN,
             value => value as u8,
         };
         write_atomically(&image, |file| {
