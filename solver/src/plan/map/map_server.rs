@@ -1,10 +1,10 @@
-//! Maps of ROS 2's map_server: a yaml that names an image and says how to read it.
+//! Maps of ROS 2's `map_server`: a yaml that names an image and says how to read it.
 //!
 //! The keys, and which of them have to be there, are those of `loadMapYaml` in nav2's `nav2_map_server/src/map_io.cpp`:
-//! `image` (from the yaml's folder, or absolute), `resolution` in metres a pixel, `origin` (x, y, yaw of the bottom left
-//! corner), `occupied_thresh` and `free_thresh` (shares of blackness), `negate` (a number or a truth value); `mode` may
-//! be left out and is trinary then. Other keys mean nothing. Where nav2 takes whatever thresholds it is given, those
-//! that its own map saver would refuse are refused here: they leave it open what a pixel means.
+//! `image` (from the yaml's folder, or absolute), `resolution` in metres a pixel, `origin` (x, y, yaw of the bottom
+//! left corner), `occupied_thresh` and `free_thresh` (shares of blackness), `negate` (a number or a truth value);
+//! `mode` may be left out and is trinary then. Other keys mean nothing. Where nav2 takes whatever thresholds it is
+//! given, those that its own map saver would refuse are refused here: they leave it open what a pixel means.
 
 use std::path::{Path, PathBuf};
 
@@ -36,10 +36,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
 /// 0.196 black. An alpha channel has the same effect in trinary mode. nav2 reads such maps as they are, so that is done
 /// here too, but said.
 fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<String> {
-    if unmapped_but_free == 0 || rule.mode == Mode::Raw || rule.negate {
+    if unmapped_but_free == 0 || rule.mode != Mode::Trinary || rule.negate {
         return None;
     }
-    let cause = if rule.free_thresh > 0.197 {
+    let cause = if 1.0 - f64::from(UNKNOWN_GREY) / 255.0 < rule.free_thresh {
         format!(
             "free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: 0.196",
             rule.free_thresh
@@ -122,7 +122,8 @@ impl Yaml {
             Some(others) => Err(bad(
                 &self.source,
                 format!(
-                    "`origin` has {} numbers, expected three: x, y and yaw of the bottom left corner, in metres and radians",
+                    "`origin` has {} numbers, expected three: x, y and yaw of the bottom left corner, in metres \
+                     and radians",
                     others.len()
                 ),
             )),
@@ -149,8 +150,8 @@ impl Yaml {
                 return Err(bad(
                     &self.source,
                     format!(
-                        "free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}\nhint: a pixel darker \
-                         than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and 0.196 are usual"
+                        "free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}\nhint: a pixel \
+                         darker than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and 0.196 are usual"
                     ),
                 ));
             }

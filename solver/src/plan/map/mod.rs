@@ -2,7 +2,7 @@
 //!
 //! [`OccupancyMap::read`] takes a file and finds out what it is; the formats:
 //!
-//! - map_server: a yaml beside a pgm, png or bmp, by the rules of nav2's `map_io.cpp`;
+//! - `map_server`: a yaml beside a pgm, png or bmp, by the rules of nav2's `map_io.cpp`;
 //! - `nav_msgs/OccupancyGrid` as json (rosbridge) or yaml (`ros2 topic echo`);
 //! - MovingAI `.map`, with [`scenarios`] of a `.scen`;
 //! - mazes drawn in ASCII, and micromouse mazes, with or without `S` and `G`.
@@ -166,7 +166,7 @@ impl OccupancyMap {
         let (column, row) = self.to_cells(x, y);
         let inside = |value: f64, side: usize| value >= 0.0 && value < side as f64;
         (inside(column, self.width) && inside(row, self.height))
-            .then(|| MapCell { x: column as usize, y: row as usize })
+            .then_some(MapCell { x: column as usize, y: row as usize })
     }
 
     /// The place of a cell's centre in the map's frame.

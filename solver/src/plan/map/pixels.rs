@@ -1,4 +1,4 @@
-//! What a pixel of a map_server image says about its cell.
+//! What a pixel of a `map_server` image says about its cell.
 //!
 //! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` as ROS 2 Humble and Jazzy
 //! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
@@ -36,7 +36,7 @@ pub(super) enum Mode {
 /// What nav2's map saver writes for a cell about which nothing is known.
 pub(super) const UNKNOWN_GREY: u8 = 205;
 
-/// The brightest value of a channel: images are judged at 16 bits, as GraphicsMagick holds them for nav2.
+/// The brightest value of a channel: images are judged at 16 bits, as `GraphicsMagick` holds them for nav2.
 const BRIGHTEST: u16 = u16::MAX;
 
 impl Rule {
@@ -100,20 +100,21 @@ pub(super) fn values(image: DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
     let mut unmapped_but_free = 0;
     let values = if let DynamicImage::ImageLuma8(grey) = &image {
         let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.value([wide(grey); 3], None)).collect();
-        if table[usize::from(UNKNOWN_GREY)] == FREE {
-            unmapped_but_free = grey.as_raw().iter().filter(|&&grey| grey == UNKNOWN_GREY).count();
-        }
-        grey.as_raw().rchunks(width).flatten().map(|&grey| table[usize::from(grey)]).collect()
+        let unmapped_is_free = table[usize::from(UNKNOWN_GREY)] == FREE;
+        let value = |&grey: &u8| {
+            unmapped_but_free += usize::from(unmapped_is_free && grey == UNKNOWN_GREY);
+            table[usize::from(grey)]
+        };
+        grey.as_raw().rchunks(width).flatten().map(value).collect()
     } else {
         let has_alpha = image.color().has_alpha();
-        let pixels = image.into_rgba16();
-        let rows = pixels.as_raw().rchunks(4 * width).flat_map(|row| row.as_chunks().0);
-        rows.map(|&[red, green, blue, alpha]| {
+        let value = |&[red, green, blue, alpha]: &[u16; 4]| {
             let value = rule.value([red, green, blue], has_alpha.then_some(alpha));
             unmapped_but_free += usize::from(value == FREE && [red, green, blue] == [wide(UNKNOWN_GREY); 3]);
             value
-        })
-        .collect()
+        };
+        let pixels = image.into_rgba16();
+        pixels.as_raw().rchunks(4 * width).flat_map(|row| row.as_chunks().0).map(value).collect()
     };
     (values, unmapped_but_free)
 }

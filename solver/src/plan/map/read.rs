@@ -41,7 +41,8 @@ impl LoadedMap {
             Form::MovingAi => moving_ai::parse(&source, bytes).map(Self::from),
             Form::Scenarios => Err(bad(
                 &source,
-                "scenarios are no map\nhint: give the .map that they are for; places of the scenarios are start and goal",
+                "scenarios are no map\nhint: give the .map that they are for; places of the scenarios are start \
+                 and goal",
             )),
             Form::Drawing => drawing::parse(&source, bytes),
         }

@@ -1,4 +1,4 @@
-//! Writes maps in the form of ROS 2's map_server.
+//! Writes maps in the form of ROS 2's `map_server`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,9 +17,9 @@ const FREE_GREY: u8 = 254;
 const RAW_UNKNOWN: u8 = 255;
 
 impl OccupancyMap {
-    /// Writes the map as `yaml` and a pgm of the same name beside it, for map_server and [`OccupancyMap::read`], which
-    /// gives the same values, resolution and origin again. Each file is complete or not there; the image is written
-    /// first.
+    /// Writes the map as `yaml` and a pgm of the same name beside it, for `map_server` and [`OccupancyMap::read`],
+    /// which gives the same values, resolution and origin again. Each file is complete or not there. The image is
+    /// written first: over an older map, a failure may leave the new image with the old yaml.
     ///
     /// A map of free, occupied and unknown cells only is written in trinary mode with the greys of nav2's map saver
     /// (254, 0, 205) and a `free_thresh` of 0.196: at nav2's default of 0.25, unknown cells come back as free. A map
@@ -63,7 +63,8 @@ impl OccupancyMap {
     }
 }
 
-/// A name as a yaml string: plain where nothing in it could mean anything else, else in json's quotes, which yaml knows.
+/// A name as a yaml string: plain where nothing in it could mean anything else, else in json's quotes, which yaml has
+/// as well.
 fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
