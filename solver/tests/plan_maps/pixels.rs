@@ -162,6 +162,17 @@ fn rows_run_bottom_up_in_every_kind_of_image() {
 }
 
 #[test]
+fn a_pixel_on_a_threshold_is_on_neither_side() {
+    // Negated, 51 and 153 of 255 are exactly 0.2 and 0.6 occupied; 50 and 154 lie beyond.
+    let (_folder, path) = folder_with("map.pgm", b"P5 4 1 255\n\x32\x33\x99\x9a");
+    for (mode, expected) in [("trinary", [0, -1, -1, 100]), ("scale", [0, 0, 100, 100])] {
+        let settings = settings(&path, mode, "1").replace("0.65", "0.6").replace("0.196", "0.2");
+        let (_folder, yaml) = folder_with("map.yaml", settings);
+        assert_eq!(LoadedMap::read(&yaml).expect("a map").map.values(), expected, "{mode}");
+    }
+}
+
+#[test]
 fn negate_is_a_number_or_a_truth_value() {
     let (_folder, path) = folder_with("map.pgm", b"P5 2 1 255\n\x00\xff");
     for yes in ["1", "2", "-1", "true", "True", "yes", "on", "y", "'1'"] {
