@@ -15,10 +15,12 @@ mod moving_ai;
 mod occupancy_grid;
 mod pixels;
 mod read;
+mod warehouse;
 mod write;
 
 pub use moving_ai::{Scenario, scenarios};
 pub use read::{LoadedMap, MAX_BYTES};
+pub use warehouse::warehouse;
 
 use super::Pose;
 use crate::{Result, SolverError};

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use trm_models::file::write_atomically;
-use trm_solver::plan::map::{LoadedMap, Scenario, scenarios};
+use trm_solver::plan::map::{LoadedMap, Scenario, scenarios, warehouse};
 use trm_solver::plan::trial::{Pair, random_pairs};
 use trm_solver::plan::{
     ExactSearch, Fallback, Goal, Network, OccupancyMap, Outcome, Plan, PlanOptions, PlannedPath, Planner, Pose, Robot,
@@ -36,7 +36,7 @@ const CELLS_A_RADIUS: f64 = 4.0;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("measure").args(["pairs", "scenarios"]))]
 pub(crate) struct Args {
-    /// The map
+    /// The map; `warehouse:WIDTHxHEIGHT[:SEED]` makes one of that many cells to measure on
     #[arg(long, value_name = "FILE")]
     map: PathBuf,
     /// Where the robot is, in metres and radians of the map's frame; left out, the S of a maze
@@ -279,7 +279,10 @@ struct LoadTimes {
 }
 
 fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
-    let loaded = LoadedMap::read(&args.map)?;
+    let loaded = match args.map.to_str().and_then(parse_warehouse) {
+        Some((width, height, seed)) => LoadedMap::from(warehouse(width, height, seed)?),
+        None => LoadedMap::read(&args.map)?,
+    };
     if let Some(note) = &loaded.note {
         eprintln!("note: {note}");
     }
@@ -287,6 +290,16 @@ fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
         Some(resolution) => loaded.with_resolution(resolution)?,
         None => loaded,
     })
+}
+
+/// `warehouse:1674x1006` or `warehouse:1674x1006:7`.
+fn parse_warehouse(text: &str) -> Option<(usize, usize, u64)> {
+    let (size, seed) = match text.strip_prefix("warehouse:")?.split_once(':') {
+        Some((size, seed)) => (size, seed.parse().ok()?),
+        None => (text.strip_prefix("warehouse:")?, 0),
+    };
+    let (width, height) = size.split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?, seed))
 }
 
 fn ends(args: &Args, loaded: &LoadedMap) -> anyhow::Result<(Pose, Goal)> {
