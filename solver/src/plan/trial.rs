@@ -189,7 +189,7 @@ pub struct Summary {
     pub detours: usize,
     /// ACT steps.
     pub steps: usize,
-    /// Milliseconds of a plan.
+    /// Milliseconds of a plan, of those that led to a path; likewise below. That there is none is known at once.
     pub plan_ms: Option<Spread>,
     /// Milliseconds of A* on the map.
     pub astar_ms: Option<Spread>,
@@ -202,6 +202,7 @@ impl Summary {
     #[must_use]
     pub fn of(results: &[PairResult]) -> Self {
         let count = |test: &dyn Fn(&PairResult) -> bool| results.iter().filter(|result| test(result)).count();
+        let planned = || results.iter().filter(|result| result.path().is_some());
         let paths = || results.iter().filter_map(PairResult::path);
         let segments = || paths().flat_map(|path| &path.segments);
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -220,9 +221,9 @@ impl Summary {
             network_segments: segments().filter(|segment| segment.planner == SegmentPlanner::Network).count(),
             detours: segments().filter(|segment| segment.planner == SegmentPlanner::AStar(NetworkMiss::Detour)).count(),
             steps: segments().map(|segment| segment.steps).sum(),
-            plan_ms: Spread::of(results.iter().map(|result| ms(result.time))),
-            astar_ms: Spread::of(results.iter().map(|result| ms(result.astar))),
-            dijkstra_ms: Spread::of(results.iter().filter_map(|result| result.dijkstra.map(ms))),
+            plan_ms: Spread::of(planned().map(|result| ms(result.time))),
+            astar_ms: Spread::of(planned().map(|result| ms(result.astar))),
+            dijkstra_ms: Spread::of(planned().filter_map(|result| result.dijkstra.map(ms))),
         }
     }
 
