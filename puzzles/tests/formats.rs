@@ -21,6 +21,20 @@ fn error(text: &str) -> String {
     }
 }
 
+#[test]
+fn a_text_read_as_mazes_is_never_taken_for_a_sudoku() {
+    let read = |text: &str| formats::text::parse_as_mazes("in", text.as_bytes());
+    for (text, cells) in [("....\n....\n", 8), ("##\n# \n", 4), ("o---o---o\n|       |\no---o---o\n", 15)] {
+        let mazes = read(text).expect("a maze");
+        assert_eq!(mazes.len(), 1, "{text}");
+        assert!(matches!(mazes[0].kind, PuzzleKind::Maze(_)));
+        assert_eq!(mazes[0].grid.cells().len(), cells, "{text}");
+    }
+    assert!(read("\n\n").expect("no maze").is_empty());
+    let error = read(LINE).expect_err("a sudoku").to_string();
+    assert!(error.starts_with("in:1:1: unknown character '5'\nhint: a maze is drawn with #"), "{error}");
+}
+
 fn rows(text: &str, length: usize) -> Vec<String> {
     text.as_bytes().chunks(length).map(|row| String::from_utf8_lossy(row).into_owned()).collect()
 }

@@ -21,7 +21,7 @@ pub use map::{MapCell, OccupancyMap};
 pub use network::Network;
 pub use picture::picture;
 pub use planner::{
-    Fallback, Outcome, Plan, PlanOptions, PlanTime, PlannedPath, Planner, Segment, SegmentPlanner, Terrain,
+    Fallback, NetworkMiss, Outcome, Plan, PlanOptions, PlanTime, PlannedPath, Planner, Segment, SegmentPlanner, Terrain,
 };
 
 /// A place and a direction on the ground, in the frame of a map.

@@ -111,6 +111,17 @@ impl Terrain {
         Err(refuse(reason, Some(hint)))
     }
 
+    /// Length in cells of the way along nodes, pulled tight.
+    fn tight_length(&self, nodes: &[Node]) -> f64 {
+        let Some(&first) = nodes.first() else { return 0.0 };
+        let corner = |point| Corner { point, network: true };
+        let mut corners = vec![corner(self.grid.centre(first))];
+        for pair in nodes.windows(2) {
+            corners.extend(self.grid.way(&self.space, pair[0], pair[1]).into_iter().map(corner));
+        }
+        length(&smooth(&self.space, corners))
+    }
+
     /// Where the map lies, for hints.
     fn extent(&self) -> String {
         let (width, height) = (self.map.width() as f64, self.map.height() as f64);
@@ -150,12 +161,15 @@ pub struct PlanOptions {
     pub seed: u64,
     /// Time after which the network begins no further step; what is left is for the fallback. `None` for no limit.
     pub network_limit: Option<Duration>,
+    /// How much longer than the exact route a segment of the network's may be, both pulled tight, as a factor. Not used
+    /// without a fallback.
+    pub max_detour: f64,
     /// Replace pieces of the path by straight lines where nothing is in the way.
     pub smooth: bool,
 }
 
 impl Default for PlanOptions {
-    /// A* fills in; 6 steps, 3 tries, 400 ms for the network; smoothing.
+    /// A* fills in; 6 steps, 3 tries, 400 ms for the network, detours of a fifth; smoothing.
     fn default() -> Self {
         Self {
             fallback: Fallback::AStar,
@@ -163,6 +177,7 @@ impl Default for PlanOptions {
             tries: 3,
             seed: 0,
             network_limit: Some(Duration::from_millis(400)),
+            max_detour: 1.2,
             smooth: true,
         }
     }
@@ -173,8 +188,17 @@ impl Default for PlanOptions {
 pub enum SegmentPlanner {
     /// The network; its path was verified.
     Network,
-    /// The exact route, since the network's answer was not verified in time.
-    AStar,
+    /// The exact route.
+    AStar(NetworkMiss),
+}
+
+/// Why a segment is not the network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkMiss {
+    /// No path of the network's was verified, within its steps, tries and time.
+    Unverified,
+    /// Its path is right, but longer than [`PlanOptions::max_detour`] allows.
+    Detour,
 }
 
 /// A segment: a window of the planning grid.
@@ -387,12 +411,27 @@ impl Planner {
             .zip(attempts)
             .map(|(window, attempt)| {
                 let found = attempt.answer.and_then(|answer| window.path(&answer));
-                let planner = if found.is_some() { SegmentPlanner::Network } else { SegmentPlanner::AStar };
-                let way = found.unwrap_or_else(|| window.route.clone());
+                let planner = match &found {
+                    None => SegmentPlanner::AStar(NetworkMiss::Unverified),
+                    Some(way) if self.is_detour(way, &window.route) => SegmentPlanner::AStar(NetworkMiss::Detour),
+                    Some(_) => SegmentPlanner::Network,
+                };
+                let way = match (planner, found) {
+                    (SegmentPlanner::Network, Some(way)) => way,
+                    _ => window.route.clone(),
+                };
                 let segment = Segment { planner, steps: attempt.steps, moves: way.len() - 1 };
                 (way, segment)
             })
             .unzip())
+    }
+
+    /// Whether the network's way is too much longer than the exact route, both pulled tight: a maze does not tell it on
+    /// which side of an obstacle the way is shorter by a part of a cell. Where nobody fills in, any way is welcome.
+    fn is_detour(&self, way: &[Node], route: &[Node]) -> bool {
+        self.options.fallback != Fallback::None
+            && way != route
+            && self.terrain.tight_length(way) > self.options.max_detour * self.terrain.tight_length(route)
     }
 }
 

@@ -55,7 +55,8 @@ pub(crate) fn smooth(space: &FreeSpace, path: Vec<Corner>) -> Vec<Corner> {
         }
         before = after;
     }
-    path
+    // Corners that the last pass has left without a bend.
+    shortcut(space, &path)
 }
 
 /// Turns a path around; each line keeps where it came from.

@@ -8,7 +8,7 @@ use trm_puzzles::seeded;
 use super::check::check_path;
 use super::exact::ExactSearch;
 use super::map::MapCell;
-use super::planner::{Outcome, PlannedPath, Planner, SegmentPlanner, Terrain};
+use super::planner::{NetworkMiss, Outcome, PlannedPath, Planner, SegmentPlanner, Terrain};
 use super::{Goal, Pose};
 use crate::{Result, SolverError};
 
@@ -32,18 +32,21 @@ pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pa
     use rand::Rng;
     let map = terrain.map();
     let mut rng = seeded(seed);
-    let cells = (map.width() * map.height()) as u64;
+    let cells = map.width() * map.height();
+    let free: Vec<u32> =
+        (0..cells as u32).filter(|&index| terrain.free_space().is_free_index(index as usize)).collect();
     let mut draw = || {
-        let index = (rng.next_u64() % cells) as usize;
+        let index = free[(rng.next_u64() % free.len() as u64) as usize] as usize;
         MapCell { x: index % map.width(), y: index / map.width() }
     };
     let mut pairs = Vec::with_capacity(count);
     for _ in 0..count {
-        let pair = (0..DRAWS_A_PAIR).find_map(|_| {
+        let draws = if free.is_empty() { 0 } else { DRAWS_A_PAIR };
+        let pair = (0..draws).find_map(|_| {
             let (from, to) = (draw(), draw());
             let far = from.x.abs_diff(to.x).pow(2) + from.y.abs_diff(to.y).pow(2);
             let far = (far as f64).sqrt() * map.resolution() > LEAST_DISTANCE;
-            (far && terrain.free_space().is_free(from) && terrain.free_space().is_free(to)).then(|| {
+            far.then(|| {
                 let pose = |cell| {
                     let (x, y) = map.centre(cell);
                     Pose::new(x, y, 0.0)
@@ -55,7 +58,7 @@ pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pa
             source_name: map.source().to_owned(),
             message: format!(
                 "no two free places more than {LEAST_DISTANCE} m apart in {DRAWS_A_PAIR} draws: {} of {cells} cells are free for a robot of radius {} m\nhint: a larger map, a smaller --radius, or --unknown free",
-                terrain.free_space().free_cells(),
+                free.len(),
                 terrain.robot().radius
             ),
         })?);
@@ -182,9 +185,11 @@ pub struct Summary {
     pub segments: usize,
     /// Of these, the network's.
     pub network_segments: usize,
+    /// Of these, those where its path was right but a detour.
+    pub detours: usize,
     /// ACT steps.
     pub steps: usize,
-    /// Milliseconds of a plan.
+    /// Milliseconds of a plan, of those that led to a path; likewise below. That there is none is known at once.
     pub plan_ms: Option<Spread>,
     /// Milliseconds of A* on the map.
     pub astar_ms: Option<Spread>,
@@ -197,6 +202,7 @@ impl Summary {
     #[must_use]
     pub fn of(results: &[PairResult]) -> Self {
         let count = |test: &dyn Fn(&PairResult) -> bool| results.iter().filter(|result| test(result)).count();
+        let planned = || results.iter().filter(|result| result.path().is_some());
         let paths = || results.iter().filter_map(PairResult::path);
         let segments = || paths().flat_map(|path| &path.segments);
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -213,10 +219,11 @@ impl Summary {
             })),
             segments: segments().count(),
             network_segments: segments().filter(|segment| segment.planner == SegmentPlanner::Network).count(),
+            detours: segments().filter(|segment| segment.planner == SegmentPlanner::AStar(NetworkMiss::Detour)).count(),
             steps: segments().map(|segment| segment.steps).sum(),
-            plan_ms: Spread::of(results.iter().map(|result| ms(result.time))),
-            astar_ms: Spread::of(results.iter().map(|result| ms(result.astar))),
-            dijkstra_ms: Spread::of(results.iter().filter_map(|result| result.dijkstra.map(ms))),
+            plan_ms: Spread::of(planned().map(|result| ms(result.time))),
+            astar_ms: Spread::of(planned().map(|result| ms(result.astar))),
+            dijkstra_ms: Spread::of(planned().filter_map(|result| result.dijkstra.map(ms))),
         }
     }
 

@@ -1,5 +1,8 @@
-//! Mazes that people draw: ASCII (`#` or `@` wall, space or `.` free, `S` start, `G` goal) and micromouse. A character
-//! is a cell of 1 m; the first line is the top row.
+//! Mazes that people draw: ASCII (`#` or `@` wall, space or `.` free, `S` start, `G` goal) and micromouse. The first
+//! line is the top row; a cell is 1 m unless [`OccupancyMap::with_resolution`] says otherwise.
+//!
+//! A micromouse maze becomes walls as thick as its passages are wide: from room to room are two cells, 0.09 m each for
+//! the classic maze of 0.18 m.
 
 use trm_puzzles::formats::text::parse_as_mazes;
 use trm_puzzles::{Cell, Grid, maze};
@@ -33,7 +36,7 @@ pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<LoadedMap> {
     let map = OccupancyMap::new(source, (width, height), 1.0, Pose::default(), values)?;
     let start = place(&map, grid, maze::START, 'S')?;
     let goal = place(&map, grid, maze::GOAL, 'G')?;
-    Ok(LoadedMap { map, start, goal, note: None })
+    Ok(LoadedMap { map, start, goal, metric: false, note: None })
 }
 
 /// The centre of the one cell that holds `value`.

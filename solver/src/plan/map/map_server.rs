@@ -1,24 +1,20 @@
-//! Maps of ROS 2's map_server: a yaml that names an image and says how to read it.
+//! Maps of ROS 2's `map_server`: a yaml that names an image and says how to read it.
 //!
 //! The keys, and which of them have to be there, are those of `loadMapYaml` in nav2's `nav2_map_server/src/map_io.cpp`:
-//! `image` (from the yaml's folder, or absolute), `resolution` in metres a pixel, `origin` (x, y, yaw of the bottom left
-//! corner), `occupied_thresh` and `free_thresh` (shares of blackness), `negate` (a number or a truth value); `mode` may
-//! be left out and is trinary then. Other keys mean nothing. Where nav2 takes whatever thresholds it is given, those
-//! that its own map saver would refuse are refused here: they leave it open what a pixel means.
+//! `image` (from the yaml's folder, or absolute), `resolution` in metres a pixel, `origin` (x, y, yaw of the bottom
+//! left corner), `occupied_thresh` and `free_thresh` (shares of blackness), `negate` (a number or a truth value);
+//! `mode` may be left out and is trinary then. Other keys mean nothing. Where nav2 takes whatever thresholds it is
+//! given, those that its own map saver would refuse are refused here: they leave it open what a pixel means.
 
 use std::path::{Path, PathBuf};
 
-use image::DynamicImage;
 use serde_json::{Map, Value};
 
-use super::pixels::{self, Mode, Rule};
+use super::pixels::{self, Mode, Rule, UNKNOWN_GREY};
 use super::read::bad;
-use super::{FREE, LoadedMap, OccupancyMap, UNKNOWN, check_resolution};
+use super::{LoadedMap, OccupancyMap, check_resolution};
 use crate::Result;
 use crate::plan::Pose;
-
-/// What nav2's map saver writes for a cell about which nothing is known.
-pub(super) const UNKNOWN_GREY: u8 = 205;
 
 /// `path` is the yaml's, `bytes` its content.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
@@ -30,30 +26,32 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     let rule = yaml.rule()?;
     let image = pixels::decode(&image_path, &yaml.source)?;
     let size = (image.width() as usize, image.height() as usize);
-    let note = note(&image, &rule, &yaml.source);
-    let map = OccupancyMap::new(yaml.source, size, resolution, origin, pixels::values(image, &rule))?;
+    let (values, unmapped_but_free) = pixels::values(image, &rule);
+    let note = note(unmapped_but_free, &rule, &yaml.source);
+    let map = OccupancyMap::new(yaml.source, size, resolution, origin, values)?;
     Ok(LoadedMap { note, ..LoadedMap::from(map) })
 }
 
-/// Maps that were saved with nav2's default free_thresh of 0.25 lose what was unknown: their saver's grey for it is
-/// 0.196 black. nav2 reads them as written, so that is done here too, but said.
-fn note(image: &DynamicImage, rule: &Rule, source: &str) -> Option<String> {
-    let DynamicImage::ImageLuma8(grey) = image else {
-        return None;
-    };
-    let whitest = rule.mode == Mode::Trinary && !rule.negate;
-    if !whitest || rule.grey(UNKNOWN_GREY) != FREE {
+/// Maps that were saved with nav2's default `free_thresh` of 0.25 lose what was unknown: their saver's grey for it is
+/// 0.196 black. An alpha channel has the same effect in trinary mode. nav2 reads such maps as they are, so that is done
+/// here too, but said.
+fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<String> {
+    if unmapped_but_free == 0 || rule.mode != Mode::Trinary || rule.negate {
         return None;
     }
-    let count = grey.as_raw().iter().filter(|&&grey| grey == UNKNOWN_GREY).count();
-    (count > 0).then(|| {
+    let cause = if 1.0 - f64::from(UNKNOWN_GREY) / 255.0 < rule.free_thresh {
         format!(
-            "{source}: {count} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as free, as \
-             they do in nav2: free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: \
-             0.196",
+            "free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: 0.196",
             rule.free_thresh
         )
-    })
+    } else {
+        "the image's alpha channel brightens them\nhint: where unmapped space is not free, save the image without alpha"
+            .to_owned()
+    };
+    Some(format!(
+        "{source}: {unmapped_but_free} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as \
+         free, as in nav2: {cause}"
+    ))
 }
 
 /// The yaml's fields and the name by which errors call it.
@@ -124,7 +122,8 @@ impl Yaml {
             Some(others) => Err(bad(
                 &self.source,
                 format!(
-                    "`origin` has {} numbers, expected three: x, y and yaw of the bottom left corner, in metres and radians",
+                    "`origin` has {} numbers, expected three: x, y and yaw of the bottom left corner, in metres \
+                     and radians",
                     others.len()
                 ),
             )),
@@ -151,8 +150,8 @@ impl Yaml {
                 return Err(bad(
                     &self.source,
                     format!(
-                        "free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}\nhint: a pixel darker \
-                         than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and 0.196 are usual"
+                        "free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}\nhint: a pixel \
+                         darker than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and 0.196 are usual"
                     ),
                 ));
             }
@@ -214,9 +213,4 @@ fn shown(value: &Value) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
-}
-
-/// Whether a value is one that trinary mode knows.
-pub(super) fn is_trinary(value: i8) -> bool {
-    matches!(value, FREE | super::OCCUPIED | UNKNOWN)
 }

@@ -2,7 +2,7 @@
 //!
 //! [`OccupancyMap::read`] takes a file and finds out what it is; the formats:
 //!
-//! - map_server: a yaml beside a pgm, png or bmp, by the rules of nav2's `map_io.cpp`;
+//! - `map_server`: a yaml beside a pgm, png or bmp, by the rules of nav2's `map_io.cpp`;
 //! - `nav_msgs/OccupancyGrid` as json (rosbridge) or yaml (`ros2 topic echo`);
 //! - MovingAI `.map`, with [`scenarios`] of a `.scen`;
 //! - mazes drawn in ASCII, and micromouse mazes, with or without `S` and `G`.
@@ -15,10 +15,12 @@ mod moving_ai;
 mod occupancy_grid;
 mod pixels;
 mod read;
+mod warehouse;
 mod write;
 
 pub use moving_ai::{Scenario, scenarios};
 pub use read::{LoadedMap, MAX_BYTES};
+pub use warehouse::warehouse;
 
 use super::Pose;
 use crate::{Result, SolverError};
@@ -112,6 +114,19 @@ impl OccupancyMap {
         Ok(Self { resolution, ..self })
     }
 
+    /// The map with each cell divided into `parts x parts`, so that a robot that is smaller than a cell keeps its distance
+    /// from walls by more than whole cells. Fails if that makes more than [`MAX_CELLS`].
+    pub fn divided(&self, parts: usize) -> Result<Self> {
+        let parts = parts.max(1);
+        let (width, height) = (self.width.saturating_mul(parts), self.height.saturating_mul(parts));
+        check_size(&self.source, width, height)?;
+        let row = |y: usize| &self.values[y * self.width..(y + 1) * self.width];
+        let values = (0..height)
+            .flat_map(|y| row(y / parts).iter().flat_map(move |&value| std::iter::repeat_n(value, parts)))
+            .collect();
+        Ok(Self { width, height, resolution: self.resolution / parts as f64, values, ..self.clone() })
+    }
+
     /// What errors call the map.
     #[must_use]
     pub fn source(&self) -> &str {
@@ -166,7 +181,7 @@ impl OccupancyMap {
         let (column, row) = self.to_cells(x, y);
         let inside = |value: f64, side: usize| value >= 0.0 && value < side as f64;
         (inside(column, self.width) && inside(row, self.height))
-            .then(|| MapCell { x: column as usize, y: row as usize })
+            .then_some(MapCell { x: column as usize, y: row as usize })
     }
 
     /// The place of a cell's centre in the map's frame.
@@ -243,6 +258,21 @@ mod tests {
         let (x, y) = map.centre(MapCell { x: 3, y: 0 });
         assert!((x - 9.75).abs() < 1e-12 && (y - 21.75).abs() < 1e-12, "{x} {y}");
         assert_eq!(map.cell_at(x, y), Some(MapCell { x: 3, y: 0 }));
+    }
+
+    #[test]
+    fn a_divided_map_is_the_same_map() {
+        let whole = OccupancyMap::new("m", (2, 2), 1.0, Pose::new(3.0, 4.0, 0.3), vec![0, 100, -1, 7]).expect("a map");
+        let divided = whole.divided(3).expect("a map");
+        assert_eq!((divided.width(), divided.height(), divided.origin()), (6, 6, whole.origin()));
+        for cell in (0..36).map(|i| MapCell { x: i % 6, y: i / 6 }) {
+            let (x, y) = divided.centre(cell);
+            let around = whole.cell_at(x, y).expect("inside");
+            assert_eq!(around, MapCell { x: cell.x / 3, y: cell.y / 3 });
+            assert_eq!(divided.get(cell), whole.get(around));
+        }
+        assert!(whole.divided(3_000).expect_err("too large").to_string().contains("6000x6000"));
+        assert!(whole.divided(usize::MAX).is_err());
     }
 
     #[test]

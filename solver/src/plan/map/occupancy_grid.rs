@@ -78,8 +78,8 @@ pub(super) fn from_yaml(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
         bad(
             source,
             format!(
-                "not an OccupancyGrid in yaml: {message}\nhint: `ros2 topic echo --once --full-length /map` prints one; \
-                 without --full-length it leaves most values out"
+                "not an OccupancyGrid in yaml: {message}\nhint: `ros2 topic echo --once --full-length /map` prints \
+                 one; without --full-length it leaves most values out"
             ),
         )
     };
@@ -110,8 +110,7 @@ fn map(source: &str, grid: Grid) -> Result<OccupancyMap> {
 fn yaw(source: &str, &Quaternion { x, y, z, w }: &Quaternion) -> Result<f64> {
     let norm = (x * x + y * y + z * z + w * w).sqrt();
     let what = || format!("the origin's orientation (x {x}, y {y}, z {z}, w {w})");
-    // Negated, so that NaN is refused.
-    if !((norm - 1.0).abs() <= NORM_TOLERANCE) {
+    if !(1.0 - NORM_TOLERANCE..=1.0 + NORM_TOLERANCE).contains(&norm) {
         return Err(bad(
             source,
             format!("{} has the length {norm}, expected 1\nhint: w: 1 and the others 0 is no rotation", what()),

@@ -1,4 +1,4 @@
-//! What a pixel of a map_server image says about its cell.
+//! What a pixel of a `map_server` image says about its cell.
 //!
 //! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` as ROS 2 Humble and Jazzy
 //! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
@@ -33,7 +33,10 @@ pub(super) enum Mode {
     Raw,
 }
 
-/// The brightest value of a channel: images are judged at 16 bits, as GraphicsMagick holds them for nav2.
+/// What nav2's map saver writes for a cell about which nothing is known.
+pub(super) const UNKNOWN_GREY: u8 = 205;
+
+/// The brightest value of a channel: images are judged at 16 bits, as `GraphicsMagick` holds them for nav2.
 const BRIGHTEST: u16 = u16::MAX;
 
 impl Rule {
@@ -61,11 +64,6 @@ impl Rule {
             }
             Mode::Trinary => UNKNOWN,
         }
-    }
-
-    /// The value of an opaque grey pixel of 8 bits, in an image without alpha.
-    pub(super) fn grey(&self, grey: u8) -> i8 {
-        self.value([u16::from(grey) * 257; 3], None)
     }
 }
 
@@ -95,19 +93,33 @@ pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
     DynamicImage::from_decoder(decoder).map_err(damaged)
 }
 
-/// The values of an image's pixels as a map has them: the bottom row first.
-pub(super) fn values(image: DynamicImage, rule: &Rule) -> Vec<i8> {
+/// The values of an image's pixels as a map has them, the bottom row first; and how many pixels of the grey that map
+/// savers write for unknown are free.
+pub(super) fn values(image: DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
     let width = image.width() as usize;
-    if let DynamicImage::ImageLuma8(grey) = &image {
-        let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.grey(grey)).collect();
-        return grey.as_raw().rchunks(width).flatten().map(|&grey| table[usize::from(grey)]).collect();
-    }
-    let has_alpha = image.color().has_alpha();
-    let pixels = image.into_rgba16();
-    pixels
-        .as_raw()
-        .rchunks(4 * width)
-        .flat_map(|row| row.as_chunks().0)
-        .map(|&[red, green, blue, alpha]| rule.value([red, green, blue], has_alpha.then_some(alpha)))
-        .collect()
+    let mut unmapped_but_free = 0;
+    let values = if let DynamicImage::ImageLuma8(grey) = &image {
+        let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.value([wide(grey); 3], None)).collect();
+        let unmapped_is_free = table[usize::from(UNKNOWN_GREY)] == FREE;
+        let value = |&grey: &u8| {
+            unmapped_but_free += usize::from(unmapped_is_free && grey == UNKNOWN_GREY);
+            table[usize::from(grey)]
+        };
+        grey.as_raw().rchunks(width).flatten().map(value).collect()
+    } else {
+        let has_alpha = image.color().has_alpha();
+        let value = |&[red, green, blue, alpha]: &[u16; 4]| {
+            let value = rule.value([red, green, blue], has_alpha.then_some(alpha));
+            unmapped_but_free += usize::from(value == FREE && [red, green, blue] == [wide(UNKNOWN_GREY); 3]);
+            value
+        };
+        let pixels = image.into_rgba16();
+        pixels.as_raw().rchunks(4 * width).flat_map(|row| row.as_chunks().0).map(value).collect()
+    };
+    (values, unmapped_but_free)
+}
+
+/// A channel of 8 bits in 16: 255 becomes 65535.
+fn wide(channel: u8) -> u16 {
+    u16::from(channel) * 257
 }

@@ -21,6 +21,8 @@ pub struct LoadedMap {
     pub start: Option<Pose>,
     /// The centre of a maze's `G`, looking along x; `None` where there is none.
     pub goal: Option<Pose>,
+    /// Whether the file says how many metres a cell has. Mazes and benchmarks' maps do not: theirs have 1.
+    pub metric: bool,
     /// What about the map would surprise its user, for people to read: unmapped space that counts as free.
     pub note: Option<String>,
 }
@@ -38,10 +40,11 @@ impl LoadedMap {
             Form::MapServer => map_server::parse(path, bytes),
             Form::GridJson => occupancy_grid::from_json(&source, bytes).map(Self::from),
             Form::GridYaml => occupancy_grid::from_yaml(&source, bytes).map(Self::from),
-            Form::MovingAi => moving_ai::parse(&source, bytes).map(Self::from),
+            Form::MovingAi => moving_ai::parse(&source, bytes).map(|map| Self { metric: false, ..Self::from(map) }),
             Form::Scenarios => Err(bad(
                 &source,
-                "scenarios are no map\nhint: give the .map that they are for; places of the scenarios are start and goal",
+                "scenarios are no map\nhint: give the .map that they are for; places of the scenarios are start \
+                 and goal",
             )),
             Form::Drawing => drawing::parse(&source, bytes),
         }
@@ -57,13 +60,13 @@ impl LoadedMap {
                 Pose { x, y, ..pose }
             })
         });
-        Ok(Self { map, start, goal, note: self.note })
+        Ok(Self { map, start, goal, metric: true, note: self.note })
     }
 }
 
 impl From<OccupancyMap> for LoadedMap {
     fn from(map: OccupancyMap) -> Self {
-        Self { map, start: None, goal: None, note: None }
+        Self { map, start: None, goal: None, metric: true, note: None }
     }
 }
 

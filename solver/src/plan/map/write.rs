@@ -1,13 +1,13 @@
-//! Writes maps in the form of ROS 2's map_server.
+//! Writes maps in the form of ROS 2's `map_server`.
 
 use std::io::Write as _;
 use std::path::Path;
 
 use trm_models::file::write_atomically;
 
-use super::map_server::{UNKNOWN_GREY, is_trinary};
+use super::pixels::UNKNOWN_GREY;
 use super::read::bad;
-use super::{FREE, OCCUPIED, OccupancyMap};
+use super::{FREE, OCCUPIED, OccupancyMap, UNKNOWN};
 use crate::Result;
 
 /// What nav2's map saver writes for a free cell.
@@ -17,9 +17,9 @@ const FREE_GREY: u8 = 254;
 const RAW_UNKNOWN: u8 = 255;
 
 impl OccupancyMap {
-    /// Writes the map as `yaml` and a pgm of the same name beside it, for map_server and [`OccupancyMap::read`], which
-    /// gives the same values, resolution and origin again. Each file is complete or not there; the image is written
-    /// first.
+    /// Writes the map as `yaml` and a pgm of the same name beside it, for `map_server` and [`OccupancyMap::read`],
+    /// which gives the same values, resolution and origin again. Each file is complete or not there. The image is
+    /// written first: over an older map, a failure may leave the new image with the old yaml.
     ///
     /// A map of free, occupied and unknown cells only is written in trinary mode with the greys of nav2's map saver
     /// (254, 0, 205) and a `free_thresh` of 0.196: at nav2's default of 0.25, unknown cells come back as free. A map
@@ -33,17 +33,12 @@ impl OccupancyMap {
         let (true, Some(name)) = (matches!(extension, "yaml" | "yml"), name) else {
             return Err(bad(&yaml.display().to_string(), "a map is written to a path that ends in .yaml"));
         };
-        let trinary = self.values.iter().all(|&value| is_trinary(value));
+        let trinary = self.values.iter().all(|value| matches!(*value, FREE | OCCUPIED | UNKNOWN));
         let grey = |&value: &i8| match value {
             FREE if trinary => FREE_GREY,
             OCCUPIED if trinary => 0,
-            value if trinary || value < 0 => {
-                if trinary {
-                    UNKNOWN_GREY
-                } else {
-                    RAW_UNKNOWN
-                }
-            }
+            UNKNOWN if trinary => UNKNOWN_GREY,
+            UNKNOWN => RAW_UNKNOWN,
             value => value as u8,
         };
         write_atomically(&image, |file| {
@@ -68,7 +63,8 @@ impl OccupancyMap {
     }
 }
 
-/// A name as a yaml string: plain where nothing in it could mean anything else, else in json's quotes, which yaml knows.
+/// A name as a yaml string: plain where nothing in it could mean anything else, else in json's quotes, which yaml has
+/// as well.
 fn quoted(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));

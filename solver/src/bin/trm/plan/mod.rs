@@ -10,9 +10,10 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use trm_models::file::write_atomically;
-use trm_solver::plan::map::LoadedMap;
+use trm_solver::plan::map::{LoadedMap, Scenario, scenarios, warehouse};
+use trm_solver::plan::trial::{Pair, random_pairs};
 use trm_solver::plan::{
-    ExactSearch, Fallback, Goal, Network, Outcome, Plan, PlanOptions, PlannedPath, Planner, Pose, Robot,
+    ExactSearch, Fallback, Goal, Network, OccupancyMap, Outcome, Plan, PlanOptions, PlannedPath, Planner, Pose, Robot,
     SegmentPlanner, Terrain, UnknownSpace, picture,
 };
 use trm_solver::{Model, SessionOptions};
@@ -23,6 +24,8 @@ use crate::solve::check_png_path;
 
 /// The model that is taken if none is named.
 const DEFAULT_MODEL: &str = "maze-9";
+/// Cells along the radius of a robot for which a map's cells are divided.
+const CELLS_A_RADIUS: f64 = 4.0;
 
 /// Plan a robot's path on a map, and check it.
 ///
@@ -33,7 +36,7 @@ const DEFAULT_MODEL: &str = "maze-9";
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("measure").args(["pairs", "scenarios"]))]
 pub(crate) struct Args {
-    /// The map
+    /// The map; `warehouse:WIDTHxHEIGHT[:SEED]` makes one of that many cells to measure on
     #[arg(long, value_name = "FILE")]
     map: PathBuf,
     /// Where the robot is, in metres and radians of the map's frame; left out, the S of a maze
@@ -42,9 +45,9 @@ pub(crate) struct Args {
     /// Where it should go; left out, the G of a maze
     #[arg(long, value_name = "X,Y[,YAW]", allow_hyphen_values = true, value_parser = parse_place)]
     goal: Option<Place>,
-    /// The robot's radius, in metres
-    #[arg(long, value_name = "M", default_value_t = 0.22, allow_hyphen_values = true)]
-    radius: f64,
+    /// The robot's radius, in metres; left out, 0.22, and 0 for mazes and MovingAI maps, which tell no metres
+    #[arg(long, value_name = "M", allow_hyphen_values = true)]
+    radius: Option<f64>,
     /// What unknown space is
     #[arg(long, value_name = "KIND", default_value = "blocked")]
     unknown: UnknownKind,
@@ -69,6 +72,10 @@ pub(crate) struct Args {
     /// Milliseconds after which the network begins no further step; 0 for no limit
     #[arg(long, value_name = "MS", default_value_t = 400)]
     network_limit: u64,
+    /// How much longer than the exact route a segment of the network's may be, both pulled tight; not used with
+    /// --fallback none
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.2)]
+    max_detour: f64,
     /// Sessions that work side by side; 0 takes one for each core, on a GPU one
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
     lanes: u16,
@@ -156,14 +163,18 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if let Some(spacing) = args.spacing.filter(|spacing| !(spacing.is_finite() && *spacing > 0.0)) {
         bail!("--spacing {spacing}: expected metres above zero");
     }
-    let measures = args.pairs.is_some() || args.scenarios;
+    if !(args.max_detour.is_finite() && args.max_detour >= 1.0) {
+        bail!("--max-detour {}: expected a factor of 1 or more, such as 1.2", args.max_detour);
+    }
     let began = Instant::now();
     let loaded = load_map(args)?;
-    // A maze that is drawn has its own start and goal.
-    let ends = (!measures).then(|| ends(args, &loaded)).transpose()?;
+    let robot = args.robot(&loaded);
+    // What the map's file says beside it, before its cells are divided.
+    let task = task(args, &loaded, &robot)?;
+    let map = fine_enough(loaded.map, &robot)?;
     let read = began.elapsed();
-    let terrain = Terrain::new(loaded.map, args.robot())?;
-    if let Some((start, goal)) = ends {
+    let terrain = Terrain::new(map, robot)?;
+    if let Task::Plan(start, goal) = task {
         // Before the model is loaded.
         terrain.free_cell("start", start.x, start.y)?;
         terrain.free_cell("goal", goal.x, goal.y)?;
@@ -174,19 +185,74 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let (network, fallbacks) = load_network(args, &model, &backend)?;
     let times = LoadTimes { read, prepared, model: began.elapsed() - read - prepared };
     let mut planner = Planner::new(terrain, network, args.options());
-    match ends {
-        Some((start, goal)) => plan_one(args, &mut planner, start, goal, &times, &fallbacks),
-        None => trial::run(args, &mut planner, &times, &fallbacks),
+    match task {
+        Task::Plan(start, goal) => plan_one(args, &mut planner, start, goal, &times, &fallbacks),
+        Task::RandomPairs(count) => {
+            let pairs = random_pairs(planner.terrain(), count, args.seed)?;
+            trial::run(args, &mut planner, &pairs, None, &times, &fallbacks)
+        }
+        Task::Scenarios(scenarios) => {
+            let pair = |scenario: &Scenario| Pair { start: scenario.start, goal: scenario.goal };
+            let pairs: Vec<Pair> = scenarios.iter().map(pair).collect();
+            trial::run(args, &mut planner, &pairs, Some(&scenarios), &times, &fallbacks)
+        }
     }
 }
 
+/// What is to be done on the map.
+enum Task {
+    Plan(Pose, Goal),
+    RandomPairs(usize),
+    Scenarios(Vec<Scenario>),
+}
+
+fn task(args: &Args, loaded: &LoadedMap, robot: &Robot) -> anyhow::Result<Task> {
+    match args.pairs {
+        Some(0) => bail!("--pairs 0: nothing to measure"),
+        Some(count) => Ok(Task::RandomPairs(count)),
+        None if args.scenarios => {
+            if robot.radius > 0.0 {
+                bail!("--radius {}: the lengths of scenarios are for a point\nhint: leave --radius out", robot.radius);
+            }
+            Ok(Task::Scenarios(read_scenarios(args, loaded)?))
+        }
+        None => ends(args, loaded).map(|(start, goal)| Task::Plan(start, goal)),
+    }
+}
+
+fn read_scenarios(args: &Args, loaded: &LoadedMap) -> anyhow::Result<Vec<Scenario>> {
+    let mut file = args.map.clone().into_os_string();
+    file.push(".scen");
+    let found = scenarios(file.as_ref(), &loaded.map)?;
+    if found.is_empty() {
+        bail!("{}: no scenarios in the file", file.display());
+    }
+    Ok(found)
+}
+
+/// The map with cells that are small compared with the robot: in one cell of its own size a robot could be anywhere.
+fn fine_enough(map: OccupancyMap, robot: &Robot) -> anyhow::Result<OccupancyMap> {
+    if !(robot.radius > 0.0 && map.resolution() > robot.radius) {
+        return Ok(map);
+    }
+    let parts = (CELLS_A_RADIUS * map.resolution() / robot.radius).ceil();
+    let divided = map.divided(parts as usize)?;
+    eprintln!(
+        "note: cells of {} m are larger than the robot's radius of {} m: each is divided into {parts} x {parts}",
+        map.resolution(),
+        robot.radius
+    );
+    Ok(divided)
+}
+
 impl Args {
-    fn robot(&self) -> Robot {
+    fn robot(&self, loaded: &LoadedMap) -> Robot {
         let unknown = match self.unknown {
             UnknownKind::Blocked => UnknownSpace::Blocked,
             UnknownKind::Free => UnknownSpace::Free,
         };
-        Robot { radius: self.radius, unknown, occupied_from: self.occupied_from }
+        let default = if loaded.metric { Robot::default().radius } else { 0.0 };
+        Robot { radius: self.radius.unwrap_or(default), unknown, occupied_from: self.occupied_from }
     }
 
     fn options(&self) -> PlanOptions {
@@ -199,6 +265,7 @@ impl Args {
             tries: self.tries.into(),
             seed: self.seed,
             network_limit: (self.network_limit > 0).then(|| Duration::from_millis(self.network_limit)),
+            max_detour: self.max_detour,
             smooth: !self.no_smooth,
         }
     }
@@ -212,7 +279,10 @@ struct LoadTimes {
 }
 
 fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
-    let loaded = LoadedMap::read(&args.map)?;
+    let loaded = match args.map.to_str().and_then(parse_warehouse) {
+        Some((width, height, seed)) => LoadedMap::from(warehouse(width, height, seed)?),
+        None => LoadedMap::read(&args.map)?,
+    };
     if let Some(note) = &loaded.note {
         eprintln!("note: {note}");
     }
@@ -220,6 +290,16 @@ fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
         Some(resolution) => loaded.with_resolution(resolution)?,
         None => loaded,
     })
+}
+
+/// `warehouse:1674x1006` or `warehouse:1674x1006:7`.
+fn parse_warehouse(text: &str) -> Option<(usize, usize, u64)> {
+    let (size, seed) = match text.strip_prefix("warehouse:")?.split_once(':') {
+        Some((size, seed)) => (size, seed.parse().ok()?),
+        None => (text.strip_prefix("warehouse:")?, 0),
+    };
+    let (width, height) = size.split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?, seed))
 }
 
 fn ends(args: &Args, loaded: &LoadedMap) -> anyhow::Result<(Pose, Goal)> {
@@ -397,7 +477,7 @@ fn json<'a>(
         map: map.source(),
         map_cells: [map.width(), map.height()],
         resolution_m: map.resolution(),
-        planning_cell_m: terrain.planning_cell(),
+        planning_cell_m: rounded(terrain.planning_cell()),
         radius_m: terrain.robot().radius,
         model: network.name(),
         backend: network.backend(),
@@ -448,7 +528,7 @@ fn write_plan(
         map.source(),
         map.width(),
         map.height(),
-        map.resolution(),
+        rounded(map.resolution()),
         rounded(terrain.planning_cell()),
         terrain.robot().radius
     )?;

@@ -3,28 +3,28 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_solver::plan::Planner;
-use trm_solver::plan::map::{Scenario, scenarios};
-use trm_solver::plan::trial::{LEAST_DISTANCE, Pair, PairResult, Spread, Summary, random_pairs, try_pair};
+use trm_solver::plan::map::Scenario;
+use trm_solver::plan::trial::{LEAST_DISTANCE, Pair, PairResult, Spread, Summary, try_pair};
 
-use super::{Args, LoadTimes, ms};
+use super::{Args, LoadTimes, ms, rounded};
 use crate::{Exit, interrupt};
 
 /// Measures and prints.
-pub(super) fn run(args: &Args, planner: &mut Planner, times: &LoadTimes, fallbacks: &[String]) -> anyhow::Result<Exit> {
-    let published = if args.scenarios { read_scenarios(args, planner)? } else { Vec::new() };
-    let pairs: Vec<Pair> = match args.pairs {
-        Some(0) => bail!("--pairs 0: nothing to measure"),
-        Some(count) => random_pairs(planner.terrain(), count, args.seed)?,
-        None => published.iter().map(|scenario| Pair { start: scenario.start, goal: scenario.goal }).collect(),
-    };
+pub(super) fn run(
+    args: &Args,
+    planner: &mut Planner,
+    pairs: &[Pair],
+    published: Option<&[Scenario]>,
+    times: &LoadTimes,
+    fallbacks: &[String],
+) -> anyhow::Result<Exit> {
     interrupt::listen()?;
     let bar = progress_bar(pairs.len());
     let mut results: Vec<PairResult> = Vec::with_capacity(pairs.len());
-    for pair in &pairs {
+    for pair in pairs {
         if interrupt::requested() {
             break;
         }
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, planner: &mut Planner, times: &LoadTimes, fallbac
     bar.finish_and_clear();
 
     let summary = Summary::of(&results);
-    let against_published = args.scenarios.then(|| Published::of(planner, &published, &results));
+    let against_published = published.map(|published| Published::of(planner, published, &results));
     let mut out = io::stdout().lock();
     if args.json {
         let report = json(args, planner, &summary, against_published.as_ref(), times, fallbacks);
@@ -50,16 +50,6 @@ pub(super) fn run(args: &Args, planner: &mut Planner, times: &LoadTimes, fallbac
         (true, true) => Exit::Done,
         (true, false) => Exit::AnswerFailed,
     })
-}
-
-fn read_scenarios(args: &Args, planner: &Planner) -> anyhow::Result<Vec<Scenario>> {
-    let mut file = args.map.clone().into_os_string();
-    file.push(".scen");
-    let found = scenarios(file.as_ref(), planner.terrain().map())?;
-    if found.is_empty() {
-        bail!("{}: no scenarios in the file", file.display());
-    }
-    Ok(found)
 }
 
 fn progress_bar(count: usize) -> ProgressBar {
@@ -114,6 +104,7 @@ struct JsonTrial<'a> {
     network_share: Option<f64>,
     segments: usize,
     network_segments: usize,
+    detours: usize,
     steps: usize,
     plan_ms: Option<JsonSpread>,
     astar_ms: Option<JsonSpread>,
@@ -179,6 +170,7 @@ fn json<'a>(
         network_share: summary.network_share(),
         segments: summary.segments,
         network_segments: summary.network_segments,
+        detours: summary.detours,
         steps: summary.steps,
         plan_ms: spread(summary.plan_ms),
         astar_ms: spread(summary.astar_ms),
@@ -196,7 +188,7 @@ fn json<'a>(
         map_cells: [map.width(), map.height()],
         free_cells: terrain.free_space().free_cells(),
         resolution_m: map.resolution(),
-        planning_cell_m: terrain.planning_cell(),
+        planning_cell_m: rounded(terrain.planning_cell()),
         radius_m: terrain.robot().radius,
         model: network.name(),
         backend: network.backend(),
@@ -220,7 +212,7 @@ fn write_table(
         map.source(),
         map.width(),
         map.height(),
-        map.resolution(),
+        rounded(map.resolution()),
         terrain.free_space().free_cells(),
         terrain.robot().radius
     )?;
@@ -251,10 +243,12 @@ fn write_table(
     if let Some(share) = summary.network_share() {
         writeln!(
             out,
-            "  network    {} of {} segments ({:.1} %), {} steps; {} on {} ({})",
+            "  network    {} of {} segments ({:.1} %; {} unverified, {} detours), {} steps; {} on {} ({})",
             summary.network_segments,
             summary.segments,
             100.0 * share,
+            summary.segments - summary.network_segments - summary.detours,
+            summary.detours,
             summary.steps,
             network.name(),
             network.backend(),
