@@ -65,10 +65,7 @@ impl PathPlanner for NetworkPlanner {
         let plan = planner.plan(start, Goal::from(goal))?;
         let ms = plan.time.total.as_secs_f64() * 1e3;
         Ok(match plan.outcome {
-            plan::Outcome::Planned(path) => match (self.settings.fallback, without_network(&path)) {
-                (Fallback::None, failed @ 1..) => Outcome::Failed(network_failed(failed, path.segments.len())),
-                _ => Outcome::Planned(planned(&path, self.settings.spacing, ms)),
-            },
+            plan::Outcome::Planned(path) => judged(&path, self.settings.fallback, self.settings.spacing, ms),
             plan::Outcome::Unreachable { reachable_cells } => Outcome::Unreachable(format!(
                 "none of the {reachable_cells} cells that the robot can get to from the start is the goal's"
             )),
@@ -87,24 +84,101 @@ fn part(reason: &str) -> HostError {
     HostError::Part { part: "planner", reason: reason.to_owned() }
 }
 
-/// How many segments another has filled in. The planner always works with a stand-in, because its options are fixed when
-/// the network goes into it; whether one is wanted can change while the node runs.
-fn without_network(path: &PlannedPath) -> usize {
-    path.segments.iter().filter(|segment| segment.planner != SegmentPlanner::Network).count()
-}
-
-fn network_failed(failed: usize, segments: usize) -> String {
-    format!(
-        "the network found no verified way through {failed} of {segments} segments, and nothing stands in for it; set the \
-         parameter fallback to astar"
-    )
-}
-
-fn planned(path: &PlannedPath, spacing: f64, ms: f64) -> Planned {
+/// The path, if somebody may fill in or nobody had to. The planner always works with a stand-in, because its options are
+/// fixed when the network goes into it; whether one is wanted can change while the node runs.
+fn judged(path: &PlannedPath, fallback: Fallback, spacing: f64, ms: f64) -> Outcome {
+    let filled_in = path.segments.iter().filter(|segment| segment.planner != SegmentPlanner::Network).count();
+    if fallback == Fallback::None && filled_in > 0 {
+        return Outcome::Failed(network_failed(filled_in, path.segments.len()));
+    }
     let poses = if spacing > 0.0 {
         path.divided(spacing).into_iter().map(|(pose, _)| pose).collect()
     } else {
         path.poses.clone()
     };
-    Planned { path: poses, network_share: path.network_share(), length_m: path.length, ms }
+    Outcome::Planned(Planned { path: poses, network_share: path.network_share(), length_m: path.length, ms })
+}
+
+fn network_failed(failed: usize, segments: usize) -> String {
+    format!(
+        "the network did not solve {failed} of {segments} segments, and nothing stands in for it; set the parameter fallback \
+         to astar"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use trm_solver::plan::{NetworkMiss, Robot, Segment};
+
+    use super::*;
+
+    /// 10 x 10 m with a wall across, up to `wall` cells from the left.
+    fn map(wall: usize) -> Arc<OccupancyMap> {
+        let mut values = vec![0; 10_000];
+        values[5000..5000 + wall].fill(100);
+        Arc::new(OccupancyMap::new("a test", (100, 100), 0.1, Pose::default(), values).unwrap())
+    }
+
+    fn planner() -> NetworkPlanner {
+        NetworkPlanner::load(EngineChoice::Tract, &Model::open("maze-9").unwrap(), 1, 1).unwrap()
+    }
+
+    #[test]
+    fn plans_on_the_map_that_came_last() {
+        let mut planner = planner();
+        assert!(planner.describe().starts_with("maze-9 on tract"), "{}", planner.describe());
+        let (start, goal) = (Pose::new(2.0, 2.0, 0.0), Pose::new(2.0, 8.0, 1.0));
+        let error = planner.plan(start, goal).unwrap_err();
+        assert_eq!(error.to_string(), "planner: there is no map");
+
+        planner.set_map(map(80), &PlannerSettings::default()).unwrap();
+        let Outcome::Planned(around) = planner.plan(start, goal).unwrap() else { panic!("there is a way") };
+        assert!(around.length_m > 12.0, "{around:?}");
+        assert!(around.path.windows(2).all(|pair| pair[0].distance(&pair[1]) < 0.1 + 1e-9));
+        assert!((around.path[around.path.len() - 1].yaw - 1.0).abs() < 1e-12);
+
+        planner.set_map(map(100), &PlannerSettings::default()).unwrap();
+        let Outcome::Unreachable(why) = planner.plan(start, goal).unwrap() else { panic!("there is no way") };
+        assert!(why.contains("cells that the robot can get to from the start"), "{why}");
+
+        let corners = PlannerSettings { spacing: 0.0, ..PlannerSettings::default() };
+        planner.set_map(map(0), &corners).unwrap();
+        let Outcome::Planned(straight) = planner.plan(start, goal).unwrap() else { panic!("there is a way") };
+        assert!((straight.length_m - 6.0).abs() < 0.1 && straight.path.len() < 10, "{straight:?}");
+    }
+
+    #[test]
+    fn a_robot_that_cannot_be_leaves_the_map_before() {
+        let mut planner = planner();
+        planner.set_map(map(0), &PlannerSettings::default()).unwrap();
+        let robot = Robot { occupied_from: 0, ..Robot::default() };
+        let settings = PlannerSettings { robot, ..PlannerSettings::default() };
+        assert!(planner.set_map(map(100), &settings).is_err());
+        let found = planner.plan(Pose::new(2.0, 2.0, 0.0), Pose::new(2.0, 8.0, 0.0)).unwrap();
+        assert!(matches!(found, Outcome::Planned(_)), "{found:?}");
+    }
+
+    #[test]
+    fn without_a_stand_in_the_network_has_to_solve_all_segments() {
+        let segment = |planner| Segment { planner, steps: 1, moves: 4 };
+        let path = PlannedPath {
+            poses: vec![Pose::default(), Pose::new(1.0, 0.0, 0.0)],
+            by_network: vec![true, false],
+            length: 1.0,
+            clearance: 1.0,
+            segments: [
+                SegmentPlanner::Network,
+                SegmentPlanner::AStar(NetworkMiss::Unverified),
+                SegmentPlanner::Network,
+            ]
+            .map(segment)
+            .to_vec(),
+        };
+        let Outcome::Failed(why) = judged(&path, Fallback::None, 0.1, 2.0) else { panic!("one was not solved") };
+        assert!(why.starts_with("the network did not solve 1 of 3 segments"), "{why}");
+        let Outcome::Planned(planned) = judged(&path, Fallback::AStar, 0.1, 2.0) else { panic!("it was filled in") };
+        assert!((planned.network_share.unwrap() - 2.0 / 3.0).abs() < 1e-12);
+        let solved = PlannedPath { segments: vec![segment(SegmentPlanner::Network)], ..path };
+        assert!(matches!(judged(&solved, Fallback::None, 0.1, 2.0), Outcome::Planned(_)));
+    }
 }
