@@ -9,8 +9,10 @@ mod network;
 mod picture;
 mod planner;
 mod planning_grid;
+mod report;
 mod sight;
 mod smooth;
+mod terrain;
 pub mod trial;
 mod window;
 
@@ -20,9 +22,9 @@ pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
 pub use network::Network;
 pub use picture::picture;
-pub use planner::{
-    Fallback, NetworkMiss, Outcome, Plan, PlanOptions, PlanTime, PlannedPath, Planner, Segment, SegmentPlanner, Terrain,
-};
+pub use planner::{Fallback, PlanOptions, Planner};
+pub use report::{NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};
+pub use terrain::Terrain;
 
 /// A place and a direction on the ground, in the frame of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -69,6 +71,24 @@ pub struct Goal {
 impl From<Pose> for Goal {
     fn from(pose: Pose) -> Self {
         Self { x: pose.x, y: pose.y, yaw: Some(pose.yaw) }
+    }
+}
+
+/// A stop watch.
+#[derive(Debug, Clone, Copy)]
+pub struct StopWatch(std::time::Instant);
+
+impl StopWatch {
+    /// Starts it.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Time since the last call, or the start.
+    pub fn lap(&mut self) -> std::time::Duration {
+        let now = std::time::Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now))
     }
 }
 
