@@ -1,5 +1,38 @@
 //! Planning on maps: an occupancy map, a start and a goal in metres go in, a path in metres comes out that was checked
 //! on the map's full resolution.
+//!
+//! ```
+//! use trm_solver::engine::tract::TractEngine;
+//! use trm_solver::plan::{Goal, Network, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot, Terrain};
+//! use trm_solver::{Engine, Model, SessionOptions};
+//!
+//! // A hall of 6 m x 3 m with a wall across that leaves 0.8 m open.
+//! let mut values = vec![0; 60 * 30];
+//! (0..22).for_each(|row| values[row * 60 + 30] = 100);
+//! let map = OccupancyMap::new("hall", (60, 30), 0.1, Pose::default(), values)?;
+//!
+//! let model = Model::open("maze-9")?;
+//! let load = || TractEngine.load_step(model.bundle(), &SessionOptions::default());
+//! let network = Network::new(&model, 2, load)?;
+//! let terrain = Terrain::new(map, Robot { radius: 0.2, ..Robot::default() })?;
+//! let mut planner = Planner::new(terrain, network, PlanOptions::default());
+//!
+//! let plan = planner.plan(Pose::new(0.5, 0.5, 0.0), Goal { x: 5.5, y: 0.5, yaw: None })?;
+//! let Outcome::Planned(path) = plan.outcome else { panic!("there is a way") };
+//! assert!(path.length > 6.0 && path.clearance > 0.2);
+//! # Ok::<(), trm_solver::SolverError>(())
+//! ```
+//!
+//! From map to path:
+//! 1. [`FreeSpace`]: an exact distance transform, cut at the robot's radius. Where the robot's centre may be.
+//! 2. The planning grid: coarse cells, their free cells fallen into regions that hang together; connected exactly where
+//!    the map is. An exact route over it.
+//! 3. Windows: the route cut into mazes of the model's size, each with all that is around. The network solves them side
+//!    by side; what is not verified, or a detour, is replaced by the exact route, and named.
+//! 4. Smoothing, and [`check_path`] on the map itself, by code that shares nothing with the rest.
+//!
+//! What it refuses: places where the robot cannot be (the nearest where it can is offered), maps of more than
+//! [`map::MAX_CELLS`], robots without a size.
 
 mod check;
 mod exact;
