@@ -49,7 +49,7 @@ struct Stamped {
 impl Stamped {
     /// For maps that are not turned, unknown space blocked.
     fn new(map: &OccupancyMap, radius: f64) -> Self {
-        assert_eq!(map.origin().yaw, 0.0, "this check knows no turned maps");
+        assert!(map.origin().yaw.abs() < 1e-12, "this check knows no turned maps");
         let (width, height) = (map.width(), map.height());
         let mut free = vec![true; width * height];
         let cells = radius / map.resolution();
@@ -128,15 +128,14 @@ fn measured(map: OccupancyMap, robot: Robot, pairs: usize, seed: u64) -> Summary
             match &result.outcome {
                 Outcome::Planned(path) => {
                     stamped.assert_clear(path);
-                    let ends =
-                        [path.poses[0].distance(&pair.start), path.poses[path.poses.len() - 1].distance(&pair.goal)];
-                    assert_eq!(ends, [0.0, 0.0]);
+                    let last = path.poses[path.poses.len() - 1];
+                    assert!(path.poses[0].distance(&pair.start) + last.distance(&pair.goal) < 1e-9);
                     let length: f64 = path.poses.windows(2).map(|pair| pair[0].distance(&pair[1])).sum();
                     assert!((length - path.length).abs() < 1e-6 * length.max(1.0), "{length} is not {}", path.length);
                     assert!(path.clearance > robot.radius);
                 }
                 Outcome::Unreachable { .. } => assert!(!stamped.connected(&pair.start, &pair.goal), "{pair:?}"),
-                other => panic!("{other:?}"),
+                Outcome::NetworkFailed { .. } => panic!("a fallback is there"),
             }
             result
         })
@@ -231,9 +230,10 @@ impl StepSession for Useless {
     fn step(&mut self, input: &ActStep) -> Result<ActOutput> {
         std::thread::sleep(self.delay);
         let mut rng = seeded(input.tokens.iter().map(|&token| token as u64).sum());
-        let answer = match self.noise {
-            true => input.tokens.iter().map(|_| (rng.next_u32() % 6) as i32).collect(),
-            false => input.tokens.clone(),
+        let answer = if self.noise {
+            input.tokens.iter().map(|_| (rng.next_u32() % 6) as i32).collect()
+        } else {
+            input.tokens.clone()
         };
         let rows = input.puzzle_ids.len();
         Ok(ActOutput { answer, q_halt: vec![f32::NAN; rows], q_continue: vec![0.0; rows], logits: None })
@@ -379,8 +379,8 @@ fn start_and_goal_may_be_anywhere_in_a_cell_even_the_same_place() {
     };
     let here = Pose::new(2.013, 7.0499, 0.5);
     let nowhere = path(here, here);
-    assert_eq!((nowhere.poses.len(), nowhere.length, nowhere.network_share()), (2, 0.0, None));
-    assert_eq!(nowhere.poses[1].yaw, 0.5);
+    assert_eq!((nowhere.poses.len(), nowhere.network_share()), (2, None));
+    assert!(nowhere.length.abs() < 1e-12 && (nowhere.poses[1].yaw - 0.5).abs() < 1e-12);
     let near = path(here, Pose::new(2.0201, 7.0101, 0.0));
     assert_eq!(near.poses.len(), 2);
     assert!((near.length - 0.0404_f64).abs() < 1e-3);
@@ -428,7 +428,7 @@ proptest! {
                 prop_assert!(stamped.connected(&start, &goal));
             }
             Outcome::Unreachable { .. } => prop_assert!(!stamped.connected(&start, &goal)),
-            other => prop_assert!(false, "{:?}", other),
+            Outcome::NetworkFailed { .. } => prop_assert!(false, "a fallback is there"),
         }
     }
 }

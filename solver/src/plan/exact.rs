@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn both_searches_agree() {
         let mut rng = trm_puzzles::seeded(7);
-        let values = (0..400).map(|_| if rng.next_u32() % 4 == 0 { 100 } else { 0 }).collect();
+        let values = (0..400).map(|_| if rng.next_u32().is_multiple_of(4) { 100 } else { 0 }).collect();
         let map = OccupancyMap::new("a test", (20, 20), 1.0, Pose::default(), values).expect("a map");
         let space = FreeSpace::new(&map, &Robot { radius: 0.0, ..Robot::default() }).expect("free space");
         let free: Vec<MapCell> =

@@ -1,5 +1,38 @@
 //! Planning on maps: an occupancy map, a start and a goal in metres go in, a path in metres comes out that was checked
 //! on the map's full resolution.
+//!
+//! ```
+//! use trm_solver::engine::tract::TractEngine;
+//! use trm_solver::plan::{Goal, Network, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot, Terrain};
+//! use trm_solver::{Engine, Model, SessionOptions};
+//!
+//! // A hall of 6 m x 3 m with a wall across that leaves 0.8 m open.
+//! let mut values = vec![0; 60 * 30];
+//! (0..22).for_each(|row| values[row * 60 + 30] = 100);
+//! let map = OccupancyMap::new("hall", (60, 30), 0.1, Pose::default(), values)?;
+//!
+//! let model = Model::open("maze-9")?;
+//! let load = || TractEngine.load_step(model.bundle(), &SessionOptions::default());
+//! let network = Network::new(&model, 2, load)?;
+//! let terrain = Terrain::new(map, Robot { radius: 0.2, ..Robot::default() })?;
+//! let mut planner = Planner::new(terrain, network, PlanOptions::default());
+//!
+//! let plan = planner.plan(Pose::new(0.5, 0.5, 0.0), Goal { x: 5.5, y: 0.5, yaw: None })?;
+//! let Outcome::Planned(path) = plan.outcome else { panic!("there is a way") };
+//! assert!(path.length > 6.0 && path.clearance > 0.2);
+//! # Ok::<(), trm_solver::SolverError>(())
+//! ```
+//!
+//! From map to path:
+//! 1. [`FreeSpace`]: an exact distance transform, cut at the robot's radius. Where the robot's centre may be.
+//! 2. The planning grid: coarse cells, their free cells fallen into regions that hang together; connected exactly where
+//!    the map is. An exact route over it.
+//! 3. Windows: the route cut into mazes of the model's size, each with all that is around. The network solves them side
+//!    by side; what is not verified, or a detour, is replaced by the exact route, and named.
+//! 4. Smoothing, and [`check_path`] on the map itself, by code that shares nothing with the rest.
+//!
+//! What it refuses: places where the robot cannot be (the nearest where it can is offered), maps of more than
+//! [`map::MAX_CELLS`], robots without a size.
 
 mod check;
 mod exact;
@@ -9,8 +42,10 @@ mod network;
 mod picture;
 mod planner;
 mod planning_grid;
+mod report;
 mod sight;
 mod smooth;
+mod terrain;
 pub mod trial;
 mod window;
 
@@ -20,9 +55,9 @@ pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
 pub use network::Network;
 pub use picture::picture;
-pub use planner::{
-    Fallback, NetworkMiss, Outcome, Plan, PlanOptions, PlanTime, PlannedPath, Planner, Segment, SegmentPlanner, Terrain,
-};
+pub use planner::{Fallback, PlanOptions, Planner};
+pub use report::{NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};
+pub use terrain::Terrain;
 
 /// A place and a direction on the ground, in the frame of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -69,6 +104,24 @@ pub struct Goal {
 impl From<Pose> for Goal {
     fn from(pose: Pose) -> Self {
         Self { x: pose.x, y: pose.y, yaw: Some(pose.yaw) }
+    }
+}
+
+/// A stop watch.
+#[derive(Debug, Clone, Copy)]
+pub struct StopWatch(std::time::Instant);
+
+impl StopWatch {
+    /// Starts it.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(std::time::Instant::now())
+    }
+
+    /// Time since the last call, or the start.
+    pub fn lap(&mut self) -> std::time::Duration {
+        let now = std::time::Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now))
     }
 }
 

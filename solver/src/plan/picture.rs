@@ -4,7 +4,8 @@ use image::{Rgb, RgbImage};
 
 use super::Pose;
 use super::map::{MapCell, UNKNOWN};
-use super::planner::{PlannedPath, Terrain};
+use super::report::PlannedPath;
+use super::terrain::Terrain;
 
 /// Longest side that a picture of a small map aims for, in pixels; large maps have a pixel a cell.
 const TARGET_SIDE: usize = 800;

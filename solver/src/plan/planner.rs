@@ -3,140 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::check::check_path;
-use super::exact::{self, ExactSearch};
-use super::free_space::{FreeSpace, Robot};
-use super::map::{MapCell, OccupancyMap};
+use super::map::MapCell;
 use super::network::Network;
-use super::planning_grid::{Node, PlanningGrid};
-use super::sight::{Point, is_clear};
+use super::planning_grid::Node;
+use super::report::{NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};
+use super::sight::{Point, is_clear, touched_cells};
 use super::smooth::{Corner, length, smooth};
+use super::terrain::Terrain;
 use super::window::{Window, cut};
-use super::{Goal, Pose};
+use super::{Goal, Pose, StopWatch};
 use crate::{HaltPolicy, Result, SolveOptions, SolverError};
-
-/// How far around a start or goal that is not free a place is looked for that could be meant, in cells. Farther, if the
-/// robot's radius is.
-const OFFERED_WITHIN: usize = 20;
-
-/// A map made ready for a robot.
-#[derive(Debug, Clone)]
-pub struct Terrain {
-    map: OccupancyMap,
-    robot: Robot,
-    space: FreeSpace,
-    grid: PlanningGrid,
-}
-
-impl Terrain {
-    /// Inflates the map's obstacles by the robot's radius and reduces it to the planning grid.
-    pub fn new(map: OccupancyMap, robot: Robot) -> Result<Self> {
-        let space = FreeSpace::new(&map, &robot)?;
-        let grid = PlanningGrid::new(&space, robot.radius / map.resolution());
-        Ok(Self { map, robot, space, grid })
-    }
-
-    /// The map.
-    #[must_use]
-    pub fn map(&self) -> &OccupancyMap {
-        &self.map
-    }
-
-    /// The robot.
-    #[must_use]
-    pub fn robot(&self) -> &Robot {
-        &self.robot
-    }
-
-    /// Where the robot's centre may be.
-    #[must_use]
-    pub fn free_space(&self) -> &FreeSpace {
-        &self.space
-    }
-
-    /// Metres along a side of a cell of the planning grid.
-    #[must_use]
-    pub fn planning_cell(&self) -> f64 {
-        self.grid.scale() as f64 * self.map.resolution()
-    }
-
-    /// Whether the planning grid has a way between two cells; that is exact, see its module. `false` for cells that are
-    /// not free.
-    #[must_use]
-    pub fn connected(&self, from: MapCell, to: MapCell) -> bool {
-        let inside = |cell: MapCell| cell.x < self.map.width() && cell.y < self.map.height();
-        match (inside(from) && inside(to)).then(|| (self.grid.node_of(from), self.grid.node_of(to))) {
-            Some((Some(from), Some(to))) => self.grid.connected(from, to),
-            _ => false,
-        }
-    }
-
-    /// Length in metres of the shortest path in eight directions over free cells, by exact search from cell to cell;
-    /// `None` if there is none. A path that is not bound to eight directions may be up to 8 % shorter.
-    #[must_use]
-    pub fn optimal_length(&self, from: MapCell, to: MapCell, search: ExactSearch) -> Option<f64> {
-        let path = exact::shortest_path(&self.space, from, to, search)?;
-        Some(exact::length(&path) * self.map.resolution())
-    }
-
-    /// The free cell in which a place is. The error says what is there instead, and offers the nearest free place.
-    pub fn free_cell(&self, what: &'static str, x: f64, y: f64) -> Result<MapCell> {
-        let refuse = |reason: String, hint: Option<String>| SolverError::PlaceRefused { what, x, y, reason, hint };
-        let Some(cell) = self.map.cell_at(x, y) else {
-            let reason = if x.is_finite() && y.is_finite() { "is outside of the map" } else { "is no place" };
-            return Err(refuse(reason.to_owned(), Some(self.extent())));
-        };
-        if self.space.is_free(cell) {
-            return Ok(cell);
-        }
-        let reason = match self.map.get(cell) {
-            Some(super::map::UNKNOWN) if self.robot.is_obstacle(super::map::UNKNOWN) => "is unknown space".to_owned(),
-            Some(value) if self.robot.is_obstacle(value) => "is in an obstacle".to_owned(),
-            _ => format!(
-                "is {:.2} m from an obstacle, too close for a robot of radius {} m",
-                self.space.distance(cell) * self.map.resolution(),
-                self.robot.radius
-            ),
-        };
-        let within = OFFERED_WITHIN.max((self.robot.radius / self.map.resolution()).ceil() as usize * 2);
-        let hint = match self.space.nearest(cell, within) {
-            Some(free) => {
-                let (free_x, free_y) = self.map.centre(free);
-                format!(
-                    "the nearest free place is {free_x:.3},{free_y:.3}, {:.2} m away",
-                    (free_x - x).hypot(free_y - y)
-                )
-            }
-            None => format!("no place within {:.2} m is free", within as f64 * self.map.resolution()),
-        };
-        Err(refuse(reason, Some(hint)))
-    }
-
-    /// Length in cells of the way along nodes, pulled tight.
-    fn tight_length(&self, nodes: &[Node]) -> f64 {
-        let Some(&first) = nodes.first() else { return 0.0 };
-        let corner = |point| Corner { point, network: true };
-        let mut corners = vec![corner(self.grid.centre(first))];
-        for pair in nodes.windows(2) {
-            corners.extend(self.grid.way(&self.space, pair[0], pair[1]).into_iter().map(corner));
-        }
-        length(&smooth(&self.space, corners))
-    }
-
-    /// Where the map lies, for hints.
-    fn extent(&self) -> String {
-        let (width, height) = (self.map.width() as f64, self.map.height() as f64);
-        let corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)].map(|(x, y)| self.map.to_frame(x, y));
-        let range = |values: [f64; 4]| {
-            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
-            format!("{least:.2} to {:.2}", values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
-        };
-        format!(
-            "the map reaches from x {} and y {} m",
-            range(corners.map(|corner| corner.0)),
-            range(corners.map(|corner| corner.1))
-        )
-    }
-}
 
 /// Who fills in for the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,127 +57,6 @@ impl Default for PlanOptions {
             smooth: true,
         }
     }
-}
-
-/// Who found the way through a segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SegmentPlanner {
-    /// The network; its path was verified.
-    Network,
-    /// The exact route.
-    AStar(NetworkMiss),
-}
-
-/// Why a segment is not the network's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NetworkMiss {
-    /// No path of the network's was verified, within its steps, tries and time.
-    Unverified,
-    /// Its path is right, but longer than [`PlanOptions::max_detour`] allows.
-    Detour,
-}
-
-/// A segment: a window of the planning grid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// Who found the way.
-    pub planner: SegmentPlanner,
-    /// ACT steps of all of the network's attempts.
-    pub steps: usize,
-    /// Moves from cell to cell of the planning grid.
-    pub moves: usize,
-}
-
-/// Where the time of a plan went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PlanTime {
-    /// The route over the planning grid.
-    pub route: Duration,
-    /// The network on its windows.
-    pub network: Duration,
-    /// Assembling and smoothing.
-    pub smoothing: Duration,
-    /// The check on the map.
-    pub check: Duration,
-    /// All of it.
-    pub total: Duration,
-}
-
-/// A path from start to goal that was checked on the map.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PlannedPath {
-    /// Waypoints in the map's frame, two at least; yaw is the direction of travel, at the last one the goal's if it has
-    /// one.
-    pub poses: Vec<Pose>,
-    /// For each pose, whether the line to the next one comes from the network's answers alone.
-    pub by_network: Vec<bool>,
-    /// Metres.
-    pub length: f64,
-    /// Metres from the robot's centre to the nearest obstacle, cell centre to cell centre, at the closest; infinite on a
-    /// map without obstacles.
-    pub clearance: f64,
-    /// The windows along it; none if start and goal share a cell of the planning grid.
-    pub segments: Vec<Segment>,
-}
-
-impl PlannedPath {
-    /// The share of segments that the network solved, 0 to 1; `None` if there are no segments.
-    #[must_use]
-    pub fn network_share(&self) -> Option<f64> {
-        let solved = self.segments.iter().filter(|segment| segment.planner == SegmentPlanner::Network).count();
-        (!self.segments.is_empty()).then(|| solved as f64 / self.segments.len() as f64)
-    }
-
-    /// ACT steps of all segments.
-    #[must_use]
-    pub fn steps(&self) -> usize {
-        self.segments.iter().map(|segment| segment.steps).sum()
-    }
-
-    /// The path with a pose every `spacing` metres at least, as controllers want it; with each, whether the line to the
-    /// next one comes from the network's answers alone.
-    #[must_use]
-    pub fn divided(&self, spacing: f64) -> Vec<(Pose, bool)> {
-        let mut divided = Vec::new();
-        for (pair, &network) in self.poses.windows(2).zip(&self.by_network) {
-            let (a, b) = (pair[0], pair[1]);
-            let pieces = (a.distance(&b) / spacing).ceil().clamp(1.0, 1e6) as usize;
-            divided.extend((0..pieces).map(|piece| {
-                let t = piece as f64 / pieces as f64;
-                (Pose { x: a.x + t * (b.x - a.x), y: a.y + t * (b.y - a.y), ..a }, network)
-            }));
-        }
-        divided.extend(self.poses.last().map(|&pose| (pose, false)));
-        divided
-    }
-}
-
-/// What came of planning.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// A path.
-    Planned(PlannedPath),
-    /// There is none, which is certain: the free cells that can be reached from the start do not hold the goal.
-    Unreachable {
-        /// How many cells of the map can be reached from the start.
-        reachable_cells: usize,
-    },
-    /// There is one, but the network did not find all of it, and nobody was to fill in.
-    NetworkFailed {
-        /// Segments without a verified path.
-        failed: usize,
-        /// All segments.
-        segments: usize,
-    },
-}
-
-/// What came of planning, and how long it took.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Where the time went.
-    pub time: PlanTime,
 }
 
 /// Plans on a terrain with a network.
@@ -349,6 +104,7 @@ impl Planner {
         let from = terrain.free_cell("start", start.x, start.y)?;
         let to = terrain.free_cell("goal", goal.x, goal.y)?;
         let mut time = PlanTime::default();
+        let mut watch = StopWatch::start();
         let node = |cell| terrain.grid.node_of(cell).ok_or_else(|| inconsistent("a free cell has no node"));
         let (from_node, to_node) = (node(from)?, node(to)?);
         let Some(route) = terrain.grid.route(from_node, to_node) else {
@@ -356,11 +112,11 @@ impl Planner {
             let reachable_cells = terrain.grid.reachable_cells(from_node);
             return Ok(Plan { outcome: Outcome::Unreachable { reachable_cells }, time });
         };
-        time.route = began.elapsed();
+        time.route = watch.lap();
 
         let windows = cut(&terrain.grid, &route, self.network.maze_size());
         let (ways, segments) = self.solve(&windows, began)?;
-        time.network = began.elapsed() - time.route;
+        time.network = watch.lap();
         let failed = segments.iter().filter(|segment| segment.planner != SegmentPlanner::Network).count();
         if failed > 0 && self.options.fallback == Fallback::None {
             time.total = began.elapsed();
@@ -384,13 +140,13 @@ impl Planner {
         if let [first, .., last] = &mut path.poses[..] {
             (first.x, first.y, last.x, last.y) = (start.x, start.y, goal.x, goal.y);
         }
-        time.smoothing = began.elapsed() - time.route - time.network;
+        time.smoothing = watch.lap();
 
         let target = Pose { x: goal.x, y: goal.y, yaw: 0.0 };
         check_path(&terrain.map, &terrain.robot, start, target, &path.poses)
             .map_err(|fault| inconsistent(&fault.to_string()))?;
+        time.check = watch.lap();
         time.total = began.elapsed();
-        time.check = time.total - time.smoothing - time.route - time.network;
         Ok(Plan { outcome: Outcome::Planned(path), time })
     }
 
@@ -515,7 +271,7 @@ fn in_frame(terrain: &Terrain, corners: &[Corner], goal_yaw: Option<f64>, segmen
     }
     let mut clearance = f64::INFINITY;
     for pair in corners.windows(2) {
-        super::sight::touched_cells(pair[0].point, pair[1].point, |x, y| {
+        touched_cells(pair[0].point, pair[1].point, |x, y| {
             // The path is in the map: cells are counted from 0.
             clearance = clearance.min(terrain.space.distance(MapCell { x: x as usize, y: y as usize }));
             true

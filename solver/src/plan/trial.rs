@@ -8,7 +8,9 @@ use trm_puzzles::seeded;
 use super::check::check_path;
 use super::exact::ExactSearch;
 use super::map::MapCell;
-use super::planner::{NetworkMiss, Outcome, PlannedPath, Planner, SegmentPlanner, Terrain};
+use super::planner::Planner;
+use super::report::{NetworkMiss, Outcome, PlannedPath, SegmentPlanner};
+use super::terrain::Terrain;
 use super::{Goal, Pose};
 use crate::{Result, SolverError};
 

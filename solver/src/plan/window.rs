@@ -46,7 +46,7 @@ impl Window {
 /// Cuts a route into windows of `height x width` cells; each begins where the one before ends. A route of one node has
 /// none.
 pub(crate) fn cut(grid: &PlanningGrid, route: &[Node], (height, width): (usize, usize)) -> Vec<Window> {
-    let frame = |side: usize| if side >= FRAMED_FROM { 1 } else { 0 };
+    let frame = |side: usize| usize::from(side >= FRAMED_FROM);
     let room = (height - 2 * frame(height), width - 2 * frame(width));
     let last = route.len().saturating_sub(1);
     let mut ends = Vec::new();

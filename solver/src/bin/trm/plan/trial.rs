@@ -9,7 +9,8 @@ use trm_solver::plan::Planner;
 use trm_solver::plan::map::Scenario;
 use trm_solver::plan::trial::{LEAST_DISTANCE, Pair, PairResult, Spread, Summary, try_pair};
 
-use super::{Args, LoadTimes, ms, rounded};
+use super::output::{ms, rounded};
+use super::{Args, LoadTimes};
 use crate::{Exit, interrupt};
 
 /// Measures and prints.

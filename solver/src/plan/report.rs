@@ -1,0 +1,126 @@
+//! What planning gives: a path, or the reason why there is none.
+
+use std::time::Duration;
+
+use super::Pose;
+
+/// Who found the way through a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SegmentPlanner {
+    /// The network; its path was verified.
+    Network,
+    /// The exact route.
+    AStar(NetworkMiss),
+}
+
+/// Why a segment is not the network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkMiss {
+    /// No path of the network's was verified, within its steps, tries and time.
+    Unverified,
+    /// Its path is right, but longer than [`PlanOptions::max_detour`] allows.
+    Detour,
+}
+
+/// A segment: a window of the planning grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Who found the way.
+    pub planner: SegmentPlanner,
+    /// ACT steps of all of the network's attempts.
+    pub steps: usize,
+    /// Moves from cell to cell of the planning grid.
+    pub moves: usize,
+}
+
+/// Where the time of a plan went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlanTime {
+    /// The route over the planning grid.
+    pub route: Duration,
+    /// The network on its windows.
+    pub network: Duration,
+    /// Assembling and smoothing.
+    pub smoothing: Duration,
+    /// The check on the map.
+    pub check: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+/// A path from start to goal that was checked on the map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlannedPath {
+    /// Waypoints in the map's frame, two at least; yaw is the direction of travel, at the last one the goal's if it has
+    /// one.
+    pub poses: Vec<Pose>,
+    /// For each pose, whether the line to the next one comes from the network's answers alone.
+    pub by_network: Vec<bool>,
+    /// Metres.
+    pub length: f64,
+    /// Metres from the robot's centre to the nearest obstacle, cell centre to cell centre, at the closest; infinite on a
+    /// map without obstacles.
+    pub clearance: f64,
+    /// The windows along it; none if start and goal share a cell of the planning grid.
+    pub segments: Vec<Segment>,
+}
+
+impl PlannedPath {
+    /// The share of segments that the network solved, 0 to 1; `None` if there are no segments.
+    #[must_use]
+    pub fn network_share(&self) -> Option<f64> {
+        let solved = self.segments.iter().filter(|segment| segment.planner == SegmentPlanner::Network).count();
+        (!self.segments.is_empty()).then(|| solved as f64 / self.segments.len() as f64)
+    }
+
+    /// ACT steps of all segments.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        self.segments.iter().map(|segment| segment.steps).sum()
+    }
+
+    /// The path with a pose every `spacing` metres at least, as controllers want it; with each, whether the line to the
+    /// next one comes from the network's answers alone.
+    #[must_use]
+    pub fn divided(&self, spacing: f64) -> Vec<(Pose, bool)> {
+        let mut divided = Vec::new();
+        for (pair, &network) in self.poses.windows(2).zip(&self.by_network) {
+            let (a, b) = (pair[0], pair[1]);
+            let pieces = (a.distance(&b) / spacing).ceil().clamp(1.0, 1e6) as usize;
+            divided.extend((0..pieces).map(|piece| {
+                let t = piece as f64 / pieces as f64;
+                (Pose { x: a.x + t * (b.x - a.x), y: a.y + t * (b.y - a.y), ..a }, network)
+            }));
+        }
+        divided.extend(self.poses.last().map(|&pose| (pose, false)));
+        divided
+    }
+}
+
+/// What came of planning.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// A path.
+    Planned(PlannedPath),
+    /// There is none, which is certain: the free cells that can be reached from the start do not hold the goal.
+    Unreachable {
+        /// How many cells of the map can be reached from the start.
+        reachable_cells: usize,
+    },
+    /// There is one, but the network did not find all of it, and nobody was to fill in.
+    NetworkFailed {
+        /// Segments without a verified path.
+        failed: usize,
+        /// All segments.
+        segments: usize,
+    },
+}
+
+/// What came of planning, and how long it took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Where the time went.
+    pub time: PlanTime,
+}
