@@ -84,7 +84,8 @@ impl Robot {
             Motion::Waypoint { x_mm, y_mm, speed_mm_s, speed_deg_s } => {
                 let [x, y, yaw] = self.pose;
                 let (dx, dy) = (x_mm as f32 - x, y_mm as f32 - y);
-                let turn = dy.atan2(dx) - yaw;
+                // There already: no direction is better than another.
+                let turn = if dx.hypot(dy) < 1.0 { 0.0 } else { dy.atan2(dx) - yaw };
                 // The shorter way round.
                 let turn = turn.sin().atan2(turn.cos());
                 [

@@ -12,6 +12,8 @@ use crate::motion::{from_robot, to_robot};
 const STEP: Duration = Duration::from_millis(1);
 /// Metres between the wheels.
 const TRACK: f64 = 0.16;
+/// A waypoint at this distance is where the robot is, metres.
+const THERE: f64 = 0.001;
 /// Time between two points of the track.
 const SAMPLE: Duration = Duration::from_millis(10);
 
@@ -94,7 +96,8 @@ impl Robot {
                 let point = from_robot(RobotPose { x_mm, y_mm, yaw_mdeg: 0 });
                 let way = self.believed.distance(&point);
                 let towards = (point.y - self.believed.y).atan2(point.x - self.believed.x);
-                let radians = if way > 0.0 { normalized(towards - self.believed.yaw) } else { 0.0 };
+                // There already: no direction is better than another.
+                let radians = if way >= THERE { normalized(towards - self.believed.yaw) } else { 0.0 };
                 [Some(turn(radians, speed_deg_s)?), Some(drive(way, speed_mm_s)?)]
             }
         };
