@@ -22,15 +22,34 @@ struct Robot {
     restless: bool,
     /// It does not know where it is.
     lost: bool,
+    /// What gets lost for 700 ms after the second movement.
+    trouble: Option<Trouble>,
     /// What it was told.
     told: Arc<Mutex<Vec<Motion>>>,
     outgoing: Vec<u8>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Trouble {
+    /// What the host says.
+    Deaf,
+    /// What the robot says.
+    Mute,
+}
+
 impl Robot {
     fn new(drives: f64, turns: f64) -> Self {
         let told = Arc::default();
-        Self { pose: Pose::default(), drives, turns, restless: false, lost: false, told, outgoing: Vec::new() }
+        Self {
+            pose: Pose::default(),
+            drives,
+            turns,
+            restless: false,
+            lost: false,
+            trouble: None,
+            told,
+            outgoing: Vec::new(),
+        }
     }
 }
 
@@ -73,12 +92,22 @@ impl Connector for Robot {
             let capabilities =
                 Capabilities { panel: None, leds: 0, buttons: 0, motors: true, window: 4, silence_ms: 1000 };
             let mut device = Device::new(Firmware { name: "odd", version: [0, 0, 1] }, capabilities);
-            let (begin, mut buffer) = (Instant::now(), [0; 256]);
+            let (begin, mut buffer, mut since) = (Instant::now(), [0; 256], None);
             while let Ok(length) = far.read(&mut buffer, Duration::from_millis(2)) {
                 let now = begin.elapsed().as_millis() as u32;
-                device.receive(&buffer[..length], now, &mut robot);
+                let moves = |motion: &&Motion| matches!(motion, Motion::Drive { .. } | Motion::Turn { .. });
+                if since.is_none() && robot.told.lock().unwrap().iter().filter(moves).count() >= 2 {
+                    since = Some(Instant::now());
+                }
+                let until = since.map(|since| since + Duration::from_millis(700));
+                let trouble = robot.trouble.filter(|_| until.is_some_and(|until| Instant::now() < until));
+                let heard = if trouble == Some(Trouble::Deaf) { 0 } else { length };
+                device.receive(&buffer[..heard], now, &mut robot);
                 device.tick(now, &mut robot);
-                let _ = far.write(&std::mem::take(&mut robot.outgoing), Duration::ZERO);
+                let said = std::mem::take(&mut robot.outgoing);
+                if trouble != Some(Trouble::Mute) {
+                    let _ = far.write(&said, Duration::ZERO);
+                }
             }
         });
         Ok(Box::new(near))
@@ -90,7 +119,8 @@ impl Connector for Robot {
 }
 
 fn run(robot: &Robot, options: &DriveOptions) -> trm_firmware_host::Result<Driven> {
-    let client = Client::open(robot.clone(), Timeouts::default());
+    let timeouts = Timeouts { command: Duration::from_millis(300), ..Timeouts::default() };
+    let client = Client::open(robot.clone(), timeouts);
     let path = [[0.0, 0.0, 0.0], [0.7, 0.0, 0.0], [0.7, 0.5, 2.0]].map(|[x, y, yaw]| Pose::new(x, y, yaw));
     let route = Route::new(&path).unwrap();
     let options = DriveOptions { patience: Duration::from_secs(2), ..options.clone() };
@@ -123,6 +153,26 @@ fn waypoints_are_tried_once() {
     let robot = Robot::new(1.0, 1.0);
     run(&robot, &DriveOptions { kind: Some(Kind::Drives), ..DriveOptions::default() }).unwrap();
     assert_eq!(refused(&robot.told.lock().unwrap()), 0);
+}
+
+/// Nobody knows what became of such a command: the next report does.
+#[test]
+fn a_movement_that_was_not_confirmed_is_neither_repeated_nor_left_out() {
+    for trouble in [Trouble::Deaf, Trouble::Mute] {
+        let robot = Robot { trouble: Some(trouble), ..Robot::new(1.0, 1.0) };
+        let driven = run(&robot, &DriveOptions::default()).unwrap();
+        assert_eq!(driven.outcome, Outcome::Arrived, "{trouble:?} {driven:?}");
+        let told = robot.told.lock().unwrap();
+        let sums = told.iter().fold((0, 0), |(drives, turns), motion| match motion {
+            Motion::Drive { distance_mm, .. } => (drives + distance_mm, turns),
+            Motion::Turn { degrees, .. } => (drives, turns + degrees),
+            _ => (drives, turns),
+        });
+        assert_eq!(sums, (1200, 115), "{trouble:?} {told:?}");
+        // The one that began without a confirmation is not counted as given.
+        let begun = told.len() - 1 - refused(&told);
+        assert_eq!(begun - driven.motions as usize, usize::from(trouble == Trouble::Mute), "{told:?}");
+    }
 }
 
 #[test]
