@@ -99,8 +99,8 @@ fn straight(metres: f64) -> Vec<Pose> {
     [[0.0, 0.0, 0.0], [metres, 0.0, 0.0], [metres, 0.3, 1.5]].map(|[x, y, yaw]| Pose::new(x, y, yaw)).to_vec()
 }
 
-fn at(pose: Pose) -> Option<RobotOptions> {
-    Some(RobotOptions { pose, ..RobotOptions::default() })
+fn at(pose: Pose) -> RobotOptions {
+    RobotOptions { pose, ..RobotOptions::default() }
 }
 
 /// The robot was on the path all the way, in order, and not on any piece twice.
@@ -156,7 +156,7 @@ fn a_path_is_driven_with_waypoints_and_without() {
 
 #[test]
 fn a_killed_host_leaves_a_robot_that_stops_within_its_time() {
-    let world = World::new(&straight(20.0), Faults::default(), at(Pose::default()));
+    let world = World::new(&straight(20.0), Faults::default(), Some(at(Pose::default())));
     let mut child = world.drive().spawn().unwrap();
     eventually("the robot drives", || world.simulator.screen().robot.pose().x > 0.3);
     // Killed, not asked to end.
@@ -209,7 +209,7 @@ fn after_a_lost_link_the_robot_goes_on_from_where_it_stopped() {
 fn a_robot_that_loses_its_memory_is_not_driven_on() {
     let faults =
         Faults { disconnect_every: 25, offline: Duration::from_millis(200), restart: true, ..Faults::default() };
-    let world = World::new(&straight(20.0), faults, at(Pose::default()));
+    let world = World::new(&straight(20.0), faults, Some(at(Pose::default())));
     let output = world.drive().output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let message = stderr(&output);
@@ -225,7 +225,7 @@ fn a_robot_that_loses_its_memory_is_not_driven_on() {
 
 #[test]
 fn a_request_to_end_stops_the_robot_at_once() {
-    let world = World::new(&straight(20.0), Faults::default(), at(Pose::default()));
+    let world = World::new(&straight(20.0), Faults::default(), Some(at(Pose::default())));
     let child = world.drive().spawn().unwrap();
     eventually("the robot drives", || world.simulator.screen().robot.pose().x > 0.3);
     let asked = Instant::now();
@@ -233,14 +233,18 @@ fn a_request_to_end_stops_the_robot_at_once() {
     eventually("the robot stands", || !world.simulator.screen().robot.is_moving());
     assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), &result(&output)["status"]), (Some(1), &json!("interrupted")));
+    let told = result(&output);
+    assert_eq!((output.status.code(), &told["status"]), (Some(1), &json!("interrupted")));
+    // It says where it has come to stand.
+    let stands = world.simulator.screen().robot.pose();
+    assert!((told["pose"][0].as_f64().unwrap() - stands.x).abs() <= 0.001, "{told} {stands:?}");
     assert_eq!(world.simulator.screen().safe_stops, 0);
 }
 
 #[test]
 fn a_robot_that_is_elsewhere_stays_there() {
     let elsewhere = Pose::new(0.5, 0.4, 2.0);
-    let world = World::new(&straight(1.0), Faults::default(), at(elsewhere));
+    let world = World::new(&straight(1.0), Faults::default(), Some(at(elsewhere)));
     let output = world.drive().output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = result(&output);

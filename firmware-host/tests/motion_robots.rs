@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use trm_firmware_host::HostError;
 use trm_firmware_host::link::loopback;
 use trm_firmware_host::link::{Client, Connector, Link, Timeouts};
 use trm_firmware_host::motion::{DriveOptions, Driven, Kind, Outcome, Route, Speeds, drive, from_robot, to_robot};
@@ -118,13 +119,13 @@ impl Connector for Robot {
     }
 }
 
-fn run(robot: &Robot, options: &DriveOptions) -> trm_firmware_host::Result<Driven> {
+fn run(robot: &Robot, options: &DriveOptions) -> Result<Driven, Box<HostError>> {
     let timeouts = Timeouts { command: Duration::from_millis(300), ..Timeouts::default() };
     let client = Client::open(robot.clone(), timeouts);
     let path = [[0.0, 0.0, 0.0], [0.7, 0.0, 0.0], [0.7, 0.5, 2.0]].map(|[x, y, yaw]| Pose::new(x, y, yaw));
     let route = Route::new(&path).unwrap();
     let options = DriveOptions { patience: Duration::from_secs(2), ..options.clone() };
-    drive(&client, &route, &options, &AtomicBool::new(false), |_| {})
+    drive(&client, &route, &options, &AtomicBool::new(false), |_| {}).map_err(Box::new)
 }
 
 /// What its reports say, counts; a robot that does less than it should is told again.

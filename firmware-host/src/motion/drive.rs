@@ -20,6 +20,8 @@ const REPORT_MS: u16 = 50;
 const REPORTS_MISSING: Duration = Duration::from_secs(1);
 /// Longest sleep before a request to stop is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// Longest wait for the confirmation that the robot stops, at the end.
+const HALT: Duration = Duration::from_millis(500);
 /// Movements without getting nearer to the next corner, after which the robot is stuck.
 const TRIES: u32 = 8;
 /// What a device's clock may be behind ours over one outage; more, and it has restarted.
@@ -131,13 +133,11 @@ pub fn drive(
         last: None,
         motions: 0,
         stops: 0,
+        broken_off: None,
     };
     let driven = driver.prepare().and_then(|()| driver.run());
-    if !matches!(driven, Ok(Driven { outcome: Outcome::Arrived, .. })) {
-        // As far as there is a link; without one the robot stops by itself.
-        if let Ok(ticket) = client.send(&Command::Motion(Motion::Stop)) {
-            let _ = ticket.wait_timeout(Duration::from_millis(500));
-        }
+    if driven.is_err() {
+        driver.halt();
     }
     driven
 }
@@ -170,6 +170,8 @@ struct Driver<'d, P> {
     last: Option<(PoseReport, Instant)>,
     motions: u32,
     stops: u32,
+    /// The last movement that was broken off, as the device counts.
+    broken_off: Option<u16>,
 }
 
 impl<P: FnMut(&Progress)> Driver<'_, P> {
@@ -294,7 +296,9 @@ impl<P: FnMut(&Progress)> Driver<'_, P> {
             let begun = before.is_none_or(|before| report.motions != before);
             if begun && !report.moving {
                 // The last movement that was given, or the one that nobody knows about, was broken off.
-                self.stops += u32::from(report.stopped);
+                if report.stopped && self.broken_off.replace(report.motions) != Some(report.motions) {
+                    self.stops += 1;
+                }
                 return Ok(Stand::Here(report));
             }
             // Movements end; what the link is away does not count.
@@ -313,7 +317,20 @@ impl<P: FnMut(&Progress)> Driver<'_, P> {
         fewer || passed < 0 || u128::from(passed.unsigned_abs()) < expected
     }
 
+    /// Stops the robot, as far as there is a link; without one it stops by itself.
+    fn halt(&mut self) {
+        let Ok(ticket) = self.client.send(&Command::Motion(Motion::Stop)) else { return };
+        if let Some(Ok(())) = ticket.wait_timeout(HALT) {
+            // Where it has come to stand.
+            let wait = Duration::from_millis(u64::from(REPORT_MS) * 4);
+            self.last = self.client.pose_since(Instant::now(), wait).or(self.last);
+        }
+    }
+
     fn end(&mut self, outcome: Outcome) -> Driven {
+        if outcome != Outcome::Arrived {
+            self.halt();
+        }
         let pose = self.last.map(|(report, _)| from_robot(report.pose)).unwrap_or_default();
         let goal = self.route.goal();
         Driven {

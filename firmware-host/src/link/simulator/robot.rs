@@ -215,7 +215,7 @@ mod tests {
         robot.begin(Motion::Turn { degrees: 270, speed_deg_s: 360 }, begin + Duration::from_secs(1)).unwrap();
         robot.advance(begin + Duration::from_millis(1500));
         near(robot.pose(), 0.667, 2.0, 180.0);
-        robot.advance(begin + Duration::from_secs(60));
+        robot.advance(begin + Duration::from_mins(1));
         near(robot.pose(), 0.667, 2.0, -90.0);
         let track = robot.take_track();
         assert!(track.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{track:?}");
