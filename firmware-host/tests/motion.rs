@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,6 +16,38 @@ use trm_solver::plan::Pose;
 const SOON: Duration = Duration::from_secs(20);
 /// Farthest that a robot may be from its path, metres.
 const ASIDE: f64 = 0.005;
+
+/// After which the simulated device stops its motors.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Watches for times in which this machine stands still, and the host with it: a virtual machine that is moved, a busy one.
+/// A robot rightly stops in those.
+struct Naps {
+    over: Arc<AtomicBool>,
+    watcher: JoinHandle<Duration>,
+}
+
+impl Naps {
+    fn watch() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let stop = Arc::clone(&over);
+        let watcher = std::thread::spawn(move || {
+            let mut longest = Duration::ZERO;
+            while !stop.load(Ordering::Relaxed) {
+                let begin = Instant::now();
+                std::thread::sleep(Duration::from_millis(10));
+                longest = longest.max(begin.elapsed());
+            }
+            longest
+        });
+        Self { over, watcher }
+    }
+
+    fn longest(self) -> Duration {
+        self.over.store(true, Ordering::Relaxed);
+        self.watcher.join().unwrap()
+    }
+}
 
 /// A folder with a path and a robot that stands at its start.
 struct World {
@@ -133,14 +168,13 @@ fn a_path_is_driven_with_waypoints_and_without() {
         let poses = winding();
         let robot = RobotOptions { pose: poses[0], waypoints, track: None };
         let world = World::new(&poses, Faults::default(), Some(robot));
+        let naps = Naps::watch();
         let output = world.drive().args(["--motions", motions]).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let result = result(&output);
         println!("{result}");
-        assert_eq!(
-            (&result["status"], &result["stops"], &result["beside_mm"]),
-            (&json!("arrived"), &json!(0), &Value::Null)
-        );
+        assert_eq!((&result["status"], &result["beside_mm"]), (&json!("arrived"), &Value::Null));
+        assert!(result["stops"] == 0 || naps.longest() > SILENCE / 2, "{result} {}", stderr(&output));
         assert!(
             result["error_mm"].as_f64().unwrap() <= 3.0 && result["error_deg"].as_f64().unwrap() <= 0.51,
             "{result}"
@@ -157,6 +191,7 @@ fn a_path_is_driven_with_waypoints_and_without() {
 #[test]
 fn a_killed_host_leaves_a_robot_that_stops_within_its_time() {
     let world = World::new(&straight(20.0), Faults::default(), Some(at(Pose::default())));
+    let naps = Naps::watch();
     let mut child = world.drive().spawn().unwrap();
     eventually("the robot drives", || world.simulator.screen().robot.pose().x > 0.3);
     // Killed, not asked to end.
@@ -167,8 +202,10 @@ fn a_killed_host_leaves_a_robot_that_stops_within_its_time() {
     let (stood, at_stop) = (killed.elapsed(), world.simulator.screen().robot.pose());
     println!("stood {stood:?} after the kill, {:.3} m on", at_stop.x - at_kill);
     // A second of silence, counted from the last frame that arrived.
-    assert!(stood < Duration::from_millis(1300), "{stood:?}");
-    assert!(at_stop.x - at_kill > 0.5 && at_stop.x - at_kill < 1.3, "{at_kill} {at_stop:?}");
+    let late = Duration::from_millis(300) + naps.longest();
+    assert!(stood < SILENCE + late, "{stood:?}");
+    let limit = (SILENCE + late).as_secs_f64();
+    assert!(at_stop.x - at_kill > 0.5 && at_stop.x - at_kill < limit, "{at_kill} {at_stop:?}");
     assert_eq!(world.simulator.screen().safe_stops, 1);
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(world.simulator.screen().robot.pose(), at_stop);
@@ -226,12 +263,13 @@ fn a_robot_that_loses_its_memory_is_not_driven_on() {
 #[test]
 fn a_request_to_end_stops_the_robot_at_once() {
     let world = World::new(&straight(20.0), Faults::default(), Some(at(Pose::default())));
+    let naps = Naps::watch();
     let child = world.drive().spawn().unwrap();
     eventually("the robot drives", || world.simulator.screen().robot.pose().x > 0.3);
     let asked = Instant::now();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     eventually("the robot stands", || !world.simulator.screen().robot.is_moving());
-    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < SILENCE / 2 + naps.longest(), "{:?}", asked.elapsed());
     let output = child.wait_with_output().unwrap();
     let told = result(&output);
     assert_eq!((output.status.code(), &told["status"]), (Some(1), &json!("interrupted")));

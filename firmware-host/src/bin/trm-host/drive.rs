@@ -85,6 +85,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let route = &file.route;
     eprintln!("{:.2} m, {} corners", route.length(), route.corners().len());
     let driven = drive(&client, route, &options, &stop, report)?;
+    let link = client.stats();
+    if link.repeats + link.reconnects > 0 {
+        let recovery = link.longest_recovery_ms;
+        eprintln!("the link: {} repeats, {} reconnects, longest recovery {recovery} ms", link.repeats, link.reconnects);
+    }
     let mut out = io::stdout().lock();
     if args.json {
         writeln!(out, "{}", object(&driven))?;
