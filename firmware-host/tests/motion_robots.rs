@@ -21,6 +21,8 @@ struct Robot {
     turns: f64,
     /// It says that it moves, for ever.
     restless: bool,
+    /// Metres to the left with every look at its wheels while it drives, which then does not end. 0 for none.
+    drift: f64,
     /// It does not know where it is.
     lost: bool,
     /// What gets lost for 700 ms after the second movement.
@@ -45,6 +47,7 @@ impl Robot {
             pose: Pose::default(),
             drives,
             turns,
+            drift: 0.0,
             restless: false,
             lost: false,
             trouble: None,
@@ -76,8 +79,13 @@ impl Board for Robot {
     fn safe_stop(&mut self) {}
 
     fn odometry(&mut self) -> Option<Odometry> {
+        let drives = matches!(self.told.lock().unwrap().last(), Some(Motion::Drive { .. }));
+        let drifts = drives && self.drift != 0.0;
+        if drifts {
+            self.pose.y += self.drift;
+        }
         let pose = to_robot(self.pose).filter(|_| !self.lost)?;
-        Some(Odometry { pose, moving: self.restless })
+        Some(Odometry { pose, moving: self.restless || drifts })
     }
 
     fn transmit(&mut self, frame: &[u8]) {
@@ -205,6 +213,18 @@ fn a_robot_that_slips_aside_is_not_sent_on() {
     let Outcome::Beside(metres) = driven.outcome else { panic!("{driven:?}") };
     assert!((metres - 0.35).abs() < 0.01, "{driven:?}");
     assert_eq!(from_robot(to_robot(driven.pose).unwrap()), driven.pose);
+}
+
+/// It is not waited for the end of a movement that leads away.
+#[test]
+fn a_robot_that_leaves_its_path_is_stopped_in_the_middle() {
+    let drifting = Robot { drift: 0.0005, ..Robot::new(0.5, 1.0) };
+    let begin = Instant::now();
+    let driven = run(&drifting, &DriveOptions::default()).unwrap();
+    let Outcome::Beside(metres) = driven.outcome else { panic!("{driven:?}") };
+    assert!(metres > 0.05 && metres < 0.3 && driven.motions == 1, "{driven:?}");
+    assert_eq!(drifting.told.lock().unwrap().last(), Some(&Motion::Stop));
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -207,6 +207,7 @@ impl<P: FnMut(&Progress)> Driver<'_, P> {
         loop {
             let report = match self.standing(before, allowed)? {
                 Stand::Here(report) => report,
+                Stand::Beside(metres) => return Ok(self.end(Outcome::Beside(metres))),
                 Stand::Never => return Ok(self.end(Outcome::Stuck)),
                 Stand::Interrupted => return Ok(self.end(Outcome::Interrupted)),
             };
@@ -301,6 +302,9 @@ impl<P: FnMut(&Progress)> Driver<'_, P> {
                 }
                 return Ok(Stand::Here(report));
             }
+            if let Some(metres) = self.follower.too_far_beside(from_robot(report.pose)) {
+                return Ok(Stand::Beside(metres));
+            }
             // Movements end; what the link is away does not count.
             if moving_since.get_or_insert(came).elapsed() > allowed {
                 return Ok(Stand::Never);
@@ -377,6 +381,8 @@ const REPORT: Command<'static> = Command::ReportPose { every_ms: REPORT_MS };
 
 enum Stand {
     Here(PoseReport),
+    /// It left the route while it moved.
+    Beside(f64),
     /// A movement does not end.
     Never,
     Interrupted,

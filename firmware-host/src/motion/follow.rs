@@ -81,8 +81,7 @@ impl<'r> Follower<'r> {
                 self.next += 1;
                 continue;
             }
-            let beside = distance_to_line(here, from, target);
-            if beside > self.tolerance {
+            if let Some(beside) = self.too_far_beside(at) {
                 return Step::Beside(beside);
             }
             return Step::Give(match kind {
@@ -95,15 +94,22 @@ impl<'r> Follower<'r> {
                 Kind::Drives => self.piece(at, from, target),
             });
         }
-        let goal = self.route.corners[self.route.corners.len() - 1];
-        let beside = distance(here, goal);
-        if beside > self.tolerance {
+        if let Some(beside) = self.too_far_beside(at) {
             return Step::Beside(beside);
         }
         match turn(at.yaw, self.route.end_yaw).0 {
             0 => Step::Done,
             degrees => Step::Give(Motion::Turn { degrees, speed_deg_s: self.speeds.turn_deg_s }),
         }
+    }
+
+    /// Metres beside the piece of the route that the robot should be on, if they are more than the tolerance.
+    #[must_use]
+    pub fn too_far_beside(&self, at: Pose) -> Option<f64> {
+        let corners = &self.route.corners;
+        let to = corners[self.next.min(corners.len() - 1)];
+        let from = if self.next < corners.len() { corners[self.next - 1] } else { to };
+        Some(distance_to_line([at.x, at.y], from, to)).filter(|beside| *beside > self.tolerance)
     }
 
     /// What is left to do, to tell whether the robot gets on: corners, and metres to the next, or degrees at the end.
