@@ -1,9 +1,10 @@
-//! Connects the solver to the world: camera to grid, display, microcontroller.
+//! Connects the solver to the world: camera to grid, display, microcontroller, motion.
 
 pub mod display;
 mod error;
 pub mod kiosk;
 pub mod link;
+pub mod motion;
 mod solving;
 pub mod vision;
 
