@@ -186,6 +186,30 @@ pub enum HostError {
         reason: String,
     },
 
+    // motion
+    /// A path, or how to drive it, cannot be used.
+    #[error("{name} {reason}\nhint: {hint}")]
+    Path {
+        /// The file, or what of it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What was expected.
+        hint: &'static str,
+    },
+    /// A device that cannot drive a path.
+    #[error("{port}: the device ({firmware}) {reason}\nhint: {hint}")]
+    CannotDrive {
+        /// The port.
+        port: String,
+        /// The firmware's name.
+        firmware: String,
+        /// What it lacks.
+        reason: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+    },
+
     // ROS 2
     /// The node could not join the network.
     #[cfg(feature = "ros2")]
@@ -305,6 +329,7 @@ impl HostError {
             | Self::ProtocolVersion { .. }
             | Self::DeviceSilent { .. }
             | Self::Command(_)
+            | Self::CannotDrive { .. }
             | Self::Part { .. }
             | Self::Notify { .. }
             | Self::Listen { .. } => true,

@@ -1,9 +1,10 @@
-//! Connects the solver to the world: camera to grid, display, microcontroller.
+//! Connects the solver to the world: camera to grid, display, microcontroller, motion; a planner to ROS 2.
 
 pub mod display;
 mod error;
 pub mod kiosk;
 pub mod link;
+pub mod motion;
 #[cfg(feature = "ros2")]
 pub mod ros2;
 mod solving;

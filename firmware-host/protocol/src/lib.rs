@@ -13,6 +13,8 @@
 //!   is sent. An [`Ack`] tells the outcome of the last [`WINDOW`] commands, so that a lost one costs nothing.
 //! - [`Hello`] opens a session or takes one up again after a broken connection; the answer says where the device is.
 //! - Both sides send a heartbeat. A device that hears nothing stops its motors ([`device::Board::safe_stop`]).
+//! - A robot reports where it is ([`PoseReport`]) when [`Command::ReportPose`] asks for it, and does one [`Motion`] at a
+//!   time.
 //!
 //! ```
 //! use trm_protocol::{Decoder, FromHost, encode};
@@ -45,12 +47,16 @@ mod rle;
 pub use frame::{Decoder, FrameError, Packet, encode, encode_as};
 pub use message::{
     Ack, Capabilities, Command, DeviceEvent, Firmware, FromDevice, FromHost, Hello, Motion, NakReason, Outcomes, Panel,
-    PixelFormat, Rect, Refusal, Welcome,
+    PixelFormat, PoseReport, Rect, Refusal, RobotPose, Welcome,
 };
 pub use rle::{Runs, RunsEncoder, pixels, pixels_in};
 
 /// Version of the messages and frames. The first byte of every packet; a device and a host of different versions say so
 /// and do no more.
+///
+/// It stays as long as an older peer understands what it is told: new kinds of commands, movements, events and messages are
+/// appended to their enums. A device refuses a command that it does not know, and sends what is new only to a host that
+/// has asked for it by such a command. Anything else that changes what is on the wire takes a new version.
 pub const VERSION: u8 = 1;
 
 /// Commands that may be on their way at once; as many as an [`Ack`] has outcomes for.

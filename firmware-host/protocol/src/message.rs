@@ -68,6 +68,38 @@ pub enum FromDevice<'a> {
         /// What happened.
         event: DeviceEvent,
     },
+    /// Where the robot is. Sent again and again while [`Command::ReportPose`] asks for it and never repeated: only the
+    /// newest matters.
+    Pose(PoseReport),
+}
+
+/// Where a robot is and what it is doing there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoseReport {
+    /// Where it believes to be.
+    pub pose: RobotPose,
+    /// Its wheels turn, or will in a moment.
+    pub moving: bool,
+    /// As in [`FromDevice::Heartbeat`]: it has stopped because the host was silent, and no movement was given since.
+    pub stopped: bool,
+    /// Movements that were begun since the device started, [`Motion::Stop`] included, modulo 2^16: tells whether this
+    /// report is from before or after the last of them.
+    pub motions: u16,
+    /// Milliseconds since the device started, modulo 2^32. When it goes back, the device has lost power and with it
+    /// where it was.
+    pub uptime_ms: u32,
+}
+
+/// A place and a direction on the ground, in a frame that begins where the robot is switched on (x ahead, y to its left)
+/// until [`Command::SetPose`] says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct RobotPose {
+    /// Millimetres along x.
+    pub x_mm: i32,
+    /// Millimetres along y.
+    pub y_mm: i32,
+    /// Thousandths of a degree from the x axis, counterclockwise; any number of full turns is the same.
+    pub yaw_mdeg: i32,
 }
 
 /// Who the device is and how far it is.
@@ -235,6 +267,15 @@ pub enum Command<'a> {
     },
     /// Move.
     Motion(Motion),
+    /// Send a [`PoseReport`] at least this often from now on, and at once when the robot begins or ends a movement. 0 for
+    /// no more; a new session begins with none. A device that does not know where it is refuses with
+    /// [`Refusal::Unsupported`].
+    ReportPose {
+        /// Milliseconds; less than [`MIN_REPORT_MS`](crate::device::MIN_REPORT_MS) is taken for that.
+        every_ms: u16,
+    },
+    /// The robot stands here: what it reports from now on, and its waypoints, are in the frame of this pose.
+    SetPose(RobotPose),
 }
 
 /// A rectangle of the panel with its pixels.
@@ -252,7 +293,8 @@ pub struct Rect<'a> {
     pub data: &'a [u8],
 }
 
-/// A movement of a robot in a maze. A new one replaces what is not finished yet.
+/// A movement of a robot. A new one replaces what is not finished yet: there is no queue, so that a robot that has lost its
+/// host never has more to do than one movement, and stopping is all there is to a safe stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Motion {
     /// Straight on; negative is backwards.
@@ -271,6 +313,18 @@ pub enum Motion {
     },
     /// Stand still at once.
     Stop,
+    /// Turn on the spot towards a point, then straight to it. The point is in the frame of the robot's reports, so that
+    /// giving it again does no harm. Firmware without it refuses with [`Refusal::Unsupported`].
+    Waypoint {
+        /// Millimetres along x.
+        x_mm: i32,
+        /// Millimetres along y.
+        y_mm: i32,
+        /// Millimetres a second.
+        speed_mm_s: u16,
+        /// Degrees a second.
+        speed_deg_s: u16,
+    },
 }
 
 /// Something that happened at the device.

@@ -1,10 +1,10 @@
 //! The firmware's state machine: each command once, in order, whatever is lost, repeated or broken on the way.
 
 use proptest::prelude::*;
-use trm_protocol::device::{Board, Device};
+use trm_protocol::device::{Board, Device, Odometry};
 use trm_protocol::{
     Capabilities, Command, Decoder, DeviceEvent, Firmware, FromDevice, FromHost, Hello, MAX_COMMAND, MAX_FRAME, Motion,
-    NakReason, Panel, PixelFormat, Rect, Refusal, encode,
+    NakReason, Panel, PixelFormat, PoseReport, Rect, Refusal, RobotPose, encode,
 };
 
 const CAPABILITIES: Capabilities = Capabilities {
@@ -21,6 +21,7 @@ const CAPABILITIES: Capabilities = Capabilities {
 struct Log {
     done: Vec<String>,
     stops: usize,
+    odometry: Option<Odometry>,
     sent: Vec<u8>,
 }
 
@@ -32,6 +33,13 @@ impl Board for Log {
 
     fn safe_stop(&mut self) {
         self.stops += 1;
+        if let Some(odometry) = &mut self.odometry {
+            odometry.moving = false;
+        }
+    }
+
+    fn odometry(&mut self) -> Option<Odometry> {
+        self.odometry
     }
 
     fn transmit(&mut self, frame: &[u8]) {
@@ -75,6 +83,9 @@ impl Bench {
                     FromDevice::Welcome(welcome) => format!("welcome {} {}", welcome.resumed, welcome.ack.next),
                     FromDevice::Heartbeat { stopped, .. } => format!("heartbeat {stopped}"),
                     FromDevice::Event { seq, event } => format!("event {seq} {event:?}"),
+                    FromDevice::Pose(PoseReport { pose, moving, stopped, motions, .. }) => {
+                        format!("at {},{},{} {moving} {stopped} {motions}", pose.x_mm, pose.y_mm, pose.yaw_mdeg)
+                    }
                 });
             }
         }
@@ -224,6 +235,104 @@ fn events_are_repeated_until_they_arrive_one_after_the_other() {
     assert_eq!(bench.answers(), ["event 1 Button { index: 1, pressed: false }"]);
     assert!((0..7).all(|_| bench.device.report(press(true))));
     assert!(!bench.device.report(press(true)), "full");
+}
+
+#[test]
+fn a_robot_reports_its_pose_to_a_host_that_asks() {
+    let mut bench = Bench::new();
+    let pose = RobotPose { x_mm: 1, y_mm: -2, yaw_mdeg: 90_000 };
+    bench.hello(7);
+    bench.command(0, 0, &Command::ReportPose { every_ms: 50 });
+    bench.log.odometry = Some(Odometry { pose, moving: false });
+    bench.device.tick(20, &mut bench.log);
+    assert_eq!(bench.answers(), ["welcome false 0", "ack 1 Err(Unsupported)"], "nothing is reported unasked");
+    bench.command(1, 0, &Command::ReportPose { every_ms: 50 });
+    for now in [20, 69, 70, 119] {
+        bench.device.tick(now, &mut bench.log);
+    }
+    assert_eq!(bench.answers(), ["ack 2 Ok(())", "at 1,-2,90000 false true 0", "at 1,-2,90000 false true 0"]);
+    // What it does is said at once.
+    bench.command(2, 0, &Command::Motion(Motion::Stop));
+    bench.device.tick(119, &mut bench.log);
+    assert_eq!(bench.answers(), ["ack 3 Ok(())", "at 1,-2,90000 false false 1"]);
+    bench.log.odometry = Some(Odometry { pose, moving: true });
+    bench.device.tick(120, &mut bench.log);
+    bench.device.tick(121, &mut bench.log);
+    assert_eq!(bench.answers(), ["at 1,-2,90000 true false 1"]);
+    // The safe stop as well.
+    bench.device.tick(1010, &mut bench.log);
+    assert_eq!(bench.answers(), ["heartbeat true", "at 1,-2,90000 false true 1"]);
+    bench.command(3, 0, &Command::ReportPose { every_ms: 0 });
+    bench.device.tick(1100, &mut bench.log);
+    assert_eq!(bench.answers(), ["ack 4 Ok(())", "heartbeat true"]);
+    // However often it is asked for, and not to a host that has not asked.
+    bench.command(4, 0, &Command::ReportPose { every_ms: 1 });
+    (1100..1130).for_each(|now| bench.device.tick(now, &mut bench.log));
+    assert_eq!(bench.answers().iter().filter(|answer| answer.starts_with("at")).count(), 3);
+    bench.hello(8);
+    bench.device.tick(1200, &mut bench.log);
+    assert_eq!(bench.answers(), ["welcome false 0", "heartbeat true"]);
+}
+
+#[test]
+fn a_refused_movement_was_not_begun() {
+    struct Lame(Log);
+    impl Board for Lame {
+        fn execute(&mut self, _: &Command<'_>) -> Result<(), Refusal> {
+            Err(Refusal::Unsupported)
+        }
+        fn safe_stop(&mut self) {}
+        fn transmit(&mut self, frame: &[u8]) {
+            self.0.sent.extend(frame);
+        }
+        fn odometry(&mut self) -> Option<Odometry> {
+            Some(Odometry { pose: RobotPose::default(), moving: false })
+        }
+    }
+    let mut bench = Bench::new();
+    let mut lame = Lame(Log::default());
+    let waypoint = Motion::Waypoint { x_mm: 1, y_mm: 2, speed_mm_s: 3, speed_deg_s: 4 };
+    let mut buffer = [0; MAX_COMMAND];
+    for (seq, command) in [Command::ReportPose { every_ms: 100 }, Command::Motion(waypoint)].iter().enumerate() {
+        let command = command.to_bytes(&mut buffer).unwrap();
+        let hello = FromHost::Hello(Hello { session: 7 });
+        for message in [hello, FromHost::Command { seq: seq as u16, round: 0, command }] {
+            let frame = encode(&message, &mut [0; MAX_FRAME]).unwrap().to_vec();
+            bench.device.receive(&frame, 10, &mut lame);
+        }
+    }
+    bench.device.tick(20, &mut lame);
+    bench.log.sent = lame.0.sent;
+    assert_eq!(bench.answers().last().unwrap(), "at 0,0,0 false false 0");
+}
+
+/// The numbers of what is on the wire: only appended to, never changed, while the version stays.
+#[test]
+fn bytes_stay_what_they_are() {
+    let bytes = |command: Command<'_>| command.to_bytes(&mut [0; MAX_COMMAND]).unwrap().to_vec();
+    let motion = |motion| bytes(Command::Motion(motion));
+    assert_eq!(bytes(Command::Nothing), [0]);
+    assert_eq!(bytes(Command::Brightness(7)), [2, 7]);
+    assert_eq!(motion(Motion::Drive { distance_mm: -1, speed_mm_s: 300 }), [5, 0, 1, 0xAC, 2]);
+    assert_eq!(motion(Motion::Turn { degrees: 90, speed_deg_s: 45 }), [5, 1, 0xB4, 1, 45]);
+    assert_eq!(motion(Motion::Stop), [5, 2]);
+    let waypoint = Motion::Waypoint { x_mm: 1, y_mm: -2, speed_mm_s: 3, speed_deg_s: 4 };
+    assert_eq!(motion(waypoint), [5, 3, 2, 3, 3, 4]);
+    assert_eq!(bytes(Command::ReportPose { every_ms: 50 }), [6, 50]);
+    let pose = RobotPose { x_mm: i32::MAX, y_mm: -1, yaw_mdeg: 64 };
+    assert_eq!(bytes(Command::SetPose(pose)), [7, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1, 0x80, 1]);
+    let report = PoseReport { pose, moving: true, stopped: false, motions: 9, uptime_ms: 128 };
+    let mut frame = [0; MAX_FRAME];
+    let mut decoder = Decoder::new();
+    let frame = encode(&FromDevice::Pose(report), &mut frame).unwrap();
+    // Frame, version, variant 5, the pose's eight bytes, flags, count, two bytes of uptime, checksum, frame.
+    assert_eq!(frame.len(), 1 + 1 + 1 + 1 + 8 + 2 + 1 + 2 + 4 + 1);
+    assert_eq!(frame[2..12], [1, 5, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 1, 0x80, 1]);
+    let messages: Vec<_> = frame
+        .iter()
+        .filter_map(|&byte| decoder.push(byte).map(|packet| packet.unwrap().message() == Ok(FromDevice::Pose(report))))
+        .collect();
+    assert_eq!(messages, [true]);
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use trm_protocol::{Command, DeviceEvent, MAX_COMMAND, MAX_FRAME, VERSION};
+use trm_protocol::{Command, DeviceEvent, MAX_COMMAND, MAX_FRAME, PoseReport, VERSION};
 
 use super::session::{Loss, Order, Outcome, Session};
 use super::{CommandError, Connector, DeviceInfo, Link, Stats, Timeouts};
@@ -44,6 +44,8 @@ struct Shared {
 struct Status {
     connected: bool,
     device: Option<DeviceInfo>,
+    /// The newest report of the pose, and when it came.
+    report: Option<(PoseReport, Instant)>,
     stats: Stats,
     /// Why there is no connection, as far as that is known.
     error: Option<HostError>,
@@ -154,6 +156,24 @@ impl Client {
     #[must_use]
     pub fn next_event(&self, timeout: Duration) -> Option<DeviceEvent> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(timeout).ok()
+    }
+
+    /// The newest report of the pose that came after `since`, waiting for it up to `timeout`. A device reports after
+    /// [`Command::ReportPose`] asks for it.
+    #[must_use]
+    pub fn pose_since(&self, since: Instant, timeout: Duration) -> Option<(PoseReport, Instant)> {
+        let until = Instant::now() + timeout;
+        let mut status = self.shared.status();
+        loop {
+            if let Some(report) = status.report.filter(|(_, came)| *came > since) {
+                return Some(report);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            status = self.shared.changed.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// The port, for messages.
@@ -315,9 +335,10 @@ impl Driver {
         }
         let connected = self.session.is_open();
         let mut status = self.shared.status();
-        let changed = status.connected != connected || status.error.is_some();
+        let changed = status.connected != connected || status.error.is_some() || status.report != self.session.report;
         status.connected = connected;
         status.stats = self.session.stats;
+        status.report = self.session.report;
         if status.device != self.session.device {
             status.device.clone_from(&self.session.device);
         }

@@ -8,8 +8,8 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use trm_protocol::{
-    Ack, Capabilities, Decoder, DeviceEvent, FrameError, FromDevice, FromHost, Hello, MAX_FRAME, NakReason, Refusal,
-    WINDOW, Welcome, encode,
+    Ack, Capabilities, Decoder, DeviceEvent, FrameError, FromDevice, FromHost, Hello, MAX_FRAME, NakReason, PoseReport,
+    Refusal, WINDOW, Welcome, encode,
 };
 
 /// How long what may take.
@@ -186,6 +186,8 @@ pub(super) struct Session {
     event_ack: Option<u16>,
     last_event: Option<u16>,
     pub(super) events: Vec<DeviceEvent>,
+    /// The newest report of the pose, and when it came.
+    pub(super) report: Option<(PoseReport, Instant)>,
     pub(super) device: Option<DeviceInfo>,
     pub(super) stats: Stats,
 }
@@ -215,6 +217,7 @@ impl Session {
             event_ack: None,
             last_event: None,
             events: Vec::new(),
+            report: None,
             device: None,
             stats: Stats::default(),
         }
@@ -289,6 +292,7 @@ impl Session {
                     self.events.push(event);
                 }
             }
+            FromDevice::Pose(report) => self.report = Some((report, now)),
         }
     }
 

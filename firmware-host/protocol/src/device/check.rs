@@ -21,6 +21,8 @@ pub(super) fn fits(command: &Command<'_>, capabilities: &Capabilities) -> Result
             (units == Some(pixels(rect.width, rect.height, panel.format))).then_some(()).ok_or(Refusal::BadPixels)
         }
         Command::Led { index, .. } => (*index < capabilities.leds).then_some(()).ok_or(Refusal::OutOfRange),
-        Command::Motion(_) => capabilities.motors.then_some(()).ok_or(Refusal::Unsupported),
+        Command::Motion(_) | Command::ReportPose { .. } | Command::SetPose(_) => {
+            capabilities.motors.then_some(()).ok_or(Refusal::Unsupported)
+        }
     }
 }

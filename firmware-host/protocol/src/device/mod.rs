@@ -5,26 +5,46 @@
 
 mod check;
 mod events;
+mod reports;
 
 use crate::{
     Ack, Capabilities, Command, Decoder, DeviceEvent, Firmware, FrameError, FromDevice, FromHost, MAX_FRAME, NakReason,
-    Outcomes, Refusal, Welcome, encode,
+    Outcomes, Refusal, RobotPose, Welcome, encode,
 };
 use events::Outbox;
+use reports::Reports;
 
 /// Milliseconds between heartbeats of a device in a session.
 pub const HEARTBEAT_MS: u32 = 250;
 /// Milliseconds after which an event is sent again.
 pub const EVENT_RETRY_MS: u32 = 100;
+/// Milliseconds between two reports of the pose, at least, unless the robot begins or ends a movement.
+pub const MIN_REPORT_MS: u16 = 10;
+
+/// Where a robot believes to be, and whether it moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Odometry {
+    /// Where it believes to be: counted wheel turns, or better.
+    pub pose: RobotPose,
+    /// A movement is not finished, or the wheels still turn.
+    pub moving: bool,
+}
 
 /// The hardware, and the way out.
 pub trait Board {
     /// Carries out a command. It is called once a command, in order, with commands that fit the capabilities: a
-    /// rectangle is within the panel and its data complete. [`Command::Nothing`] does not come here.
+    /// rectangle is within the panel and its data complete. [`Command::Nothing`] and [`Command::ReportPose`] do not come
+    /// here.
     fn execute(&mut self, command: &Command<'_>) -> Result<(), Refusal>;
 
     /// Stops everything that moves: the host has fallen silent.
     fn safe_stop(&mut self);
+
+    /// Where the robot is; `None` if there is no robot or it does not know. Asked for with every tick while the host wants
+    /// to know.
+    fn odometry(&mut self) -> Option<Odometry> {
+        None
+    }
 
     /// Sends a frame to the host. A frame that cannot be sent may be dropped: everything is repeated.
     fn transmit(&mut self, frame: &[u8]);
@@ -47,6 +67,7 @@ pub struct Device {
     /// What was complained about: number and round. Once is enough.
     complained: Option<(u16, u8)>,
     outbox: Outbox,
+    reports: Reports,
     /// When the host was heard last.
     heard: u32,
     /// When something was sent last.
@@ -69,6 +90,7 @@ impl Device {
             round: 0,
             complained: None,
             outbox: Outbox::new(),
+            reports: Reports::new(),
             heard: 0,
             sent: 0,
             stopped: true,
@@ -97,6 +119,7 @@ impl Device {
                 round: &mut self.round,
                 complained: &mut self.complained,
                 outbox: &mut self.outbox,
+                reports: &mut self.reports,
                 stopped: &mut self.stopped,
             };
             match packet.and_then(|packet| packet.message::<FromHost<'_>>()) {
@@ -112,7 +135,7 @@ impl Device {
         }
     }
 
-    /// Does what is due: the safe stop, heartbeats, events that were not acknowledged. To be called at least every
+    /// Does what is due: the safe stop, heartbeats, events that were not acknowledged, reports of the pose. To be called at least every
     /// 20 ms or so.
     pub fn tick(&mut self, now_ms: u32, board: &mut impl Board) {
         let silent = now_ms.wrapping_sub(self.heard);
@@ -131,6 +154,12 @@ impl Device {
         }
         if let Some((seq, event)) = self.outbox.due(now_ms) {
             send(&FromDevice::Event { seq, event }, board);
+        }
+        if self.reports.wanted()
+            && let Some(odometry) = board.odometry()
+            && let Some(report) = self.reports.due(odometry, self.stopped, now_ms)
+        {
+            send(&FromDevice::Pose(report), board);
         }
     }
 
@@ -152,6 +181,7 @@ struct State<'d> {
     round: &'d mut u8,
     complained: &'d mut Option<(u16, u8)>,
     outbox: &'d mut Outbox,
+    reports: &'d mut Reports,
     stopped: &'d mut bool,
 }
 
@@ -177,6 +207,7 @@ impl State<'_> {
                     *self.taken = false;
                     *self.outcomes = Outcomes::NONE;
                     self.outbox.clear();
+                    self.reports.stop();
                 }
                 *self.complained = None;
                 let (firmware, capabilities) = (self.firmware, *self.capabilities);
@@ -207,13 +238,21 @@ impl State<'_> {
     fn execute(&mut self, command: &[u8], board: &mut impl Board) -> Result<(), Refusal> {
         let command = Command::from_bytes(command).ok_or(Refusal::Unsupported)?;
         check::fits(&command, self.capabilities)?;
-        if matches!(command, Command::Motion(_)) {
-            *self.stopped = false;
+        match command {
+            Command::Nothing => Ok(()),
+            Command::ReportPose { every_ms } => {
+                board.odometry().ok_or(Refusal::Unsupported)?;
+                self.reports.ask(every_ms);
+                Ok(())
+            }
+            Command::Motion(_) => {
+                *self.stopped = false;
+                board.execute(&command)?;
+                self.reports.begun();
+                Ok(())
+            }
+            _ => board.execute(&command),
         }
-        if command == Command::Nothing {
-            return Ok(());
-        }
-        board.execute(&command)
     }
 
     fn unreadable(&mut self, board: &mut impl Board) {

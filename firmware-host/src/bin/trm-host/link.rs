@@ -1,30 +1,20 @@
 //! `trm-host link`: who is there, and how good the line is.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::json;
-use trm_firmware_host::link::serial::{BAUD_RATE, PortName, Serial};
+use trm_firmware_host::link::serial::PortName;
 use trm_firmware_host::link::simulator::{Faults, Simulator, SimulatorOptions};
-use trm_firmware_host::link::{Client, DeviceInfo, Timeouts, UsbId, trial};
+use trm_firmware_host::link::{DeviceInfo, Timeouts, trial};
 use trm_protocol::PixelFormat;
+
+use crate::port::Port;
 
 /// What `trm-host link` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The device's serial port, such as /dev/ttyACM0
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["usb", "soak"])]
-    port: Option<PathBuf>,
-    /// Find the port by the USB device's ids, as lsusb prints them
-    #[arg(long, value_name = "VENDOR:PRODUCT", conflicts_with = "soak")]
-    usb: Option<UsbId>,
-    /// Speed of the line, bits a second
-    #[arg(long, value_name = "BAUD", default_value_t = BAUD_RATE)]
-    baud: u32,
-    /// How long to wait for the device to answer, milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 3000)]
-    timeout: u64,
+    #[command(flatten)]
+    port: Port,
     /// Measure full-frame updates; without a port on a simulated line
     #[arg(long)]
     bench: bool,
@@ -32,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 12, requires = "bench")]
     updates: u32,
     /// Send N commands over a simulated line with faults and account for every one
-    #[arg(long, value_name = "N", conflicts_with = "bench")]
+    #[arg(long, value_name = "N", conflicts_with_all = ["bench", "port", "usb"])]
     soak: Option<u32>,
     /// Seed of the soak's faults
     #[arg(long, value_name = "N", default_value_t = 1, requires = "soak")]
@@ -70,11 +60,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         writeln!(out, "longest recovery {} ms", soak.longest_recovery_ms)?;
         return Ok(());
     }
-    let port = match (&args.port, args.usb) {
-        (Some(path), _) => Some(PortName::Path(path.clone())),
-        (None, Some(id)) => Some(PortName::Usb(id)),
-        (None, None) => None,
-    };
+    let port = args.port.name();
     if port.is_none() && !args.bench {
         anyhow::bail!("which port?\nhint: --port PATH or --usb VENDOR:PRODUCT; --bench and --soak do without");
     }
@@ -83,15 +69,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let port = if let Some(port) = port {
         port
     } else {
-        let options = SimulatorOptions { baud_rate: Some(args.baud), ..SimulatorOptions::default() };
+        let options = SimulatorOptions { baud_rate: Some(args.port.baud), ..SimulatorOptions::default() };
         PortName::Path(simulator.insert(Simulator::start(options)?).path().to_path_buf())
     };
-    let client = Client::open(Serial::new(port, args.baud), Timeouts::default());
-    let device = client.wait_connected(Duration::from_millis(args.timeout))?;
+    let client = args.port.open(port);
+    let device = client.wait_connected(args.port.timeout())?;
     if !args.bench {
         return write_device(&mut out, client.port(), &device, args.json);
     }
-    let result = trial::throughput(&client, args.updates, args.baud)?;
+    let result = trial::throughput(&client, args.updates, args.port.baud)?;
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&result)?)?;
     } else {
@@ -102,7 +88,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             result.seconds,
             result.updates_per_second,
             result.pixel_share * 100.0,
-            args.baud,
+            args.port.baud,
             result.line_share * 100.0,
             if simulator.is_some() { " (simulated line)" } else { "" }
         )?;

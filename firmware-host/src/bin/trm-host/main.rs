@@ -1,14 +1,16 @@
-//! `trm-host`: connects the solver to camera, display and microcontroller.
+//! `trm-host`: connects the solver to camera, display, microcontroller and robot.
 //!
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or
 //! input, 3 engine or device failure.
 
 mod digits;
 mod display;
+mod drive;
 mod failure;
 mod kiosk;
 mod link;
 mod model;
+mod port;
 mod read;
 #[cfg(feature = "ros2")]
 mod ros2;
@@ -23,7 +25,7 @@ use clap::{Parser, Subcommand};
 pub(crate) enum Exit {
     /// Everything that was asked for was done.
     Done,
-    /// It ran, but the answer failed: a puzzle was not read or not solved.
+    /// It ran, but the answer failed: a puzzle was not read or not solved, a robot did not arrive.
     AnswerFailed,
 }
 
@@ -65,6 +67,8 @@ enum Command {
     Display(display::Args),
     /// Say hello to a microcontroller, or measure the link to it
     Link(link::Args),
+    /// Drive a planned path with a robot behind a microcontroller
+    Drive(drive::Args),
     /// Plan on a robot's map: a node of ROS 2
     #[cfg(feature = "ros2")]
     Ros2(ros2::Args),
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
         Command::Digits(args) => digits::run(&args).map(|()| Exit::Done),
         Command::Display(args) => display::run(&args).map(|()| Exit::Done),
         Command::Link(args) => link::run(&args).map(|()| Exit::Done),
+        Command::Drive(args) => drive::run(&args),
         #[cfg(feature = "ros2")]
         Command::Ros2(args) => ros2::run(&args).map(|()| Exit::Done),
         Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),

@@ -1,4 +1,4 @@
-//! `trm-host simulate`: a device on a pseudo-terminal.
+//! `trm-host simulate`: a device on a pseudo-terminal, a robot among other things.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use trm_firmware_host::link::serial::BAUD_RATE;
-use trm_firmware_host::link::simulator::{Faults, Simulator, SimulatorOptions};
+use trm_firmware_host::link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
+use trm_firmware_host::motion::to_robot;
 use trm_protocol::{Panel, PixelFormat};
+use trm_solver::plan::Pose;
 
 /// What `trm-host simulate` takes.
 #[derive(Debug, clap::Args)]
@@ -47,6 +49,18 @@ pub(crate) struct Args {
     /// Lose power and memory when unplugged
     #[arg(long)]
     restart: bool,
+    /// Where the robot stands, and believes to stand, when it is switched on: metres and radians
+    #[arg(long, value_name = "X,Y,YAW", default_value = "0,0,0", value_parser = parse_pose, allow_hyphen_values = true)]
+    pose: Pose,
+    /// Keep the robot's track in this file while it drives, as CSV
+    #[arg(long, value_name = "CSV")]
+    track: Option<PathBuf>,
+    /// A robot that takes drives and turns, no waypoints
+    #[arg(long)]
+    no_waypoints: bool,
+    /// A device that does not drive
+    #[arg(long, conflicts_with_all = ["pose", "track", "no_waypoints"])]
+    no_motors: bool,
     /// Seed of what goes wrong
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -70,6 +84,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         png: args.png.clone(),
         link: args.link.clone(),
         journal: false,
+        robot: (!args.no_motors).then(|| RobotOptions {
+            pose: args.pose,
+            waypoints: !args.no_waypoints,
+            track: args.track.clone(),
+        }),
     })?;
     let stop = Arc::new(AtomicBool::new(false));
     let request = Arc::clone(&stop);
@@ -81,6 +100,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     let (screen, counts) = (simulator.screen(), simulator.counts());
+    let Pose { x, y, yaw } = screen.robot.pose();
+    eprintln!("the robot is at {x:.3},{y:.3},{yaw:.4}");
     eprintln!(
         "{} frames, {} commands, {} safe stops; {} lost, {} garbled, {} stalls, {} disconnects",
         counts.frames,
@@ -100,6 +121,19 @@ fn parse_share(text: &str) -> Result<f64, String> {
         Ok(share @ 0.0..=1.0) => Ok(share),
         _ => Err(format!("`{text}` is not a share from 0 to 1")),
     }
+}
+
+/// Parses `1.5,-2,3.14`; the direction may be left out.
+fn parse_pose(text: &str) -> Result<Pose, String> {
+    let numbers: Vec<f64> = text.split(',').map_while(|number| number.trim().parse().ok()).collect();
+    let pose = match numbers[..] {
+        [x, y] if text.split(',').count() == 2 => Some(Pose::new(x, y, 0.0)),
+        [x, y, yaw] if text.split(',').count() == 3 => Some(Pose::new(x, y, yaw)),
+        _ => None,
+    };
+    // Where the wire can say it is.
+    pose.filter(|pose| to_robot(*pose).is_some())
+        .ok_or_else(|| format!("`{text}` is not X,Y or X,Y,YAW in metres and radians, within 2,000 km"))
 }
 
 /// Parses `240x240`, or `128x64:mono`.

@@ -1,11 +1,13 @@
-//! A device on a pseudo-terminal: the firmware's own state machine, a panel in memory, and a line that can be made to
-//! lose, garble, delay and disconnect.
+//! A device on a pseudo-terminal: the firmware's own state machine, a panel in memory, a robot on an empty floor, and a
+//! line that can be made to lose, garble, delay and disconnect.
 
 mod faults;
 mod pty;
+mod robot;
 mod screen;
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,8 +18,10 @@ use tempfile::TempDir;
 use trm_models::file::write_atomically;
 use trm_protocol::device::Device;
 use trm_protocol::{Capabilities, DeviceEvent, Firmware, MAX_FRAME, Panel, PixelFormat};
+use trm_solver::plan::Pose;
 
 pub use faults::{FaultCounts, Faults};
+pub use robot::Robot;
 pub use screen::Screen;
 
 use crate::{HostError, Result};
@@ -50,6 +54,25 @@ pub struct SimulatorOptions {
     pub link: Option<PathBuf>,
     /// Remember a mark of every command that was carried out, for [`Simulator::journal`].
     pub journal: bool,
+    /// The robot; `None` for a device without motors.
+    pub robot: Option<RobotOptions>,
+}
+
+/// What robot is simulated.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RobotOptions {
+    /// Where it stands, and believes to stand, when it is switched on.
+    pub pose: Pose,
+    /// Whether it takes waypoints; otherwise drives and turns alone.
+    pub waypoints: bool,
+    /// Where its track is kept while it runs, as CSV: `seconds,x_m,y_m,yaw_rad`, where it really is.
+    pub track: Option<PathBuf>,
+}
+
+impl Default for RobotOptions {
+    fn default() -> Self {
+        Self { pose: Pose::default(), waypoints: true, track: None }
+    }
 }
 
 impl Default for SimulatorOptions {
@@ -61,6 +84,7 @@ impl Default for SimulatorOptions {
             png: None,
             link: None,
             journal: false,
+            robot: Some(RobotOptions::default()),
         }
     }
 }
@@ -105,13 +129,16 @@ impl Simulator {
             panel: Some(options.panel),
             leds: 16,
             buttons: 4,
-            motors: true,
+            motors: options.robot.is_some(),
             window: 8,
             silence_ms: 1000,
         };
+        let robot = options.robot.clone().unwrap_or_default();
+        let track = robot.track.as_ref().map(|path| Track::create(path)).transpose()?;
+        let robot = Robot::new(robot.pose, robot.waypoints, track.is_some());
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
-            screen: Mutex::new(Screen::new(options.panel, capabilities.leds, options.journal)),
+            screen: Mutex::new(Screen::new(options.panel, capabilities.leds, robot, options.journal)),
             counts: Mutex::default(),
             presses: Mutex::default(),
         });
@@ -123,6 +150,7 @@ impl Simulator {
             options,
             shared: Arc::clone(&shared),
             started: Instant::now(),
+            track,
             drawn: None,
         };
         let thread = thread::Builder::new().name("device".to_owned()).spawn(move || chip.run());
@@ -189,6 +217,30 @@ fn power_up(capabilities: Capabilities) -> Device {
     Device::new(Firmware { name: "trm-host simulator", version: [0, 1, 0] }, capabilities)
 }
 
+/// The file of a robot's track, which grows as it goes: a simulator that is killed leaves what there was.
+#[derive(Debug)]
+struct Track {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Track {
+    fn create(path: &Path) -> Result<Self> {
+        let file = File::create(path).and_then(|mut file| {
+            file.write_all(b"seconds,x_m,y_m,yaw_rad\n")?;
+            Ok(BufWriter::new(file))
+        });
+        Ok(Self { path: path.to_path_buf(), file: file.map_err(HostError::io("create", path))? })
+    }
+
+    fn write(&mut self, points: &[(f64, Pose)]) -> Result<()> {
+        let lines = points
+            .iter()
+            .try_for_each(|(seconds, Pose { x, y, yaw })| writeln!(self.file, "{seconds:.3},{x:.6},{y:.6},{yaw:.6}"));
+        lines.and_then(|()| self.file.flush()).map_err(HostError::io("write", &self.path))
+    }
+}
+
 /// The line from the host, paced.
 struct Line {
     pty: Option<Pty>,
@@ -232,6 +284,7 @@ struct Chip {
     options: SimulatorOptions,
     shared: Arc<Shared>,
     started: Instant,
+    track: Option<Track>,
     drawn: Option<Instant>,
 }
 
@@ -240,8 +293,10 @@ impl Chip {
         let shared = Arc::clone(&self.shared);
         while !shared.stop.load(Ordering::Relaxed) {
             self.turn().map_err(|source| HostError::Io { path: self.line.path.clone(), action: "simulate", source })?;
+            self.log_track()?;
             self.draw(false)?;
         }
+        self.log_track()?;
         self.draw(true)
     }
 
@@ -271,15 +326,26 @@ impl Chip {
             self.device.receive(&frame.unwrap_or_default(), now, &mut *lock(&self.shared.screen));
             self.answer();
         }
-        if lock(&self.shared.screen).arrived() {
-            self.device.report(DeviceEvent::Arrived);
-        }
+        self.roll();
         for event in std::mem::take(&mut *lock(&self.shared.presses)) {
             self.device.report(event);
         }
         self.device.tick(self.now_ms(), &mut *lock(&self.shared.screen));
         self.answer();
         Ok(())
+    }
+
+    /// The robot goes on, whatever befalls the line.
+    fn roll(&mut self) {
+        if lock(&self.shared.screen).roll() {
+            self.device.report(DeviceEvent::Arrived);
+        }
+    }
+
+    fn log_track(&mut self) -> Result<()> {
+        let Some(track) = &mut self.track else { return Ok(()) };
+        let points = lock(&self.shared.screen).robot.take_track();
+        track.write(&points)
     }
 
     fn answer(&mut self) {
@@ -304,6 +370,7 @@ impl Chip {
         let back = Instant::now() + self.dice.faults.offline;
         while Instant::now() < back && !self.shared.stop.load(Ordering::Relaxed) {
             thread::sleep(TICK);
+            self.roll();
             self.device.tick(self.now_ms(), &mut *lock(&self.shared.screen));
             lock(&self.shared.screen).outgoing.clear();
         }

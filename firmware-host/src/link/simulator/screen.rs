@@ -1,14 +1,15 @@
-//! What the simulated device has: a panel in memory, lights, wheels that only say how far they went.
+//! What the simulated device has: a panel in memory, lights, and a robot under it all.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use embedded_graphics::pixelcolor::Rgb565;
 use embedded_graphics::pixelcolor::raw::RawU16;
 use image::{Rgb, RgbImage};
-use trm_protocol::device::Board;
+use trm_protocol::device::{Board, Odometry};
 use trm_protocol::{Command, Motion, PixelFormat, Refusal, Runs, pixels_in};
 
+use super::Robot;
 use crate::display::Ink as _;
 
 /// What the device shows and does. The same before and after a restart, except for what it draws.
@@ -27,8 +28,8 @@ pub struct Screen {
     pub safe_stops: u64,
     /// Commands carried out.
     pub commands: u64,
-    /// When the last movement is done.
-    arrival: Option<Instant>,
+    /// What moves.
+    pub robot: Robot,
     /// Changed since it was drawn last.
     pub(super) changed: bool,
     /// Marks of what was carried out, in order, if they are kept: see `mark`.
@@ -49,18 +50,8 @@ fn mark(command: &Command<'_>) -> Option<u32> {
     }
 }
 
-/// How long a movement takes; `None` for one that does not end by itself.
-fn duration(motion: Motion) -> Option<Duration> {
-    let (way, speed) = match motion {
-        Motion::Drive { distance_mm, speed_mm_s } => (distance_mm, speed_mm_s),
-        Motion::Turn { degrees, speed_deg_s } => (degrees, speed_deg_s),
-        Motion::Stop => return None,
-    };
-    (speed > 0).then(|| Duration::from_secs_f64(f64::from(way.unsigned_abs()) / f64::from(speed)))
-}
-
 impl Screen {
-    pub(super) fn new(panel: trm_protocol::Panel, leds: u8, journal: bool) -> Self {
+    pub(super) fn new(panel: trm_protocol::Panel, leds: u8, robot: Robot, journal: bool) -> Self {
         Self {
             panel,
             pixels: vec![0; usize::from(panel.width) * usize::from(panel.height)],
@@ -69,7 +60,7 @@ impl Screen {
             motion: Motion::Stop,
             safe_stops: 0,
             commands: 0,
-            arrival: None,
+            robot,
             changed: true,
             journal: journal.then(Vec::new),
             outgoing: VecDeque::new(),
@@ -81,7 +72,7 @@ impl Screen {
         self.pixels.fill(0);
         self.leds.fill([0; 3]);
         self.motion = Motion::Stop;
-        self.arrival = None;
+        self.robot.power_up();
         self.changed = true;
         self.outgoing.clear();
     }
@@ -102,9 +93,10 @@ impl Screen {
         &self.pixels
     }
 
-    /// Whether a movement has just come to its end.
-    pub(super) fn arrived(&mut self) -> bool {
-        self.arrival.take_if(|arrival| *arrival <= Instant::now()).is_some()
+    /// Lets the robot roll on; tells whether its movement has just come to its end.
+    pub(super) fn roll(&mut self) -> bool {
+        self.robot.advance(Instant::now());
+        self.robot.take_arrived()
     }
 
     fn colour(&self, pixel: u16) -> u16 {
@@ -128,7 +120,8 @@ impl Board for Screen {
             journal.push(mark);
         }
         match *command {
-            Command::Nothing => {}
+            // The second is the protocol's own.
+            Command::Nothing | Command::ReportPose { .. } => {}
             Command::Clear(colour) => {
                 let colour = self.colour(colour);
                 self.pixels.fill(colour);
@@ -153,17 +146,22 @@ impl Board for Screen {
             }
             Command::Led { index, rgb } => self.leds[usize::from(index)] = rgb,
             Command::Motion(motion) => {
+                self.robot.begin(motion, Instant::now())?;
                 self.motion = motion;
-                self.arrival = duration(motion).map(|duration| Instant::now() + duration);
             }
+            Command::SetPose(pose) => self.robot.set_pose(pose, Instant::now()),
         }
         Ok(())
     }
 
     fn safe_stop(&mut self) {
         self.motion = Motion::Stop;
-        self.arrival = None;
+        self.robot.halt(Instant::now());
         self.safe_stops += 1;
+    }
+
+    fn odometry(&mut self) -> Option<Odometry> {
+        self.robot.odometry()
     }
 
     fn transmit(&mut self, frame: &[u8]) {
