@@ -1,8 +1,7 @@
 //! `cargo xtask test`: every check of the project, in the order of what fails fastest.
 //!
-//! All of them build in the release profile, the one the README's first command has built already:
-//! the inference engines are minutes of compilation and slow without optimisation. `cargo clippy` and
-//! `cargo doc` cannot reuse compiled libraries, but in that profile they share build scripts,
+//! All of them build in the release profile, since the inference engines are minutes of compilation and slow
+//! without optimisation. `cargo clippy` and `cargo doc` cannot reuse compiled libraries, but in that profile they share build scripts,
 //! procedural macros and, with each other, what they read of the dependencies.
 
 use std::path::{Path, PathBuf};
@@ -12,6 +11,10 @@ use anyhow::{Context as _, Result};
 
 use crate::python::{self, Environment};
 use crate::{ort, ort_training, process, workspace};
+
+/// What every check builds: the whole workspace with what is off by default. One set of features for all of them, since
+/// another one builds tract again, which is minutes.
+const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--features", "trm-firmware-host/ros2"];
 
 struct Check {
     name: &'static str,
@@ -71,14 +74,14 @@ fn fmt(_: &Path) -> Result<()> {
 }
 
 fn clippy(_: &Path) -> Result<()> {
-    process::run(&mut process::cargo(&["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"]))
+    process::run(process::cargo(&["clippy", "--all-targets"]).args(EVERYTHING).args(["--", "-D", "warnings"]))
 }
 
 /// Unit, integration and doc tests of every package, on every engine. The tests of ONNX Runtime's training API run with
 /// a library of their own, where there is one; those of MQTT where there is a broker.
 fn test(ort: &Path) -> Result<()> {
-    let mut command = process::cargo(&["test", "--workspace", "--release"]);
-    command.env("ORT_DYLIB_PATH", ort);
+    let mut command = process::cargo(&["test"]);
+    command.args(EVERYTHING).env("ORT_DYLIB_PATH", ort);
     // Modules that are left out, and what is not tested then.
     let mut left_out: Vec<(&str, String)> = Vec::new();
     if ort_training::available() {
@@ -118,7 +121,7 @@ fn mosquitto_is_there() -> bool {
 }
 
 fn doc(_: &Path) -> Result<()> {
-    process::run(process::cargo(&["doc", "--workspace", "--no-deps", "--release"]).env("RUSTDOCFLAGS", "-D warnings"))
+    process::run(process::cargo(&["doc", "--no-deps"]).args(EVERYTHING).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// Reference checkpoints that cover the exporter: folder, task, cells, tokens.
@@ -154,9 +157,7 @@ fn shipped_bundles() -> Result<Vec<PathBuf>> {
 
 /// Exports the golden checkpoints with all three graphs into cargo's target directory.
 fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
-    // The whole workspace, as for the tests: a single package would get other features of shared
-    // dependencies and build them again.
-    process::run(&mut process::cargo(&["build", "--workspace", "--bins", "--release"]))?;
+    process::run(process::cargo(&["build", "--bins"]).args(EVERYTHING))?;
     let target = workspace::cargo_target()?;
     let trm = target.join("release").join(format!("trm{}", std::env::consts::EXE_SUFFIX));
     let folder = target.join("exported-goldens");
