@@ -18,7 +18,7 @@ pub enum SegmentPlanner {
 pub enum NetworkMiss {
     /// No path of the network's was verified, within its steps, tries and time.
     Unverified,
-    /// Its path is right, but longer than [`PlanOptions::max_detour`] allows.
+    /// Its path is right, but longer than [`PlanOptions::max_detour`](super::PlanOptions::max_detour) allows.
     Detour,
 }
 
