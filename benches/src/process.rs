@@ -48,9 +48,7 @@ impl LineProcess {
     /// processes, such as compilers, are not counted.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+        trm_solver::machine::peak_memory(self.process.id())
     }
 }
 

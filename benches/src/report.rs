@@ -82,18 +82,11 @@ impl Report {
     }
 }
 
-/// The processor's name from Linux's `/proc/cpuinfo`, or the architecture.
+/// The processor's name, or the architecture where the system tells none.
 #[must_use]
 pub fn processor() -> String {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
-}
-
-/// The system's load average over the last minute, from Linux's `/proc/loadavg`.
-#[must_use]
-pub fn load_average() -> Option<f64> {
-    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+    let machine = trm_solver::machine::Machine::this();
+    machine.processor.unwrap_or_else(|| machine.architecture.to_owned())
 }
 
 #[cfg(test)]

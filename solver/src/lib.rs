@@ -2,10 +2,12 @@
 
 pub mod act;
 pub mod batch;
+pub mod bench;
 pub mod classify;
 pub mod engine;
 mod error;
 pub mod eval;
+pub mod machine;
 pub mod model;
 pub mod parity;
 pub mod plan;

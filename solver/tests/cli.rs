@@ -290,3 +290,73 @@ fn generated_puzzles_are_read_back_with_right_answers() {
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("no sudoku has 7x7 cells"), "{}", text(&refused.stderr));
 }
+
+/// Where the tests' ONNX Runtime is.
+fn ort_library() -> std::ffi::OsString {
+    std::env::var_os("ORT_DYLIB_PATH").expect("cargo xtask test sets ORT_DYLIB_PATH")
+}
+
+#[test]
+fn a_bench_measures_every_combination_it_was_asked_for() {
+    let words = ["bench", "sudoku-4", "--batch", "1,3", "--threads", "1", "--seconds", "0.05", "--json"];
+    let output = trm().args(words).env("ORT_DYLIB_PATH", ort_library()).output().expect("trm runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report = &json_lines(&output)[0];
+    assert_eq!(
+        (&report["complete"], &report["machine"]["architecture"]),
+        (&true.into(), &std::env::consts::ARCH.into())
+    );
+    let rows = report["rows"].as_array().expect("rows");
+    let combinations: Vec<_> = rows
+        .iter()
+        .map(|row| (row["engine"].as_str().expect("a name"), row["batch"].as_u64().expect("rows")))
+        .collect();
+    assert_eq!(combinations, [("tract", 1), ("tract", 3), ("ort", 1), ("ort", 3)]);
+    for row in rows {
+        let number = |value: &Value| value.as_f64().filter(|value| value.is_finite() && *value > 0.0);
+        let (p50, p99) =
+            (number(&row["step_ms"]["p50"]).expect("a time"), number(&row["step_ms"]["p99"]).expect("a time"));
+        assert!(p50 <= p99, "{row}");
+        for key in ["load_ms", "first_step_ms", "puzzle_ms", "steps_per_puzzle"] {
+            assert!(number(&row[key]).is_some(), "{key} of {row}");
+        }
+        assert!(number(&row["verified"]).is_some_and(|share| (0.9..=1.0).contains(&share)), "{row}");
+        if cfg!(target_os = "linux") {
+            assert!(number(&row["peak_mib"]).is_some_and(|mebibytes| (5.0..1000.0).contains(&mebibytes)), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_bench_is_a_table_to_paste() {
+    let output =
+        run(&["bench", "sudoku-4", "--backend", "tract", "--batch", "1", "--threads", "1", "--seconds", "0.02"], b"");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let table: Vec<&str> = stdout.lines().filter(|line| line.starts_with('|')).collect();
+    assert_eq!(table.len(), 3, "{stdout}");
+    let columns: Vec<usize> = table.iter().map(|line| line.matches('|').count()).collect();
+    assert_eq!(columns, [14, 14, 14], "{stdout}");
+    assert!(table[2].starts_with("| sudoku-4 | fp32 | tract "), "{stdout}");
+}
+
+/// A provider that was named and does not work is a row without figures, and exit code 3.
+#[test]
+fn a_bench_of_a_missing_provider_fails() {
+    let words = ["bench", "sudoku-4", "--provider", "tensorrt", "--batch", "1", "--seconds", "0.02", "--json"];
+    let output = trm().args(words).env("ORT_DYLIB_PATH", ort_library()).output().expect("trm runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    let row = &json_lines(&output)[0]["rows"][0];
+    assert!(row["problem"].as_str().is_some_and(|problem| problem.contains("tensorrt is not usable")), "{row}");
+    assert!(row.get("step_ms").is_none(), "{row}");
+}
+
+/// Nothing is said to be warm that was not compiled.
+#[test]
+fn warming_without_tensorrt_fails_with_the_reason() {
+    let output =
+        trm().args(["doctor", "--warm", "sudoku-4"]).env("ORT_DYLIB_PATH", ort_library()).output().expect("trm runs");
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), String::new()), "{stderr}");
+    assert!(stderr.contains("error: execution provider tensorrt is not usable: "), "{stderr}");
+}

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lexopt::prelude::*;
 use trm_benches::full_size::{FullSize, random_weights};
 use trm_benches::pytorch::PyTorch;
-use trm_benches::report::{ModelReport, Report, RunnerReport, load_average, processor};
+use trm_benches::report::{ModelReport, Report, RunnerReport, processor};
 use trm_benches::spread::Spread;
 use trm_export::onnx::write;
 use trm_export::trm::{GraphOptions, build_graph};
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     };
     let mut report = Report {
         processor: processor(),
-        load_before: load_average(),
+        load_before: trm_solver::machine::load_average(),
         threads: options.threads,
         rounds: options.rounds,
         models: Vec::new(),

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use lexopt::prelude::*;
 use trm_benches::full_size::random_weights;
-use trm_benches::report::{load_average, processor};
+use trm_benches::report::processor;
 use trm_benches::spread::Spread;
 use trm_benches::training::child::Trainer;
 use trm_benches::training::ours::{self, RUNTIMES, Setup};
@@ -66,7 +66,7 @@ fn main() -> Result<()> {
     }
     let mut report = Report {
         processor: processor(),
-        load_before: load_average(),
+        load_before: trm_solver::machine::load_average(),
         threads: options.threads,
         rounds: options.rounds,
         models: Vec::new(),

@@ -12,6 +12,7 @@ use super::planner::Planner;
 use super::report::{NetworkMiss, Outcome, PlannedPath, SegmentPlanner};
 use super::terrain::Terrain;
 use super::{Goal, Pose};
+use crate::bench::Spread;
 use crate::{Result, SolverError};
 
 /// Metres that start and goal of a random pair are apart at least.
@@ -140,32 +141,6 @@ pub fn try_pair(planner: &mut Planner, pair: &Pair, with_dijkstra: bool) -> Resu
     Ok(PairResult { outcome: plan.outcome, collision_free, optimal, time: plan.time.total, astar, dijkstra })
 }
 
-/// The median, the 99th percentile and the largest of some numbers; `None` of none.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spread {
-    /// Half of them are no larger.
-    pub p50: f64,
-    /// Of a hundred, 99 are no larger.
-    pub p99: f64,
-    /// The largest.
-    pub max: f64,
-}
-
-impl Spread {
-    /// Of some numbers, none of them NaN.
-    #[must_use]
-    pub fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let mut numbers: Vec<f64> = numbers.into_iter().collect();
-        numbers.sort_by(f64::total_cmp);
-        // Nearest rank: the smallest that is at least as large as that share of them.
-        let rank = |share: f64| {
-            let rank = (share * numbers.len() as f64).ceil() as usize;
-            numbers.get(rank.max(1) - 1).copied()
-        };
-        Some(Self { p50: rank(0.5)?, p99: rank(0.99)?, max: *numbers.last()? })
-    }
-}
-
 /// What became of many pairs.
 #[derive(Debug, Clone)]
 pub struct Summary {
@@ -239,18 +214,5 @@ impl Summary {
     #[must_use]
     pub fn all_right(&self) -> bool {
         self.disagreements == 0 && self.network_failed == 0 && self.collision_free == self.planned
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_by_nearest_rank() {
-        let spread = Spread::of((1..=100).rev().map(f64::from)).expect("numbers");
-        assert_eq!(spread, Spread { p50: 50.0, p99: 99.0, max: 100.0 });
-        assert_eq!(Spread::of([3.0]), Some(Spread { p50: 3.0, p99: 3.0, max: 3.0 }));
-        assert_eq!(Spread::of([]), None);
     }
 }

@@ -33,6 +33,18 @@ pub(crate) enum ProviderName {
     TensorRt,
 }
 
+impl ProviderName {
+    /// The one that was named.
+    pub(crate) fn named(self) -> Option<ExecutionProvider> {
+        match self {
+            Self::Auto => None,
+            Self::Cpu => Some(ExecutionProvider::Cpu),
+            Self::Cuda => Some(ExecutionProvider::Cuda),
+            Self::TensorRt => Some(ExecutionProvider::TensorRt),
+        }
+    }
+}
+
 /// Engine and device.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Engine")]
@@ -43,12 +55,23 @@ pub(crate) struct BackendArgs {
     /// Execution provider of ONNX Runtime
     #[arg(long, value_name = "PROVIDER", default_value = "auto")]
     pub(crate) provider: ProviderName,
-    /// Number of the GPU
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) device_id: i32,
     /// Threads within an operator; 0 takes one for each core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    /// Use the next best provider or engine where the one asked for does not work
+    #[arg(long)]
+    pub(crate) allow_fallback: bool,
+}
+
+/// ONNX Runtime's library, and the device that it uses.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Engine")]
+pub(crate) struct DeviceArgs {
+    /// Number of the GPU
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) device_id: i32,
     /// ONNX Runtime's shared library, or the folder that holds it
     #[arg(long, value_name = "PATH")]
     pub(crate) ort_lib: Option<PathBuf>,
@@ -64,9 +87,20 @@ pub(crate) struct BackendArgs {
     /// Record a step as a CUDA graph and replay it
     #[arg(long)]
     pub(crate) cuda_graph: bool,
-    /// Use the next best provider or engine where the one asked for does not work
-    #[arg(long)]
-    pub(crate) allow_fallback: bool,
+}
+
+impl DeviceArgs {
+    /// The options as execution providers take them.
+    pub(crate) fn provider_options(&self) -> ProviderOptions {
+        ProviderOptions {
+            device_id: self.device_id,
+            memory_limit: self.gpu_mem_limit.map(|mebibytes| mebibytes.saturating_mul(1 << 20)),
+            fp16: self.fp16,
+            cache_dir: self.cache_dir.clone(),
+            cuda_graph: self.cuda_graph,
+            ..ProviderOptions::default()
+        }
+    }
 }
 
 /// ONNX Runtime and device, where no other engine will do.
@@ -99,12 +133,7 @@ impl EngineArgs {
 
     /// The options as a session takes them.
     pub(crate) fn session_options(&self) -> SessionOptions {
-        let provider = match self.provider {
-            ProviderName::Auto => ProviderChoice::Auto,
-            ProviderName::Cpu => ProviderChoice::Only(ExecutionProvider::Cpu),
-            ProviderName::Cuda => ProviderChoice::Only(ExecutionProvider::Cuda),
-            ProviderName::TensorRt => ProviderChoice::Only(ExecutionProvider::TensorRt),
-        };
+        let provider = self.provider.named().map_or(ProviderChoice::Auto, ProviderChoice::Only);
         SessionOptions {
             threads: self.threads,
             spinning: self.spinning,
@@ -129,26 +158,34 @@ pub(crate) struct Loaded<S: ?Sized> {
     pub(crate) fallbacks: Vec<String>,
 }
 
+/// Whether ONNX Runtime and tract are among the engines of a choice. A library that is named, or a provider that only
+/// ONNX Runtime has, leaves none.
+pub(crate) fn wanted_engines(
+    backend: BackendChoice,
+    provider: ProviderName,
+    device: &DeviceArgs,
+) -> Result<(bool, bool)> {
+    let gpu = matches!(provider, ProviderName::Cuda | ProviderName::TensorRt);
+    match backend {
+        BackendChoice::Ort => Ok((true, false)),
+        BackendChoice::Auto => Ok((true, device.ort_lib.is_none() && !gpu)),
+        BackendChoice::Tract if !gpu => Ok((false, true)),
+        BackendChoice::Tract => Err(SolverError::InvalidOption {
+            option: "--provider",
+            reason: "tract runs on the processor only".to_owned(),
+            hint: Some("--backend ort has cuda and tensorrt".to_owned()),
+        }),
+    }
+}
+
 impl BackendArgs {
-    /// Opens the engine that was asked for. With `auto` that is ONNX Runtime if its library works, else tract; a
-    /// library that was named, or a provider that only ONNX Runtime has, leaves no choice.
+    /// Opens the engine that was asked for. With `auto` that is ONNX Runtime if its library works, else tract.
     pub(crate) fn open(&self, verbose: bool) -> Result<Backend> {
-        let only_ort = self.ort_lib.is_some() || !matches!(self.provider, ProviderName::Auto | ProviderName::Cpu);
-        let (ort, tract) = match self.backend {
-            BackendChoice::Ort => (true, self.allow_fallback),
-            BackendChoice::Tract if matches!(self.provider, ProviderName::Auto | ProviderName::Cpu) => (false, true),
-            BackendChoice::Tract => {
-                return Err(SolverError::InvalidOption {
-                    option: "--provider",
-                    reason: "tract runs on the processor only".to_owned(),
-                    hint: Some("--backend ort has cuda and tensorrt".to_owned()),
-                });
-            }
-            BackendChoice::Auto => (true, !only_ort || self.allow_fallback),
-        };
+        let (ort, tract) = wanted_engines(self.backend, self.provider, &self.device)?;
+        let tract = tract || self.allow_fallback;
         let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose };
         if ort {
-            match OrtEngine::load(self.ort_lib.as_deref()) {
+            match OrtEngine::load(self.device.ort_lib.as_deref()) {
                 Ok(engine) => backend.engines.push(Box::new(engine)),
                 Err(error) if tract => backend.pass_over("ort", &error),
                 Err(error) => return Err(error),
@@ -167,13 +204,7 @@ impl BackendArgs {
 
     /// The options as a session takes them.
     pub(crate) fn session_options(&self, batch: usize) -> SessionOptions {
-        let choice = match self.provider {
-            ProviderName::Auto => None,
-            ProviderName::Cpu => Some(ExecutionProvider::Cpu),
-            ProviderName::Cuda => Some(ExecutionProvider::Cuda),
-            ProviderName::TensorRt => Some(ExecutionProvider::TensorRt),
-        };
-        let provider = match choice {
+        let provider = match self.provider.named() {
             None => ProviderChoice::Auto,
             Some(provider) if self.allow_fallback => ProviderChoice::Prefer(provider),
             Some(provider) => ProviderChoice::Only(provider),
@@ -182,14 +213,7 @@ impl BackendArgs {
             batch,
             threads: self.threads,
             provider,
-            provider_options: ProviderOptions {
-                device_id: self.device_id,
-                memory_limit: self.gpu_mem_limit.map(|mebibytes| mebibytes.saturating_mul(1 << 20)),
-                fp16: self.fp16,
-                cache_dir: self.cache_dir.clone(),
-                cuda_graph: self.cuda_graph,
-                ..ProviderOptions::default()
-            },
+            provider_options: self.device.provider_options(),
             ..SessionOptions::default()
         }
     }

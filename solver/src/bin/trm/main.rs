@@ -4,6 +4,7 @@
 //! or input, 3 engine or device failure, 130 interrupted.
 
 mod backend;
+mod bench;
 mod checkpoint;
 mod doctor;
 mod eval;
@@ -89,6 +90,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Compare a model with the numbers that the reference implementation recorded
     Parity(parity::Args),
+    /// Measure steps, puzzles and memory on this machine
+    Bench(bench::Args),
     /// Show engines, providers, models and whether they work on this machine
     Doctor(doctor::Args),
 }
@@ -104,7 +107,8 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args, verbose),
         Command::Inspect(args) => inspect::run(&args, verbose),
         Command::Parity(args) => parity::run(&args, verbose),
-        Command::Doctor(args) => doctor::run(&args, verbose),
+        Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match result {
         Ok(exit) => exit.into(),

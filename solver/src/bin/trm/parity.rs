@@ -15,7 +15,7 @@ use trm_solver::parity::{
 use trm_solver::{Model, SessionInfo, SessionOptions, SolveSession, StepSession};
 
 use crate::Exit;
-use crate::backend::{Backend, BackendArgs, BackendChoice, ProviderName};
+use crate::backend::{Backend, BackendArgs, BackendChoice, DeviceArgs, ProviderName};
 
 /// Arguments of `trm parity`.
 #[derive(Debug, clap::Args)]
@@ -170,13 +170,15 @@ impl Args {
         BackendArgs {
             backend,
             provider: self.provider,
-            device_id: self.device_id,
             threads: self.threads,
-            ort_lib: self.ort_lib.clone(),
-            cache_dir: None,
-            gpu_mem_limit: None,
-            fp16: false,
-            cuda_graph: self.cuda_graph,
+            device: DeviceArgs {
+                device_id: self.device_id,
+                ort_lib: self.ort_lib.clone(),
+                cache_dir: None,
+                gpu_mem_limit: None,
+                fp16: false,
+                cuda_graph: self.cuda_graph,
+            },
             allow_fallback: false,
         }
     }

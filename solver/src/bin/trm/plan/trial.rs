@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use trm_solver::bench::Spread;
 use trm_solver::plan::Planner;
 use trm_solver::plan::map::Scenario;
-use trm_solver::plan::trial::{LEAST_DISTANCE, Pair, PairResult, Spread, Summary, try_pair};
+use trm_solver::plan::trial::{LEAST_DISTANCE, Pair, PairResult, Summary, try_pair};
 
 use super::output::{ms, rounded};
 use super::{Args, LoadTimes};
@@ -101,15 +102,15 @@ struct JsonTrial<'a> {
     unreachable: usize,
     failed: usize,
     disagreements: usize,
-    length_ratio: Option<JsonSpread>,
+    length_ratio: Option<Spread>,
     network_share: Option<f64>,
     segments: usize,
     network_segments: usize,
     detours: usize,
     steps: usize,
-    plan_ms: Option<JsonSpread>,
-    astar_ms: Option<JsonSpread>,
-    dijkstra_ms: Option<JsonSpread>,
+    plan_ms: Option<Spread>,
+    astar_ms: Option<Spread>,
+    dijkstra_ms: Option<Spread>,
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<JsonPublished>,
     read_map_ms: f64,
@@ -129,23 +130,10 @@ struct JsonTrial<'a> {
 }
 
 #[derive(Debug, Serialize)]
-struct JsonSpread {
-    p50: f64,
-    p99: f64,
-    max: f64,
-}
-
-impl From<Spread> for JsonSpread {
-    fn from(Spread { p50, p99, max }: Spread) -> Self {
-        Self { p50, p99, max }
-    }
-}
-
-#[derive(Debug, Serialize)]
 struct JsonPublished {
     /// Scenarios whose exact length is not the published one.
     wrong: usize,
-    ratio: Option<JsonSpread>,
+    ratio: Option<Spread>,
     least_ratio: Option<f64>,
 }
 
@@ -159,7 +147,6 @@ fn json<'a>(
 ) -> JsonTrial<'a> {
     let (terrain, network) = (planner.terrain(), planner.network());
     let map = terrain.map();
-    let spread = |spread: Option<Spread>| spread.map(JsonSpread::from);
     JsonTrial {
         pairs: summary.pairs,
         planned: summary.planned,
@@ -167,18 +154,18 @@ fn json<'a>(
         unreachable: summary.unreachable,
         failed: summary.network_failed,
         disagreements: summary.disagreements,
-        length_ratio: spread(summary.length_ratio),
+        length_ratio: summary.length_ratio,
         network_share: summary.network_share(),
         segments: summary.segments,
         network_segments: summary.network_segments,
         detours: summary.detours,
         steps: summary.steps,
-        plan_ms: spread(summary.plan_ms),
-        astar_ms: spread(summary.astar_ms),
-        dijkstra_ms: spread(summary.dijkstra_ms),
+        plan_ms: summary.plan_ms,
+        astar_ms: summary.astar_ms,
+        dijkstra_ms: summary.dijkstra_ms,
         published: published.map(|published| JsonPublished {
             wrong: published.wrong,
-            ratio: spread(published.ratio),
+            ratio: (published.ratio),
             least_ratio: published.least_ratio,
         }),
         read_map_ms: ms(times.read),

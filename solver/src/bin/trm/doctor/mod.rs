@@ -1,23 +1,29 @@
 //! `trm doctor`: engines, providers, models, and whether they work on this machine.
 
+mod warm;
+
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
 use trm_models::{GraphKind, MANIFEST, ModelBundle, SHIPPED};
-use trm_solver::engine::ort::{OrtEngine, ProviderOptions};
+use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
+use trm_solver::machine::Machine;
 use trm_solver::selftest::{self, SelfTestReport};
 use trm_solver::{Engine, GraphSource, SessionOptions, SolverError};
 
+use crate::backend::DeviceArgs;
 use crate::{Exit, failure};
 
 /// Where models are looked for besides those that are built in and those that are named.
 const MODELS_FOLDER: &str = "models";
 
-/// Arguments of `trm doctor`.
+/// Show engines, providers, models and whether they work on this machine.
+///
+/// With --warm, TensorRT's engines are compiled and cached instead, which takes minutes: no later start waits for it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Bundles to test besides the built-in ones and those in ./models
@@ -25,9 +31,15 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// ONNX Runtime's shared library, or the folder that holds it
-    #[arg(long, value_name = "PATH")]
-    ort_lib: Option<PathBuf>,
+    /// Compile TensorRT's engines for this bundle, a shipped model's name or a folder, and test nothing; may be repeated
+    #[arg(long, value_name = "BUNDLE", conflicts_with = "bundles")]
+    warm: Vec<String>,
+    /// Rows to compile for; one puzzle takes 1, and its retries 8
+    #[arg(long, value_name = "ROWS,…", value_delimiter = ',', default_values_t = [1, 8], requires = "warm",
+        value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Vec<u32>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// What was found. The object that `--json` prints.
@@ -39,18 +51,6 @@ struct Diagnosis {
     bundles: Vec<BundleState>,
     /// An engine passes every self-test.
     passed: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Machine {
-    architecture: &'static str,
-    system: &'static str,
-    cores: usize,
-    /// In MiB, where the system tells.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_mib: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    memory_available_mib: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -108,7 +108,10 @@ impl TestState {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    if !args.warm.is_empty() {
+        return warm::run(&args.warm, &args.batch, &args.device, args.json);
+    }
     let (bundles, broken) = bundles(&args.bundles);
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
     let mut states = vec![EngineState {
@@ -120,7 +123,7 @@ pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
         problem: None,
         passed: None,
     }];
-    let (ort, state) = ort(args.ort_lib.as_deref(), &bundles);
+    let (ort, state) = ort(&args.device, &bundles);
     if let Some(engine) = ort {
         engines.push(Box::new(engine));
     }
@@ -138,7 +141,7 @@ pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     }
     let diagnosis = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
-        machine: machine(),
+        machine: Machine::this(),
         passed: states.iter().any(|state| state.passed == Some(true)),
         engines: states,
         bundles: tested,
@@ -154,7 +157,7 @@ pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
 }
 
 /// ONNX Runtime, if its library works, and what there is to say about it.
-fn ort(library: Option<&Path>, bundles: &[ModelBundle]) -> (Option<OrtEngine>, EngineState) {
+fn ort(device: &DeviceArgs, bundles: &[ModelBundle]) -> (Option<OrtEngine>, EngineState) {
     let mut state = EngineState {
         name: "ort",
         version: None,
@@ -164,7 +167,7 @@ fn ort(library: Option<&Path>, bundles: &[ModelBundle]) -> (Option<OrtEngine>, E
         problem: None,
         passed: None,
     };
-    let engine = match OrtEngine::load(library) {
+    let engine = match OrtEngine::load(device.ort_lib.as_deref()) {
         Ok(engine) => engine,
         Err(error) => {
             state.problem = Some(one_line(error));
@@ -176,7 +179,7 @@ fn ort(library: Option<&Path>, bundles: &[ModelBundle]) -> (Option<OrtEngine>, E
     state.build = Some(engine.build_info().to_owned());
     let graph = bundles.iter().find_map(|bundle| GraphSource::from_bundle(bundle, GraphKind::Step).ok());
     if let Some(graph) = graph {
-        let probed = engine.probe_providers(&graph, &ProviderOptions::default());
+        let probed = engine.probe_providers(&graph, &device.provider_options());
         let describe = |(provider, problem): (trm_solver::engine::ort::ExecutionProvider, Option<String>)| {
             ProviderState { name: provider.as_str(), usable: problem.is_none(), problem }
         };
@@ -241,32 +244,9 @@ fn one_line(error: SolverError) -> String {
     failure::message(&error.into()).replace("\nhint: ", "; ")
 }
 
-fn machine() -> Machine {
-    Machine {
-        architecture: std::env::consts::ARCH,
-        system: std::env::consts::OS,
-        cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        memory_mib: meminfo("MemTotal"),
-        memory_available_mib: meminfo("MemAvailable"),
-    }
-}
-
-/// A line of Linux's `/proc/meminfo`, in MiB.
-fn meminfo(key: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024)
-}
-
 impl Diagnosis {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Machine { architecture, system, cores, .. } = self.machine;
-        write!(out, "trm {} on {system} {architecture}, {cores} cores", self.version)?;
-        if let (Some(total), Some(available)) = (self.machine.memory_mib, self.machine.memory_available_mib) {
-            write!(out, ", {total} MiB memory, {available} available")?;
-        }
-        writeln!(out, "\nengines")?;
+        writeln!(out, "trm {} on {}\nengines", self.version, self.machine)?;
         for engine in &self.engines {
             engine.write(out)?;
         }
