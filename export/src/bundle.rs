@@ -43,7 +43,7 @@ pub struct BundleRequest<'a> {
     /// The graphs to write; the step graph is always among them.
     pub graphs: BTreeSet<GraphKind>,
     /// How to write them.
-    pub options: GraphOptions,
+    pub options: GraphOptions<'a>,
     /// Puzzles for the self-test.
     pub sample: Sample,
     /// What the weights were trained on.
@@ -54,6 +54,10 @@ pub struct BundleRequest<'a> {
     pub accuracy: Vec<Measured>,
     /// The checkpoint's name and hash.
     pub checkpoint: Option<CheckpointOrigin>,
+    /// Whether the weights go in beside the graphs, to be trained on. Those of a quantised model do not: it is derived.
+    pub with_weights: bool,
+    /// Markdown for the end of the card.
+    pub notes: Option<String>,
     /// Further files, e.g. `identifiers.json`.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -66,7 +70,7 @@ pub struct BundleRequest<'a> {
 pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool) -> Result<ModelBundle> {
     let BundleRequest { config, weights, options, .. } = request;
     let mut writer = BundleWriter::create(target, overwrite)?;
-    let metadata = [("trm-edge.model", request.name.clone()), ("trm-edge.precision", options.precision.name().into())];
+    let metadata = [("trm-edge.model", request.name.clone()), ("trm-edge.precision", options.precision_name(config))];
     let mut external = BTreeMap::new();
     let kinds = request.graphs.iter().copied().chain([GraphKind::Step]).collect::<BTreeSet<_>>();
     let mut self_test = None;
@@ -77,7 +81,11 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
         writer.add_graph(kind, &encoded.onnx, OPSET, steps)?;
         external.extend(encoded.external);
         if kind == GraphKind::Step {
-            self_test = Some(reference_run(&graph, config, &request.sample, SELF_TEST_STEPS)?);
+            self_test = Some(if options.is_batch_invariant() {
+                reference_run(&graph, config, &request.sample, SELF_TEST_STEPS)?
+            } else {
+                row_by_row(&graph, config, &request.sample, SELF_TEST_STEPS)?
+            });
         }
     }
     for (name, constant) in external {
@@ -90,7 +98,9 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
     if let Some(self_test) = self_test {
         writer.add_file(SELF_TEST, &self_test.encode(config)?)?;
     }
-    writer.add_file_with(WEIGHTS, |path| weights.write_safetensors(path, DEFAULT_PREFIX))?;
+    if request.with_weights {
+        writer.add_file_with(WEIGHTS, |path| weights.write_safetensors(path, DEFAULT_PREFIX))?;
+    }
     for (name, bytes) in &request.files {
         writer.add_file(name, bytes)?;
     }
@@ -100,7 +110,7 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
         name: request.name,
         task: request.task,
         config: config.clone(),
-        precision: options.precision.name().into(),
+        precision: options.precision_name(config),
         graphs: BTreeMap::new(),
         files: BTreeMap::new(),
         training_data: request.training_data,
@@ -151,6 +161,32 @@ pub fn reference_run(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: 
     })
 }
 
+/// [`reference_run`] of each puzzle alone, for a graph in which rows depend on each other.
+fn row_by_row(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: usize) -> Result<SelfTest> {
+    let rows = sample.tokens.chunks(config.seq_len).zip(&sample.puzzle_ids);
+    let mut all: Option<SelfTest> = None;
+    for (tokens, &puzzle_id) in rows {
+        let row = Sample { tokens: tokens.to_vec(), puzzle_ids: vec![puzzle_id] };
+        let row = reference_run(graph, config, &row, steps)?;
+        match &mut all {
+            None => all = Some(row),
+            Some(all) => {
+                all.tokens.extend(row.tokens);
+                all.puzzle_ids.extend(row.puzzle_ids);
+                all.answer.extend(row.answer);
+                all.q_halt.extend(row.q_halt);
+                all.q_continue.extend(row.q_continue);
+                all.z_h.extend(row.z_h);
+                all.z_l.extend(row.z_l);
+            }
+        }
+    }
+    all.ok_or_else(|| ExportError::Evaluation {
+        node: graph.name().into(),
+        problem: "no puzzle for the self-test".into(),
+    })
+}
+
 /// The model card: what is known of the model, for people. What is not known is said to be so.
 fn card(request: &BundleRequest<'_>) -> String {
     let BundleRequest { name, task, config, weights, options, .. } = request;
@@ -173,7 +209,7 @@ fn card(request: &BundleRequest<'_>) -> String {
         config.h_cycles,
         config.l_cycles,
         weights.num_parameters(),
-        options.precision.name(),
+        options.precision_name(config),
         request.training_data.clone().unwrap_or_else(unknown),
         request.licence.clone().unwrap_or_else(unknown),
     );
@@ -191,6 +227,10 @@ fn card(request: &BundleRequest<'_>) -> String {
         let interval =
             interval.map_or_else(String::new, |(low, high)| format!("{:.1}-{:.1} %", 100.0 * low, 100.0 * high));
         let _ = writeln!(text, "| {what} | {:.1} % | {interval} | {n} | `{command}` |", 100.0 * value);
+    }
+    if let Some(notes) = &request.notes {
+        text.push('\n');
+        text.push_str(notes);
     }
     text
 }

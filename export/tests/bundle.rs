@@ -30,12 +30,14 @@ fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, precision: Precisi
         config,
         weights,
         graphs: GraphKind::ALL.into(),
-        options: GraphOptions { precision, unrolled_steps: Some(2) },
+        options: GraphOptions { precision, unrolled_steps: Some(2), ..GraphOptions::default() },
         sample: Sample { tokens: (0..200).map(|cell| 1 + cell % 5).collect(), puzzle_ids: vec![0, 0] },
         training_data: None,
         licence: Some("MIT".into()),
         accuracy: Vec::new(),
         checkpoint: None,
+        with_weights: true,
+        notes: None,
         files: Vec::new(),
     }
 }

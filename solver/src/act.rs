@@ -26,14 +26,17 @@ pub struct ActStep {
     pub puzzle_ids: Vec<i32>,
     /// Rows that start a new puzzle from `H_init` / `L_init`, `[batch]`; the others go on from their carry.
     pub reset: Vec<bool>,
+    /// Rows without a puzzle, `[batch]`: what comes out for them means nothing, and they hold no carry afterwards. An
+    /// engine that runs rows one by one leaves them out.
+    pub idle: Vec<bool>,
 }
 
 impl ActStep {
     /// The first step of `puzzle_ids.len()` puzzles.
     #[must_use]
     pub fn first(tokens: Vec<i32>, puzzle_ids: Vec<i32>) -> Self {
-        let reset = vec![true; puzzle_ids.len()];
-        Self { tokens, puzzle_ids, reset }
+        let (reset, idle) = (vec![true; puzzle_ids.len()], vec![false; puzzle_ids.len()]);
+        Self { tokens, puzzle_ids, reset, idle }
     }
 }
 

@@ -31,8 +31,8 @@
 //! Between two steps the caller may add jobs (retries of one that failed) and cancel others (siblings of one that
 //! succeeded).
 //!
-//! A step costs the same however many slots are busy: an empty slot computes a blank puzzle whose result is thrown
-//! away. Load the session with no more rows than there are puzzles.
+//! On a CPU a step costs what its busy slots cost. A GPU computes the whole batch, with a blank puzzle in every empty slot:
+//! load a session there with no more rows than there are puzzles.
 
 use std::collections::VecDeque;
 
@@ -189,8 +189,9 @@ impl<'s, 'j> Scheduler<'s, 'j> {
 
         let mut finished = Vec::new();
         for (row, slot) in self.slots.iter_mut().enumerate() {
-            // An occupied row goes on; an empty one starts over, so that its values stay finite.
+            // An occupied row goes on; an empty one starts over where it is computed, so that its values stay finite.
             self.input.reset[row] = slot.is_none();
+            self.input.idle[row] = slot.is_none();
             let Some(running) = slot else { continue };
             running.steps += 1;
             let step = RowStep {
@@ -225,8 +226,10 @@ impl<'s, 'j> Scheduler<'s, 'j> {
             if let Some((id, job)) = self.queue.pop_front() {
                 tokens.copy_from_slice(&job.tokens);
                 self.input.puzzle_ids[row] = job.puzzle_id;
+                self.input.idle[row] = false;
                 *slot = Some(Running { id, decide: job.decide, steps: 0 });
             } else {
+                self.input.idle[row] = true;
                 tokens.fill(0);
                 self.input.puzzle_ids[row] = 0;
             }

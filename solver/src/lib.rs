@@ -11,6 +11,7 @@ pub mod machine;
 pub mod model;
 pub mod parity;
 pub mod plan;
+pub mod quantize;
 pub mod render;
 pub mod selftest;
 pub mod solve;

@@ -188,6 +188,7 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
         config: &model.config,
         bytes: encoded.onnx.into(),
         folder: None,
+        batch_invariant: true,
     };
     let session_options =
         SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };

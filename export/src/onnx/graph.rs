@@ -110,6 +110,7 @@ pub struct GraphBuilder {
     names: HashMap<String, usize>,
     by_name: HashMap<String, ValueId>,
     derived: HashMap<String, Vec<ValueId>>,
+    marks: Vec<(String, ValueId)>,
     /// Prefix of every name, so that a body's names differ from those around it.
     prefix: &'static str,
 }
@@ -124,6 +125,7 @@ impl GraphBuilder {
             names: HashMap::new(),
             by_name: HashMap::new(),
             derived: HashMap::new(),
+            marks: Vec::new(),
             prefix,
         }
     }
@@ -158,6 +160,17 @@ impl GraphBuilder {
         let built = build(self)?;
         self.derived.insert(key.to_owned(), built.clone());
         Ok(built)
+    }
+
+    /// Notes a value for whoever finishes the graph.
+    pub fn mark(&mut self, key: &str, value: ValueId) {
+        self.marks.push((key.to_owned(), value));
+    }
+
+    /// What was marked so far, in order.
+    #[must_use]
+    pub fn marks(&self) -> &[(String, ValueId)] {
+        &self.marks
     }
 
     /// The type of a value.

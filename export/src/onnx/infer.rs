@@ -56,6 +56,33 @@ impl Op {
                 one(same_dtype(inputs)?, matmul_shape(&inputs[0].shape, &inputs[1].shape)?)
             }
             Self::Loop { body } => loop_types(body, inputs),
+            Self::DynamicQuantizeLinear => {
+                expect(inputs[0], DType::F32)?;
+                let scalar = |dtype| TensorType::new(dtype, []);
+                Ok(vec![TensorType::new(DType::U8, inputs[0].shape.clone()), scalar(DType::F32), scalar(DType::U8)])
+            }
+            Self::MatMulInteger => {
+                expect(inputs[0], DType::U8)?;
+                expect(inputs[1], DType::I8)?;
+                expect(inputs[2], DType::U8)?;
+                one(DType::I32, matmul_shape(&inputs[0].shape, &inputs[1].shape)?)
+            }
+            Self::QuantizeLinear => {
+                expect(inputs[0], DType::F32)?;
+                expect(inputs[1], DType::F32)?;
+                expect(inputs[2], DType::I8)?;
+                one(DType::I8, inputs[0].shape.clone())
+            }
+            Self::DequantizeLinear { axis } => {
+                expect(inputs[0], DType::I8)?;
+                expect(inputs[1], DType::F32)?;
+                expect(inputs[2], DType::I8)?;
+                let along = [*axis_of(&mut inputs[0].shape.clone(), *axis)?];
+                if !inputs[1].shape.is_empty() && inputs[1].shape != along {
+                    return Err(format!("a scale for each element of axis {axis} expected, got {}", inputs[1]));
+                }
+                one(DType::F32, inputs[0].shape.clone())
+            }
             _ => self.infer_shape(inputs),
         }
     }
@@ -94,7 +121,11 @@ impl Op {
                 *dim = Dim::Fixed(before + fixed(*dim)? + after);
                 one(inputs[0].dtype, shape)
             }
-            Self::ReduceMax => one(inputs[0].dtype, Vec::new()),
+            Self::ReduceMax { axes } => {
+                axes.iter().try_for_each(|&axis| axis_of(&mut inputs[0].shape.clone(), axis).map(drop))?;
+                let kept = |axis: &usize| !axes.is_empty() && !axes.contains(axis);
+                one(inputs[0].dtype, (0..inputs[0].rank()).filter(kept).map(|axis| inputs[0].shape[axis]).collect())
+            }
             Self::ArgMax => {
                 let (_, rest) = inputs[0].shape.split_last().ok_or("needs an axis")?;
                 one(DType::I64, rest.to_vec())
@@ -140,7 +171,7 @@ impl Op {
     fn input_count(&self) -> Option<usize> {
         match self {
             Self::Concat { .. } | Self::Loop { .. } => None,
-            Self::Where => Some(3),
+            Self::Where | Self::MatMulInteger | Self::QuantizeLinear | Self::DequantizeLinear { .. } => Some(3),
             Self::Add
             | Self::Sub
             | Self::Mul

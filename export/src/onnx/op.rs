@@ -60,8 +60,11 @@ pub enum Op {
         /// Zeros behind.
         after: usize,
     },
-    /// Maximum over all axes, a scalar.
-    ReduceMax,
+    /// Maximum over axes, which are dropped; over all of them when none is named.
+    ReduceMax {
+        /// The axes, ascending.
+        axes: Vec<usize>,
+    },
     /// `data` indexed along its first axis by `indices`: (data, indices).
     Gather {
         /// The axis indexed.
@@ -126,6 +129,18 @@ pub enum Op {
     Identity,
     /// The input unchanged, and no gradient through it; `Identity` in the file.
     Detach,
+    /// Floats to u8 with a scale and zero point from their own range: `x` to (quantised, scale f32, zero point u8). The
+    /// range is that of the whole tensor, so a row's numbers depend on the rows beside it.
+    DynamicQuantizeLinear,
+    /// Matrix product of 8-bit integers in int32: (a u8, b i8, a's zero point u8).
+    MatMulInteger,
+    /// `round(x / scale)` saturated to i8: (x, scale, zero point i8, which is 0).
+    QuantizeLinear,
+    /// `scale · q` along an axis, or for a scalar scale throughout: (q i8, scale, zero point i8, which is 0).
+    DequantizeLinear {
+        /// The axis that the scale's elements belong to.
+        axis: usize,
+    },
     /// Body repeated: (most iterations i64, condition bool, carried…) to (carried…). The body takes
     /// (iteration i64, condition bool, carried…) and returns (condition bool, carried…).
     Loop {
@@ -156,7 +171,7 @@ impl Op {
             Self::ReduceSum { .. } => "ReduceSum",
             Self::Expand { .. } => "Expand",
             Self::Pad { .. } => "Pad",
-            Self::ReduceMax => "ReduceMax",
+            Self::ReduceMax { .. } => "ReduceMax",
             Self::Gather { .. } => "Gather",
             Self::Concat { .. } => "Concat",
             Self::Split { .. } => "Split",
@@ -173,6 +188,10 @@ impl Op {
             Self::Not => "Not",
             Self::ArgMax => "ArgMax",
             Self::Identity | Self::Detach => "Identity",
+            Self::DynamicQuantizeLinear => "DynamicQuantizeLinear",
+            Self::MatMulInteger => "MatMulInteger",
+            Self::QuantizeLinear => "QuantizeLinear",
+            Self::DequantizeLinear { .. } => "DequantizeLinear",
             Self::Loop { .. } => "Loop",
         }
     }

@@ -18,6 +18,10 @@ pub enum DType {
     I32,
     /// 64-bit signed integer.
     I64,
+    /// 8-bit signed integer: quantised weights.
+    I8,
+    /// 8-bit unsigned integer: quantised activations.
+    U8,
     /// Boolean, one byte.
     Bool,
 }
@@ -28,6 +32,8 @@ impl DType {
     pub fn onnx(self) -> i32 {
         match self {
             Self::F32 => 1,
+            Self::U8 => 2,
+            Self::I8 => 3,
             Self::I32 => 6,
             Self::I64 => 7,
             Self::Bool => 9,
@@ -39,7 +45,7 @@ impl DType {
     /// The inverse of [`DType::onnx`]; `None` for a type this crate does not use.
     #[must_use]
     pub fn from_onnx(code: i32) -> Option<Self> {
-        [Self::F64, Self::F32, Self::F16, Self::I32, Self::I64, Self::Bool]
+        [Self::F64, Self::F32, Self::F16, Self::I32, Self::I64, Self::I8, Self::U8, Self::Bool]
             .into_iter()
             .find(|dtype| dtype.onnx() == code)
     }
@@ -51,7 +57,7 @@ impl DType {
             Self::F32 | Self::I32 => 4,
             Self::F16 => 2,
             Self::I64 | Self::F64 => 8,
-            Self::Bool => 1,
+            Self::I8 | Self::U8 | Self::Bool => 1,
         }
     }
 
@@ -70,6 +76,8 @@ impl fmt::Display for DType {
             Self::F16 => "f16",
             Self::I32 => "i32",
             Self::I64 => "i64",
+            Self::I8 => "i8",
+            Self::U8 => "u8",
             Self::Bool => "bool",
         })
     }
@@ -140,6 +148,10 @@ pub enum Elements {
     I64(Arc<[i64]>),
     /// `i32`.
     I32(Arc<[i32]>),
+    /// `i8`.
+    I8(Arc<[i8]>),
+    /// `u8`.
+    U8(Arc<[u8]>),
     /// `bool`.
     Bool(Arc<[bool]>),
 }
@@ -172,6 +184,12 @@ impl Constant {
         Self { shape: shape.to_vec(), elements: Elements::I64(elements.into()) }
     }
 
+    /// An int8 constant.
+    #[must_use]
+    pub fn i8(shape: &[usize], elements: impl Into<Arc<[i8]>>) -> Self {
+        Self { shape: shape.to_vec(), elements: Elements::I8(elements.into()) }
+    }
+
     /// A scalar float32.
     #[must_use]
     pub fn scalar(value: f32) -> Self {
@@ -187,6 +205,8 @@ impl Constant {
             Elements::F16(elements) => elements.len(),
             Elements::I64(elements) => elements.len(),
             Elements::I32(elements) => elements.len(),
+            Elements::I8(elements) => elements.len(),
+            Elements::U8(elements) => elements.len(),
             Elements::Bool(elements) => elements.len(),
         }
     }
@@ -206,6 +226,8 @@ impl Constant {
             Elements::F16(_) => DType::F16,
             Elements::I64(_) => DType::I64,
             Elements::I32(_) => DType::I32,
+            Elements::I8(_) => DType::I8,
+            Elements::U8(_) => DType::U8,
             Elements::Bool(_) => DType::Bool,
         }
     }
@@ -242,6 +264,8 @@ impl Constant {
             Elements::F16(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Elements::I64(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Elements::I32(elements) => elements.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Elements::I8(elements) => elements.iter().map(|&value| value.cast_unsigned()).collect(),
+            Elements::U8(elements) => elements.to_vec(),
             Elements::Bool(elements) => elements.iter().map(|&value| u8::from(value)).collect(),
         }
     }

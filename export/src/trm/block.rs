@@ -2,6 +2,7 @@
 
 use trm_models::PosEncodings;
 
+use super::quantize::{linear, observe};
 use super::weights::{Layout, Model};
 use crate::ExportError;
 use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
@@ -62,6 +63,16 @@ fn swiglu(
     mixing: Mixing,
 ) -> Result<ValueId, ExportError> {
     let gate_up = format!("{path}.gate_up_proj.weight");
+    let down_proj = format!("{path}.down_proj.weight");
+    if mixing == Mixing::Tokens && (model.quantised(&gate_up).is_some() || model.quantised(&down_proj).is_some()) {
+        // Engines have 8-bit products with the weight on the right only.
+        let turned = b.transpose(s, &[0, 2, 1])?;
+        let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned, model.config.total_len())?;
+        return b.transpose(mixed, &[0, 2, 1]);
+    }
+    if mixing == Mixing::Channels && !model.trains() {
+        return swiglu_of_last_axis(b, model, [&gate_up, &down_proj], s, model.config.hidden_size);
+    }
     b.scoped("swiglu", |b| {
         let shape = b.ty(s).shape.clone();
         let flat = mixing == Mixing::Tokens && model.positions_first();
@@ -71,20 +82,45 @@ fn swiglu(
             let [gate, up] = model.halves(b, &gate_up, mixing.layout())?;
             (mixing.product(b, gate, s)?, mixing.product(b, up, s)?)
         } else {
+            observe(b, model, &gate_up, s, mixing.axis(model))?;
             let weight = model.weight(b, &gate_up, mixing.layout())?;
             let both = mixing.product(b, weight, s)?;
-            let width = if mixing == Mixing::Tokens { model.config.total_len() } else { model.config.hidden_size };
-            let inner = model.config.swiglu_inner(width);
+            let inner = model.config.swiglu_inner(model.config.total_len());
             let halves = b.nodes(Op::Split { axis: mixing.axis(model), sizes: vec![inner, inner] }, &[both])?;
             (halves[0], halves[1])
         };
-        let sigmoid = b.node(Op::Sigmoid, &[gate])?;
-        let silu = b.mul(gate, sigmoid)?;
-        let product = b.mul(silu, up)?;
-        let weight = model.weight(b, &format!("{path}.down_proj.weight"), mixing.layout())?;
+        let product = gated(b, gate, up)?;
+        observe(b, model, &down_proj, product, mixing.axis(model))?;
+        let weight = model.weight(b, &down_proj, mixing.layout())?;
         let down = mixing.product(b, weight, product)?;
         if flat { b.reshape(down, &shape) } else { Ok(down) }
     })
+}
+
+/// The same along the last axis, of `width` channels, in any precision.
+fn swiglu_of_last_axis(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    [gate_up, down_proj]: [&str; 2],
+    s: ValueId,
+    width: usize,
+) -> Result<ValueId, ExportError> {
+    b.scoped("swiglu", |b| {
+        observe(b, model, gate_up, s, 2)?;
+        let both = linear(b, model, gate_up, s)?;
+        let inner = model.config.swiglu_inner(width);
+        let halves = b.nodes(Op::Split { axis: 2, sizes: vec![inner, inner] }, &[both])?;
+        let product = gated(b, halves[0], halves[1])?;
+        observe(b, model, down_proj, product, 2)?;
+        linear(b, model, down_proj, product)
+    })
+}
+
+/// `silu(gate) · up`.
+fn gated(b: &mut GraphBuilder, gate: ValueId, up: ValueId) -> Result<ValueId, ExportError> {
+    let sigmoid = b.node(Op::Sigmoid, &[gate])?;
+    let silu = b.mul(gate, sigmoid)?;
+    b.mul(silu, up)
 }
 
 fn flattened(b: &mut GraphBuilder, model: Model<'_>, s: ValueId) -> Result<ValueId, ExportError> {
@@ -118,8 +154,9 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
     let config = model.config;
     let (len, hidden, heads, width) = (config.total_len(), config.hidden_size, config.num_heads, config.head_dim());
     b.scoped("attention", |b| {
-        let weight = model.weight(b, &format!("{path}.qkv_proj.weight"), Layout::Transposed)?;
-        let qkv = b.matmul(s, weight)?;
+        let name = format!("{path}.qkv_proj.weight");
+        observe(b, model, &name, s, 2)?;
+        let qkv = linear(b, model, &name, s)?;
         let parts = b.nodes(Op::Split { axis: 2, sizes: vec![2 * hidden, hidden] }, &[qkv])?;
         // Queries and keys take the same rotation: one tensor of 2h heads, [batch, L, 2h, D/h].
         let by_head = |heads| [model.batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
@@ -139,8 +176,9 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
         let attended = b.matmul(probabilities, values)?;
         let attended = b.transpose(attended, &[0, 2, 1, 3])?;
         let attended = b.reshape(attended, &[model.batch, Dim::Fixed(len), Dim::Fixed(hidden)])?;
-        let weight = model.weight(b, &format!("{path}.o_proj.weight"), Layout::Transposed)?;
-        b.matmul(attended, weight)
+        let name = format!("{path}.o_proj.weight");
+        observe(b, model, &name, attended, 2)?;
+        linear(b, model, &name, attended)
     })
 }
 

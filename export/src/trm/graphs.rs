@@ -28,6 +28,21 @@ fn state_type(config: &TrmConfig, dtype: DType) -> TensorType {
 
 /// One ACT step; the carry goes in and out, and `reset` gives a row a fresh one.
 pub(super) fn step(model: Model<'_>) -> Result<Graph, ExportError> {
+    step_builder(model).map(GraphBuilder::finish)
+}
+
+/// A step graph that also returns the squares of the largest magnitudes of what its products read, with the names of
+/// their weights in the order of these outputs.
+pub(super) fn calibration(model: Model<'_>) -> Result<(Graph, Vec<String>), ExportError> {
+    let mut b = step_builder(model.calibrating())?;
+    let marks = b.marks().to_vec();
+    for (index, &(_, observed)) in marks.iter().enumerate() {
+        b.output(&format!("observed.{index}"), observed)?;
+    }
+    Ok((b.finish(), marks.into_iter().map(|(name, _)| name).collect()))
+}
+
+fn step_builder(model: Model<'_>) -> Result<GraphBuilder, ExportError> {
     let config = model.config;
     let mut b = GraphBuilder::new("step", "");
     let tokens = tokens(&mut b, config);
@@ -53,7 +68,7 @@ pub(super) fn step(model: Model<'_>) -> Result<Graph, ExportError> {
         b.output(name, carry)?;
     }
     b.output("logits", logits)?;
-    Ok(b.finish())
+    Ok(b)
 }
 
 fn fresh_or(
@@ -176,7 +191,7 @@ fn loop_body(outer: &GraphBuilder, model: Model<'_>, x: ValueId, threshold: Valu
     let (state, rows) = frozen_step(&mut b, model, (state, rows), x, threshold)?;
     let active = b.node(Op::Not, &[rows.halted])?;
     let active = b.cast(active, DType::I32)?;
-    let any = b.node(Op::ReduceMax, &[active])?;
+    let any = b.node(Op::ReduceMax { axes: Vec::new() }, &[active])?;
     let go_on = b.cast(any, DType::Bool)?;
     b.output("condition", go_on)?;
     b.output("z_h_next", state.h)?;

@@ -7,6 +7,7 @@
 mod block;
 pub(crate) mod embedding;
 mod graphs;
+pub mod quantize;
 pub(crate) mod recursion;
 pub(crate) mod weights;
 
@@ -15,6 +16,7 @@ use trm_models::{GraphKind, TrmConfig};
 use crate::ExportError;
 use crate::checkpoint::StateDict;
 use crate::onnx::{DType, Graph};
+use quantize::{Activations, Quantization};
 
 /// Float type that a graph computes in. Norms, halting head, logits and the carry are float32 in either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,12 +47,35 @@ impl Precision {
 }
 
 /// What [`build_graph`] can vary.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GraphOptions {
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GraphOptions<'a> {
     /// Float type of weights and activations.
     pub precision: Precision,
+    /// Products in 8 bits; the others, and everything between them, are float32 then.
+    pub quantization: Option<&'a Quantization>,
     /// Steps of the unrolled graph; the config's `halt_max_steps` when `None`.
     pub unrolled_steps: Option<usize>,
+}
+
+impl GraphOptions<'_> {
+    /// Whether a row's numbers do not depend on the rows beside it.
+    #[must_use]
+    pub fn is_batch_invariant(&self) -> bool {
+        self.quantization.is_none_or(|quantization| quantization.activations == Activations::Static)
+    }
+
+    /// What manifests call it: `fp32`, `fp16`, `int8`, or `mixed` where some products stay float32; `-static` behind the
+    /// latter two for ranges from calibration.
+    #[must_use]
+    pub fn precision_name(&self, config: &TrmConfig) -> String {
+        let Some(quantization) = self.quantization else { return self.precision.name().to_owned() };
+        let all = quantize::products(config).iter().all(|name| quantization.products.contains_key(name));
+        let kind = if all { "int8" } else { "mixed" };
+        match quantization.activations {
+            Activations::Dynamic => kind.to_owned(),
+            Activations::Static => format!("{kind}-static"),
+        }
+    }
 }
 
 /// Builds one of the inference graphs; inputs and outputs are those of [`trm_models::GraphSpec`].
@@ -61,14 +86,26 @@ pub fn build_graph(
     kind: GraphKind,
     config: &TrmConfig,
     weights: &StateDict,
-    options: GraphOptions,
+    options: GraphOptions<'_>,
 ) -> Result<Graph, ExportError> {
     config.validate()?;
     weights.check(config)?;
-    let model = weights::Model::new(config, weights, options.precision.dtype());
+    let compute = if options.quantization.is_some() { DType::F32 } else { options.precision.dtype() };
+    let model = weights::Model::new(config, weights, compute).quantised_by(options.quantization);
     match kind {
         GraphKind::Step => graphs::step(model),
         GraphKind::Solve => graphs::solve(model),
         GraphKind::Unrolled => graphs::unrolled(model, options.unrolled_steps.unwrap_or(config.halt_max_steps)),
     }
+}
+
+/// A float32 step graph that observes: its further outputs are the squares of the largest magnitudes, `[channels]` f32, of
+/// what each product reads, in every pass. The names are those of the products' weights, in the order of these outputs.
+///
+/// # Errors
+/// Those of [`build_graph`].
+pub fn calibration_graph(config: &TrmConfig, weights: &StateDict) -> Result<(Graph, Vec<String>), ExportError> {
+    config.validate()?;
+    weights.check(config)?;
+    graphs::calibration(weights::Model::new(config, weights, DType::F32))
 }

@@ -3,6 +3,7 @@
 use trm_models::{Architecture, TrmConfig};
 
 use super::block::block;
+use super::quantize::{linear, observe};
 use super::weights::{Layout, Model};
 use crate::ExportError;
 use crate::onnx::{DType, GraphBuilder, Op, ValueId};
@@ -125,8 +126,8 @@ pub(crate) fn answer_head(
         } else {
             b.node(Op::Slice { axis: 1, start: config.prefix_len(), end: config.total_len() }, &[h])?
         };
-        let weight = model.weight(b, "lm_head.weight", Layout::Transposed)?;
-        let logits = b.matmul(cells, weight)?;
+        observe(b, model, "lm_head.weight", cells, 2)?;
+        let logits = linear(b, model, "lm_head.weight", cells)?;
         let logits = b.cast(logits, DType::F32)?;
         let answer = b.node(Op::ArgMax, &[logits])?;
         Ok((logits, b.cast(answer, DType::I32)?))

@@ -2,6 +2,7 @@
 
 use trm_models::TrmConfig;
 
+use super::quantize::{Activations, Quantization};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
 use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
@@ -13,6 +14,10 @@ pub(crate) struct Model<'a> {
     weights: Weights<'a>,
     /// Rows of a batch: known when the graph is for training.
     pub(crate) batch: Dim,
+    /// Products that are computed in 8 bits.
+    quantization: Option<&'a Quantization>,
+    /// Whether the inputs of products are observed.
+    pub(crate) calibrates: bool,
     /// Type of activations and weights. Norms, the heads' results and the carry outside the graph are float32.
     pub(crate) compute: DType,
 }
@@ -37,12 +42,54 @@ pub(crate) enum Layout {
 
 impl<'a> Model<'a> {
     pub(crate) fn new(config: &'a TrmConfig, weights: &'a StateDict, compute: DType) -> Self {
-        Self { config, weights: Weights::Given(weights), batch: Dim::Batch, compute }
+        Self {
+            config,
+            weights: Weights::Given(weights),
+            batch: Dim::Batch,
+            quantization: None,
+            calibrates: false,
+            compute,
+        }
+    }
+
+    /// The same model with these products in 8 bits.
+    pub(crate) fn quantised_by(self, quantization: Option<&'a Quantization>) -> Self {
+        Self { quantization, ..self }
+    }
+
+    /// The same model with its products' inputs observed.
+    pub(crate) fn calibrating(self) -> Self {
+        Self { calibrates: true, ..self }
+    }
+
+    /// How the inputs of this weight's product are quantised, and their largest magnitude; none if it is a float product.
+    pub(crate) fn quantised(&self, name: &str) -> Option<(Activations, f32)> {
+        let quantization = self.quantization?;
+        Some((quantization.activations, *quantization.products.get(name)?))
+    }
+
+    /// The weights, of a model that has them.
+    pub(crate) fn given(&self) -> Result<&'a StateDict, ExportError> {
+        match self.weights {
+            Weights::Given(weights) => Ok(weights),
+            Weights::Inputs => Err(ExportError::LayoutMismatch {
+                origin: "the graph's inputs".into(),
+                reason: "weights that are trained cannot be quantised".into(),
+                hint: "quantise what training has written".into(),
+            }),
+        }
     }
 
     /// A model whose weights are inputs of the graph, in float32.
     pub(crate) fn of_inputs(config: &'a TrmConfig, batch: usize) -> Self {
-        Self { config, weights: Weights::Inputs, batch: Dim::Fixed(batch), compute: DType::F32 }
+        Self {
+            config,
+            weights: Weights::Inputs,
+            batch: Dim::Fixed(batch),
+            quantization: None,
+            calibrates: false,
+            compute: DType::F32,
+        }
     }
 
     /// Whether the graph is differentiated: gradients then stop where the reference's do.

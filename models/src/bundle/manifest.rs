@@ -20,7 +20,8 @@ pub struct Manifest {
     pub task: TaskSpec,
     /// The model's configuration.
     pub config: TrmConfig,
-    /// Float type of weights and activations: `fp32` or `fp16`.
+    /// What weights and activations are: `fp32`, `fp16`; `int8` for products of 8-bit integers by the range of each
+    /// tensor, `mixed` where some of them are float32; `int8-static` and `mixed-static` by ranges from calibration.
     pub precision: String,
     /// The graphs.
     pub graphs: BTreeMap<GraphKind, GraphFile>,
@@ -40,6 +41,15 @@ pub struct Manifest {
     pub checkpoint: Option<CheckpointOrigin>,
     /// Program and version that wrote the bundle.
     pub producer: String,
+}
+
+impl Manifest {
+    /// Whether a row's numbers do not depend on the rows beside it in a batch: not so where activations are quantised by
+    /// the range of a whole tensor.
+    #[must_use]
+    pub fn is_batch_invariant(&self) -> bool {
+        !matches!(self.precision.as_str(), "int8" | "mixed")
+    }
 }
 
 /// A task and how its cells are written as tokens.

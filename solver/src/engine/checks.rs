@@ -46,7 +46,8 @@ pub(super) fn check_step(config: &TrmConfig, started: &[bool], input: &ActStep) 
     let batch = started.len();
     check_puzzles(config, batch, &input.tokens, &input.puzzle_ids)?;
     check_length("reset", input.reset.len(), &[("batch", batch)])?;
-    let orphan = started.iter().zip(&input.reset).position(|(&started, &reset)| !started && !reset);
+    check_length("idle", input.idle.len(), &[("batch", batch)])?;
+    let orphan = (0..batch).find(|&row| !(started[row] || input.reset[row] || input.idle[row]));
     orphan.map_or(Ok(()), |row| Err(SolverError::NoCarry { row }))
 }
 

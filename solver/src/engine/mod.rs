@@ -31,6 +31,9 @@ pub struct GraphSource<'a> {
     /// The file's folder, for tensors that are too large for the file and lie beside it; none for a graph that is
     /// built into the program.
     pub folder: Option<PathBuf>,
+    /// A row's numbers do not depend on the rows beside it: not so where activations are quantised by the range of a
+    /// whole tensor. Such a graph is run a row at a time.
+    pub batch_invariant: bool,
 }
 
 impl<'a> GraphSource<'a> {
@@ -43,6 +46,7 @@ impl<'a> GraphSource<'a> {
             config: &manifest.config,
             bytes: bundle.graph_bytes(kind)?,
             folder: bundle.graph_path(kind).and_then(|path| Some(path.parent()?.to_path_buf())),
+            batch_invariant: manifest.is_batch_invariant(),
         })
     }
 }

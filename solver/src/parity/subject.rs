@@ -47,6 +47,10 @@ impl Graph<'_> {
             config: &self.subject.config,
             bytes: Cow::Borrowed(&self.bytes),
             folder: self.folder.clone(),
+            batch_invariant: match &self.subject.origin {
+                Origin::Bundle(bundle) => bundle.manifest().is_batch_invariant(),
+                Origin::Weights(_) => true,
+            },
         }
     }
 }

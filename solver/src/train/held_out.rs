@@ -29,7 +29,14 @@ pub fn measure(
 ) -> Result<EvalRecord> {
     let graph = build_graph(GraphKind::Step, config, &state_dict(weights), GraphOptions::default())?;
     let bytes = encode(&graph, &[]).onnx;
-    let source = GraphSource { name: "training", kind: GraphKind::Step, config, bytes: bytes.into(), folder: None };
+    let source = GraphSource {
+        name: "training",
+        kind: GraphKind::Step,
+        config,
+        bytes: bytes.into(),
+        folder: None,
+        batch_invariant: true,
+    };
     let rows = ROWS.min(LARGEST_TENSOR / largest_tensor(config)).min(examples.len()).max(1);
     let options = SessionOptions { batch: rows, want_logits: false, ..options.clone() };
     let mut session = engine.load_step_graph(&source, &options)?;

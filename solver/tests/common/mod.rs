@@ -80,7 +80,14 @@ impl Golden {
     }
 
     pub(crate) fn source<'a>(&'a self, kind: GraphKind, bytes: &'a [u8]) -> GraphSource<'a> {
-        GraphSource { name: &self.name, kind, config: &self.config, bytes: bytes.into(), folder: None }
+        GraphSource {
+            name: &self.name,
+            kind,
+            config: &self.config,
+            bytes: bytes.into(),
+            folder: None,
+            batch_invariant: true,
+        }
     }
 
     /// A recorded tensor of 4-byte elements, if the golden has it.

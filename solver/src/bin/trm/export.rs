@@ -159,12 +159,14 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
         config: &config,
         weights: &weights,
         graphs: args.graphs.iter().copied().collect::<BTreeSet<_>>(),
-        options: GraphOptions { precision, unrolled_steps: args.steps.map(usize::from) },
+        options: GraphOptions { precision, unrolled_steps: args.steps.map(usize::from), quantization: None },
         sample: task::sample(&kind, &config)?,
         training_data: args.training_data.clone(),
         licence: args.licence.clone(),
         accuracy: args.measured.as_deref().map(measured).transpose()?.unwrap_or_default(),
         checkpoint: Some(CheckpointOrigin { file, sha256 }),
+        with_weights: true,
+        notes: None,
         files: identifiers(source, &kind)?.into_iter().collect(),
     };
     let bundle = export_bundle(request, out, args.overwrite)?;

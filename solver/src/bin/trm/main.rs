@@ -16,6 +16,7 @@ mod interrupt;
 mod output;
 mod parity;
 mod plan;
+mod quantize;
 mod solve;
 mod task;
 mod text;
@@ -86,6 +87,8 @@ enum Command {
     Generate(generate::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
     Export(export::Args),
+    /// Turn a bundle into one of smaller precision, if it holds
+    Quantize(quantize::Args),
     /// Say what a bundle, a checkpoint or an .onnx file is
     Inspect(inspect::Args),
     /// Compare a model with the numbers that the reference implementation recorded
@@ -105,6 +108,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, verbose),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args, verbose),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Inspect(args) => inspect::run(&args, verbose),
         Command::Parity(args) => parity::run(&args, verbose),
         Command::Bench(args) => bench::run(&args),

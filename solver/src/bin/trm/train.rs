@@ -307,6 +307,8 @@ fn finish(
         licence: args.licence.clone(),
         accuracy,
         checkpoint: None,
+        with_weights: true,
+        notes: None,
         files: vec![
             (TRAINING.to_owned(), config.to_toml()?.into_bytes()),
             (

@@ -48,12 +48,18 @@ fn read<T: Datum + Copy>(value: &TValue, into: &mut Vec<T>) -> TractResult<()> {
     Ok(())
 }
 
-/// One output of all rows, one after the other.
-fn gather<T: Datum + Copy>(outputs: &[TVec<TValue>], index: usize) -> Result<Vec<T>> {
+/// One output of all rows, one after the other; `width` zeros for a row that was left out.
+fn gather<T: Datum + Copy + Default>(outputs: &[Option<TVec<TValue>>], index: usize, width: usize) -> Result<Vec<T>> {
     let mut all = Vec::new();
     outputs
         .iter()
-        .try_for_each(|output| read(&output[index], &mut all))
+        .try_for_each(|output| match output {
+            Some(output) => read(&output[index], &mut all),
+            None => {
+                all.resize(all.len() + width, T::default());
+                Ok(())
+            }
+        })
         .map_err(|error| failed(format!("read output {index}"), error))?;
     Ok(all)
 }
@@ -96,22 +102,28 @@ impl StepSession for TractStepSession {
         let Self { prepared, rows, started } = self;
         checks::check_step(&prepared.config, started, input)?;
         let outputs = prepared.on_rows(rows, |index, row| {
+            if input.idle[index] {
+                return Ok(None);
+            }
             let [tokens, puzzle_id] = prepared.puzzle(index, &input.tokens, &input.puzzle_ids)?;
             let reset = tensor(&[1], &input.reset[index..=index])?;
-            row.state.run(tvec![tokens, puzzle_id, reset, row.z_h.clone(), row.z_l.clone()])
+            row.state.run(tvec![tokens, puzzle_id, reset, row.z_h.clone(), row.z_l.clone()]).map(Some)
         })?;
+        let TrmConfig { seq_len, vocab_size, .. } = prepared.config;
         let output = ActOutput {
-            answer: gather(&outputs, 0)?,
-            q_halt: gather(&outputs, 1)?,
-            q_continue: gather(&outputs, 2)?,
-            logits: prepared.want_logits.then(|| gather(&outputs, 5)).transpose()?,
+            answer: gather(&outputs, 0, seq_len)?,
+            q_halt: gather(&outputs, 1, 1)?,
+            q_continue: gather(&outputs, 2, 1)?,
+            logits: prepared.want_logits.then(|| gather(&outputs, 5, seq_len * vocab_size)).transpose()?,
         };
         checks::check_finite(GraphKind::Step, "q_halt", &output.q_halt)?;
-        for (row, output) in rows.iter_mut().zip(&outputs) {
-            row.z_h = output[3].clone();
-            row.z_l = output[4].clone();
+        for ((row, started), output) in rows.iter_mut().zip(started).zip(&outputs) {
+            *started = output.is_some();
+            if let Some(output) = output {
+                row.z_h = output[3].clone();
+                row.z_l = output[4].clone();
+            }
         }
-        started.fill(true);
         Ok(output)
     }
 
@@ -170,14 +182,14 @@ impl SolveSession for TractSolveSession {
         checks::check_solve(config, info.graph, info.batch, input)?;
         let outputs = prepared.on_rows(&mut vec![(); info.batch], |row, ()| {
             let [tokens, puzzle_id] = prepared.puzzle(row, &input.tokens, &input.puzzle_ids)?;
-            prepared.plan.run(tvec![tokens, puzzle_id, tensor(&[], &[input.halt_threshold])?])
+            prepared.plan.run(tvec![tokens, puzzle_id, tensor(&[], &[input.halt_threshold])?]).map(Some)
         })?;
         let output = SolveOutput {
-            answer: gather(&outputs, 0)?,
-            q_halt: gather(&outputs, 1)?,
-            q_continue: gather(&outputs, 2)?,
-            steps: gather(&outputs, 3)?,
-            logits: prepared.want_logits.then(|| gather(&outputs, 4)).transpose()?,
+            answer: gather(&outputs, 0, 0)?,
+            q_halt: gather(&outputs, 1, 0)?,
+            q_continue: gather(&outputs, 2, 0)?,
+            steps: gather(&outputs, 3, 0)?,
+            logits: prepared.want_logits.then(|| gather(&outputs, 4, 0)).transpose()?,
         };
         checks::check_finite(info.graph, "q_halt", &output.q_halt)?;
         Ok(output)

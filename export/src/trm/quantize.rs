@@ -1,0 +1,199 @@
+//! 8-bit products: which of a model's linear layers multiply in int8, on what ranges, and the rescaling that makes it hold.
+//!
+//! Weights are quantised symmetrically with a scale for each output channel. The product of a SwiGLU's down projection is
+//! where accuracy is lost: `silu(gate) · up` has channels hundreds of times larger than the median, which one scale for the
+//! whole tensor cannot serve. [`equalise`] divides these channels and multiplies the weights that read them: exact in
+//! floats, and what SmoothQuant (arXiv 2211.10438) does across a normalisation.
+
+use std::collections::BTreeMap;
+
+use trm_models::{Architecture, TrmConfig};
+
+use super::weights::{Layout, Model};
+use crate::ExportError;
+use crate::checkpoint::{StateDict, WeightTensor};
+use crate::onnx::{Constant, DType, GraphBuilder, Op, ValueId};
+
+/// Largest magnitude of a quantised weight or, in the static form, activation. -128 stays unused: the range is symmetric.
+const LARGEST: f32 = 127.0;
+
+/// How activations become 8-bit integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activations {
+    /// Each tensor by its own range while it runs: `DynamicQuantizeLinear` and `MatMulInteger`. A row's numbers then
+    /// depend on the rows beside it, so engines run such graphs a row at a time.
+    Dynamic,
+    /// By ranges found in calibration: `QuantizeLinear` and `DequantizeLinear` around a float product, the form that
+    /// TensorRT takes. Rows do not depend on each other.
+    Static,
+}
+
+/// Which products are 8-bit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantization {
+    /// How activations are quantised.
+    pub activations: Activations,
+    /// State-dict names of the weights whose products are, with the largest magnitude that their inputs had in
+    /// calibration.
+    pub products: BTreeMap<String, f32>,
+}
+
+/// State-dict names of all weights whose products can be 8-bit: those of the blocks, and the answer head's. Embeddings are
+/// looked up, not multiplied, and the halting head reads one position.
+#[must_use]
+pub fn products(config: &TrmConfig) -> Vec<String> {
+    let mixer = if config.mlp_t {
+        ["mlp_t.gate_up_proj", "mlp_t.down_proj"]
+    } else {
+        ["self_attn.qkv_proj", "self_attn.o_proj"]
+    };
+    let parts = mixer.into_iter().chain(["mlp.gate_up_proj", "mlp.down_proj"]).collect::<Vec<_>>();
+    let blocks = blocks(config);
+    let of_blocks = blocks.iter().flat_map(|block| parts.iter().map(move |part| format!("{block}.{part}.weight")));
+    of_blocks.chain(["lm_head.weight".to_owned()]).collect()
+}
+
+/// Paths of the blocks.
+fn blocks(config: &TrmConfig) -> Vec<String> {
+    let of =
+        |level: &str, layers: usize| (0..layers).map(|layer| format!("{level}.layers.{layer}")).collect::<Vec<_>>();
+    let mut paths = of("L_level", config.l_layers);
+    if config.architecture == Architecture::Hrm {
+        paths.extend(of("H_level", config.h_layers));
+    }
+    paths
+}
+
+/// The same model with the inner channels of every SwiGLU brought closer to one range. Channel `i` of the up projection
+/// is divided by `s_i = m_i^a / w_i^(1-a)`, and column `i` of the down projection multiplied by it, `m_i` being the
+/// channel's largest magnitude in calibration and `w_i` the column's largest weight.
+///
+/// `magnitudes` has the `m_i` of the down projections by state-dict name; `exponent` is `a`, 0 to 1.
+///
+/// # Errors
+/// [`ExportError::LayoutMismatch`] when a weight is missing or the numbers of channels differ.
+pub fn equalise(
+    config: &TrmConfig,
+    weights: &StateDict,
+    magnitudes: &BTreeMap<String, Vec<f32>>,
+    exponent: f32,
+) -> Result<StateDict, ExportError> {
+    let mut equalised = weights.clone();
+    let mixers: &[&str] = if config.mlp_t { &["mlp_t", "mlp"] } else { &["mlp"] };
+    for path in blocks(config).iter().flat_map(|block| mixers.iter().map(move |mixer| format!("{block}.{mixer}"))) {
+        let (up_name, down_name) = (format!("{path}.gate_up_proj.weight"), format!("{path}.down_proj.weight"));
+        let mut up = matrix(weights, &up_name)?.clone();
+        let mut down = matrix(weights, &down_name)?.clone();
+        let (inner, inputs) = (down.shape[1], up.shape[1]);
+        let found = magnitudes.get(&down_name).filter(|found| found.len() == inner && up.shape[0] == 2 * inner);
+        let found = found.ok_or_else(|| ExportError::LayoutMismatch {
+            origin: weights.origin().into(),
+            reason: format!("`{down_name}` has {inner} channels, which calibration did not measure"),
+            hint: "calibrate this model".into(),
+        })?;
+        for (channel, &magnitude) in found.iter().enumerate() {
+            let column = || (0..down.shape[0]).map(|row| row * inner + channel);
+            let largest = column().map(|at| down.data[at].abs()).fold(0.0, f32::max);
+            let scale = magnitude.powf(exponent) / largest.powf(1.0 - exponent);
+            // A channel that is never used, or is not read, stays as it is.
+            if !scale.is_normal() {
+                continue;
+            }
+            let row = (inner + channel) * inputs;
+            up.data[row..row + inputs].iter_mut().for_each(|weight| *weight /= scale);
+            for at in column().collect::<Vec<_>>() {
+                down.data[at] *= scale;
+            }
+        }
+        equalised.insert(up_name, up);
+        equalised.insert(down_name, down);
+    }
+    Ok(equalised)
+}
+
+fn matrix<'a>(weights: &'a StateDict, name: &str) -> Result<&'a WeightTensor, ExportError> {
+    weights.get(name).filter(|tensor| tensor.shape.len() == 2).ok_or_else(|| ExportError::LayoutMismatch {
+        origin: weights.origin().into(),
+        reason: format!("`{name}` is missing or no matrix"),
+        hint: "check the weights against the configuration first".into(),
+    })
+}
+
+/// `x · Wᵀ` over the last axis, in 8 bits where the model's quantisation says so.
+pub(super) fn linear(b: &mut GraphBuilder, model: Model<'_>, name: &str, x: ValueId) -> Result<ValueId, ExportError> {
+    let Some((activations, largest)) = model.quantised(name) else {
+        let weight = model.weight(b, name, Layout::Transposed)?;
+        return b.matmul(x, weight);
+    };
+    let quantised = Quantised::of(matrix(model.given()?, name)?);
+    let (inputs, outputs) = (quantised.inputs, quantised.scales.len());
+    let scales = quantised.scales;
+    let weight = b.constant(&format!("{name}.int8"), || Constant::i8(&[inputs, outputs], quantised.elements));
+    let scale = b.constant(&format!("{name}.scale"), || Constant::f32(&[outputs], scales));
+    match activations {
+        // The order of casts and products is the one that ONNX Runtime fuses.
+        Activations::Dynamic => {
+            let x = b.nodes(Op::DynamicQuantizeLinear, &[x])?;
+            let product = b.node(Op::MatMulInteger, &[x[0], weight, x[2]])?;
+            let product = b.cast(product, DType::F32)?;
+            let scale = b.mul(x[1], scale)?;
+            b.mul(product, scale)
+        }
+        Activations::Static => {
+            let zero = b.constant("zero.int8", || Constant::i8(&[], vec![0]));
+            let zeros = b.constant(&format!("{name}.zeros"), || Constant::i8(&[outputs], vec![0; outputs]));
+            let range = b.constant(&format!("{name}.input_scale"), || {
+                Constant::scalar(if largest > 0.0 { largest / LARGEST } else { 1.0 })
+            });
+            let x = b.node(Op::QuantizeLinear, &[x, range, zero])?;
+            let x = b.node(Op::DequantizeLinear { axis: 0 }, &[x, range, zero])?;
+            let weight = b.node(Op::DequantizeLinear { axis: 1 }, &[weight, scale, zeros])?;
+            b.matmul(x, weight)
+        }
+    }
+}
+
+/// A weight in 8 bits.
+struct Quantised {
+    inputs: usize,
+    /// `[in, out]`.
+    elements: Vec<i8>,
+    /// `[out]`.
+    scales: Vec<f32>,
+}
+
+impl Quantised {
+    /// Of `[out, in]`: each output channel by its own largest weight.
+    fn of(weight: &WeightTensor) -> Self {
+        let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
+        let row = |output: usize| &weight.data[output * inputs..(output + 1) * inputs];
+        let scale = |output: usize| {
+            let largest = row(output).iter().map(|weight| weight.abs()).fold(0.0, f32::max);
+            if largest > 0.0 { largest / LARGEST } else { 1.0 }
+        };
+        let scales: Vec<f32> = (0..outputs).map(scale).collect();
+        let element = |input: usize, output: usize| {
+            (row(output)[input] / scales[output]).round_ties_even().clamp(-LARGEST, LARGEST) as i8
+        };
+        let elements = (0..inputs).flat_map(|input| (0..outputs).map(move |output| (input, output)));
+        Self { inputs, elements: elements.map(|(input, output)| element(input, output)).collect(), scales }
+    }
+}
+
+/// Marks the square of the largest magnitude that each channel of a product's input has, `[channels]`, if the model is
+/// being calibrated. `axis` is the one that the product sums over.
+pub(super) fn observe(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    name: &str,
+    input: ValueId,
+    axis: usize,
+) -> Result<(), ExportError> {
+    if model.calibrates {
+        let axes = (0..b.ty(input).rank()).filter(|&other| other != axis).collect();
+        let square = b.mul(input, input)?;
+        let largest = b.node(Op::ReduceMax { axes }, &[square])?;
+        b.mark(name, largest);
+    }
+    Ok(())
+}
