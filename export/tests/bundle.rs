@@ -2,19 +2,15 @@
 
 use std::path::Path;
 
+mod common;
+
+use common::golden;
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor};
 use trm_export::onnx::OnnxSummary;
 use trm_export::onnx::write::{encode, encode_with_limit};
 use trm_export::trm::{GraphOptions, Precision, build_graph};
 use trm_export::{BundleRequest, ExportError, Sample, export_bundle};
-use trm_models::{ConfigSource, GraphKind, ModelBundle, TaskKind, TaskSpec, TrmConfig};
-
-fn golden(name: &str, seq_len: usize, vocab: usize) -> (TrmConfig, StateDict) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden").join(name);
-    let source = ConfigSource::from_yaml_file(&dir.join("all_config.yaml")).expect("config");
-    let config = source.seq_len(seq_len).vocab_size(vocab).num_puzzle_identifiers(1).build().expect("config");
-    (config, StateDict::read(dir.join("step_1000")).expect("checkpoint"))
-}
+use trm_models::{GraphKind, ModelBundle, TaskKind, TaskSpec, TrmConfig};
 
 fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, precision: Precision) -> BundleRequest<'a> {
     BundleRequest {

@@ -110,6 +110,39 @@ fn a_row_depends_on_nothing_but_itself() {
     });
 }
 
+/// Rows without a puzzle change nothing for the others, and start over when they are used again.
+#[test]
+fn an_idle_row_holds_no_carry_and_disturbs_nobody() {
+    on_every_engine(|engine| {
+        let golden = Golden::load("maze_att_stable");
+        let (mut all, mut some) =
+            (load_step(engine, &golden, &options(golden.batch)), load_step(engine, &golden, &options(golden.batch)));
+        let mut step = golden.first_step();
+        let mut with_idle = golden.first_step();
+        for number in 1..=3 {
+            with_idle.idle[1] = number > 1;
+            let (full, output) =
+                (all.step(&step).expect("the step runs"), some.step(&with_idle).expect("the step runs"));
+            for row in (0..golden.batch).filter(|&row| !with_idle.idle[row]) {
+                let cells = row * golden.config.seq_len..(row + 1) * golden.config.seq_len;
+                assert_eq!(output.answer[cells.clone()], full.answer[cells], "{}, row {row}", engine.name());
+                assert_eq!(output.q_halt[row].to_bits(), full.q_halt[row].to_bits(), "{}, row {row}", engine.name());
+            }
+            assert_eq!(output.answer.len(), full.answer.len());
+            step.reset.fill(false);
+            with_idle.reset.fill(false);
+        }
+        with_idle.idle[1] = false;
+        let error = some.step(&with_idle).expect_err("row 1 has no carry");
+        assert!(matches!(error, SolverError::NoCarry { row: 1 }), "{error}");
+        with_idle.reset[1] = true;
+        let again = some.step(&with_idle).expect("row 1 starts over");
+        let first =
+            load_step(engine, &golden, &options(golden.batch)).step(&golden.first_step()).expect("the step runs");
+        assert_eq!(again.q_halt[1].to_bits(), first.q_halt[1].to_bits(), "{}", engine.name());
+    });
+}
+
 #[test]
 fn continuous_batching_gives_the_answers_of_solo_runs() {
     on_every_engine(|engine| {

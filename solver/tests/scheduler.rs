@@ -74,7 +74,9 @@ impl StepSession for Counting {
         if self.fail_at == Some(self.busy.len()) {
             return Err(SolverError::NoCarry { row: 0 });
         }
-        self.busy.push(input.tokens.chunks(SEQ).filter(|row| row[0] != 0).count());
+        let busy = input.tokens.chunks(SEQ).filter(|row| row[0] != 0).count();
+        assert_eq!(input.idle.iter().filter(|idle| !**idle).count(), busy, "idle rows are those without a puzzle");
+        self.busy.push(busy);
         for (row, carry) in self.carry.iter_mut().enumerate() {
             if input.reset[row] {
                 *carry = 0;
@@ -131,7 +133,7 @@ fn a_free_slot_is_refilled_at_once() {
 }
 
 #[test]
-fn an_idle_slot_runs_a_blank_puzzle() {
+fn an_idle_slot_is_marked_and_holds_a_blank_puzzle() {
     let mut session = Counting::new(3);
     let mut scheduler = Scheduler::new(&mut session);
     assert!(scheduler.is_idle() && scheduler.step().expect("nothing to do").is_empty());

@@ -3,6 +3,8 @@
 //! Slow and simple on purpose: it is what the engines are compared with (a bundle's self-test comes from it), so
 //! it shares nothing with them.
 
+mod quantised;
+
 use std::collections::HashMap;
 
 use ndarray::{ArrayD, ArrayViewD, Axis, Ix2, IxDyn, Slice, Zip};
@@ -229,26 +231,8 @@ fn node_outputs(
             Tensor::Int(array) => Tensor::Int(reduce(array, axes, i64::MIN, |a, b| *a.max(b))),
             other => Tensor::Float(reduce(other.floats()?, axes, f64::NEG_INFINITY, |a, b| a.max(*b))),
         }),
-        Op::DynamicQuantizeLinear => dynamic_quantize(inputs[0].floats()?),
-        Op::MatMulInteger => {
-            let zero_point = scalar(inputs[2].ints()?)?;
-            let floats = |array: &ArrayD<i64>, zero: i64| array.mapv(|value| (value - zero) as f64);
-            let product = matmul(&floats(inputs[0].ints()?, zero_point), &floats(inputs[1].ints()?, 0))?;
-            one(Tensor::Int(product.mapv(|value| value as i64)))
-        }
-        Op::QuantizeLinear => {
-            let scale = scalar(inputs[1].floats()?)?;
-            let quantised = |value: &f64| (value / scale).round_ties_even().clamp(-128.0, 127.0) as i64;
-            one(Tensor::Int(inputs[0].floats()?.map(quantised)))
-        }
-        Op::DequantizeLinear { axis } => {
-            let (quantised, scale) = (inputs[0].ints()?.mapv(|value| value as f64), inputs[1].floats()?);
-            let mut shape = vec![1; quantised.ndim()];
-            if scale.ndim() == 1 {
-                shape[*axis] = scale.len();
-            }
-            let scale = scale.to_shape(shape).map_err(|error| evaluation("DequantizeLinear", error))?.into_owned();
-            one(Tensor::Float(broadcast2(&quantised, &scale, |q, scale| q * scale)?))
+        Op::DynamicQuantizeLinear | Op::MatMulInteger | Op::QuantizeLinear | Op::DequantizeLinear { .. } => {
+            quantised::outputs(&node.op, inputs)
         }
         Op::ArgMax => one(Tensor::Int(argmax(inputs[0].floats()?))),
         Op::Gather { axis } => one(Tensor::Float(gather(inputs[0].floats()?, inputs[1].ints()?, *axis)?)),
@@ -291,25 +275,6 @@ fn reduce<T: Clone>(array: &ArrayD<T>, axes: &[usize], start: T, fold: impl Fn(&
     // From the last, so that the axes before it keep their numbers.
     let along = |array: ArrayD<T>, &axis: &usize| array.fold_axis(Axis(axis), start.clone(), &fold);
     axes.iter().rev().fold(array.clone(), along)
-}
-
-fn scalar<T: Copy>(array: &ArrayD<T>) -> Result<T, ExportError> {
-    array.first().copied().ok_or_else(|| evaluation("value", "a scalar expected"))
-}
-
-/// As ONNX defines it: the range is made to hold 0, and everything but the quantised values is rounded to float32.
-fn dynamic_quantize(input: &ArrayD<f64>) -> Result<Vec<Tensor>, ExportError> {
-    let low = input.iter().copied().fold(0.0, f64::min);
-    let high = input.iter().copied().fold(0.0, f64::max);
-    // A tensor of zeros has no range; any scale gives zeros back.
-    let scale = if high > low { f64::from(((high - low) / 255.0) as f32) } else { 1.0 };
-    let zero_point = (-low / scale).round_ties_even().clamp(0.0, 255.0);
-    let quantised = |value: &f64| ((value / scale).round_ties_even() + zero_point).clamp(0.0, 255.0) as i64;
-    Ok(vec![
-        Tensor::Int(input.map(quantised)),
-        Tensor::Float(ArrayD::from_elem(IxDyn(&[]), scale)),
-        Tensor::Int(ArrayD::from_elem(IxDyn(&[]), zero_point as i64)),
-    ])
 }
 
 fn arithmetic(

@@ -124,8 +124,9 @@ impl Writer {
             Op::ReduceMean { axis } => vec![ints("axes", &[*axis]), int("keepdims", 1)],
             Op::ReduceMax { axes } if axes.is_empty() => vec![int("keepdims", 0)],
             Op::ReduceMax { axes } => vec![ints("axes", axes), int("keepdims", 0)],
-            Op::DequantizeLinear { axis } => vec![int("axis", *axis as i64)],
-            Op::Gather { axis } | Op::Concat { axis } | Op::Split { axis, .. } => vec![int("axis", *axis as i64)],
+            Op::Gather { axis } | Op::Concat { axis } | Op::Split { axis, .. } | Op::DequantizeLinear { axis } => {
+                vec![int("axis", *axis as i64)]
+            }
             Op::Transpose { perm } => vec![ints("perm", perm)],
             Op::Cast { to } => vec![int("to", i64::from(to.onnx()))],
             Op::ArgMax => vec![int("axis", -1), int("keepdims", 0)],

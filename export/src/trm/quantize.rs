@@ -3,7 +3,7 @@
 //! Weights are quantised symmetrically with a scale for each output channel. The product of a SwiGLU's down projection is
 //! where accuracy is lost: `silu(gate) · up` has channels hundreds of times larger than the median, which one scale for the
 //! whole tensor cannot serve. [`equalise`] divides these channels and multiplies the weights that read them: exact in
-//! floats, and what SmoothQuant (arXiv 2211.10438) does across a normalisation.
+//! floats, and what `SmoothQuant` (arXiv 2211.10438) does across a normalisation.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Smaller precisions that hold: a model is calibrated, quantised, and compared with itself in float32 on puzzles that it
 //! has not seen. What loses more than it may is not handed out.
 //!
-//! The steps: [`calibrate`](self::calibrate::calibrate) observes what every product reads; the SwiGLUs are
-//! [equalised](trm_export::trm::quantize::equalise), with the exponent that keeps the carry closest to the float one; the
-//! products are quantised; [`compare`](self::fidelity::compare) is the gate. For [`Target::Mixed`], the product whose
-//! quantisation alone moves the carry most goes back to float32 until the gate lets the rest pass.
+//! The steps: observe what every product reads on calibration puzzles; [equalise] the feed-forward layers, with the exponent
+//! that keeps the carry closest to the float one; quantise the products; compare on held-out puzzles, which is the gate. For
+//! [`Target::Mixed`], the product whose quantisation alone moves the carry most goes back to float32 until the gate lets
+//! the rest pass.
 
 mod calibrate;
 mod fidelity;
@@ -119,19 +119,7 @@ pub fn quantize(
     }
 
     progress("observing what every product reads");
-    let magnitudes = calibrate::calibrate(engine, subject, ROWS)?;
-    progress("choosing the equalisation");
-    let mut best: Option<(f64, f32, StateDict)> = None;
-    for exponent in EXPONENTS {
-        let weights = equalise(subject.config, subject.weights, &magnitudes, exponent)?;
-        let quantization = bench.quantization(options, &weights, &products(subject.config))?;
-        let cosine = bench.cosine(float.as_mut(), &weights, &quantization)?;
-        if best.as_ref().is_none_or(|(least, ..)| cosine > *least) {
-            best = Some((cosine, exponent, weights));
-        }
-    }
-    let (_, exponent, weights) = best.expect("an exponent was tried");
-
+    let (exponent, weights) = bench.equalised(float.as_mut(), options)?;
     let mut names = products(subject.config);
     let mut sensitive: Option<Vec<(String, f64)>> = None;
     let mut in_float = Vec::new();
@@ -183,6 +171,21 @@ impl Bench<'_> {
         let cpu = ProviderChoice::Only(ExecutionProvider::Cpu);
         self.engine
             .load_step_graph(&source, &SessionOptions { batch: ROWS, provider: cpu, ..SessionOptions::default() })
+    }
+
+    /// The weights with the exponent of those tried that keeps the carry closest when everything is in 8 bits.
+    fn equalised(&self, float: &mut dyn StepSession, options: &QuantizeOptions) -> Result<(f32, StateDict)> {
+        let Subject { config, weights, .. } = *self.subject;
+        let magnitudes = calibrate::calibrate(self.engine, self.subject, ROWS)?;
+        let mut candidate = |exponent: f32| -> Result<_> {
+            let weights = equalise(config, weights, &magnitudes, exponent)?;
+            let quantization = self.quantization(options, &weights, &products(config))?;
+            Ok((self.cosine(float, &weights, &quantization)?, exponent, weights))
+        };
+        let candidates = EXPONENTS.into_iter().map(&mut candidate).collect::<Result<Vec<_>>>()?;
+        let best = candidates.into_iter().reduce(|best, other| if other.0 > best.0 { other } else { best });
+        let (_, exponent, weights) = best.expect("an exponent was tried");
+        Ok((exponent, weights))
     }
 
     /// These products in 8 bits. Static ranges are those of the weights as they are now.

@@ -87,7 +87,7 @@ enum PrecisionName {
 enum ActivationsName {
     /// By each tensor's own range: most accurate; engines run such graphs a row at a time
     Dynamic,
-    /// By ranges from calibration, as QuantizeLinear and DequantizeLinear: the form that TensorRT takes
+    /// By ranges from calibration, as `QuantizeLinear` and `DequantizeLinear`: the form that TensorRT takes
     Static,
 }
 
@@ -103,7 +103,7 @@ struct Report<'a> {
     in_float: &'a [(String, f64)],
     held_out: String,
     fidelity: &'a Fidelity,
-    /// Size of the new bundle's graphs by the old one's; none where it was not written.
+    /// Size of the new bundle by the old one's; none where it was not written.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<f64>,
     /// The new bundle; none where it was not written.
@@ -176,7 +176,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     if passed {
         let written = args.write(&model, &quantized, &report)?;
-        let bytes = |bundle: &ModelBundle| bundle.manifest().graphs.values().map(|graph| graph.hash.bytes).sum::<u64>();
+        let bytes = |bundle: &ModelBundle| {
+            let manifest = bundle.manifest();
+            manifest.file_names().filter_map(|name| manifest.hash(name)).map(|hash| hash.bytes).sum::<u64>()
+        };
         report.size = Some(bytes(&written) as f64 / bytes(model.bundle()) as f64);
         report.written = Some(written.label());
     }
@@ -361,7 +364,7 @@ impl Report<'_> {
             }
         }
         if let (Some(written), Some(size)) = (&self.written, self.size) {
-            let _ = writeln!(text, "\n{written}: graphs of {:.1} % of the size", 100.0 * size);
+            let _ = writeln!(text, "\n{written}: {:.1} % of the size", 100.0 * size);
         }
         text
     }

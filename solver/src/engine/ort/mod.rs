@@ -7,6 +7,8 @@
 mod library;
 mod provider;
 pub(crate) mod session;
+mod solve_session;
+mod step_session;
 mod tensors;
 
 use std::path::{Path, PathBuf};
@@ -131,11 +133,11 @@ impl Engine for OrtEngine {
     }
 
     fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
-        Ok(Box::new(session::OrtStepSession::load(self, graph, options)?))
+        Ok(Box::new(step_session::OrtStepSession::load(self, graph, options)?))
     }
 
     fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>> {
-        Ok(Box::new(session::OrtSolveSession::load(self, graph, options)?))
+        Ok(Box::new(solve_session::OrtSolveSession::load(self, graph, options)?))
     }
 }
 

@@ -53,12 +53,12 @@ fn gather<T: Datum + Copy + Default>(outputs: &[Option<TVec<TValue>>], index: us
     let mut all = Vec::new();
     outputs
         .iter()
-        .try_for_each(|output| match output {
-            Some(output) => read(&output[index], &mut all),
-            None => {
-                all.resize(all.len() + width, T::default());
-                Ok(())
+        .try_for_each(|output| {
+            if let Some(output) = output {
+                return read(&output[index], &mut all);
             }
+            all.resize(all.len() + width, T::default());
+            Ok(())
         })
         .map_err(|error| failed(format!("read output {index}"), error))?;
     Ok(all)
