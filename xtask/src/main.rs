@@ -5,6 +5,7 @@
 
 mod bench;
 mod checks;
+mod cross;
 mod goldens;
 mod ort;
 mod ort_training;
@@ -30,6 +31,12 @@ usage: cargo xtask <command>
   bench [--micro | --train] [ARG…]
                              full-size steps side by side with PyTorch, with --train training steps; ARGs go
                              to the harness (--help lists them); --micro runs the criterion benches instead
+  cross TARGET [--glibc V] [--setup]
+                             build trm and trm-host for a board (aarch64, armv7, aarch64-musl), in a container where
+                             there is cross, otherwise here; --setup installs what is missing, printing how
+  cross-test TARGET          run the tests that tell whether a board computes rightly, under qemu
+  cross-compare TARGET [--puzzles N] [MODEL…]
+                             solve the same puzzles here and under qemu, and compare (default 500 for each model)
   goldens --from DIR [NAME…] copy golden folders of the reference into the export tests
 
 environment: PYTHON names the Python to use (default python3)
@@ -41,6 +48,9 @@ enum Task {
     Ort,
     OrtTraining,
     Bench { micro: bool, train: bool, arguments: Vec<String> },
+    Cross { target: cross::Target, glibc: Option<cross::Glibc>, setup: bool },
+    CrossTest { target: cross::Target },
+    CrossCompare { target: cross::Target, puzzles: usize, models: Vec<String> },
     Goldens { from: PathBuf, names: Vec<String> },
 }
 
@@ -70,6 +80,9 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { micro: true, .. } => bench::micro()?,
         Task::Bench { train: true, arguments, .. } => bench::train(&arguments)?,
         Task::Bench { arguments, .. } => bench::side_by_side(&arguments)?,
+        Task::Cross { target, glibc, setup } => cross::build(target, glibc, setup)?,
+        Task::CrossTest { target } => cross::test(target)?,
+        Task::CrossCompare { target, puzzles, models } => cross::compare(target, puzzles, &models)?,
         Task::Goldens { from, names } => goldens::copy(&from, &names)?,
     }
     Ok(())
@@ -111,8 +124,32 @@ fn parse() -> Result<Task> {
             }
             Ok(Task::Bench { micro, train, arguments })
         }
+        "cross" | "cross-test" | "cross-compare" => parse_cross(&command, &mut parser),
         "goldens" => parse_goldens(&mut parser),
         other => bail!("there is no command named {other:?}"),
+    }
+}
+
+fn parse_cross(command: &str, parser: &mut lexopt::Parser) -> Result<Task> {
+    let (mut words, mut glibc, mut setup, mut puzzles) = (Vec::new(), None, false, 500);
+    while let Some(argument) = parser.next()? {
+        match (command, argument) {
+            ("cross", Long("glibc")) => glibc = Some(parser.value()?.parse()?),
+            ("cross", Long("setup")) => setup = true,
+            ("cross-compare", Long("puzzles")) => puzzles = parser.value()?.parse()?,
+            (_, Value(word)) => words.push(word.string()?),
+            (_, option) => return Err(option.unexpected().into()),
+        }
+    }
+    if words.is_empty() {
+        bail!("{command} needs a target: aarch64, armv7 or aarch64-musl");
+    }
+    let target = words.remove(0).parse()?;
+    match command {
+        "cross-compare" => Ok(Task::CrossCompare { target, puzzles, models: words }),
+        _ if !words.is_empty() => bail!("{command} takes one target, but was given {:?} as well", words[0]),
+        "cross" => Ok(Task::Cross { target, glibc, setup }),
+        _ => Ok(Task::CrossTest { target }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pinned ONNX Runtime, taken from the wheel that its makers publish for Python: the shared library inside is the
 //! same for every Python.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
@@ -43,22 +43,26 @@ const PLATFORMS: [Platform; 3] = [
     },
 ];
 
-/// Makes sure that the library is in the cache and returns its path.
+/// Makes sure that this machine's library is in the cache and returns its path.
 pub(crate) fn fetch() -> Result<PathBuf> {
-    let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
+    let folder = workspace::cache().join("onnxruntime").join(VERSION);
+    fetch_for(std::env::consts::OS, std::env::consts::ARCH, &folder)
+}
+
+/// Makes sure that another machine's library is in `folder` and returns its path.
+pub(crate) fn fetch_for(os: &str, arch: &str, folder: &Path) -> Result<PathBuf> {
     let Some(platform) = PLATFORMS.iter().find(|platform| platform.os == os && platform.arch == arch) else {
         bail!(
             "no ONNX Runtime {VERSION} is pinned for {os} on {arch}\n\
              hint: on such a machine, install libonnxruntime yourself and set ORT_DYLIB_PATH"
         );
     };
-    let folder = workspace::cache().join("onnxruntime").join(VERSION);
     let library = folder.join(platform.library);
     if library.is_file() {
-        eprintln!("ONNX Runtime {VERSION} is in {} already", workspace::shown(&folder));
+        eprintln!("ONNX Runtime {VERSION} is in {} already", workspace::shown(folder));
         return Ok(library);
     }
-    wheel::fetch(&platform.wheel, &folder, |name| name.starts_with("libonnxruntime"))?;
+    wheel::fetch(&platform.wheel, folder, |name| name.starts_with("libonnxruntime"))?;
     ensure!(library.is_file(), "the onnxruntime wheel holds no {}", platform.library);
     Ok(library)
 }

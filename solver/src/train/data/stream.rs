@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rand::SeedableRng;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use trm_puzzles::Task;
 
@@ -106,7 +106,7 @@ impl Stream {
         let active = || self.sources.iter().enumerate().filter(|(_, (data, _))| is_active(data, index));
         let total: f64 = active().map(|(_, (data, _))| data.weight).sum();
         // 2^40 steps are fine enough for any mix.
-        let mut rest = below(rng, 1 << 40) as f64 / (1_u64 << 40) as f64 * total;
+        let mut rest = (rng.next_u64() >> 24) as f64 / (1_u64 << 40) as f64 * total;
         let mut last = None;
         for (number, source) in active() {
             last = Some((number, source));
