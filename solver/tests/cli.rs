@@ -351,6 +351,17 @@ fn a_bench_of_a_missing_provider_fails() {
     assert!(row.get("step_ms").is_none(), "{row}");
 }
 
+/// Where the checkout's own `models/` is looked at, classifier included, all is well.
+#[test]
+fn the_shipped_models_are_in_order() {
+    let output = trm().args(["doctor", "--json"]).current_dir("..").output().expect("trm runs");
+    let report = &json_lines(&output)[0];
+    assert_eq!((output.status.code(), &report["passed"]), (Some(0), &true.into()), "{report}");
+    let bundles = report["bundles"].as_array().expect("bundles");
+    assert!(bundles.iter().all(|bundle| bundle.get("problem").is_none()), "{report}");
+    assert!(bundles.iter().any(|bundle| bundle["place"] == "models/maze-9"), "{report}");
+}
+
 /// Nothing is said to be warm that was not compiled.
 #[test]
 fn warming_without_tensorrt_fails_with_the_reason() {

@@ -15,6 +15,7 @@ use trm_benches::pytorch::PyTorch;
 use trm_benches::report::{ModelReport, Report, RunnerReport, processor};
 use trm_benches::spread::Spread;
 use trm_export::onnx::write;
+use trm_export::trm::quantize::{Activations, Quantization, products};
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::GraphKind;
 use trm_solver::engine::ort::OrtEngine;
@@ -25,7 +26,7 @@ const USAGE: &str = "\
 usage: cargo xtask bench [option…]
 
   --models sudoku,maze   the models to run (both)
-  --engines ort,tract    our engines to run (both)
+  --engines ort,tract    our engines to run (both; ort-int8 multiplies in 8 bits)
   --rounds N             rounds, in each of which every runner has its turn (7)
   --steps N              steps of a turn (5 for sudoku, 2 for maze)
   --threads N            threads of every runner (2)
@@ -43,6 +44,8 @@ const Q_HALT_TOLERANCE: f32 = 1e-2;
 /// Share of cells whose argmax may flip on nearly equal logits.
 const ANSWER_TOLERANCE: f64 = 0.02;
 
+/// ONNX Runtime on 8-bit products.
+const INT8: &str = "ort-int8";
 /// Below this load average a machine is quiet.
 const QUIET_LOAD: f64 = 0.5;
 
@@ -91,6 +94,8 @@ struct Runner {
     side: Side,
     rounds: Vec<Vec<f64>>,
     first: Outcome,
+    /// It computes in float32, and must agree.
+    exact: bool,
 }
 
 enum Side {
@@ -136,7 +141,7 @@ impl Runner {
         let (_, first) = side.run(1)?;
         side.run(1)?;
         eprintln!("{name} is ready");
-        Ok(Self { name, side, rounds: Vec::new(), first })
+        Ok(Self { name, side, rounds: Vec::new(), first, exact: true })
     }
 
     fn median_of_round(&self, round: usize) -> Option<f64> {
@@ -180,36 +185,45 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
     let name = format!("PyTorch {} eager, {code}", pytorch.version);
     let mut runners = vec![Runner::warmed(name, Side::PyTorch(pytorch))?];
 
-    let graph = build_graph(GraphKind::Step, &model.config, &weights, GraphOptions::default())?;
-    let encoded = write::encode(&graph, &[]);
-    let source = GraphSource {
-        name: model.name,
-        kind: GraphKind::Step,
-        config: &model.config,
-        bytes: encoded.onnx.into(),
-        folder: None,
-        batch_invariant: true,
+    // Ranges are found while it runs: no calibration, and for speed no trained weights are needed.
+    let quantization = Quantization {
+        activations: Activations::Dynamic,
+        products: products(&model.config).into_iter().map(|name| (name, 0.0)).collect(),
     };
     let session_options =
         SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };
     for engine in &options.engines {
+        let int8 = engine == INT8;
+        let graph_options = GraphOptions { quantization: int8.then_some(&quantization), ..GraphOptions::default() };
+        let graph = build_graph(GraphKind::Step, &model.config, &weights, graph_options)?;
+        let source = GraphSource {
+            name: model.name,
+            kind: GraphKind::Step,
+            config: &model.config,
+            bytes: write::encode(&graph, &[]).onnx.into(),
+            folder: None,
+            batch_invariant: graph_options.is_batch_invariant(),
+        };
         let engine: Box<dyn Engine> = match engine.as_str() {
-            "ort" => Box::new(OrtEngine::load(None)?),
-            _ => Box::new(TractEngine),
+            "tract" => Box::new(TractEngine),
+            _ => Box::new(OrtEngine::load(None)?),
         };
         let session = engine.load_step_graph(&source, &session_options)?;
         let info = session.info();
-        let name = format!("{} {}, {}", info.engine, info.engine_version, info.provider);
+        let precision = if int8 { ", int8" } else { "" };
+        eprintln!("{} loaded {}{precision} in {:.0} ms", info.engine, model.name, info.load_time.as_secs_f64() * 1e3);
+        let name = format!("{} {}, {}{precision}", info.engine, info.engine_version, info.provider);
         let input = ActStep::first(tokens.clone(), vec![0]);
-        runners.push(Runner::warmed(name, Side::Ours { session, input })?);
+        runners.push(Runner { exact: !int8, ..Runner::warmed(name, Side::Ours { session, input })? });
     }
     Ok(runners)
 }
 
-/// A comparison of speed means nothing between runners that compute different things.
+/// A comparison of speed means nothing between runners that compute different things. What 8 bits are worth is for trained
+/// weights to say: `trm quantize` does.
 fn check_agreement(runners: &[Runner]) -> Result<()> {
     let Some((baseline, others)) = runners.split_first() else { return Ok(()) };
-    for runner in others {
+    for runner in others.iter().filter(|runner| runner.exact) {
         let (differences, q_halt) = differences(runner, baseline);
         let limit = ANSWER_TOLERANCE * baseline.first.answer.len() as f64;
         // Written so that NaN does not pass.
@@ -263,7 +277,10 @@ fn parse() -> Result<Option<Options>> {
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("models") => options.models = names(&parser.value()?.string()?, &options.models)?,
-            Long("engines") => options.engines = names(&parser.value()?.string()?, &options.engines)?,
+            Long("engines") => {
+                let known = ["ort", INT8, "tract"].map(str::to_owned);
+                options.engines = names(&parser.value()?.string()?, &known)?;
+            }
             Long("rounds") => options.rounds = count(&mut parser, "--rounds")?,
             Long("steps") => options.steps = Some(count(&mut parser, "--steps")?),
             Long("threads") => options.threads = count(&mut parser, "--threads")?,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
-use trm_models::{GraphKind, MANIFEST, ModelBundle, SHIPPED};
+use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::machine::Machine;
@@ -204,7 +204,9 @@ fn bundles(named: &[PathBuf]) -> (Vec<ModelBundle>, Vec<BundleState>) {
         }
     }
     let entries = fs::read_dir(MODELS_FOLDER).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut folders: Vec<PathBuf> = entries.filter(|path| path.join(MANIFEST).is_file()).collect();
+    // A classifier is no model that solves puzzles: `trm-host` tests its own.
+    let is_bundle = |path: &PathBuf| path.join(MANIFEST).is_file() && !path.join(CLASSIFIER_GRAPH).is_file();
+    let mut folders: Vec<PathBuf> = entries.filter(is_bundle).collect();
     folders.sort();
     folders.extend(named.iter().cloned());
     for folder in folders {
