@@ -6,7 +6,9 @@ use std::sync::Arc;
 use trm_puzzles::{Grid, PuzzleKind, Task};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver, StepView};
+use trm_solver::{
+    AttemptKind, Engine, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver, StepView,
+};
 
 use crate::Result;
 
@@ -122,12 +124,12 @@ impl Observer for Watch<'_> {
         if self.stopped {
             return;
         }
-        if !step.symmetric {
+        if step.attempt == AttemptKind::First {
             self.first = step.steps;
             self.seen = self.task.decode(&step.question.grid, step.answer).ok().or(self.seen.take());
         }
         // Of several symmetric copies side by side no picture can be made that anybody would follow.
-        let steps = if step.symmetric { self.first + step.steps } else { step.steps };
+        let steps = if step.attempt != AttemptKind::First { self.first + step.steps } else { step.steps };
         if let (true, Some(grid)) = (steps > self.steps, &self.seen) {
             self.steps = steps;
             self.stopped = (self.on_step)(steps, grid).is_break();

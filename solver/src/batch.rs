@@ -36,7 +36,10 @@
 
 use std::collections::VecDeque;
 
-use crate::{ActStep, HaltReason, Result, SolverError, StepSession};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::{ActStep, Carry, HaltReason, Result, SolverError, StepSession};
 
 /// A job's number, in the order of enqueueing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +70,40 @@ pub struct Job<'j> {
     tokens: Vec<i32>,
     puzzle_id: i32,
     decide: Decide<'j>,
+    noise: Option<Noise>,
+}
+
+/// Gaussian noise for a job's carry, of its own seed: the same whatever runs beside it.
+#[derive(Debug, Clone)]
+pub struct Noise {
+    sigma: f32,
+    rng: ChaCha8Rng,
+}
+
+impl Noise {
+    /// Noise of this standard deviation.
+    #[must_use]
+    pub fn new(sigma: f32, seed: u64) -> Self {
+        Self { sigma, rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// `count` values, by the polar method (G. Marsaglia, 1964), which needs no trigonometry: equal on every machine but
+    /// for the last digit of a logarithm.
+    fn draw(&mut self, count: usize) -> Vec<f32> {
+        // 24 bits, evenly spaced in (-1, 1).
+        let mut uniform = || ((self.rng.next_u32() >> 8) as f32 + 0.5) / (1 << 23) as f32 - 1.0;
+        let mut values = Vec::with_capacity(count + 1);
+        while values.len() < count {
+            let (u, v) = (uniform(), uniform());
+            let square = u * u + v * v;
+            if square < 1.0 {
+                let scale = self.sigma * (-2.0 * square.ln() / square).sqrt();
+                values.extend([u * scale, v * scale]);
+            }
+        }
+        values.truncate(count);
+        values
+    }
 }
 
 impl<'j> Job<'j> {
@@ -74,7 +111,13 @@ impl<'j> Job<'j> {
     /// is done. A decision that never says so runs forever: bound it by a step limit, as
     /// [`HaltPolicy::decide`](crate::HaltPolicy::decide) does.
     pub fn new(tokens: Vec<i32>, puzzle_id: i32, decide: impl FnMut(&RowStep<'_>) -> Option<HaltReason> + 'j) -> Self {
-        Self { tokens, puzzle_id, decide: Box::new(decide) }
+        Self { tokens, puzzle_id, decide: Box::new(decide), noise: None }
+    }
+
+    /// The same job with noise added to its carry after each step.
+    #[must_use]
+    pub fn with_noise(self, noise: Option<Noise>) -> Self {
+        Self { noise, ..self }
     }
 }
 
@@ -100,6 +143,7 @@ pub struct Finished {
 struct Running<'j> {
     id: JobId,
     decide: Decide<'j>,
+    noise: Option<Noise>,
     steps: usize,
 }
 
@@ -213,6 +257,11 @@ impl<'s, 'j> Scheduler<'s, 'j> {
                     logits: step.logits.map(<[f32]>::to_vec),
                 });
                 *slot = None;
+            } else if let Some(noise) = &mut running.noise {
+                let config = self.session.config();
+                let width = config.total_len() * config.hidden_size;
+                let delta = Carry { z_h: noise.draw(width), z_l: noise.draw(width) };
+                self.session.add_to_carry(row, &delta)?;
             }
         }
         Ok(finished)
@@ -227,7 +276,7 @@ impl<'s, 'j> Scheduler<'s, 'j> {
                 tokens.copy_from_slice(&job.tokens);
                 self.input.puzzle_ids[row] = job.puzzle_id;
                 self.input.idle[row] = false;
-                *slot = Some(Running { id, decide: job.decide, steps: 0 });
+                *slot = Some(Running { id, decide: job.decide, noise: job.noise, steps: 0 });
             } else {
                 self.input.idle[row] = true;
                 tokens.fill(0);
@@ -238,5 +287,26 @@ impl<'s, 'j> Scheduler<'s, 'j> {
 
     fn seq_len(&self) -> usize {
         self.session.config().seq_len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_is_normal_and_its_seed_s() {
+        let values = Noise::new(0.5, 7).draw(100_001);
+        assert_eq!(values.len(), 100_001);
+        let n = values.len() as f64;
+        let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / n;
+        let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / n;
+        let within = values.iter().filter(|value| value.abs() < 0.5).count() as f64 / n;
+        // Five standard errors: 0.5 / sqrt(n), 0.25 sqrt(2 / n), sqrt(0.683 * 0.317 / n).
+        assert!(mean.abs() < 0.008 && (variance - 0.25).abs() < 0.006, "{mean} {variance}");
+        assert!((within - 0.6827).abs() < 0.0075, "{within}");
+        assert_eq!(Noise::new(0.5, 7).draw(10), values[..10]);
+        assert_ne!(Noise::new(0.5, 8).draw(10), values[..10]);
+        assert!(Noise::new(0.0, 7).draw(10).iter().all(|&value| value == 0.0));
     }
 }

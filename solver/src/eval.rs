@@ -8,7 +8,7 @@ use trm_models::TrmConfig;
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
 use crate::act::halt_signal;
-use crate::solve::{Observer, Question, SolveReport, Solver, StepView};
+use crate::solve::{AttemptKind, Observer, Question, SolveReport, Solver, StepView};
 use crate::{HaltPolicy, Result};
 
 /// A share of cases with its uncertainty.
@@ -74,6 +74,8 @@ pub struct Evaluation {
     pub optimal: Rate,
     /// Final answers found for a symmetric copy.
     pub symmetric: usize,
+    /// Final answers found by a rollout.
+    pub rollouts: usize,
     /// Steps of the attempts that gave the final answers, summed.
     pub steps: usize,
     /// Steps of all attempts, summed.
@@ -182,7 +184,7 @@ struct Tally<'a> {
 
 impl Observer for Tally<'_> {
     fn step(&mut self, step: &StepView<'_>) {
-        if step.symmetric {
+        if step.attempt != AttemptKind::First {
             return;
         }
         let puzzle = &step.question.grid;
@@ -224,7 +226,8 @@ impl Observer for Tally<'_> {
             }
         }
         total.puzzles += 1;
-        total.symmetric += usize::from(report.symmetric);
+        total.symmetric += usize::from(report.found_by == AttemptKind::Symmetric);
+        total.rollouts += usize::from(report.found_by == AttemptKind::Rollout);
         total.steps += report.steps;
         total.total_steps += report.total_steps;
         total.ran_on = Some((report.backend, report.provider));

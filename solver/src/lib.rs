@@ -24,7 +24,7 @@ pub use engine::{
 pub use error::SolverError;
 pub use eval::{Evaluation, Rate};
 pub use model::Model;
-pub use solve::{Observer, Question, SolveOptions, SolveReport, Solver, StepView};
+pub use solve::{AttemptKind, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
 /// What this crate's fallible functions return.
 pub type Result<T, E = SolverError> = std::result::Result<T, E>;

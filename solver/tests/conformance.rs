@@ -110,6 +110,33 @@ fn a_row_depends_on_nothing_but_itself() {
     });
 }
 
+#[test]
+fn adding_to_one_row_s_carry_leaves_the_others() {
+    on_every_engine(|engine| {
+        let golden = Golden::load("sudoku_mlp_stable");
+        let mut session = load_step(engine, &golden, &options(golden.batch));
+        let width = golden.config.total_len() * golden.config.hidden_size;
+        let delta = Carry { z_h: vec![0.25; width], z_l: vec![-0.5; width] };
+        let error = session.add_to_carry(1, &delta).expect_err("no row has a carry");
+        assert!(matches!(error, SolverError::NoCarry { row: 1 }), "{error}");
+        session.step(&golden.first_step()).expect("the step runs");
+        let before = session.carry().expect("the carry reads");
+        session.add_to_carry(1, &delta).expect("row 1 has a carry");
+        let after = session.carry().expect("the carry reads");
+        for (before, after, delta) in [(&before.z_h, &after.z_h, 0.25), (&before.z_l, &after.z_l, -0.5)] {
+            let expected: Vec<f32> = before
+                .iter()
+                .enumerate()
+                .map(|(index, value)| if index / width == 1 { value + delta } else { *value })
+                .collect();
+            assert_eq!(*after, expected, "{}", engine.name());
+        }
+        let error = session.add_to_carry(0, &Carry { z_h: vec![0.0], z_l: vec![0.0] }).expect_err("too short");
+        assert!(matches!(error, SolverError::InputLength { .. }), "{error}");
+        assert!(session.add_to_carry(golden.batch, &delta).is_err(), "there is no such row");
+    });
+}
+
 /// Rows without a puzzle change nothing for the others, and start over when they are used again.
 #[test]
 fn an_idle_row_holds_no_carry_and_disturbs_nobody() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use oracle::{Rule, grid_of, solver};
 use trm_puzzles::{Generate, Grid, Maze, Sudoku, SudokuGenerator, Task, Verdict, formats, seeded, sudoku};
-use trm_solver::{HaltPolicy, HaltReason, Observer, QHalt, Question, Result, SolveOptions, SolveReport};
+use trm_solver::{AttemptKind, HaltPolicy, HaltReason, Observer, QHalt, Question, Result, SolveOptions, SolveReport};
 
 fn task() -> Sudoku {
     Sudoku::new(2, 2).expect("a sudoku of 4x4")
@@ -56,7 +56,10 @@ fn a_verified_answer_stops_at_once() {
     assert_eq!(report.verdict, Verdict::Verified { path: None });
     assert_eq!(report.answer, solution);
     assert_eq!(report.tokens, task().encode(&solution).expect("tokens"));
-    assert_eq!((report.steps, report.total_steps, report.attempts, report.symmetric), (3, 3, 1, false));
+    assert_eq!(
+        (report.steps, report.total_steps, report.attempts, (report.found_by == AttemptKind::Symmetric)),
+        (3, 3, 1, false)
+    );
     assert_eq!((report.halted_by, report.backend, report.provider), (HaltReason::Verified, "oracle", "cpu"));
     let log = log.lock().expect("no panic");
     assert_eq!(
@@ -93,7 +96,7 @@ fn an_answer_under_a_symmetry_is_mapped_back() {
         let original = puzzle.clone();
         let (mut solver, log) = solver(shared(), options(8, 8), solves_from(2, move |grid| *grid != original));
         let report = solver.solve(question(&puzzle)).expect("solves");
-        assert!(report.verdict.is_verified() && report.symmetric);
+        assert!(report.verdict.is_verified() && (report.found_by == AttemptKind::Symmetric));
         assert_eq!(report.answer, solution, "on the puzzle as it was given");
         assert_eq!(report.tokens, task().encode(&solution).expect("tokens"));
         assert_eq!((report.steps, report.attempts, report.total_steps), (2, 9, 6 + 8 * 2));
@@ -110,7 +113,10 @@ fn answers_under_symmetries_are_verified_on_the_puzzle() {
     let report = solver.solve(question(&puzzle)).expect("runs");
     assert_eq!(report.verdict.as_str(), "wrong");
     assert_eq!(report.answer, Grid::filled(4, 4, 1), "the first attempt's answer");
-    assert_eq!((report.symmetric, report.attempts, report.steps, report.total_steps), (false, 4, 6, 6 * 4));
+    assert_eq!(
+        (report.found_by == AttemptKind::Symmetric, report.attempts, report.steps, report.total_steps),
+        (false, 4, 6, 6 * 4)
+    );
 }
 
 /// Copies whose first row begins with a given digit are solved; the first of them ends the others.
@@ -188,7 +194,7 @@ fn a_stream_in_a_batch_gives_what_each_puzzle_gives_alone() {
     for (index, report) in &retried.reports {
         assert!(report.verdict.is_verified(), "puzzle {index}: {}", report.verdict);
         assert_eq!(report.answer, puzzles[*index].1);
-        assert_eq!(report.symmetric, !solo.reports[index].verdict.is_verified());
+        assert_eq!((report.found_by == AttemptKind::Symmetric), !solo.reports[index].verdict.is_verified());
     }
 }
 

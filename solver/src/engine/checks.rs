@@ -86,6 +86,14 @@ pub(super) fn check_carry(config: &TrmConfig, batch: usize, carry: &Carry) -> Re
     check_length("z_l", carry.z_l.len(), &axes)
 }
 
+/// Checks what is to be added to a row's carry: the row has one, and the lengths are right.
+pub(super) fn check_delta(config: &TrmConfig, started: &[bool], row: usize, delta: &Carry) -> Result<()> {
+    if started.get(row) != Some(&true) {
+        return Err(SolverError::NoCarry { row });
+    }
+    check_carry(config, 1, delta)
+}
+
 fn check_puzzles(config: &TrmConfig, batch: usize, tokens: &[i32], puzzle_ids: &[i32]) -> Result<()> {
     let TrmConfig { seq_len, vocab_size, .. } = *config;
     check_length("tokens", tokens.len(), &[("batch", batch), ("seq", seq_len)])?;

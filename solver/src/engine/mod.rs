@@ -163,6 +163,16 @@ pub trait StepSession: Send {
 
     /// Replaces the carry of all rows.
     fn set_carry(&mut self, carry: &Carry) -> Result<()>;
+
+    /// Adds to the carry of one row, `[total_len, hidden]` each, and leaves the others as they are.
+    fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
+        let mut carry = self.carry()?;
+        for (values, delta) in [(&mut carry.z_h, &delta.z_h), (&mut carry.z_l, &delta.z_l)] {
+            let row = values.iter_mut().skip(row * delta.len());
+            row.zip(delta).for_each(|(value, delta)| *value += delta);
+        }
+        self.set_carry(&carry)
+    }
 }
 
 /// The input of a solve or unrolled graph.

@@ -43,15 +43,43 @@ pub struct SolveOptions {
     pub batch: usize,
     /// Symmetric copies that are tried when the first answer is not verified; 0 for none.
     pub tries: usize,
-    /// Seed of the symmetries. Which ones a puzzle gets depends on the seed and the puzzle only.
+    /// Noisy runs of the puzzle itself that are tried when the first answer is not verified, besides the copies; of a task
+    /// that nobody can verify, with every puzzle. 0 for none.
+    pub rollouts: usize,
+    /// Standard deviation of the noise that rollouts add to the carry after each step. The network normalises the carry's
+    /// vectors to a root mean square of 1.
+    pub noise: f32,
+    /// Seed of the symmetries and the noise. Which ones a puzzle gets depends on the seed and the puzzle only.
     pub seed: u64,
 }
 
 impl Default for SolveOptions {
-    /// Stop when verified, 8 rows, 8 tries.
+    /// Stop when verified, 8 rows, 8 tries, no rollouts.
     fn default() -> Self {
-        Self { halt: HaltPolicy::Verified, max_steps: None, batch: 8, tries: 8, seed: 0 }
+        Self {
+            halt: HaltPolicy::Verified,
+            max_steps: None,
+            batch: 8,
+            tries: 8,
+            rollouts: 0,
+            noise: DEFAULT_NOISE,
+            seed: 0,
+        }
     }
+}
+
+/// The noise of rollouts unless another is asked for: the best of those tried on the shipped models (docs/accuracy.md).
+pub const DEFAULT_NOISE: f32 = 1.2;
+
+/// What an attempt works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptKind {
+    /// The puzzle.
+    First,
+    /// A symmetric copy of it.
+    Symmetric,
+    /// The puzzle, with noise in the carry: a rollout of "Probabilistic Tiny Recursive Model" (arXiv 2605.19943).
+    Rollout,
 }
 
 /// A puzzle as the network sees it.
@@ -105,8 +133,9 @@ pub struct SolveReport {
     pub total_steps: usize,
     /// Attempts that were made, the first one included.
     pub attempts: usize,
-    /// The answer was found for a symmetric copy of the puzzle, mapped back, and verified on the puzzle itself.
-    pub symmetric: bool,
+    /// The attempt that gave the answer. What was found for a symmetric copy has been mapped back; it and a rollout's
+    /// answer were verified on the puzzle itself. Of a task without rules it is the attempt with the highest halting signal.
+    pub found_by: AttemptKind,
     /// The halting logit at the answer's last step.
     pub q_halt: f32,
     /// Why the attempt that gave the answer stopped.
@@ -126,8 +155,8 @@ pub struct StepView<'a> {
     pub index: usize,
     /// The puzzle as this attempt sees it.
     pub question: &'a Question,
-    /// Whether that is a symmetric copy.
-    pub symmetric: bool,
+    /// What the attempt works on.
+    pub attempt: AttemptKind,
     /// Steps of this attempt so far.
     pub steps: usize,
     /// Argmax over the vocabulary, `[seq]`.
@@ -145,9 +174,9 @@ pub trait Observer {
         let _ = step;
     }
 
-    /// The first answer failed; `copies` symmetric ones will be tried.
-    fn retry(&mut self, index: usize, first: &Verdict, copies: usize) {
-        let _ = (index, first, copies);
+    /// The first answer failed, or cannot be judged; `more` attempts will be made.
+    fn retry(&mut self, index: usize, first: &Verdict, more: usize) {
+        let _ = (index, first, more);
     }
 
     /// A puzzle is done. They come in the order in which they finish, not that of the input.
@@ -245,7 +274,7 @@ impl<'a> Solver<'a> {
         if failed.is_empty() || run.stopped() {
             return Ok(());
         }
-        let rows = (failed.len() * self.options.tries).min(batch);
+        let rows = (failed.len() * (self.options.tries + self.options.rollouts)).min(batch);
         let session = session_of(&mut self.sessions, &mut self.load, rows)?;
         run.retry(self.sessions[session].as_mut(), &failed)
     }

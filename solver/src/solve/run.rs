@@ -1,4 +1,4 @@
-//! One pass over a stream of puzzles: first attempts, retries under symmetries, reports.
+//! One pass over a stream of puzzles: first attempts, retries under symmetries and with noise, reports.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -8,8 +8,9 @@ use std::time::Instant;
 use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Symmetry, Task, Verdict, seeded};
 
-use super::{Observer, Question, SolveOptions, SolveReport, StepView};
-use crate::batch::{Finished, Job, JobId, RowStep, Scheduler};
+use super::{AttemptKind, Observer, Question, SolveOptions, SolveReport, StepView};
+use crate::act::halt_signal;
+use crate::batch::{Finished, Job, JobId, Noise, RowStep, Scheduler};
 use crate::{HaltPolicy, HaltReason, Progress, Result, StepSession};
 
 /// Draws for each symmetric copy that is wanted before no further one is expected: a square maze has only seven.
@@ -23,6 +24,8 @@ pub(super) struct Context<'a> {
     retry_policy: HaltPolicy,
     max_steps: usize,
     tries: usize,
+    rollouts: usize,
+    noise: f32,
     seed: u64,
     observer: RefCell<&'a mut dyn Observer>,
 }
@@ -43,11 +46,15 @@ impl<'a> Context<'a> {
             first_policy,
             // A copy is run to be verified: once it is, more steps gain nothing.
             retry_policy: match first_policy {
+                // Nobody verifies a rollout either.
+                policy if !verifiable => policy,
                 HaltPolicy::MaxSteps | HaltPolicy::Verified => HaltPolicy::Verified,
                 HaltPolicy::QHalt(q_halt) | HaltPolicy::VerifiedOrQHalt(q_halt) => HaltPolicy::VerifiedOrQHalt(q_halt),
             },
             max_steps: options.max_steps.unwrap_or(config.halt_max_steps),
             tries: if verifiable { options.tries } else { 0 },
+            rollouts: options.rollouts,
+            noise: options.noise,
             seed: options.seed,
             observer: RefCell::new(observer),
         }
@@ -64,13 +71,13 @@ impl<'a> Context<'a> {
         self.observer.borrow_mut().step(&StepView {
             index: attempt.index,
             question: &attempt.question,
-            symmetric: attempt.symmetry.is_some(),
+            attempt: attempt.kind(),
             steps: row.steps,
             answer: row.answer,
             q_halt: row.q_halt,
             q_continue: row.q_continue,
         });
-        let policy = if attempt.symmetry.is_some() { self.retry_policy } else { self.first_policy };
+        let policy = if attempt.kind() == AttemptKind::First { self.first_policy } else { self.retry_policy };
         let verified = policy.needs_verdict().then(|| {
             // Decoding fails for another number of tokens only, and then the answer is not right either.
             self.judge(&attempt.question.grid, row.answer).is_ok_and(|(_, verdict)| verdict.is_verified())
@@ -111,7 +118,25 @@ fn fingerprint(tokens: &[i32]) -> u64 {
 struct Attempt {
     index: usize,
     question: Rc<Question>,
-    symmetry: Option<Box<dyn Symmetry>>,
+    way: Way,
+}
+
+/// What is different from running the puzzle as it is.
+enum Way {
+    Plain,
+    Symmetry(Box<dyn Symmetry>),
+    /// Noise of this seed.
+    Noise(u64),
+}
+
+impl Attempt {
+    fn kind(&self) -> AttemptKind {
+        match self.way {
+            Way::Plain => AttemptKind::First,
+            Way::Symmetry(_) => AttemptKind::Symmetric,
+            Way::Noise(_) => AttemptKind::Rollout,
+        }
+    }
 }
 
 /// What a puzzle has cost, counted as its attempts run: a cancelled attempt reports nothing.
@@ -126,9 +151,10 @@ struct Open {
     question: Rc<Question>,
     started: Instant,
     effort: Rc<Effort>,
-    /// The answer of the first attempt, to report if no copy does better.
-    first: Option<SolveReport>,
-    /// Copies that are still running or waiting.
+    /// The answer of the first attempt, to report if no other does better; of a task without rules, the best so far, with
+    /// its halting signal.
+    first: Option<(SolveReport, f32)>,
+    /// Other attempts that are still running or waiting.
     siblings: Vec<JobId>,
 }
 
@@ -181,7 +207,7 @@ impl<'c, 'o> Run<'c, 'o> {
                 if deferred {
                     failed.push(index);
                 } else {
-                    self.start_copies(&mut stage, index)?;
+                    self.start_retries(&mut stage, index)?;
                 }
             }
         }
@@ -192,7 +218,7 @@ impl<'c, 'o> Run<'c, 'o> {
     pub(super) fn retry(&mut self, session: &mut dyn StepSession, failed: &[usize]) -> Result<()> {
         let mut stage = Stage::new(session);
         for &index in failed {
-            self.start_copies(&mut stage, index)?;
+            self.start_retries(&mut stage, index)?;
         }
         while !stage.scheduler.is_idle() && !self.stopped() {
             self.step(&mut stage)?;
@@ -216,21 +242,27 @@ impl<'c, 'o> Run<'c, 'o> {
         };
         let effort = Rc::clone(&open.effort);
         self.open.insert(index, open);
-        self.enqueue(stage, Attempt { index, question, symmetry: None }, effort)?;
+        self.enqueue(stage, Attempt { index, question, way: Way::Plain }, effort)?;
         Ok(())
     }
 
-    fn start_copies(&mut self, stage: &mut Stage<'_, 'c>, index: usize) -> Result<()> {
+    fn start_retries(&mut self, stage: &mut Stage<'_, 'c>, index: usize) -> Result<()> {
         let Some(open) = self.open.get(&index) else { return Ok(()) };
         let (question, effort) = (Rc::clone(&open.question), Rc::clone(&open.effort));
         let copies = self.context.copies(&question)?;
-        if let Some(first) = &open.first {
-            self.context.observer.borrow_mut().retry(index, &first.verdict, copies.len());
+        let copies = copies.into_iter().map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry)));
+        let seed = self.context.seed ^ fingerprint(&question.tokens);
+        let rollouts = (0..self.context.rollouts as u64).map(|rollout| {
+            // Any fixed odd number tells rollouts of one puzzle apart.
+            (Rc::clone(&question), Way::Noise(seed.wrapping_add((rollout + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+        });
+        let attempts: Vec<_> = copies.chain(rollouts).collect();
+        if let Some((first, _)) = &open.first {
+            self.context.observer.borrow_mut().retry(index, &first.verdict, attempts.len());
         }
-        let mut siblings = Vec::with_capacity(copies.len());
-        for (symmetry, copy) in copies {
-            let attempt = Attempt { index, question: Rc::new(copy), symmetry: Some(symmetry) };
-            siblings.push(self.enqueue(stage, attempt, Rc::clone(&effort))?);
+        let mut siblings = Vec::with_capacity(attempts.len());
+        for (question, way) in attempts {
+            siblings.push(self.enqueue(stage, Attempt { index, question, way }, Rc::clone(&effort))?);
         }
         if siblings.is_empty() {
             // A puzzle that every symmetry leaves as it is.
@@ -246,13 +278,18 @@ impl<'c, 'o> Run<'c, 'o> {
         let attempt = Rc::new(attempt);
         let (tokens, puzzle_id) = (attempt.question.tokens.clone(), attempt.question.puzzle_id);
         let running = Rc::clone(&attempt);
-        let id = stage.scheduler.enqueue(Job::new(tokens, puzzle_id, move |row| {
+        let noise = match attempt.way {
+            Way::Noise(seed) => Some(Noise::new(context.noise, seed)),
+            Way::Plain | Way::Symmetry(_) => None,
+        };
+        let job = Job::new(tokens, puzzle_id, move |row| {
             effort.steps.set(effort.steps.get() + 1);
             if row.steps == 1 {
                 effort.attempts.set(effort.attempts.get() + 1);
             }
             context.after_step(&running, row)
-        }))?;
+        });
+        let id = stage.scheduler.enqueue(job.with_noise(noise))?;
         stage.attempts.insert(id, attempt);
         Ok(id)
     }
@@ -263,9 +300,10 @@ impl<'c, 'o> Run<'c, 'o> {
         let mut failed = Vec::new();
         for done in stage.scheduler.step()? {
             let Some(attempt) = stage.attempts.remove(&done.job) else { continue };
-            match &attempt.symmetry {
-                None => failed.extend(self.first_done(stage, &attempt, done)?),
-                Some(symmetry) => self.copy_done(stage, &attempt, symmetry.as_ref(), &done)?,
+            match &attempt.way {
+                Way::Plain => failed.extend(self.first_done(stage, &attempt, done)?),
+                Way::Symmetry(symmetry) => self.other_done(stage, &attempt, Some(symmetry.as_ref()), &done)?,
+                Way::Noise(_) => self.other_done(stage, &attempt, None, &done)?,
             }
         }
         Ok(failed)
@@ -274,22 +312,27 @@ impl<'c, 'o> Run<'c, 'o> {
     fn first_done(&mut self, stage: &Stage<'_, 'c>, attempt: &Attempt, done: Finished) -> Result<Option<usize>> {
         let Some(open) = self.open.get_mut(&attempt.index) else { return Ok(None) };
         let (answer, verdict) = self.context.judge(&attempt.question.grid, &done.answer)?;
-        let retry =
-            self.context.tries > 0 && !matches!(verdict, Verdict::Verified { .. } | Verdict::Unverifiable { .. });
-        open.first = Some(SolveReport {
+        let retry = match verdict {
+            Verdict::Verified { .. } => false,
+            Verdict::Unverifiable { .. } => self.context.rollouts > 0,
+            _ => self.context.tries + self.context.rollouts > 0,
+        };
+        let signal = halt_signal(self.context.config, done.q_halt, done.q_continue);
+        let report = SolveReport {
             answer,
             verdict,
             steps: done.steps,
             total_steps: open.effort.steps.get(),
             attempts: open.effort.attempts.get(),
-            symmetric: false,
+            found_by: AttemptKind::First,
             q_halt: done.q_halt,
             halted_by: done.reason,
             time: open.started.elapsed(),
             backend: stage.backend,
             provider: stage.provider,
             tokens: done.answer,
-        });
+        };
+        open.first = Some((report, signal));
         if retry {
             return Ok(Some(attempt.index));
         }
@@ -297,29 +340,24 @@ impl<'c, 'o> Run<'c, 'o> {
         Ok(None)
     }
 
-    /// Maps a copy's answer back and verifies it on the puzzle itself; the first right one ends its siblings.
-    fn copy_done(
+    /// Verifies the answer of a copy, mapped back, or of a rollout on the puzzle itself; the first right one ends the others.
+    /// Where there are no rules, the highest halting signal wins when all are done.
+    fn other_done(
         &mut self,
         stage: &mut Stage<'_, 'c>,
         attempt: &Attempt,
-        symmetry: &dyn Symmetry,
+        symmetry: Option<&dyn Symmetry>,
         done: &Finished,
     ) -> Result<()> {
         let Some(open) = self.open.get_mut(&attempt.index) else { return Ok(()) };
         open.siblings.retain(|&id| id != done.job);
         let task = self.context.task;
-        let answer = symmetry.invert(&task.decode(&attempt.question.grid, &done.answer)?)?;
+        let answer = task.decode(&attempt.question.grid, &done.answer)?;
+        let answer = symmetry.map_or_else(|| Ok(answer.clone()), |symmetry| symmetry.invert(&answer))?;
         let verdict = task.verify(&open.question.grid, &answer);
-        if !verdict.is_verified() {
-            if open.siblings.is_empty() {
-                self.report_first(attempt.index);
-            }
-            return Ok(());
-        }
-        for id in &open.siblings {
-            stage.scheduler.cancel(*id);
-            stage.attempts.remove(id);
-        }
+        let signal = halt_signal(self.context.config, done.q_halt, done.q_continue);
+        let unverifiable = matches!(verdict, Verdict::Unverifiable { .. });
+        let verified = verdict.is_verified();
         let report = SolveReport {
             tokens: task.encode(&answer)?,
             answer,
@@ -327,21 +365,34 @@ impl<'c, 'o> Run<'c, 'o> {
             steps: done.steps,
             total_steps: open.effort.steps.get(),
             attempts: open.effort.attempts.get(),
-            symmetric: true,
+            found_by: attempt.kind(),
             q_halt: done.q_halt,
             halted_by: done.reason,
             time: open.started.elapsed(),
             backend: stage.backend,
             provider: stage.provider,
         };
-        self.report(attempt.index, report);
+        if verified {
+            for id in &open.siblings {
+                stage.scheduler.cancel(*id);
+                stage.attempts.remove(id);
+            }
+            self.report(attempt.index, report);
+            return Ok(());
+        }
+        if unverifiable && open.first.as_ref().is_none_or(|(_, best)| signal > *best) {
+            open.first = Some((report, signal));
+        }
+        if open.siblings.is_empty() {
+            self.report_first(attempt.index);
+        }
         Ok(())
     }
 
-    /// Reports the first attempt's answer: it is right, or nothing better was found.
+    /// Reports the first attempt's answer, or the best: it is right, or nothing better was found.
     fn report_first(&mut self, index: usize) {
         let Some(open) = self.open.get_mut(&index) else { return };
-        let Some(first) = open.first.take() else { return };
+        let Some((first, _)) = open.first.take() else { return };
         let report = SolveReport {
             total_steps: open.effort.steps.get(),
             attempts: open.effort.attempts.get(),

@@ -193,6 +193,7 @@ struct JsonReport<'a> {
     optimal_interval: Option<[f64; 2]>,
     mean_total_steps: Option<f64>,
     symmetric: usize,
+    rollouts: usize,
     seconds: f64,
     /// All puzzles were measured; false after Ctrl-C.
     complete: bool,
@@ -260,6 +261,7 @@ impl<'a> JsonReport<'a> {
             optimal_interval: interval(&evaluation.optimal),
             mean_total_steps: evaluation.mean_total_steps(),
             symmetric: evaluation.symmetric,
+            rollouts: evaluation.rollouts,
             seconds: evaluation.time.as_secs_f64(),
             complete,
             requested,
@@ -305,8 +307,8 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
     if let (Some(steps), Some(total)) = (report.mean_steps, report.mean_total_steps) {
         writeln!(
             out,
-            "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies)",
-            report.symmetric
+            "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies, {} from rollouts)",
+            report.symmetric, report.rollouts
         )?;
     }
     if let (Some(speed), Some((backend, provider))) = (report.puzzles_per_second, evaluation.ran_on) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use trm_models::file::write_atomically;
 use trm_puzzles::{Puzzle, PuzzleKind, Verdict, maze};
 use trm_solver::render::{picture, wrong_cells};
-use trm_solver::{SolveReport, model};
+use trm_solver::{AttemptKind, SolveReport, model};
 
 use crate::text::{self, Style};
 
@@ -51,6 +51,7 @@ struct JsonReport<'a> {
     shortest: Option<usize>,
     attempts: usize,
     symmetric: bool,
+    rollout: bool,
     total_steps: usize,
     halted_by: String,
     q_halt: f32,
@@ -87,7 +88,8 @@ impl Solved<'_> {
             length: path.map(|path| path.length),
             shortest: path.map(|path| path.shortest),
             attempts: report.attempts,
-            symmetric: report.symmetric,
+            symmetric: report.found_by == AttemptKind::Symmetric,
+            rollout: report.found_by == AttemptKind::Rollout,
             total_steps: report.total_steps,
             halted_by: report.halted_by.to_string(),
             q_halt: report.q_halt,
@@ -119,7 +121,12 @@ impl Solved<'_> {
         }
         let tries = match report.attempts {
             1 => String::new(),
-            attempts if report.symmetric => format!(", found for a symmetric copy in {attempts} attempts"),
+            attempts if report.found_by == AttemptKind::Symmetric => {
+                format!(", found for a symmetric copy in {attempts} attempts")
+            }
+            attempts if report.found_by == AttemptKind::Rollout => {
+                format!(", found by a rollout in {attempts} attempts")
+            }
             attempts => format!(", {attempts} attempts"),
         };
         let steps = if report.steps == 1 { "step" } else { "steps" };

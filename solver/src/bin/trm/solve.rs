@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use trm_puzzles::{Puzzle, Task, Verdict, formats};
+use trm_solver::solve::DEFAULT_NOISE;
 use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
 
 use crate::Exit;
@@ -62,12 +63,26 @@ pub(crate) struct RunArgs {
     /// Most steps of an attempt; left out, as many as the model was trained with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_steps: Option<u32>,
-    /// Most puzzles and symmetric copies that run together
+    /// Most puzzles, symmetric copies and rollouts that run together
     #[arg(long, value_name = "ROWS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
-    /// Seed of the symmetries
+    /// Noisy runs to try when an answer is not verified, after the symmetric copies; for tasks that nobody can verify, with
+    /// every puzzle, the model's own signal choosing the answer
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
+    rollouts: u16,
+    /// Standard deviation of the noise
+    #[arg(long, value_name = "SIGMA", default_value_t = DEFAULT_NOISE, value_parser = noise)]
+    noise: f32,
+    /// Seed of the symmetries and the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+}
+
+fn noise(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(sigma) if (0.0..=100.0).contains(&sigma) => Ok(sigma),
+        _ => Err("expected a number from 0 to 100".to_owned()),
+    }
 }
 
 impl RunArgs {
@@ -78,6 +93,8 @@ impl RunArgs {
             max_steps: self.max_steps.map(|steps| steps as usize),
             batch: self.batch as usize,
             tries: tries.into(),
+            rollouts: self.rollouts.into(),
+            noise: self.noise,
             seed: self.seed,
         })
     }

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use trm_puzzles::{Grid, Puzzle, Task, Verdict};
-use trm_solver::StepView;
+use trm_solver::{AttemptKind, StepView};
 
 use crate::text::{self, Style, stdout_has_colour};
 
@@ -35,7 +35,7 @@ impl Watch {
         task: &dyn Task,
         step: &StepView<'_>,
     ) -> anyhow::Result<()> {
-        if step.symmetric {
+        if step.attempt != AttemptKind::First {
             return Ok(());
         }
         let answer = task.decode(&puzzle.grid, step.answer)?;
@@ -65,7 +65,7 @@ impl Watch {
     /// Says that the first answer failed.
     pub(crate) fn retry(&mut self, out: &mut impl Write, first: &Verdict, copies: usize) -> anyhow::Result<()> {
         self.lines = 0;
-        writeln!(out, "{first}\ntrying {copies} symmetric copies\n")?;
+        writeln!(out, "{first}\ntrying {copies} more times\n")?;
         out.flush()?;
         Ok(())
     }

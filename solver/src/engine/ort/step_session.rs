@@ -235,4 +235,12 @@ impl StepSession for OrtStepSession {
         self.started.fill(true);
         Ok(())
     }
+
+    fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
+        checks::check_delta(&self.config, &self.started, row, delta)?;
+        let (lane, count) = (row / self.lane_rows, self.workers.len());
+        let lane = &mut self.workers[lane % count].lanes[lane / count];
+        let row = row - lane.first;
+        lane.carries[lane.current].add(row, delta).map_err(|error| failed("change the carry", error))
+    }
 }

@@ -96,6 +96,19 @@ impl DeviceCarry {
         Ok(Carry { z_h: copy(&self.z_h)?, z_l: copy(&self.z_l)? })
     }
 
+    /// Adds to one of its rows. The lengths must have been checked.
+    pub(super) fn add(&mut self, row: usize, delta: &Carry) -> ::ort::Result<()> {
+        if !self.on_host {
+            let mut carry = self.read()?;
+            add_row(&mut carry.z_h, row, &delta.z_h);
+            add_row(&mut carry.z_l, row, &delta.z_l);
+            return self.write(&carry);
+        }
+        add_row(self.z_h.extract_tensor_mut().1, row, &delta.z_h);
+        add_row(self.z_l.extract_tensor_mut().1, row, &delta.z_l);
+        Ok(())
+    }
+
     /// Overwrites it. The lengths must have been checked.
     pub(super) fn write(&mut self, carry: &Carry) -> ::ort::Result<()> {
         for (tensor, values) in [(&mut self.z_h, &carry.z_h), (&mut self.z_l, &carry.z_l)] {
@@ -107,4 +120,9 @@ impl DeviceCarry {
         }
         Ok(())
     }
+}
+
+fn add_row(values: &mut [f32], row: usize, delta: &[f32]) {
+    let row = &mut values[row * delta.len()..(row + 1) * delta.len()];
+    row.iter_mut().zip(delta).for_each(|(value, delta)| *value += delta);
 }

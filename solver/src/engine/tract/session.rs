@@ -154,6 +154,22 @@ impl StepSession for TractStepSession {
         self.started.fill(true);
         Ok(())
     }
+
+    fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
+        let config = &self.prepared.config;
+        checks::check_delta(config, &self.started, row, delta)?;
+        let shape = [1, config.total_len(), config.hidden_size];
+        let sum = |state: &TValue, delta: &[f32]| -> TractResult<TValue> {
+            let mut values = Vec::with_capacity(delta.len());
+            read(state, &mut values)?;
+            values.iter_mut().zip(delta).for_each(|(value, delta): (&mut f32, _)| *value += delta);
+            tensor(&shape, &values)
+        };
+        let row = &mut self.rows[row];
+        let sums = sum(&row.z_h, &delta.z_h).and_then(|z_h| Ok((z_h, sum(&row.z_l, &delta.z_l)?)));
+        (row.z_h, row.z_l) = sums.map_err(|error| failed("change the carry".to_owned(), error))?;
+        Ok(())
+    }
 }
 
 /// An unrolled graph.
