@@ -2,11 +2,14 @@
 
 mod oracle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use oracle::{Rule, grid_of, solver};
-use trm_puzzles::{Generate, Grid, Maze, Sudoku, SudokuGenerator, Task, Verdict, formats, seeded, sudoku};
+use trm_puzzles::maze::shortest_path;
+use trm_puzzles::{
+    Generate, Grid, Layout, Maze, MazeGenerator, Sudoku, SudokuGenerator, Task, Verdict, formats, seeded, sudoku,
+};
 use trm_solver::{AttemptKind, HaltPolicy, HaltReason, Observer, QHalt, Question, Result, SolveOptions, SolveReport};
 
 fn task() -> Sudoku {
@@ -275,4 +278,79 @@ fn the_seed_decides_the_copies() {
     assert_eq!(seen(1), seen(1));
     assert_ne!(seen(1), seen(2));
     assert_eq!(seen(1).len(), 5, "the puzzle and four different copies");
+}
+
+/// A network that finds, for every copy of a maze, a path of its own after a number of steps of its own: which one is
+/// reported must not depend on the other puzzles or on the rows there are.
+#[test]
+fn the_answer_does_not_depend_on_what_runs_beside_it() {
+    let task = Maze::new(7, 7).expect("a maze");
+    let generator = MazeGenerator::new(task).layouts(&[Layout::Obstacles]);
+    let mut rng = seeded(3);
+    let mazes: Vec<Grid> = (0..40).map(|_| generator.generate(&mut rng).expect("a maze").puzzle).collect();
+    let solve_all = |batch: usize| {
+        let originals: BTreeSet<_> = mazes.iter().map(|maze| task.encode(maze).expect("tokens")).collect();
+        let rule: Rule = Arc::new(move |tokens, step| {
+            let sum: usize = tokens.iter().enumerate().map(|(cell, &token)| cell * token as usize).sum();
+            match grid_of(&task, tokens) {
+                Some(maze) if !originals.contains(tokens) && step > sum % 7 => {
+                    let path = shortest_path(&maze).expect("there is a way");
+                    (task.encode(&path).expect("tokens"), 2.0)
+                }
+                _ => (tokens.to_vec(), -1.0),
+            }
+        });
+        let (mut solver, _) = solver(Arc::new(task), options(7, batch), rule);
+        let mut collect = Collect { reports: BTreeMap::new(), stop_after: usize::MAX };
+        let questions = mazes.iter().map(|maze| Question::new(&task, maze.clone(), 0));
+        solver.run(questions, &mut collect).expect("runs");
+        collect.reports
+    };
+    let alone = solve_all(1);
+    let key = |report: &SolveReport| (report.answer.clone(), report.steps, report.found_by);
+    for batch in [3, 8, 20, 400] {
+        for (index, report) in &solve_all(batch) {
+            assert_eq!(key(report), key(&alone[index]), "maze {index}, {batch} rows");
+        }
+    }
+    let found = alone.values().filter(|report| report.found_by == AttemptKind::Symmetric).count();
+    assert!(found > 30, "{found}");
+}
+
+/// Nobody can verify an ARC answer: of several noisy runs the one with the highest halting signal is reported.
+#[test]
+fn the_halting_signal_chooses_among_rollouts_that_nobody_can_verify() {
+    let task = trm_puzzles::Arc;
+    let run = |rollouts: usize, batch: usize| {
+        let rule: Rule = Arc::new(|tokens, step| (tokens.to_vec(), step as f32 - 4.5));
+        let options = SolveOptions { rollouts, seed: 4, ..options(8, batch) };
+        let (mut solver, _) = solver(Arc::new(task), options, rule);
+        solver.solve(Question::new(&task, Grid::filled(3, 3, 4), 0).expect("a grid")).expect("solves")
+    };
+    let first = run(0, 8);
+    assert_eq!((first.found_by, first.attempts, first.q_halt), (AttemptKind::First, 1, 0.5));
+    let mut best = first.q_halt;
+    for rollouts in [1, 2, 4, 8, 16] {
+        let report = run(rollouts, 8);
+        assert_eq!((report.verdict.as_str(), report.attempts), ("unverifiable", 1 + rollouts));
+        assert!(report.q_halt >= best, "{rollouts}: {} is below {best}", report.q_halt);
+        best = report.q_halt;
+        for batch in [1, 3, 16] {
+            let other = run(rollouts, batch);
+            assert_eq!((other.steps, other.q_halt, other.found_by), (report.steps, report.q_halt, report.found_by));
+        }
+    }
+    assert!(best > first.q_halt, "some rollout stopped with a higher signal");
+}
+
+#[test]
+fn noise_that_is_none_is_refused() {
+    let (puzzle, _) = puzzles(1).remove(0);
+    for noise in [-0.5, f32::NAN, f32::INFINITY] {
+        let options = SolveOptions { rollouts: 2, noise, ..options(0, 2) };
+        let (mut solver, log) = solver(shared(), options, solves_from(1, |_| true));
+        let error = solver.solve(question(&puzzle)).expect_err("no noise");
+        assert!(error.to_string().starts_with(&format!("--noise: {noise} is no standard deviation")), "{error}");
+        assert!(log.lock().expect("no panic").loaded.is_empty(), "before anything is loaded");
+    }
 }

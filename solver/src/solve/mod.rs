@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+pub mod escalation;
 mod run;
 
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use trm_puzzles::{Grid, Task, Verdict};
 
 use self::run::{Context, Run};
 use crate::model::blank_grid;
-use crate::{HaltPolicy, HaltReason, Result, StepSession};
+use crate::{HaltPolicy, HaltReason, Result, SolverError, StepSession};
 
 /// How a [`Solver`] works.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +72,20 @@ impl Default for SolveOptions {
 /// The noise of rollouts unless another is asked for: the best of those tried on the shipped models (docs/accuracy.md).
 pub const DEFAULT_NOISE: f32 = 1.2;
 
+impl SolveOptions {
+    /// Refuses noise that is none.
+    pub fn check(&self) -> Result<()> {
+        if self.noise.is_finite() && self.noise >= 0.0 {
+            return Ok(());
+        }
+        Err(SolverError::InvalidOption {
+            option: "--noise",
+            reason: format!("{} is no standard deviation", self.noise),
+            hint: Some("a number from 0; the network's carry has a root mean square of 1".to_owned()),
+        })
+    }
+}
+
 /// What an attempt works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttemptKind {
@@ -80,6 +95,18 @@ pub enum AttemptKind {
     Symmetric,
     /// The puzzle, with noise in the carry: a rollout of "Probabilistic Tiny Recursive Model" (arXiv 2605.19943).
     Rollout,
+}
+
+impl AttemptKind {
+    /// `first`, `symmetric`, `rollout`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Symmetric => "symmetric",
+            Self::Rollout => "rollout",
+        }
+    }
 }
 
 /// A puzzle as the network sees it.
@@ -259,6 +286,7 @@ impl<'a> Solver<'a> {
         questions: impl IntoIterator<Item = Result<Question>>,
         observer: &mut dyn Observer,
     ) -> Result<()> {
+        self.options.check()?;
         let batch = self.options.batch.max(1);
         let mut questions = questions.into_iter();
         let head: Vec<Question> = questions.by_ref().take(batch).collect::<Result<_>>()?;
@@ -289,6 +317,7 @@ pub fn solve_in(
     questions: impl IntoIterator<Item = Result<Question>>,
     observer: &mut dyn Observer,
 ) -> Result<()> {
+    options.check()?;
     let config = session.config().clone();
     let context = Context::new(task, &config, options, observer);
     Run::new(&context).solve(session, questions.into_iter(), false)?;

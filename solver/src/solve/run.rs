@@ -60,7 +60,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn judge(&self, puzzle: &Grid, tokens: &[i32]) -> Result<(Grid, Verdict)> {
+    pub(super) fn judge(&self, puzzle: &Grid, tokens: &[i32]) -> Result<(Grid, Verdict)> {
         let answer = self.task.decode(puzzle, tokens)?;
         let verdict = self.task.verify(puzzle, &answer);
         Ok((answer, verdict))
@@ -86,8 +86,20 @@ impl<'a> Context<'a> {
         policy.decide(&progress, self.max_steps, self.config)
     }
 
-    /// Up to `tries` different symmetric copies of a puzzle, none of them the puzzle itself. They depend on the seed
-    /// and the puzzle only, so that a puzzle gets the same ones in any company.
+    /// What is tried when a first attempt has failed: symmetric copies, then rollouts. They depend on the seed and the
+    /// puzzle only, so that a puzzle gets the same ones in any company; more of them begin with the same ones.
+    pub(super) fn retries(&self, question: &Rc<Question>) -> Result<Vec<(Rc<Question>, Way)>> {
+        let copies = self.copies(question)?;
+        let copies = copies.into_iter().map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry)));
+        let seed = self.seed ^ fingerprint(&question.tokens);
+        let rollouts = (1..=self.rollouts as u64).map(|rollout| {
+            // Any fixed odd number tells rollouts of one puzzle apart.
+            (Rc::clone(question), Way::Noise(seed.wrapping_add(rollout.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
+        });
+        Ok(copies.chain(rollouts).collect())
+    }
+
+    /// Up to `tries` different symmetric copies of a puzzle, none of them the puzzle itself.
     fn copies(&self, question: &Question) -> Result<Vec<(Box<dyn Symmetry>, Question)>> {
         let mut rng = seeded(self.seed ^ fingerprint(&question.tokens));
         let mut seen = HashSet::from([question.grid.clone()]);
@@ -119,17 +131,33 @@ struct Attempt {
     index: usize,
     question: Rc<Question>,
     way: Way,
+    /// Steps so far.
+    steps: Cell<usize>,
 }
 
 /// What is different from running the puzzle as it is.
-enum Way {
+pub(super) enum Way {
     Plain,
     Symmetry(Box<dyn Symmetry>),
     /// Noise of this seed.
     Noise(u64),
 }
 
+impl Way {
+    /// The noise of an attempt.
+    pub(super) fn noise(&self, sigma: f32) -> Option<Noise> {
+        match self {
+            Self::Noise(seed) => Some(Noise::new(sigma, *seed)),
+            Self::Plain | Self::Symmetry(_) => None,
+        }
+    }
+}
+
 impl Attempt {
+    fn new(index: usize, question: Rc<Question>, way: Way) -> Self {
+        Self { index, question, way, steps: Cell::new(0) }
+    }
+
     fn kind(&self) -> AttemptKind {
         match self.way {
             Way::Plain => AttemptKind::First,
@@ -144,6 +172,8 @@ impl Attempt {
 struct Effort {
     attempts: Cell<usize>,
     steps: Cell<usize>,
+    /// Steps of the fastest verified attempt, while others may still be faster.
+    to_beat: Cell<Option<usize>>,
 }
 
 /// A puzzle without a report yet.
@@ -154,6 +184,8 @@ struct Open {
     /// The answer of the first attempt, to report if no other does better; of a task without rules, the best so far, with
     /// its halting signal.
     first: Option<(SolveReport, f32)>,
+    /// The verified answer to report unless another attempt finds one in fewer steps.
+    verified: Option<(SolveReport, JobId)>,
     /// Other attempts that are still running or waiting.
     siblings: Vec<JobId>,
 }
@@ -238,35 +270,29 @@ impl<'c, 'o> Run<'c, 'o> {
             started: Instant::now(),
             effort: Rc::default(),
             first: None,
+            verified: None,
             siblings: Vec::new(),
         };
         let effort = Rc::clone(&open.effort);
         self.open.insert(index, open);
-        self.enqueue(stage, Attempt { index, question, way: Way::Plain }, effort)?;
+        self.enqueue(stage, Attempt::new(index, question, Way::Plain), effort)?;
         Ok(())
     }
 
     fn start_retries(&mut self, stage: &mut Stage<'_, 'c>, index: usize) -> Result<()> {
         let Some(open) = self.open.get(&index) else { return Ok(()) };
         let (question, effort) = (Rc::clone(&open.question), Rc::clone(&open.effort));
-        let copies = self.context.copies(&question)?;
-        let copies = copies.into_iter().map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry)));
-        let seed = self.context.seed ^ fingerprint(&question.tokens);
-        let rollouts = (0..self.context.rollouts as u64).map(|rollout| {
-            // Any fixed odd number tells rollouts of one puzzle apart.
-            (Rc::clone(&question), Way::Noise(seed.wrapping_add((rollout + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))))
-        });
-        let attempts: Vec<_> = copies.chain(rollouts).collect();
+        let attempts = self.context.retries(&question)?;
         if let Some((first, _)) = &open.first {
             self.context.observer.borrow_mut().retry(index, &first.verdict, attempts.len());
         }
         let mut siblings = Vec::with_capacity(attempts.len());
         for (question, way) in attempts {
-            siblings.push(self.enqueue(stage, Attempt { index, question, way }, Rc::clone(&effort))?);
+            siblings.push(self.enqueue(stage, Attempt::new(index, question, way), Rc::clone(&effort))?);
         }
         if siblings.is_empty() {
             // A puzzle that every symmetry leaves as it is.
-            self.report_first(index);
+            self.report_best(index);
         } else if let Some(open) = self.open.get_mut(&index) {
             open.siblings = siblings;
         }
@@ -278,16 +304,15 @@ impl<'c, 'o> Run<'c, 'o> {
         let attempt = Rc::new(attempt);
         let (tokens, puzzle_id) = (attempt.question.tokens.clone(), attempt.question.puzzle_id);
         let running = Rc::clone(&attempt);
-        let noise = match attempt.way {
-            Way::Noise(seed) => Some(Noise::new(context.noise, seed)),
-            Way::Plain | Way::Symmetry(_) => None,
-        };
+        let noise = attempt.way.noise(context.noise);
         let job = Job::new(tokens, puzzle_id, move |row| {
             effort.steps.set(effort.steps.get() + 1);
             if row.steps == 1 {
                 effort.attempts.set(effort.attempts.get() + 1);
             }
-            context.after_step(&running, row)
+            running.steps.set(row.steps);
+            let too_slow = || effort.to_beat.get().is_some_and(|steps| row.steps + 1 >= steps);
+            context.after_step(&running, row).or_else(|| too_slow().then_some(HaltReason::MaxSteps))
         });
         let id = stage.scheduler.enqueue(job.with_noise(noise))?;
         stage.attempts.insert(id, attempt);
@@ -336,7 +361,7 @@ impl<'c, 'o> Run<'c, 'o> {
         if retry {
             return Ok(Some(attempt.index));
         }
-        self.report_first(attempt.index);
+        self.report_best(attempt.index);
         Ok(None)
     }
 
@@ -373,26 +398,40 @@ impl<'c, 'o> Run<'c, 'o> {
             provider: stage.provider,
         };
         if verified {
-            for id in &open.siblings {
-                stage.scheduler.cancel(*id);
-                stage.attempts.remove(id);
+            // Of a maze there may be several right answers: the one in the fewest steps wins, of the earliest attempt, so
+            // that it does not depend on which attempts got a row first. What has no path has one answer.
+            let several = report.verdict.path().is_some();
+            let steps = report.steps;
+            let better = |(best, id): &(SolveReport, JobId)| (steps, done.job) < (best.steps, *id);
+            if open.verified.as_ref().is_none_or(better) {
+                open.effort.to_beat.set(Some(steps));
+                open.verified = Some((report, done.job));
             }
-            self.report(attempt.index, report);
-            return Ok(());
-        }
-        if unverifiable && open.first.as_ref().is_none_or(|(_, best)| signal > *best) {
+            let to_beat = open.effort.to_beat.get().unwrap_or(steps);
+            open.siblings.retain(|id| {
+                let so_far = stage.attempts.get(id).map_or(usize::MAX, |attempt| attempt.steps.get());
+                // One that ended in this very step cannot be cancelled, and is looked at next.
+                let goes_on = several && (so_far.saturating_add(1) < to_beat || !stage.scheduler.cancel(*id));
+                if !goes_on {
+                    stage.scheduler.cancel(*id);
+                    stage.attempts.remove(id);
+                }
+                goes_on
+            });
+        } else if unverifiable && open.first.as_ref().is_none_or(|(_, best)| signal > *best) {
             open.first = Some((report, signal));
         }
         if open.siblings.is_empty() {
-            self.report_first(attempt.index);
+            self.report_best(attempt.index);
         }
         Ok(())
     }
 
-    /// Reports the first attempt's answer, or the best: it is right, or nothing better was found.
-    fn report_first(&mut self, index: usize) {
+    /// Reports the verified answer, or else the first attempt's, or the best of a task without rules.
+    fn report_best(&mut self, index: usize) {
         let Some(open) = self.open.get_mut(&index) else { return };
-        let Some((first, _)) = open.first.take() else { return };
+        let verified = open.verified.take().map(|(report, _)| report);
+        let Some(first) = verified.or_else(|| open.first.take().map(|(report, _)| report)) else { return };
         let report = SolveReport {
             total_steps: open.effort.steps.get(),
             attempts: open.effort.attempts.get(),

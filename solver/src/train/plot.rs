@@ -20,9 +20,9 @@ const DOT: f64 = 2.0;
 
 const INK: [u8; 3] = [33, 37, 41];
 const FAINT: [u8; 3] = [206, 212, 218];
-const BLUE: [u8; 3] = [25, 113, 194];
-const RED: [u8; 3] = [224, 49, 49];
-const GREEN: [u8; 3] = [47, 158, 68];
+pub(crate) const BLUE: [u8; 3] = [25, 113, 194];
+pub(crate) const RED: [u8; 3] = [224, 49, 49];
+pub(crate) const GREEN: [u8; 3] = [47, 158, 68];
 const GREY: [u8; 3] = [134, 142, 150];
 
 /// Where a text is relative to its point.
@@ -50,10 +50,10 @@ enum Shape {
 }
 
 /// A curve: name, colour, points of step and value.
-struct Curve {
-    name: &'static str,
-    colour: [u8; 3],
-    points: Vec<(f64, f64)>,
+pub(crate) struct Curve {
+    pub(crate) name: &'static str,
+    pub(crate) colour: [u8; 3],
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// One diagram above the other.
@@ -63,6 +63,8 @@ struct Panel {
     bottom: f64,
     curves: Vec<Curve>,
     percent: bool,
+    /// The value at the bottom.
+    low: f64,
 }
 
 /// Writes `curves.svg` and `curves.png` of a run's records.
@@ -75,6 +77,21 @@ pub fn write(records: &[Record], svg: &Path, png: &Path) -> Result<()> {
         .write_to(&mut bytes, ImageFormat::Png)
         .map_err(|error| SolverError::run_io("write", png)(std::io::Error::other(error)))?;
     Ok(write_atomically(png, |file| file.write_all(bytes.get_ref()))?)
+}
+
+/// Writes curves of shares, 0 to 1, against steps as an SVG.
+pub(crate) fn write_shares(svg: &Path, title: &'static str, axis: &str, curves: Vec<Curve>) -> Result<()> {
+    let points = || curves.iter().flat_map(|curve| &curve.points);
+    let last = points().map(|point| point.0).fold(1.0, f64::max);
+    let least = points().map(|point| point.1).fold(1.0, f64::min);
+    // The bottom of the axis: the next twentieth below.
+    let low = ((least * 20.0 - 1e-9).floor() / 20.0).clamp(0.0, 0.95);
+    let panel = Panel { title, top: 50.0, bottom: 650.0, curves, percent: true, low };
+    let mut shapes = panel.shapes(last);
+    let at = (f64::midpoint(SIDES.0, SIDES.1), 700.0);
+    shapes.push(Shape::Text { at, text: axis.to_owned(), colour: INK, anchor: Anchor::Middle });
+    let text = to_svg(&shapes);
+    Ok(write_atomically(svg, |file| file.write_all(text.as_bytes()))?)
 }
 
 fn shapes(records: &[Record]) -> Vec<Shape> {
@@ -109,6 +126,7 @@ fn shapes(records: &[Record]) -> Vec<Shape> {
                 curve("HALTING", GREY, &train(|record| Some(record.q_loss))),
             ],
             percent: false,
+            low: 0.0,
         },
         Panel {
             title: "ACCURACY",
@@ -121,6 +139,7 @@ fn shapes(records: &[Record]) -> Vec<Shape> {
                 curve("HELD-OUT EXACT", RED, &eval(|record| Some(record.exact))),
             ],
             percent: true,
+            low: 0.0,
         },
     ];
     let last = records.iter().map(Record::step).max().unwrap_or(0).max(1) as f64;
@@ -137,22 +156,23 @@ impl Panel {
         let right = nice(last);
         let place = |(step, value): (f64, f64)| {
             let x = SIDES.0 + (SIDES.1 - SIDES.0) * step / right;
-            (x, self.bottom - (self.bottom - self.top) * (value / high).clamp(0.0, 1.0))
+            (x, self.bottom - (self.bottom - self.top) * ((value - self.low) / (high - self.low)).clamp(0.0, 1.0))
         };
         let mut shapes = Vec::new();
         for tick in 0..=5 {
             let share = f64::from(tick) / 5.0;
-            let (left, end) = (place((0.0, share * high)), place((right, share * high)));
+            let value = self.low + share * (high - self.low);
+            let (left, end) = (place((0.0, value)), place((right, value)));
             shapes.push(Shape::Line { points: vec![left, end], colour: FAINT, width: 1.0 });
-            let text = if self.percent { format!("{:.0}%", 100.0 * share) } else { number(share * high) };
+            let text = if self.percent { format!("{:.0}%", 100.0 * value) } else { number(value) };
             shapes.push(Shape::Text { at: (left.0 - 8.0, left.1), text, colour: INK, anchor: Anchor::End });
-            let foot = place((share * right, 0.0));
+            let foot = place((share * right, self.low));
             let points = vec![foot, (foot.0, foot.1 + 5.0)];
             shapes.push(Shape::Line { points, colour: INK, width: 1.0 });
             let at = (foot.0, foot.1 + 18.0);
             shapes.push(Shape::Text { at, text: number(share * right), colour: INK, anchor: Anchor::Middle });
         }
-        let corners = [(0.0, high), (0.0, 0.0), (right, 0.0)].map(place).to_vec();
+        let corners = [(0.0, high), (0.0, self.low), (right, self.low)].map(place).to_vec();
         shapes.push(Shape::Line { points: corners, colour: INK, width: 1.0 });
         let title_at = (SIDES.0, self.top - 24.0);
         shapes.push(Shape::Text { at: title_at, text: self.title.to_owned(), colour: INK, anchor: Anchor::Start });

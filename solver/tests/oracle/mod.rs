@@ -63,6 +63,7 @@ pub(crate) fn solver(task: Arc<dyn Task>, options: SolveOptions, rule: Rule) -> 
                 load_time: Duration::ZERO,
             },
             steps: vec![None; batch],
+            noise: vec![0.0; batch],
             rule: Arc::clone(&rule),
             log: Arc::clone(&shared),
         });
@@ -76,6 +77,8 @@ struct Oracle {
     info: SessionInfo,
     /// Steps of every row since its reset.
     steps: Vec<Option<usize>>,
+    /// What has been added to the first number of every row's carry since its reset. The halting logit follows it.
+    noise: Vec<f32>,
     rule: Rule,
     log: Arc<Mutex<Log>>,
 }
@@ -97,11 +100,14 @@ impl StepSession for Oracle {
         let (mut answer, mut q_halt) = (Vec::new(), Vec::new());
         for (row, tokens) in rows.iter().enumerate() {
             let before = if input.reset[row] { Some(0) } else { self.steps[row] };
+            if before == Some(0) {
+                self.noise[row] = 0.0;
+            }
             let steps = before.expect("a row is started before it goes on") + 1;
             self.steps[row] = Some(steps);
             let (tokens, q) = (self.rule)(tokens, steps);
             answer.extend(tokens);
-            q_halt.push(q);
+            q_halt.push(q + self.noise[row]);
         }
         Ok(ActOutput { answer, q_continue: vec![0.0; q_halt.len()], q_halt, logits: None })
     }
@@ -112,6 +118,11 @@ impl StepSession for Oracle {
 
     fn set_carry(&mut self, _: &Carry) -> Result<()> {
         unreachable!("a solver leaves the carry in the engine")
+    }
+
+    fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
+        self.noise[row] += delta.z_h[0];
+        Ok(())
     }
 }
 

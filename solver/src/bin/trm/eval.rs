@@ -14,6 +14,7 @@ use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
 use crate::Exit;
 use crate::backend::BackendArgs;
+use crate::escalation;
 use crate::generate::Kind;
 use crate::interrupt;
 use crate::solve::{RunArgs, read_puzzles};
@@ -52,7 +53,11 @@ pub(crate) struct Args {
     /// Symmetric copies to try when an answer is not verified
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
     tries: u16,
-    /// Print one JSON object
+    /// Run all --tries and --rollouts of every puzzle that the first attempt fails, print what 1, 2, 4, … of them give
+    /// and cost, and draw it into this SVG file
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "halt")]
+    escalation: Option<PathBuf>,
+    /// Print one JSON object; with --escalation, an array of its points
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -67,6 +72,12 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let backend = args.backend.open(verbose)?;
     let fallbacks = RefCell::new(Vec::new());
     let task: Arc<dyn Task> = model.task().into();
+    if let Some(svg) = &args.escalation {
+        let count = args.limit.unwrap_or(usize::MAX);
+        let questions = source.questions(task.as_ref()).take(count).collect::<Result<Vec<_>, _>>()?;
+        let mut loaded = backend.load_step(model.bundle(), &args.backend.session_options(options.batch))?;
+        return escalation::run(&model, loaded.session.as_mut(), &options, questions, svg, args.json);
+    }
     let mut solver = Solver::new(Arc::clone(&task), model.config().clone(), options, |batch| {
         let loaded = backend.load_step(model.bundle(), &args.backend.session_options(batch))?;
         *fallbacks.borrow_mut() = loaded.fallbacks;
@@ -193,7 +204,10 @@ struct JsonReport<'a> {
     optimal_interval: Option<[f64; 2]>,
     mean_total_steps: Option<f64>,
     symmetric: usize,
-    rollouts: usize,
+    /// Final answers found by a rollout.
+    by_rollout: usize,
+    rollouts: u16,
+    noise: f32,
     seconds: f64,
     /// All puzzles were measured; false after Ctrl-C.
     complete: bool,
@@ -261,7 +275,9 @@ impl<'a> JsonReport<'a> {
             optimal_interval: interval(&evaluation.optimal),
             mean_total_steps: evaluation.mean_total_steps(),
             symmetric: evaluation.symmetric,
-            rollouts: evaluation.rollouts,
+            by_rollout: evaluation.rollouts,
+            rollouts: args.run.rollouts,
+            noise: args.run.noise,
             seconds: evaluation.time.as_secs_f64(),
             complete,
             requested,
@@ -284,8 +300,16 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
     }
     writeln!(
         out,
-        "{} on {}: {} puzzles, --halt {}, --tries {}",
-        report.model, report.source, report.puzzles, report.halt, report.tries
+        "{} on {}: {} puzzles, --halt {}, --tries {}{}",
+        report.model,
+        report.source,
+        report.puzzles,
+        report.halt,
+        report.tries,
+        match report.rollouts {
+            0 => String::new(),
+            rollouts => format!(", --rollouts {rollouts} --noise {}", report.noise),
+        }
     )?;
     for (name, rate) in [("exact", &evaluation.exact), ("valid", &evaluation.valid), ("optimal", &evaluation.optimal)] {
         if let Some(value) = rate.value() {
@@ -307,8 +331,12 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
     if let (Some(steps), Some(total)) = (report.mean_steps, report.mean_total_steps) {
         writeln!(
             out,
-            "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies, {} from rollouts)",
-            report.symmetric, report.rollouts
+            "  steps    {steps:>6.2} a puzzle ({total:.2} with all attempts; {} answers from symmetric copies{})",
+            report.symmetric,
+            match report.rollouts {
+                0 => String::new(),
+                _ => format!(", {} from rollouts", report.by_rollout),
+            }
         )?;
     }
     if let (Some(speed), Some((backend, provider))) = (report.puzzles_per_second, evaluation.ran_on) {

@@ -7,6 +7,7 @@ mod backend;
 mod bench;
 mod checkpoint;
 mod doctor;
+mod escalation;
 mod eval;
 mod export;
 mod failure;

@@ -51,7 +51,8 @@ struct JsonReport<'a> {
     shortest: Option<usize>,
     attempts: usize,
     symmetric: bool,
-    rollout: bool,
+    /// `first`, `symmetric` or `rollout`.
+    found_by: &'static str,
     total_steps: usize,
     halted_by: String,
     q_halt: f32,
@@ -89,7 +90,7 @@ impl Solved<'_> {
             shortest: path.map(|path| path.shortest),
             attempts: report.attempts,
             symmetric: report.found_by == AttemptKind::Symmetric,
-            rollout: report.found_by == AttemptKind::Rollout,
+            found_by: report.found_by.as_str(),
             total_steps: report.total_steps,
             halted_by: report.halted_by.to_string(),
             q_halt: report.q_halt,

@@ -69,26 +69,19 @@ pub(crate) struct RunArgs {
     /// Noisy runs to try when an answer is not verified, after the symmetric copies; for tasks that nobody can verify, with
     /// every puzzle, the model's own signal choosing the answer
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
-    rollouts: u16,
-    /// Standard deviation of the noise
-    #[arg(long, value_name = "SIGMA", default_value_t = DEFAULT_NOISE, value_parser = noise)]
-    noise: f32,
+    pub(crate) rollouts: u16,
+    /// Standard deviation of a rollout's noise, added to the carry after each step; the carry's root mean square is 1
+    #[arg(long, value_name = "SIGMA", default_value_t = DEFAULT_NOISE, allow_negative_numbers = true)]
+    pub(crate) noise: f32,
     /// Seed of the symmetries and the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
 }
 
-fn noise(text: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(sigma) if (0.0..=100.0).contains(&sigma) => Ok(sigma),
-        _ => Err("expected a number from 0 to 100".to_owned()),
-    }
-}
-
 impl RunArgs {
     /// The solver's options.
     pub(crate) fn options(&self, halt: &str, tries: u16) -> Result<SolveOptions, SolverError> {
-        Ok(SolveOptions {
+        let options = SolveOptions {
             halt: halt.parse::<HaltPolicy>()?,
             max_steps: self.max_steps.map(|steps| steps as usize),
             batch: self.batch as usize,
@@ -96,7 +89,9 @@ impl RunArgs {
             rollouts: self.rollouts.into(),
             noise: self.noise,
             seed: self.seed,
-        })
+        };
+        options.check()?;
+        Ok(options)
     }
 }
 
