@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::cache;
 use super::emulator::Emulator;
 use super::target::Target;
 use super::toolchain::Toolchain;
-use crate::{ort, process};
+use crate::process;
 
 /// A package's tests, and those among them that are left out, with the reason.
 struct Suite {
@@ -41,10 +40,7 @@ pub(super) fn run(target: Target) -> Result<()> {
     let toolchain = Toolchain::find(target, None)?;
     let emulator = Emulator::new(target)?;
     eprintln!("for {}, with {toolchain}; run by {}", target.triple(), emulator.words().join(" "));
-    let library = match target {
-        Target::Aarch64 => Some(ort::fetch_for("linux", "aarch64", &cache().join("onnxruntime").join(ort::VERSION))?),
-        Target::Armv7 | Target::Aarch64Musl => None,
-    };
+    let library = super::onnx_runtime(target)?;
     let mut results = Vec::new();
     for suite in &SUITES {
         if library.is_none() && suite.package == "trm-solver" {
