@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::cache;
 use super::target::Target;
-use super::toolchain::answers;
+use super::toolchain::{answers, variable};
 
 /// What the emulated programs read in the place of this machine's `/proc/cpuinfo`: ONNX Runtime 1.28 and later ends itself
 /// when it does not know the processor.
@@ -63,8 +63,7 @@ impl Emulator {
 
     /// Makes cargo run what it builds for the target through the emulator.
     pub(crate) fn run_by_cargo(&self, command: &mut Command) {
-        let variable = self.target.triple().to_uppercase().replace('-', "_");
-        command.env(format!("CARGO_TARGET_{variable}_RUNNER"), self.words().join(" "));
+        command.env(format!("CARGO_TARGET_{}_RUNNER", variable(self.target)), self.words().join(" "));
         command.env("ORT_DISABLE_TELEMETRY", "1");
     }
 }

@@ -35,6 +35,8 @@ fn programs(target: Target, glibc: Option<Glibc>) -> Result<PathBuf> {
     eprintln!("for {}, with {toolchain}", target.triple());
     let mut command = toolchain.cargo("build", target);
     command.args(["--profile", "dist", "--bins"]);
+    // What is stripped has no names for a backtrace, so the tables to walk the stack by (1.5 MB) can go as well.
+    toolchain::rustflags(&mut command, target, "-Cforce-unwind-tables=no");
     for (package, _) in PROGRAMS {
         command.args(["--package", package]);
     }
