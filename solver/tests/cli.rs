@@ -36,6 +36,18 @@ fn json_lines(output: &Output) -> Vec<Value> {
 }
 
 #[test]
+fn the_program_holds_each_model_once() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_trm")).expect("the program");
+    for model in trm_models::SHIPPED {
+        let bundle = model.open().expect(model.name);
+        let graph = bundle.graph_bytes(trm_models::GraphKind::Step).expect(model.name);
+        let weights = &graph[graph.len() / 2..][..64];
+        let copies = program.windows(weights.len()).filter(|window| *window == weights).count();
+        assert_eq!(copies, 1, "{}", model.name);
+    }
+}
+
+#[test]
 fn commands_print_what_is_recorded() {
     trycmd::TestCases::new().case("tests/cli/*.trycmd").env("NO_COLOR", "1");
 }

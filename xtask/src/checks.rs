@@ -14,7 +14,7 @@ use crate::{ort, ort_training, process, workspace};
 
 /// What every check builds: the whole workspace with what is off by default. One set of features for all of them, since
 /// another one builds tract again, which is minutes.
-const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--features", "trm-firmware-host/ros2"];
+pub(crate) const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--features", "trm-firmware-host/ros2"];
 
 struct Check {
     name: &'static str,

@@ -35,8 +35,9 @@ usage: cargo xtask <command>
                              build trm and trm-host for a board (aarch64, armv7, aarch64-musl), in a container where
                              there is cross, otherwise here; --setup installs what is missing, printing how
   cross-test TARGET          run the tests that tell whether a board computes rightly, under qemu
-  cross-compare TARGET [--puzzles N] [MODEL…]
-                             solve the same puzzles here and under qemu, and compare (default 500 for each model)
+  cross-compare TARGET [--puzzles N] [--steps N] [MODEL…]
+                             run the same puzzles here and under qemu, and compare answers and logits (default 500
+                             puzzles for each model, 16 steps); goes on where it was interrupted
   goldens --from DIR [NAME…] copy golden folders of the reference into the export tests
 
 environment: PYTHON names the Python to use (default python3)
@@ -50,7 +51,7 @@ enum Task {
     Bench { micro: bool, train: bool, arguments: Vec<String> },
     Cross { target: cross::Target, glibc: Option<cross::Glibc>, setup: bool },
     CrossTest { target: cross::Target },
-    CrossCompare { target: cross::Target, puzzles: usize, models: Vec<String> },
+    CrossCompare { target: cross::Target, wanted: cross::Wanted },
     Goldens { from: PathBuf, names: Vec<String> },
 }
 
@@ -82,7 +83,7 @@ fn run(task: Task) -> Result<()> {
         Task::Bench { arguments, .. } => bench::side_by_side(&arguments)?,
         Task::Cross { target, glibc, setup } => cross::build(target, glibc, setup)?,
         Task::CrossTest { target } => cross::test(target)?,
-        Task::CrossCompare { target, puzzles, models } => cross::compare(target, puzzles, &models)?,
+        Task::CrossCompare { target, wanted } => cross::compare(target, &wanted)?,
         Task::Goldens { from, names } => goldens::copy(&from, &names)?,
     }
     Ok(())
@@ -131,12 +132,13 @@ fn parse() -> Result<Task> {
 }
 
 fn parse_cross(command: &str, parser: &mut lexopt::Parser) -> Result<Task> {
-    let (mut words, mut glibc, mut setup, mut puzzles) = (Vec::new(), None, false, 500);
+    let (mut words, mut glibc, mut setup, mut puzzles, mut steps) = (Vec::new(), None, false, 500, 16);
     while let Some(argument) = parser.next()? {
         match (command, argument) {
             ("cross", Long("glibc")) => glibc = Some(parser.value()?.parse()?),
             ("cross", Long("setup")) => setup = true,
             ("cross-compare", Long("puzzles")) => puzzles = parser.value()?.parse()?,
+            ("cross-compare", Long("steps")) => steps = parser.value()?.parse()?,
             (_, Value(word)) => words.push(word.string()?),
             (_, option) => return Err(option.unexpected().into()),
         }
@@ -146,7 +148,7 @@ fn parse_cross(command: &str, parser: &mut lexopt::Parser) -> Result<Task> {
     }
     let target = words.remove(0).parse()?;
     match command {
-        "cross-compare" => Ok(Task::CrossCompare { target, puzzles, models: words }),
+        "cross-compare" => Ok(Task::CrossCompare { target, wanted: cross::Wanted { puzzles, steps, models: words } }),
         _ if !words.is_empty() => bail!("{command} takes one target, but was given {:?} as well", words[0]),
         "cross" => Ok(Task::Cross { target, glibc, setup }),
         _ => Ok(Task::CrossTest { target }),

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::cache;
 use super::target::Target;
-use super::toolchain::answers;
+use super::toolchain::{answers, variable};
 
 /// What the emulated programs read in the place of this machine's `/proc/cpuinfo`: ONNX Runtime 1.28 and later ends itself
 /// when it does not know the processor.
@@ -57,14 +57,27 @@ impl Emulator {
     pub(crate) fn command(&self, program: &Path) -> Command {
         let words = self.words();
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg(program).env("ORT_DISABLE_TELEMETRY", "1");
+        command.args(&words[1..]).arg(program);
+        self.set_environment(&mut command);
         command
     }
 
     /// Makes cargo run what it builds for the target through the emulator.
     pub(crate) fn run_by_cargo(&self, command: &mut Command) {
-        let variable = self.target.triple().to_uppercase().replace('-', "_");
-        command.env(format!("CARGO_TARGET_{variable}_RUNNER"), self.words().join(" "));
+        command.env(format!("CARGO_TARGET_{}_RUNNER", variable(self.target)), self.words().join(" "));
+        self.set_environment(command);
+    }
+
+    /// What emulated programs see; the emulator's settings again, for programs that they start.
+    fn set_environment(&self, command: &mut Command) {
+        command.env("QEMU_CPU", self.target.emulated_cpu()).env("QEMU_LD_PREFIX", &self.prefix);
         command.env("ORT_DISABLE_TELEMETRY", "1");
+    }
+
+    /// Whether emulated programs can start others: then it is the kernel that must know the emulator.
+    pub(crate) fn is_known_to_the_kernel(&self) -> bool {
+        let name = self.target.emulator().trim_end_matches("-static");
+        let entry = fs::read_to_string(Path::new("/proc/sys/fs/binfmt_misc").join(name));
+        entry.is_ok_and(|entry| entry.starts_with("enabled"))
     }
 }

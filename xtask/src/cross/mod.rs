@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+pub(crate) use self::compare::Wanted;
 pub(crate) use self::target::{Glibc, Target};
 use self::toolchain::Toolchain;
-use crate::{process, workspace};
+use crate::{ort, process, workspace};
 
 /// The packages that a board gets, each with its program.
 const PROGRAMS: [(&str, &str); 2] = [("trm-solver", "trm"), ("trm-firmware-host", "trm-host")];
@@ -34,6 +35,8 @@ fn programs(target: Target, glibc: Option<Glibc>) -> Result<PathBuf> {
     eprintln!("for {}, with {toolchain}", target.triple());
     let mut command = toolchain.cargo("build", target);
     command.args(["--profile", "dist", "--bins"]);
+    // What is stripped has no names for a backtrace, so the tables to walk the stack by (1.5 MB) can go as well.
+    toolchain::rustflags(&mut command, target, "-Cforce-unwind-tables=no");
     for (package, _) in PROGRAMS {
         command.args(["--package", package]);
     }
@@ -65,8 +68,19 @@ pub(crate) fn test(target: Target) -> Result<()> {
 }
 
 /// Solves the same puzzles on this machine and, emulated, on the target, and compares answers and logits.
-pub(crate) fn compare(target: Target, puzzles: usize, models: &[String]) -> Result<()> {
-    compare::run(target, puzzles, models)
+pub(crate) fn compare(target: Target, wanted: &Wanted) -> Result<()> {
+    compare::run(target, wanted)
+}
+
+/// The pinned ONNX Runtime for a target, where there is one.
+fn onnx_runtime(target: Target) -> Result<Option<PathBuf>> {
+    match target {
+        Target::Aarch64 => {
+            let folder = cache().join("onnxruntime").join(ort::VERSION);
+            ort::fetch_for("linux", "aarch64", &folder).map(Some)
+        }
+        Target::Armv7 | Target::Aarch64Musl => Ok(None),
+    }
 }
 
 /// Where toolchains keep what they build and fetch.

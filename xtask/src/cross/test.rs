@@ -4,11 +4,10 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::cache;
 use super::emulator::Emulator;
 use super::target::Target;
 use super::toolchain::Toolchain;
-use crate::{ort, process};
+use crate::process;
 
 /// A package's tests, and those among them that are left out, with the reason.
 struct Suite {
@@ -16,23 +15,34 @@ struct Suite {
     package: &'static str,
     /// Names of test binaries; none for all of the package's.
     binaries: &'static [&'static str],
+    /// What it needs beside the emulator.
+    needs: Needs,
     left_out: &'static [(&'static str, &'static str)],
 }
 
-/// Emulated, tract is about 150 times slower than this machine, and a program that is emulated cannot start itself again
-/// where the kernel does not know the emulator.
+#[derive(PartialEq)]
+enum Needs {
+    Nothing,
+    OnnxRuntime,
+    /// The tests start programs of the target.
+    OtherPrograms,
+}
+
+/// Emulated, tract is about 150 times slower than this machine.
 const SUITES: [Suite; 3] = [
-    Suite { what: "the protocol", package: "trm-protocol", binaries: &[], left_out: &[] },
+    Suite { what: "the protocol", package: "trm-protocol", binaries: &[], needs: Needs::Nothing, left_out: &[] },
     Suite {
         what: "the engines' conformance list",
         package: "trm-solver",
         binaries: &["conformance"],
+        needs: Needs::OnnxRuntime,
         left_out: &[("sixteen_steps_equal_the_reference", "hours of emulation; cross-compare runs sixteen steps")],
     },
     Suite {
         what: "the command line",
         package: "trm-solver",
         binaries: &["cli"],
+        needs: Needs::OtherPrograms,
         left_out: &[("ctrl_c_prints_what_was_measured", "it is timed"), ("a_bench_", "it is timed")],
     },
 ];
@@ -41,14 +51,19 @@ pub(super) fn run(target: Target) -> Result<()> {
     let toolchain = Toolchain::find(target, None)?;
     let emulator = Emulator::new(target)?;
     eprintln!("for {}, with {toolchain}; run by {}", target.triple(), emulator.words().join(" "));
-    let library = match target {
-        Target::Aarch64 => Some(ort::fetch_for("linux", "aarch64", &cache().join("onnxruntime").join(ort::VERSION))?),
-        Target::Armv7 | Target::Aarch64Musl => None,
-    };
-    let mut results = Vec::new();
+    let library = super::onnx_runtime(target)?;
+    let mut lines = Vec::new();
     for suite in &SUITES {
-        if library.is_none() && suite.package == "trm-solver" {
-            results.push((suite, None));
+        let name = format!("  {} ({})", suite.what, suite.package);
+        let missing = match suite.needs {
+            Needs::OnnxRuntime if library.is_none() => Some("ONNX Runtime has no library for this target"),
+            Needs::OtherPrograms if !emulator.is_known_to_the_kernel() => Some(
+                "its tests start trm, and the kernel does not know the emulator (`apt-get install binfmt-support`)",
+            ),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            lines.push(format!("{name}: NOT TESTED: {missing}"));
             continue;
         }
         let mut command = toolchain.cargo("test", target);
@@ -66,20 +81,14 @@ pub(super) fn run(target: Target) -> Result<()> {
         }
         let started = Instant::now();
         process::run(&mut command)?;
-        results.push((suite, Some(started.elapsed())));
+        lines.push(format!("{name}: passed in {:.0} s, compilation included", started.elapsed().as_secs_f64()));
+        for (name, why) in suite.left_out {
+            lines.push(format!("    NOT TESTED: {name}: {why}"));
+        }
     }
     println!("\n{} under emulation", target.triple());
-    for (suite, time) in results {
-        match time {
-            Some(time) => println!("  {} ({}): passed in {:.0} s", suite.what, suite.package, time.as_secs_f64()),
-            None => println!(
-                "  {} ({}): NOT TESTED: ONNX Runtime has no library for this target",
-                suite.what, suite.package
-            ),
-        }
-        for (name, why) in suite.left_out {
-            println!("    NOT TESTED: {name}: {why}");
-        }
+    for line in lines {
+        println!("{line}");
     }
     Ok(())
 }

@@ -111,8 +111,7 @@ impl Toolchain {
             }
             Kind::Gcc(gcc) => {
                 let mut command = process::cargo(&[task, "--target", triple]);
-                let variable = triple.to_uppercase().replace('-', "_");
-                command.env(format!("CARGO_TARGET_{variable}_LINKER"), gcc);
+                command.env(format!("CARGO_TARGET_{}_LINKER", variable(target)), gcc);
                 command.env(format!("CC_{}", triple.replace('-', "_")), gcc);
                 command
             }
@@ -126,6 +125,16 @@ impl Toolchain {
         }
         command
     }
+}
+
+/// Flags of the compiler for the target's code.
+pub(super) fn rustflags(command: &mut Command, target: Target, flags: &str) {
+    command.env(format!("CARGO_TARGET_{}_RUSTFLAGS", variable(target)), flags);
+}
+
+/// The target in the names of cargo's variables.
+pub(super) fn variable(target: Target) -> String {
+    target.triple().to_uppercase().replace('-', "_")
 }
 
 impl fmt::Display for Toolchain {
