@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use trm_puzzles::Task;
 
-use super::source::{Source, below, transform};
+use super::source::{Source, transform};
 use super::{Excluded, TrainExample, mix};
 use crate::train::config::TrainConfig;
 use crate::train::config_sections::DataConfig;
