@@ -47,6 +47,8 @@ inside() {
         ${QEMU_CPU:+QEMU_CPU="$QEMU_CPU"} ${http_proxy:+http_proxy="$http_proxy"} "$@"
 }
 
+apt() { inside apt-get --yes -qq -o Dpkg::Use-Pty=0 --no-install-recommends "$@"; }
+
 timed() {
     local started
     started=$(date +%s%N)
@@ -56,9 +58,9 @@ timed() {
 }
 
 # Everything that a package could leave: each file with owner, mode and where a link leads, and who has an account. Not what
-# apt, dpkg and caches write down for themselves.
+# apt, dpkg and caches write down for themselves, nor /run, which no boot keeps.
 snapshot() {
-    (cd "$root" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./root -o -path ./var/cache -o -path ./var/log \
+    (cd "$root" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./root -o -path ./run -o -path ./var/cache -o -path ./var/log \
         -o -path ./var/lib/apt -o -path ./var/lib/dpkg \) -prune -o -printf '%p %u:%g %m %l\n' | LC_ALL=C sort)
     for file in passwd group shadow gshadow; do
         sed "s/^/$file: /" "$root/etc/$file"
@@ -94,13 +96,13 @@ if [ ! -e "$base/etc/debian_version" ]; then
 fi
 cp -a "$base" "$root"
 mount -t proc proc "$root/proc"
-inside apt-get update -qq
+apt update
 snapshot > "$work/before"
 cp "$package" "$root/root/package.deb"
 older
 
 say "install $(basename "$package") with what it depends on ($(stat -c %s "$package") bytes)"
-timed inside apt-get install --yes -qq --no-install-recommends /root/package.deb
+timed apt install /root/package.deb
 inside dpkg-query --show --showformat '${Package} ${Version} ${Architecture}: ${db:Status-Status}, ${Installed-Size} KiB\n' trm-edge
 inside dpkg --verify trm-edge
 inside getent passwd trm-kiosk | grep -qE ':/var/lib/trm-kiosk:(/usr)?/(s?bin/)?nologin$' || fail "the user trm-kiosk is not as it should be"
@@ -156,17 +158,17 @@ inside systemctl enable --quiet trm-kiosk
 mkdir "$root/etc/systemd/system/trm-kiosk.service.d"
 echo '[Service]' > "$root/etc/systemd/system/trm-kiosk.service.d/override.conf"
 echo secret > "$root/etc/trm-kiosk/mqtt-password"
-inside apt-get purge --yes -qq --autoremove trm-edge
+apt purge --autoremove trm-edge
 snapshot > "$work/after"
 diff "$work/before" "$work/after" || fail "purge left something (>), or took something (<)"
 echo "$(wc -l < "$work/before") files and accounts are what they were"
 
 say "upgrade from 0.0.1-1 to $version keeps edited settings"
-inside apt-get install --yes -qq --no-install-recommends /root/older.deb
+apt install /root/older.deb
 inside systemctl enable --quiet trm-kiosk
 echo '# edited' >> "$root/$SETTINGS"
 cp "$root/$SETTINGS" "$work/edited"
-inside apt-get install --yes -qq -o Dpkg::Options::=--force-confold /root/package.deb
+apt install -o Dpkg::Options::=--force-confold /root/package.deb
 inside dpkg-query --show --showformat '${Version}' trm-edge | grep -qx "$version" || fail "it was not upgraded"
 cmp "$work/edited" "$root/$SETTINGS" || fail "the settings were overwritten"
 [ -e "$root/$SETTINGS.dpkg-dist" ] || fail "the new settings are not put beside the edited ones"
@@ -176,24 +178,23 @@ inside dpkg --force-confold --install /root/package.deb
 
 say "remove keeps settings, state and user; installing again takes them up"
 inside install -d -o trm-kiosk -g trm-kiosk -m 750 /var/lib/trm-kiosk
-inside apt-get remove --yes -qq trm-edge
+apt remove trm-edge
 [ ! -e "$root/usr/bin/trm" ] && [ ! -e "$root$UNIT" ] || fail "remove left programs"
 cmp "$work/edited" "$root/$SETTINGS" && [ -d "$root/var/lib/trm-kiosk" ] || fail "remove took settings or state"
 inside getent passwd trm-kiosk > /dev/null || fail "remove took the user"
-inside apt-get install --yes -qq --no-install-recommends -o Dpkg::Options::=--force-confold /root/package.deb
+apt install -o Dpkg::Options::=--force-confold /root/package.deb
 cmp "$work/edited" "$root/$SETTINGS" || fail "the settings were overwritten"
 [ "$(inside systemctl is-enabled trm-kiosk)" = enabled ] || fail "the service is not enabled again"
 
 say "remove, then purge, leaves nothing"
-inside apt-get remove --yes -qq --autoremove trm-edge
+apt remove --autoremove trm-edge
 inside dpkg --purge trm-edge
-inside apt-get purge --yes -qq --autoremove adduser > /dev/null 2>&1 || true
 snapshot > "$work/after"
 diff "$work/before" "$work/after" || fail "purge left something (>), or took something (<)"
 
 say "preseeded settings are kept without a question"
 install -D -m 644 "$work/edited" "$root/$SETTINGS"
-inside apt-get install --yes -qq --no-install-recommends -o Dpkg::Options::=--force-confold /root/package.deb
+apt install -o Dpkg::Options::=--force-confold /root/package.deb
 cmp "$work/edited" "$root/$SETTINGS" || fail "the settings were overwritten"
 
 say "$(basename "$package"): everything passed"
