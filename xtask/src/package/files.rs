@@ -17,17 +17,16 @@ const COMPLETIONS: [(&str, &str); 3] = [
     ("{}.fish", "usr/share/fish/vendor_completions.d/{}.fish"),
 ];
 /// Files of the sources that are installed as they are.
-const AS_THEY_ARE: [(&str, &str); 3] = [
-    ("firmware-host/systemd/trm-kiosk.service", "usr/lib/systemd/system/trm-kiosk.service"),
+const AS_THEY_ARE: [(&str, &str); 2] = [
     ("packaging/debian/60-trm-edge.rules", "usr/lib/udev/rules.d/60-trm-edge.rules"),
     ("packaging/debian/lintian-overrides", "usr/share/lintian/overrides/trm-edge"),
 ];
 /// Where the example settings differ once they are installed.
 const SETTINGS: [(&str, &str); 6] = [
     (
-        "# Settings of `trm-host kiosk --config kiosk.toml`.",
-        "# Settings of the service trm-kiosk, which is not started before `systemctl enable --now trm-kiosk`. As they are they\n\
-         # solve sample photographs and draw what a display would show into a file.\n#\n#",
+        "# Settings of `trm-host kiosk --config kiosk.toml`. Values",
+        "# Settings of the service trm-kiosk, which does not run before `systemctl enable --now trm-kiosk`. As they are they\n\
+         # solve sample photographs and draw what a display would show into a file: change [camera] and [[display]]. Values",
     ),
     ("state = \"target/kiosk\"", "state = \"/var/lib/trm-kiosk\""),
     ("path = \"firmware-host/tests/fixtures/photos\"", "path = \"/usr/share/doc/trm-edge/examples/photos\""),
@@ -49,7 +48,7 @@ pub(super) fn manual(native: &Path, root: &Path) -> Result<()> {
     copy_folder(&written.path().join("man1"), &root.join("usr/share/man/man1"), |_| true)
 }
 
-/// Models, examples, documents, settings, the service and its device.
+/// Models, examples, documents, settings, the rule for the microcontroller.
 pub(super) fn others(root: &Path) -> Result<()> {
     let sources = workspace::root();
     for model in workspace::shipped_bundles()? {
@@ -122,7 +121,6 @@ mod tests {
             "usr/share/doc/trm-edge/examples/maze.txt",
             "usr/share/doc/trm-edge/examples/photos/image1067.jpg",
             "usr/share/doc/trm-edge/kiosk.md",
-            "usr/lib/systemd/system/trm-kiosk.service",
             "usr/lib/udev/rules.d/60-trm-edge.rules",
         ] {
             assert!(root.join(file).is_file(), "{file}");

@@ -1,4 +1,4 @@
-//! What cargo-deb reads: its manifest, the maintainer scripts, the changelog.
+//! What cargo-deb reads: its manifest, the maintainer scripts and the service they are for, the changelog.
 
 use std::path::Path;
 
@@ -23,6 +23,9 @@ pub(super) fn write(folder: &Path, glibc: Glibc) -> Result<()> {
     for script in ["postinst", "postrm"] {
         files::copy(&debian.join(script), &folder.join("scripts").join(script))?;
     }
+    // cargo-deb looks for services beside the scripts, installs them and adds to the scripts what they need.
+    let unit = "trm-kiosk.service";
+    files::copy(&workspace::root().join("firmware-host/systemd").join(unit), &folder.join("scripts").join(unit))?;
     // A manifest needs something to build, though it is not built.
     files::write(&folder.join("none.rs"), "")
 }
