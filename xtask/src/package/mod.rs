@@ -5,6 +5,7 @@
 
 mod files;
 mod manifest;
+mod notices;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -101,7 +102,7 @@ pub(crate) fn run(architecture: Architecture, binaries: Option<PathBuf>, native:
     }
     files::manual(&native, &root)?;
     files::others(&root)?;
-    files::write(&root.join("usr/share/doc/trm-edge/crates.txt"), &crates(architecture)?)?;
+    files::write(&root.join("usr/share/doc/trm-edge/crates.txt"), &notices::collected(architecture)?)?;
     check_settings(&native, &root)?;
     manifest::write(&folder, glibc)?;
     // The programs are stripped by their profile, and those of another machine cannot be stripped here.
@@ -149,22 +150,6 @@ fn needed_glibc(binaries: &Path, architecture: Architecture) -> Result<Glibc> {
     Ok(needed.unwrap_or(Glibc::OLDEST).max(Glibc::OLDEST))
 }
 
-/// The crates that are linked into the programs, each with its licence and where its source is.
-fn crates(architecture: Architecture) -> Result<String> {
-    let mut command = process::cargo(&["tree", "--edges", "normal", "--prefix", "none", "--no-dedupe"]);
-    command.args(["--package", "trm-solver", "--package", "trm-firmware-host", "--target", architecture.triple()]);
-    Ok(list_of_crates(&process::output(command.args(["--format", "{p}\t{l}\t{r}"]))?))
-}
-
-/// Of `cargo tree`'s lines: every crate of a registry once, sorted. Procedural macros are not linked.
-fn list_of_crates(tree: &str) -> String {
-    let is_linked = |line: &&str| !line.is_empty() && !line.contains(" (proc-macro)") && !line.contains(" (/");
-    let mut crates: Vec<&str> = tree.lines().filter(is_linked).collect();
-    crates.sort_unstable();
-    crates.dedup();
-    crates.join("\n") + "\n"
-}
-
 /// The settings that come with the package are taken by the program that comes with it.
 fn check_settings(native: &Path, root: &Path) -> Result<()> {
     let settings = root.join("etc/trm-kiosk/kiosk.toml");
@@ -205,12 +190,5 @@ mod tests {
         fs::write(folder.path().join("trm-host"), "#!/bin/sh\n").unwrap();
         let error = needed_glibc(folder.path(), this).unwrap_err().to_string();
         assert!(error.ends_with("trm-host is no program"), "{error}");
-    }
-
-    #[test]
-    fn linked_crates_are_listed_once() {
-        let tree = "trm-solver v0.1.0 (/x/solver)\tMIT\t\n\nserde v1.0.0\tMIT\thttps://s\nanyhow v1.0.0\tMIT\t\n\
-                    serde v1.0.0\tMIT\thttps://s\nserde_derive v1.0.0 (proc-macro)\tMIT\t";
-        assert_eq!(list_of_crates(tree), "anyhow v1.0.0\tMIT\t\nserde v1.0.0\tMIT\thttps://s\n");
     }
 }
