@@ -8,6 +8,7 @@ pub mod engine;
 mod error;
 pub mod eval;
 pub mod machine;
+pub mod manual;
 pub mod model;
 pub mod parity;
 pub mod plan;

@@ -136,23 +136,9 @@ const EXPORTED: [(&str, &str, &str, &str); 5] = [
 /// What Python's own ONNX tools say of the shipped bundles and of freshly exported ones.
 fn python_side(ort: &Path) -> Result<()> {
     let environment = Environment::with(python::CHECK)?;
-    let mut bundles = shipped_bundles()?;
+    let mut bundles = workspace::shipped_bundles()?;
     bundles.extend(export_goldens(ort)?);
     process::run(environment.script("xtask/python/check_onnx.py").args(bundles))
-}
-
-/// The bundle folders of `models/`.
-fn shipped_bundles() -> Result<Vec<PathBuf>> {
-    let models = workspace::root().join("models");
-    let mut bundles = Vec::new();
-    for entry in std::fs::read_dir(&models).context("cannot read models/")? {
-        let folder = entry?.path();
-        if folder.join("manifest.json").is_file() {
-            bundles.push(folder);
-        }
-    }
-    bundles.sort();
-    Ok(bundles)
 }
 
 /// Exports the golden checkpoints with all three graphs into cargo's target directory.

@@ -9,6 +9,7 @@ mod cross;
 mod goldens;
 mod ort;
 mod ort_training;
+mod package;
 mod process;
 mod python;
 mod wheel;
@@ -38,6 +39,9 @@ usage: cargo xtask <command>
   cross-compare TARGET [--puzzles N] [--steps N] [MODEL…]
                              run the same puzzles here and under qemu, and compare answers and logits (default 500
                              puzzles for each model, 16 steps); goes on where it was interrupted
+  package [--arch amd64|arm64] [--binaries DIR] [--native DIR]
+                             a Debian package of the programs in DIR, or of freshly built ones (default amd64); for
+                             another machine's, --native has programs of the same version that run here
   goldens --from DIR [NAME…] copy golden folders of the reference into the export tests
 
 environment: PYTHON names the Python to use (default python3)
@@ -52,6 +56,7 @@ enum Task {
     Cross { target: cross::Target, glibc: Option<cross::Glibc>, setup: bool },
     CrossTest { target: cross::Target },
     CrossCompare { target: cross::Target, wanted: cross::Wanted },
+    Package { architecture: package::Architecture, binaries: Option<PathBuf>, native: Option<PathBuf> },
     Goldens { from: PathBuf, names: Vec<String> },
 }
 
@@ -84,6 +89,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cross { target, glibc, setup } => cross::build(target, glibc, setup)?,
         Task::CrossTest { target } => cross::test(target)?,
         Task::CrossCompare { target, wanted } => cross::compare(target, &wanted)?,
+        Task::Package { architecture, binaries, native } => package::run(architecture, binaries, native)?,
         Task::Goldens { from, names } => goldens::copy(&from, &names)?,
     }
     Ok(())
@@ -126,6 +132,7 @@ fn parse() -> Result<Task> {
             Ok(Task::Bench { micro, train, arguments })
         }
         "cross" | "cross-test" | "cross-compare" => parse_cross(&command, &mut parser),
+        "package" => parse_package(&mut parser),
         "goldens" => parse_goldens(&mut parser),
         other => bail!("there is no command named {other:?}"),
     }
@@ -153,6 +160,19 @@ fn parse_cross(command: &str, parser: &mut lexopt::Parser) -> Result<Task> {
         "cross" => Ok(Task::Cross { target, glibc, setup }),
         _ => Ok(Task::CrossTest { target }),
     }
+}
+
+fn parse_package(parser: &mut lexopt::Parser) -> Result<Task> {
+    let (mut architecture, mut binaries, mut native) = (package::Architecture::Amd64, None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("arch") => architecture = parser.value()?.string()?.parse()?,
+            Long("binaries") => binaries = Some(parser.value()?.into()),
+            Long("native") => native = Some(parser.value()?.into()),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Task::Package { architecture, binaries, native })
 }
 
 fn parse_goldens(parser: &mut lexopt::Parser) -> Result<Task> {

@@ -23,6 +23,20 @@ pub(crate) fn cargo_target() -> Result<PathBuf> {
     Ok(target.with_context(|| format!("{} is not in a target directory", exe.display()))?.to_path_buf())
 }
 
+/// The bundle folders of `models/`.
+pub(crate) fn shipped_bundles() -> Result<Vec<PathBuf>> {
+    let models = root().join("models");
+    let mut bundles = Vec::new();
+    for entry in std::fs::read_dir(&models).context("cannot read models/")? {
+        let folder = entry?.path();
+        if folder.join("manifest.json").is_file() {
+            bundles.push(folder);
+        }
+    }
+    bundles.sort();
+    Ok(bundles)
+}
+
 /// A path as shown to people: relative to the root where it is inside it.
 pub(crate) fn shown(path: &Path) -> std::path::Display<'_> {
     path.strip_prefix(root()).unwrap_or(path).display()

@@ -30,7 +30,7 @@ pub(crate) fn build(target: Target, glibc: Option<Glibc>, setup: bool) -> Result
 }
 
 /// Builds the programs and says on stderr what they are.
-fn programs(target: Target, glibc: Option<Glibc>) -> Result<PathBuf> {
+pub(crate) fn programs(target: Target, glibc: Option<Glibc>) -> Result<PathBuf> {
     let toolchain = Toolchain::find(target, glibc)?;
     eprintln!("for {}, with {toolchain}", target.triple());
     let mut command = toolchain.cargo("build", target);
@@ -60,6 +60,11 @@ fn report(program: &Path, floor: Option<Glibc>) -> Result<()> {
         bail!("{name} needs glibc {needed}, more than the {floor} that was asked for");
     }
     Ok(())
+}
+
+/// The glibc that a program needs; none if it is linked statically.
+pub(crate) fn needed_glibc(program: &[u8]) -> Result<Option<Glibc>> {
+    Ok(elf::Summary::of(program)?.glibc)
 }
 
 /// Builds and runs the tests that a board's behaviour depends on, under emulation.

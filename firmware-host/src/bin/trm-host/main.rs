@@ -18,7 +18,8 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use trm_solver::manual;
 
 /// How a command ended that did not fail with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,12 @@ enum Command {
     Ros2(ros2::Args),
     /// Be a microcontroller, on a pseudo-terminal
     Simulate(simulate::Args),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write them into
+        folder: std::path::PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "ros2")]
         Command::Ros2(args) => ros2::run(&args).map(|()| Exit::Done),
         Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),
+        Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
     };
     match result {
         Ok(exit) => exit.into(),

@@ -26,7 +26,8 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use trm_solver::manual;
 
 /// How a command ended that did not fail with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,12 @@ enum Command {
     Bench(bench::Args),
     /// Show engines, providers, models and whether they work on this machine
     Doctor(doctor::Args),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write them into
+        folder: std::path::PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -114,6 +121,7 @@ fn main() -> ExitCode {
         Command::Parity(args) => parity::run(&args, verbose),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
     };
     match result {
         Ok(exit) => exit.into(),
