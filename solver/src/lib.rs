@@ -17,6 +17,7 @@ pub mod render;
 pub mod selftest;
 pub mod solve;
 pub mod train;
+pub mod tuning;
 
 pub use act::{ActOutput, ActStep, Carry, HaltPolicy, HaltReason, Progress, QHalt};
 pub use engine::{

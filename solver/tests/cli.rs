@@ -352,6 +352,49 @@ fn a_bench_is_a_table_to_paste() {
     assert!(table[2].starts_with("| sudoku-4 | fp32 | tract "), "{stdout}");
 }
 
+/// What is found best is remembered and taken, unless something else is asked for.
+#[test]
+fn a_tuned_model_runs_as_it_was_tuned() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let run = |words: &[&str]| {
+        let output = trm().args(words).env("XDG_CACHE_HOME", cache.path()).output().expect("trm runs");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        output
+    };
+    let bench = ["bench", "sudoku-4", "--backend", "tract", "--tune", "--seconds", "0.05"];
+    let measured = ["--batch", "1,3", "--threads", "1", "--json"];
+    let report = json_lines(&run(&[&bench[..], &measured].concat())).remove(0);
+    let tuned = &report["tuned"][0];
+    assert_eq!((&tuned["single"]["batch"], &tuned["single"]["threads"]), (&1.into(), &1.into()), "{report}");
+    let rows = tuned["stream"]["batch"].as_u64().expect("rows");
+    let file = tuned["file"].as_str().expect("a path");
+    assert!(std::path::Path::new(file).starts_with(cache.path()) && std::path::Path::new(file).is_file(), "{file}");
+    // Whichever was faster here, the stream is to run in three rows from now on.
+    let remembered = std::fs::read_to_string(file).expect("readable");
+    let mut remembered: Value = serde_json::from_str(&remembered).expect("JSON");
+    assert_eq!(remembered["stream"]["batch"], rows);
+    remembered["stream"]["batch"] = 3.into();
+    std::fs::write(file, remembered.to_string()).expect("written");
+
+    let eval = ["eval", "sudoku-4", "--generate", "sudoku-easy", "--count", "9", "--backend", "tract", "--verbose"];
+    let said = |words: &[&str]| text(&run(words).stderr);
+    let tuned = said(&eval);
+    assert!(
+        tuned.contains("sudoku-4 is tuned for tract: 1 threads for one puzzle, 1 for a stream in 3 rows"),
+        "{tuned}"
+    );
+    assert!(tuned.contains("step graph, 3 rows, 1 threads"), "{tuned}");
+    let asked = said(&[&eval[..], &["--batch", "2", "--threads", "2"]].concat());
+    assert!(asked.contains("step graph, 2 rows, 2 threads"), "{asked}");
+}
+
+#[test]
+fn tuning_without_a_single_puzzle_is_refused() {
+    let output = run(&["bench", "sudoku-4", "--tune", "--batch", "8"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--batch 1,8 measures one and eight rows"), "{}", text(&output.stderr));
+}
+
 /// A provider that was named and does not work is a row without figures, and exit code 3.
 #[test]
 fn a_bench_of_a_missing_provider_fails() {

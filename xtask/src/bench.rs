@@ -5,18 +5,43 @@ use anyhow::Result;
 use crate::python::{self, Environment};
 use crate::{ort, process};
 
-/// Our engines against PyTorch, full size, in one run; `arguments` go to the harness.
-pub(crate) fn side_by_side(arguments: &[String]) -> Result<()> {
-    harness("side_by_side", arguments)
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Our engines against PyTorch, full-size steps.
+    Steps,
+    /// The shipped models against the reference's way of evaluating them.
+    Puzzles,
+    /// Our training against PyTorch's.
+    Train,
+    /// The criterion benches.
+    Micro,
 }
 
-/// Our training against PyTorch's, in one run; `arguments` go to the harness.
-pub(crate) fn train(arguments: &[String]) -> Result<()> {
-    harness("train_side_by_side", arguments)
+impl Kind {
+    /// The one that an option names.
+    pub(crate) fn of_option(option: &str) -> Option<Self> {
+        match option {
+            "--puzzles" => Some(Self::Puzzles),
+            "--train" => Some(Self::Train),
+            "--micro" => Some(Self::Micro),
+            _ => None,
+        }
+    }
 }
 
-fn harness(program: &str, arguments: &[String]) -> Result<()> {
+/// Measures; `arguments` go to the harness.
+pub(crate) fn run(kind: Kind, arguments: &[String]) -> Result<()> {
     let library = ort::fetch()?;
+    let program = match kind {
+        Kind::Steps => "side_by_side",
+        Kind::Puzzles => "puzzles_side_by_side",
+        Kind::Train => "train_side_by_side",
+        Kind::Micro => {
+            let mut command = process::cargo(&["bench", "--package", "trm-benches"]);
+            return process::run(command.env("ORT_DYLIB_PATH", library));
+        }
+    };
     let torch = Environment::with(python::BENCH)?;
     process::run(
         process::cargo(&["run", "--release", "--package", "trm-benches", "--bin", program, "--"])
@@ -24,10 +49,4 @@ fn harness(program: &str, arguments: &[String]) -> Result<()> {
             .env("ORT_DYLIB_PATH", library)
             .envs(torch.variables()),
     )
-}
-
-/// The criterion benches.
-pub(crate) fn micro() -> Result<()> {
-    let library = ort::fetch()?;
-    process::run(process::cargo(&["bench", "--package", "trm-benches"]).env("ORT_DYLIB_PATH", library))
 }

@@ -29,8 +29,9 @@ usage: cargo xtask <command>
   ort                        fetch the pinned ONNX Runtime into target/, print the library's path
   ort-training               fetch the last ONNX Runtime with the training API into target/ (Linux on x86_64,
                              with Python 3.11's shared library), print the path of what stands for its library
-  bench [--micro | --train] [ARG…]
-                             full-size steps side by side with PyTorch, with --train training steps; ARGs go
+  bench [--micro | --puzzles | --train] [ARG…]
+                             full-size steps side by side with PyTorch, with --puzzles whole puzzles of the
+                             shipped models, with --train training steps; ARGs go
                              to the harness (--help lists them); --micro runs the criterion benches instead
   cross TARGET [--glibc V] [--setup]
                              build trm and trm-host for a board (aarch64, armv7, aarch64-musl), in a container where
@@ -52,7 +53,7 @@ enum Task {
     Test { only: Vec<String> },
     Ort,
     OrtTraining,
-    Bench { micro: bool, train: bool, arguments: Vec<String> },
+    Bench { kind: bench::Kind, arguments: Vec<String> },
     Cross { target: cross::Target, glibc: Option<cross::Glibc>, setup: bool },
     CrossTest { target: cross::Target },
     CrossCompare { target: cross::Target, wanted: cross::Wanted },
@@ -83,9 +84,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test { only } => checks::run(&only)?,
         Task::Ort => println!("{}", ort::fetch()?.display()),
         Task::OrtTraining => println!("{}", ort_training::fetch()?.display()),
-        Task::Bench { micro: true, .. } => bench::micro()?,
-        Task::Bench { train: true, arguments, .. } => bench::train(&arguments)?,
-        Task::Bench { arguments, .. } => bench::side_by_side(&arguments)?,
+        Task::Bench { kind, arguments } => bench::run(kind, &arguments)?,
         Task::Cross { target, glibc, setup } => cross::build(target, glibc, setup)?,
         Task::CrossTest { target } => cross::test(target)?,
         Task::CrossCompare { target, wanted } => cross::compare(target, &wanted)?,
@@ -121,15 +120,15 @@ fn parse() -> Result<Task> {
         "bench" => {
             let mut arguments =
                 parser.raw_args()?.map(|argument| argument.string().map_err(Into::into)).collect::<Result<Vec<_>>>()?;
-            let micro = arguments.iter().any(|argument| argument == "--micro");
-            if micro && arguments.len() > 1 {
-                bail!("bench --micro takes no other arguments");
-            }
-            let train = arguments.first().is_some_and(|argument| argument == "--train");
-            if train {
+            let kind = arguments.first().and_then(|argument| bench::Kind::of_option(argument));
+            if kind.is_some() {
                 arguments.remove(0);
             }
-            Ok(Task::Bench { micro, train, arguments })
+            let kind = kind.unwrap_or(bench::Kind::Steps);
+            if kind == bench::Kind::Micro && !arguments.is_empty() {
+                bail!("bench --micro takes no other arguments");
+            }
+            Ok(Task::Bench { kind, arguments })
         }
         "cross" | "cross-test" | "cross-compare" => parse_cross(&command, &mut parser),
         "package" => parse_package(&mut parser),

@@ -92,6 +92,13 @@ impl SessionOptions {
     }
 }
 
+/// The project's folder among the user's caches.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;
+    Some(cache.join("trm-edge"))
+}
+
 /// What runs a session, as it turned out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use trm_models::{GraphKind, ModelBundle};
 use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_solver::engine::tract::TractEngine;
+use trm_solver::tuning::{Tuning, TuningCache};
 use trm_solver::{Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, SolverError, StepSession};
 
 /// Which engine runs the graphs.
@@ -55,7 +56,7 @@ pub(crate) struct BackendArgs {
     /// Execution provider of ONNX Runtime
     #[arg(long, value_name = "PROVIDER", default_value = "auto")]
     pub(crate) provider: ProviderName,
-    /// Threads within an operator; 0 takes one for each core
+    /// Threads within an operator; 0 takes what `trm bench --tune` found best, or one for each core
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) threads: usize,
     #[command(flatten)]
@@ -150,6 +151,7 @@ pub(crate) struct Backend {
     /// Why an engine that would have been preferred is not among them.
     passed_over: Option<String>,
     verbose: bool,
+    provider: ProviderName,
 }
 
 /// A loaded session with the reasons why it is not on a more preferred engine or provider.
@@ -183,7 +185,7 @@ impl BackendArgs {
     pub(crate) fn open(&self, verbose: bool) -> Result<Backend> {
         let (ort, tract) = wanted_engines(self.backend, self.provider, &self.device)?;
         let tract = tract || self.allow_fallback;
-        let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose };
+        let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose, provider: self.provider };
         if ort {
             match OrtEngine::load(self.device.ort_lib.as_deref()) {
                 Ok(engine) => backend.engines.push(Box::new(engine)),
@@ -217,9 +219,37 @@ impl BackendArgs {
             ..SessionOptions::default()
         }
     }
+
+    /// The options for a model that was tuned on this machine.
+    pub(crate) fn tuned_options(&self, batch: usize, tuning: Option<&Tuning>) -> SessionOptions {
+        let mut options = self.session_options(batch);
+        if let (0, Some(tuning)) = (options.threads, tuning) {
+            options.threads = tuning.threads(batch);
+        }
+        options
+    }
 }
 
 impl Backend {
+    /// What `trm bench --tune` found best for a bundle on the preferred engine.
+    pub(crate) fn tuning(&self, bundle: &ModelBundle) -> Option<Tuning> {
+        let (cache, engine) = (TuningCache::of_user()?, self.engines.first()?.name());
+        let providers = self.provider.named().map_or(ExecutionProvider::ALL.to_vec(), |provider| vec![provider]);
+        let tuning = providers.iter().find_map(|provider| cache.recall(bundle, engine, provider.as_str()))?;
+        if self.verbose {
+            let Tuning { single, stream } = tuning;
+            eprintln!(
+                "{} is tuned for {engine}: {} threads for one puzzle, {} for a stream in {} rows ({})",
+                bundle.label(),
+                single.threads,
+                stream.threads,
+                stream.batch,
+                cache.folder().display()
+            );
+        }
+        Some(tuning)
+    }
+
     /// Loads a bundle's step graph on the first engine that takes it.
     pub(crate) fn load_step(&self, bundle: &ModelBundle, options: &SessionOptions) -> Result<Loaded<dyn StepSession>> {
         self.load_step_graph(&GraphSource::from_bundle(bundle, GraphKind::Step)?, options)

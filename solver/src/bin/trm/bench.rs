@@ -1,6 +1,7 @@
 //! `trm bench`: what models cost on this machine.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -11,6 +12,7 @@ use trm_solver::bench::{Timing, measure};
 use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::machine::{Machine, Sensors, forget_peak_memory, load_average, peak_memory};
+use trm_solver::tuning::{Trial, Tuning, TuningCache};
 use trm_solver::{Engine, GraphSource, Model, SessionOptions, SolverError};
 
 use crate::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
@@ -30,11 +32,15 @@ pub(crate) struct Args {
     /// Shipped models' names, or bundles' folders; left out, every shipped model
     #[arg(value_name = "BUNDLE")]
     models: Vec<String>,
-    /// Rows that run together
-    #[arg(long, value_name = "ROWS,…", value_delimiter = ',', default_values_t = [1, 8],
+    /// Find what each model runs fastest with, and remember it: `solve` and `eval` take it where --threads and --batch are
+    /// left out
+    #[arg(long)]
+    tune: bool,
+    /// Rows that run together; left out, 1 and 8, or with --tune 1 to 32
+    #[arg(long, value_name = "ROWS,…", value_delimiter = ',',
         value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Vec<u32>,
-    /// Threads within an operator; left out, one, and one for each core
+    /// Threads within an operator; left out, one, and one for each core, with --tune also what is between
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     threads: Vec<u16>,
     /// Time for each figure: steps take it once, puzzles take it once more
@@ -76,6 +82,9 @@ struct Report {
     /// Engines and providers that were not measured, and why.
     left_out: Vec<String>,
     rows: Vec<Row>,
+    /// With `--tune`: what was remembered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tuned: Vec<Tuned>,
     /// Every combination was measured; false after Ctrl-C.
     complete: bool,
 }
@@ -83,6 +92,9 @@ struct Report {
 /// One combination.
 #[derive(Debug, Serialize)]
 struct Row {
+    /// Of the model, among those that were measured.
+    #[serde(skip)]
+    position: usize,
     model: String,
     precision: String,
     engine: &'static str,
@@ -107,6 +119,18 @@ struct Row {
     problem: Option<String>,
 }
 
+/// What a model runs fastest with on an engine and provider.
+#[derive(Debug, Serialize)]
+struct Tuned {
+    model: String,
+    engine: &'static str,
+    provider: &'static str,
+    #[serde(flatten)]
+    tuning: Tuning,
+    /// Where it is remembered.
+    file: PathBuf,
+}
+
 /// What sessions are loaded on.
 struct Target {
     engine: Box<dyn Engine>,
@@ -116,6 +140,7 @@ struct Target {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let (wants_ort, wants_tract) = wanted_engines(args.backend, args.provider, &args.device)?;
+    args.check_tuning()?;
     let models = args.models()?;
     let load_before = load_average();
     if let Some(load) = load_before.filter(|&load| load > BUSY) {
@@ -131,6 +156,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         meaningful: true,
         left_out: Vec::new(),
         rows: Vec::new(),
+        tuned: Vec::new(),
         complete: false,
     };
     report.meaningful = !report.machine.emulated;
@@ -148,6 +174,9 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     bar.finish_and_clear();
     report.complete = !interrupt::requested();
+    if args.tune && report.complete {
+        report.tuned = remember(&models, &report.rows)?;
+    }
 
     let mut out = io::stdout().lock();
     if args.json {
@@ -164,6 +193,29 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     })
 }
 
+/// Remembers what each model ran fastest with.
+fn remember(models: &[Model], rows: &[Row]) -> Result<Vec<Tuned>> {
+    let cache = TuningCache::of_user().ok_or_else(|| SolverError::InvalidOption {
+        option: "--tune",
+        reason: "there is no folder to remember anything in".to_owned(),
+        hint: Some("set HOME or XDG_CACHE_HOME".to_owned()),
+    })?;
+    let mut tuned = Vec::new();
+    for (position, model) in models.iter().enumerate() {
+        let mut targets: Vec<_> = rows.iter().map(|row| (row.engine, row.provider)).collect();
+        targets.dedup();
+        for (engine, provider) in targets {
+            let own = |row: &&Row| (row.position, row.engine, row.provider) == (position, engine, provider);
+            let trials: Vec<_> = rows.iter().filter(own).filter_map(Row::trial).collect();
+            if let Some(tuning) = Tuning::best_of(&trials) {
+                let file = cache.remember(model.bundle(), engine, provider, &tuning)?;
+                tuned.push(Tuned { model: model.name().to_owned(), engine, provider, tuning, file });
+            }
+        }
+    }
+    Ok(tuned)
+}
+
 fn progress_bar() -> ProgressBar {
     // Drawn on stderr, and only if that is a terminal.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -175,6 +227,21 @@ fn progress_bar() -> ProgressBar {
 }
 
 impl Args {
+    /// Refuses to remember what would be wrong.
+    fn check_tuning(&self) -> Result<()> {
+        let refuse = |reason: &str, hint: &str| {
+            let (reason, hint) = (reason.to_owned(), Some(hint.to_owned()));
+            Err(SolverError::InvalidOption { option: "--tune", reason, hint }.into())
+        };
+        if self.tune && Machine::this().emulated {
+            return refuse("this machine is emulated", "run it on the board");
+        }
+        if self.tune && !self.batch.is_empty() && !self.batch.contains(&1) {
+            return refuse("a single puzzle would not be measured", "--batch 1,8 measures one and eight rows");
+        }
+        Ok(())
+    }
+
     fn models(&self) -> Result<Vec<Model>> {
         let shipped = || SHIPPED.iter().map(|shipped| shipped.name.to_owned()).collect();
         let names: Vec<String> = if self.models.is_empty() { shipped() } else { self.models.clone() };
@@ -210,6 +277,7 @@ impl Args {
     fn measure_all(&self, target: &Target, models: &[Model], bar: &ProgressBar, rows: &mut Vec<Row>) {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut threads: Vec<usize> = match self.threads.as_slice() {
+            [] if self.tune => powers_of_two(cores).chain([cores]).collect(),
             [] => vec![1, cores],
             named => named.iter().copied().map(usize::from).collect(),
         };
@@ -218,14 +286,19 @@ impl Args {
             // A GPU's kernels do not depend on them.
             threads.drain(..threads.len() - 1);
         }
-        for model in models {
+        let batches = match self.batch.as_slice() {
+            [] if self.tune => powers_of_two(32).collect(),
+            [] => vec![1, 8],
+            named => named.iter().map(|&rows| rows as usize).collect(),
+        };
+        for (position, model) in models.iter().enumerate() {
             for &threads in &threads {
-                for &batch in &self.batch {
+                for &batch in &batches {
                     if interrupt::requested() {
                         return;
                     }
                     bar.set_message(format!("{} on {} ({})", model.name(), target.engine.name(), target.provider));
-                    rows.push(self.measure(target, model, threads, batch as usize));
+                    rows.push(Row { position, ..self.measure(target, model, threads, batch) });
                     bar.inc(1);
                 }
             }
@@ -241,6 +314,7 @@ impl Args {
             ..SessionOptions::default()
         };
         let mut row = Row {
+            position: 0,
             model: model.name().to_owned(),
             precision: model.bundle().manifest().precision.clone(),
             engine: target.engine.name(),
@@ -298,6 +372,19 @@ impl Report {
         for row in &self.rows {
             row.write(out)?;
         }
+        for Tuned { model, engine, provider, tuning: Tuning { single, stream }, file } in &self.tuned {
+            writeln!(
+                out,
+                "\n{model} on {engine} ({provider}): {:.3} ms a puzzle with {} threads, in a stream {:.3} ms with {} rows and {} \
+                 threads; remembered in {}",
+                single.puzzle_ms,
+                single.threads,
+                stream.puzzle_ms,
+                stream.batch,
+                stream.threads,
+                file.display()
+            )?;
+        }
         if let Some((clock, full)) = self.slowed() {
             writeln!(out, "\nThe clock was down to {clock} of {full} MHz: the machine was saving power, or too hot.")?;
         }
@@ -311,7 +398,18 @@ impl Report {
     }
 }
 
+/// 1, 2, 4, … up to a limit.
+fn powers_of_two(limit: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1_usize), |power| power.checked_mul(2)).take_while(move |&power| power <= limit)
+}
+
 impl Row {
+    /// What tuning needs of it; none of a row that failed.
+    fn trial(&self) -> Option<Trial> {
+        let puzzle_ms = self.timing.as_ref()?.puzzle.puzzle_ms;
+        Some(Trial { batch: self.batch, threads: self.threads, puzzle_ms })
+    }
+
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let version = self.engine_version.as_deref().unwrap_or_default();
         write!(

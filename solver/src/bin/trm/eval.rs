@@ -70,16 +70,19 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let model = Model::open(&args.bundle)?;
     let source = Source::open(args, &model)?;
     let backend = args.backend.open(verbose)?;
+    let tuning = backend.tuning(model.bundle());
+    let options = args.run.tuned(&options, tuning.as_ref());
     let fallbacks = RefCell::new(Vec::new());
     let task: Arc<dyn Task> = model.task().into();
     if let Some(svg) = &args.escalation {
         let count = args.limit.unwrap_or(usize::MAX);
         let questions = source.questions(task.as_ref()).take(count).collect::<Result<Vec<_>, _>>()?;
-        let mut loaded = backend.load_step(model.bundle(), &args.backend.session_options(options.batch))?;
+        let mut loaded =
+            backend.load_step(model.bundle(), &args.backend.tuned_options(options.batch, tuning.as_ref()))?;
         return escalation::run(&model, loaded.session.as_mut(), &options, questions, svg, args.json);
     }
     let mut solver = Solver::new(Arc::clone(&task), model.config().clone(), options, |batch| {
-        let loaded = backend.load_step(model.bundle(), &args.backend.session_options(batch))?;
+        let loaded = backend.load_step(model.bundle(), &args.backend.tuned_options(batch, tuning.as_ref()))?;
         *fallbacks.borrow_mut() = loaded.fallbacks;
         Ok(loaded.session)
     });

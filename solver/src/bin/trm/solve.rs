@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use trm_puzzles::{Puzzle, Task, Verdict, formats};
 use trm_solver::solve::DEFAULT_NOISE;
+use trm_solver::tuning::Tuning;
 use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
 
 use crate::Exit;
@@ -17,6 +18,8 @@ use crate::output::{Solved, numbered};
 use crate::text::stdout_has_colour;
 use crate::watch::Watch;
 
+/// Rows that run together where nothing else is known.
+const DEFAULT_BATCH: u32 = 8;
 /// What stdin is called in messages.
 const STDIN: &str = "stdin";
 
@@ -63,9 +66,9 @@ pub(crate) struct RunArgs {
     /// Most steps of an attempt; left out, as many as the model was trained with
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     max_steps: Option<u32>,
-    /// Most puzzles, symmetric copies and rollouts that run together
-    #[arg(long, value_name = "ROWS", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    batch: u32,
+    /// Most puzzles, symmetric copies and rollouts that run together; left out, what `trm bench --tune` found best, or 8
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch: Option<u32>,
     /// Noisy runs to try when an answer is not verified, after the symmetric copies; for tasks that nobody can verify, with
     /// every puzzle, the model's own signal choosing the answer
     #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=1000))]
@@ -84,7 +87,7 @@ impl RunArgs {
         let options = SolveOptions {
             halt: halt.parse::<HaltPolicy>()?,
             max_steps: self.max_steps.map(|steps| steps as usize),
-            batch: self.batch as usize,
+            batch: self.batch.unwrap_or(DEFAULT_BATCH) as usize,
             tries: tries.into(),
             rollouts: self.rollouts.into(),
             noise: self.noise,
@@ -92,6 +95,12 @@ impl RunArgs {
         };
         options.check()?;
         Ok(options)
+    }
+
+    /// The options for a model that was tuned on this machine.
+    pub(crate) fn tuned(&self, options: &SolveOptions, tuning: Option<&Tuning>) -> SolveOptions {
+        let batch = tuning.filter(|_| self.batch.is_none()).map_or(options.batch, |tuning| tuning.stream.batch);
+        SolveOptions { batch, ..options.clone() }
     }
 }
 
@@ -121,12 +130,14 @@ fn solve_group(
     let model = &group.model;
     let task: Arc<dyn Task> = model.task().into();
     let fallbacks = RefCell::new(Vec::new());
+    let tuning = backend.tuning(model.bundle());
     let load = |batch| {
-        let loaded = backend.load_step(model.bundle(), &args.backend.session_options(batch))?;
+        let loaded = backend.load_step(model.bundle(), &args.backend.tuned_options(batch, tuning.as_ref()))?;
         *fallbacks.borrow_mut() = loaded.fallbacks;
         Ok(loaded.session)
     };
-    let mut solver = Solver::new(Arc::clone(&task), model.config().clone(), options.clone(), load);
+    let mut solver =
+        Solver::new(Arc::clone(&task), model.config().clone(), args.run.tuned(options, tuning.as_ref()), load);
     let questions = |members: &[usize]| {
         let grids: Vec<_> = members.iter().map(|&member| printer.puzzles[member].grid.clone()).collect();
         let task = Arc::clone(&task);

@@ -108,9 +108,7 @@ pub struct ProviderOptions {
 /// Where compiled engines are kept unless the user says otherwise: `trm-edge/tensorrt` in the user's cache folder.
 #[must_use]
 pub fn default_cache_dir() -> Option<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;
-    Some(cache.join("trm-edge").join("tensorrt"))
+    Some(crate::engine::cache_folder()?.join("tensorrt"))
 }
 
 /// Why a provider is not even tried for a graph.

@@ -1,0 +1,352 @@
+//! Whole puzzles of the shipped models: ours, halted when verified, against the reference's way in PyTorch (every puzzle for all its
+//! steps, in a fixed batch), turn and turn about in one run.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use lexopt::prelude::*;
+use serde::Deserialize;
+use trm_benches::process::LineProcess;
+use trm_benches::report::processor;
+use trm_benches::spread::Spread;
+use trm_models::SHIPPED;
+use trm_puzzles::{Generate, Grid, MazeGenerator, PuzzleKind, SudokuGenerator, Task, seeded};
+use trm_solver::engine::ort::OrtEngine;
+use trm_solver::engine::tract::TractEngine;
+use trm_solver::{Engine, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver};
+
+const USAGE: &str = "\
+usage: cargo xtask bench --puzzles [option…]
+
+  --models NAME,…        shipped models (all)
+  --modes M,…            PyTorch's: eager-fp32, compile-fp32, eager-bf16, compile-bf16 (all four)
+  --engines ort,tract    ours (both)
+  --count N              puzzles of the stream (2000)
+  --single N             puzzles one at a time, in each round (30 for PyTorch, ten times as many for ours)
+  --rounds N             rounds, in each of which every runner has its turn (3)
+  --tries K              our symmetric copies when an answer is not verified (8)
+  --batch N              our rows (16)
+  --threads N            threads of every runner (2)
+";
+
+/// Of the puzzles.
+const SEED: u64 = 2026;
+/// Batches that PyTorch is tried with; the fastest is taken.
+const PYTORCH_BATCHES: [usize; 3] = [8, 32, 128];
+/// Puzzles that PyTorch's batches are compared on.
+const TRIAL: usize = 128;
+
+struct Options {
+    models: Vec<String>,
+    modes: Vec<String>,
+    engines: Vec<String>,
+    count: usize,
+    single: usize,
+    rounds: usize,
+    tries: usize,
+    batch: usize,
+    threads: usize,
+}
+
+fn main() -> Result<()> {
+    let Some(options) = parse()? else {
+        print!("{USAGE}");
+        return Ok(());
+    };
+    println!(
+        "{}, {} threads, {} rounds; median (and quartiles) of puzzles a second. Ours stops at the verified answer and tries {} \
+         symmetric copies of what fails; PyTorch runs all steps.",
+        processor(),
+        options.threads,
+        options.rounds,
+        options.tries
+    );
+    if let Some(load) = trm_solver::machine::load_average() {
+        println!("Load before the start: {load:.2}.");
+    }
+    for name in &options.models {
+        print!("{}", run_model(name, &options)?);
+    }
+    Ok(())
+}
+
+/// A puzzle, what the network reads, and the generator's answer.
+struct Sample {
+    question: Question,
+    solution: Grid,
+}
+
+struct Runner {
+    name: String,
+    side: Side,
+    single: Vec<f64>,
+    stream: Vec<f64>,
+    solved: usize,
+}
+
+enum Side {
+    PyTorch { process: LineProcess, batch: usize },
+    Ours(Box<Solver<'static>>),
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    ready: String,
+    threads: usize,
+}
+
+#[derive(Deserialize)]
+struct Solved {
+    seconds: f64,
+    answers: Vec<Vec<i32>>,
+}
+
+/// Times all runners on one model and formats the table.
+fn run_model(name: &str, options: &Options) -> Result<String> {
+    let model = Model::open(name)?;
+    let samples = samples(&model, options.count)?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let mut runners = pytorch(&model, &samples, folder.path(), options)?;
+    for engine in &options.engines {
+        runners.push(ours(&model, engine, options)?);
+    }
+    for round in 1..=options.rounds {
+        for runner in &mut runners {
+            let start = round * options.single % samples.len();
+            let singles = match runner.side {
+                Side::PyTorch { .. } => options.single,
+                Side::Ours(_) => 10 * options.single,
+            };
+            let singles: Vec<_> = samples.iter().cycle().skip(start).take(singles).collect();
+            runner.turn(&model, &singles, &samples, start)?;
+            eprintln!(
+                "{name}, round {round} of {}: {:8.1} and {:8.1} puzzles/s  {}",
+                options.rounds,
+                runner.single.last().unwrap_or(&f64::NAN),
+                runner.stream.last().unwrap_or(&f64::NAN),
+                runner.name
+            );
+        }
+    }
+    table(name, &runners, samples.len())
+}
+
+fn samples(model: &Model, count: usize) -> Result<Vec<Sample>> {
+    let generator: Box<dyn Generate> = match model.kind() {
+        PuzzleKind::Sudoku(task) => Box::new(SudokuGenerator::easy(task)?),
+        PuzzleKind::Maze(task) => Box::new(MazeGenerator::new(task)),
+        _ => bail!("{} solves puzzles that nothing generates", model.name()),
+    };
+    let mut rng = seeded(SEED);
+    (0..count)
+        .map(|_| {
+            let made = generator.generate(&mut rng)?;
+            Ok(Sample { question: Question::new(model.task().as_ref(), made.puzzle, 0)?, solution: made.solution })
+        })
+        .collect()
+}
+
+/// PyTorch in its modes, each with the batch that it is fastest with.
+fn pytorch(model: &Model, samples: &[Sample], folder: &Path, options: &Options) -> Result<Vec<Runner>> {
+    let (config, puzzles) = (folder.join("config.json"), folder.join("puzzles.txt"));
+    let weights = folder.join("weights.safetensors");
+    std::fs::write(&config, serde_json::to_vec(model.config())?).context("cannot write the configuration")?;
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models").join(model.name());
+    std::fs::copy(source.join("weights.safetensors"), &weights)
+        .with_context(|| format!("cannot read the weights of {}", source.display()))?;
+    let lines: String = samples.iter().fold(String::new(), |mut lines, sample| {
+        let words: Vec<_> = sample.question.tokens.iter().map(ToString::to_string).collect();
+        let _ = writeln!(lines, "{}", words.join(" "));
+        lines
+    });
+    std::fs::write(&puzzles, lines).context("cannot write the puzzles")?;
+
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/pytorch_puzzles.py");
+    let python = std::env::var_os("PYTHON").unwrap_or_else(|| OsString::from("python3"));
+    let mut runners = Vec::new();
+    for mode in &options.modes {
+        let mut command = Command::new(&python);
+        command.arg(script).args(["--serve", "--mode", mode, "--threads", &options.threads.to_string()]);
+        command.arg("--config").arg(&config).arg("--weights").arg(&weights).arg("--puzzles").arg(&puzzles);
+        let mut process = LineProcess::start("PyTorch", &mut command)?;
+        let ready: Ready = process.receive().context("PyTorch did not start\nhint: run it by `cargo xtask bench`")?;
+        ensure!(ready.threads == options.threads, "PyTorch runs on {} threads", ready.threads);
+        let trial = TRIAL.min(samples.len());
+        let mut batches = BTreeMap::new();
+        for batch in [1].into_iter().chain(PYTORCH_BATCHES) {
+            // Once to compile and settle.
+            process.ask::<Solved>(&format!("run {batch} 0 {batch}"))?;
+            if batch > 1 {
+                let solved: Solved = process.ask(&format!("run {batch} 0 {trial}"))?;
+                batches.insert(batch, solved.seconds);
+            }
+        }
+        let (&batch, _) = batches.iter().min_by(|a, b| a.1.total_cmp(b.1)).context("no batch was tried")?;
+        let name = format!("PyTorch {} {mode}, batch {batch}", ready.ready);
+        eprintln!("{name} is ready");
+        runners.push(Runner::new(name, Side::PyTorch { process, batch }));
+    }
+    Ok(runners)
+}
+
+fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
+    let engine: Box<dyn Engine> = match engine {
+        "tract" => Box::new(TractEngine),
+        _ => Box::new(OrtEngine::load(None)?),
+    };
+    let name = format!("{}, {} rows", engine.name(), options.batch);
+    let (bundle, threads) = (Model::open(model.name())?, options.threads);
+    let solve_options = SolveOptions { batch: options.batch, tries: options.tries, ..SolveOptions::default() };
+    let solver = Solver::new(model.task(), model.config().clone(), solve_options, move |batch| {
+        // A single small puzzle is faster without threads that meet in every operator.
+        let threads = if batch == 1 { 1 } else { threads };
+        engine.load_step(bundle.bundle(), &SessionOptions { batch, threads, ..SessionOptions::default() })
+    });
+    let mut runner = Runner::new(name, Side::Ours(Box::new(solver)));
+    let warm = samples(model, options.batch)?;
+    runner.turn(model, &warm.iter().collect::<Vec<_>>(), &warm, 0)?;
+    (runner.single, runner.stream, runner.solved) = (Vec::new(), Vec::new(), 0);
+    Ok(runner)
+}
+
+/// Counts right answers.
+struct Marker<'a> {
+    task: &'a dyn Task,
+    samples: &'a [Sample],
+    solved: usize,
+}
+
+impl Marker<'_> {
+    fn mark(&mut self, index: usize, answer: &Grid) {
+        self.solved += usize::from(is_right(self.task, &self.samples[index], answer));
+    }
+}
+
+impl Observer for Marker<'_> {
+    fn done(&mut self, index: usize, _: &Question, report: SolveReport) {
+        self.mark(index, &report.answer);
+    }
+}
+
+/// The generator's answer, or in a maze one as short.
+fn is_right(task: &dyn Task, sample: &Sample, answer: &Grid) -> bool {
+    let verdict = task.verify(&sample.question.grid, answer);
+    *answer == sample.solution || verdict.path().is_some_and(|path| path.length == path.shortest)
+}
+
+impl Runner {
+    fn new(name: String, side: Side) -> Self {
+        Self { name, side, single: Vec::new(), stream: Vec::new(), solved: 0 }
+    }
+
+    /// Solves some puzzles one at a time, then the whole stream.
+    fn turn(&mut self, model: &Model, singles: &[&Sample], samples: &[Sample], first: usize) -> Result<()> {
+        let task = model.task();
+        let mut marker = Marker { task: task.as_ref(), samples, solved: 0 };
+        match &mut self.side {
+            Side::PyTorch { process, batch } => {
+                let count = singles.len().min(samples.len() - first);
+                let solved: Solved = process.ask(&format!("run 1 {first} {count}"))?;
+                self.single.push(count as f64 / solved.seconds);
+                let solved: Solved = process.ask(&format!("run {batch} 0 {}", samples.len()))?;
+                self.stream.push(samples.len() as f64 / solved.seconds);
+                for (index, answer) in solved.answers.iter().enumerate() {
+                    let grid = &samples[index].question.grid;
+                    if let Ok(answer) = task.decode(grid, answer) {
+                        marker.mark(index, &answer);
+                    }
+                }
+            }
+            Side::Ours(solver) => {
+                let started = Instant::now();
+                for sample in singles {
+                    solver.solve(sample.question.clone())?;
+                }
+                self.single.push(singles.len() as f64 / started.elapsed().as_secs_f64());
+                let started = Instant::now();
+                solver.run(samples.iter().map(|sample| Ok(sample.question.clone())), &mut marker)?;
+                self.stream.push(samples.len() as f64 / started.elapsed().as_secs_f64());
+            }
+        }
+        self.solved = marker.solved;
+        Ok(())
+    }
+}
+
+fn table(model: &str, runners: &[Runner], count: usize) -> Result<String> {
+    let best = |rates: &dyn Fn(&Runner) -> f64| {
+        let pytorch = runners.iter().filter(|runner| matches!(runner.side, Side::PyTorch { .. }));
+        pytorch.map(rates).fold(0.0, f64::max)
+    };
+    let median = |rates: &[f64]| Spread::of(rates).map_or(f64::NAN, |spread| spread.median);
+    let (single, stream) = (best(&|runner| median(&runner.single)), best(&|runner| median(&runner.stream)));
+    let mut text = format!(
+        "\n**{model}**, {count} fresh puzzles\n\n| runner | one at a time | x best of PyTorch | stream | x best of PyTorch | right |\n\
+         | --- | --- | --- | --- | --- | --- |\n"
+    );
+    for runner in runners {
+        let cell = |rates: &[f64], best: f64| -> Result<String> {
+            let Spread { low, median, high, .. } = Spread::of(rates).context("nothing was timed")?;
+            Ok(format!("{median:.1} ({low:.1}-{high:.1}) | {:.1}", median / best))
+        };
+        let (single, stream) = (cell(&runner.single, single)?, cell(&runner.stream, stream)?);
+        let right = 100.0 * runner.solved as f64 / count as f64;
+        let _ = writeln!(text, "| {} | {single} | {stream} | {right:.2} % |", runner.name);
+    }
+    Ok(text)
+}
+
+fn parse() -> Result<Option<Options>> {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let modes = owned(&["eager-fp32", "compile-fp32", "eager-bf16", "compile-bf16"]);
+    let models: Vec<_> = SHIPPED.iter().map(|shipped| shipped.name.to_owned()).collect();
+    let engines = owned(&["ort", "tract"]);
+    let mut options = Options {
+        models: models.clone(),
+        modes: modes.clone(),
+        engines: engines.clone(),
+        count: 2000,
+        single: 30,
+        rounds: 3,
+        tries: 8,
+        batch: 16,
+        threads: 2,
+    };
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(None),
+            Long("models") => options.models = names(&parser.value()?.string()?, &models)?,
+            Long("modes") => options.modes = names(&parser.value()?.string()?, &modes)?,
+            Long("engines") => options.engines = names(&parser.value()?.string()?, &engines)?,
+            Long("count") => options.count = count(&mut parser, "--count", 1)?,
+            Long("single") => options.single = count(&mut parser, "--single", 1)?,
+            Long("rounds") => options.rounds = count(&mut parser, "--rounds", 1)?,
+            Long("tries") => options.tries = count(&mut parser, "--tries", 0)?,
+            Long("batch") => options.batch = count(&mut parser, "--batch", 1)?,
+            Long("threads") => options.threads = count(&mut parser, "--threads", 1)?,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Some(options))
+}
+
+/// Names of a list separated by commas, each one of those known.
+fn names(list: &str, known: &[String]) -> Result<Vec<String>> {
+    let names: Vec<_> = list.split(',').map(str::to_owned).collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(unknown) => bail!("{unknown:?} is not one of {}", known.join(", ")),
+        None => Ok(names),
+    }
+}
+
+fn count(parser: &mut lexopt::Parser, option: &str, least: usize) -> Result<usize> {
+    let number: usize = parser.value()?.parse()?;
+    ensure!((least..=100_000).contains(&number), "{option} {number} is out of range, expected {least} to 100000");
+    Ok(number)
+}
