@@ -2,8 +2,8 @@
 
 use trm_models::PosEncodings;
 
-use super::quantize::{linear, observe};
-use super::weights::{Layout, Model};
+use super::quantize::{linear, linear_part, observe};
+use super::weights::{Layout, Model, Part};
 use crate::ExportError;
 use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
 
@@ -67,28 +67,24 @@ fn swiglu(
     if mixing == Mixing::Tokens && (model.quantised(&gate_up).is_some() || model.quantised(&down_proj).is_some()) {
         // Engines have 8-bit products with the weight on the right only.
         let turned = b.transpose(s, &[0, 2, 1])?;
-        let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned, model.config.total_len())?;
+        let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned)?;
         return b.transpose(mixed, &[0, 2, 1]);
     }
     if mixing == Mixing::Channels && !model.trains() {
-        return swiglu_of_last_axis(b, model, [&gate_up, &down_proj], s, model.config.hidden_size);
+        return swiglu_of_last_axis(b, model, [&gate_up, &down_proj], s);
     }
     b.scoped("swiglu", |b| {
         let shape = b.ty(s).shape.clone();
         let flat = mixing == Mixing::Tokens && model.positions_first();
         // [L, batch, D] as a matrix of L rows.
         let s = if flat { flattened(b, model, s)? } else { s };
-        let (gate, up) = if model.trains() {
-            let [gate, up] = model.halves(b, &gate_up, mixing.layout())?;
-            (mixing.product(b, gate, s)?, mixing.product(b, up, s)?)
-        } else {
-            observe(b, model, &gate_up, s, mixing.axis(model))?;
-            let weight = model.weight(b, &gate_up, mixing.layout())?;
-            let both = mixing.product(b, weight, s)?;
-            let inner = model.config.swiglu_inner(model.config.total_len());
-            let halves = b.nodes(Op::Split { axis: mixing.axis(model), sizes: vec![inner, inner] }, &[both])?;
-            (halves[0], halves[1])
+        observe(b, model, &gate_up, s, mixing.axis(model))?;
+        let mut half = |part| {
+            let weight = model.part(b, &gate_up, part, mixing.layout())?;
+            mixing.product(b, weight, s)
         };
+        let [gate, up] = Part::GATE_UP;
+        let (gate, up) = (half(gate)?, half(up)?);
         let product = gated(b, gate, up)?;
         observe(b, model, &down_proj, product, mixing.axis(model))?;
         let weight = model.weight(b, &down_proj, mixing.layout())?;
@@ -97,20 +93,19 @@ fn swiglu(
     })
 }
 
-/// The same along the last axis, of `width` channels, in any precision.
+/// The same along the last axis, in any precision.
 fn swiglu_of_last_axis(
     b: &mut GraphBuilder,
     model: Model<'_>,
     [gate_up, down_proj]: [&str; 2],
     s: ValueId,
-    width: usize,
 ) -> Result<ValueId, ExportError> {
     b.scoped("swiglu", |b| {
         observe(b, model, gate_up, s, 2)?;
-        let both = linear(b, model, gate_up, s)?;
-        let inner = model.config.swiglu_inner(width);
-        let halves = b.nodes(Op::Split { axis: 2, sizes: vec![inner, inner] }, &[both])?;
-        let product = gated(b, halves[0], halves[1])?;
+        let [gate, up] = Part::GATE_UP;
+        let gate = linear_part(b, model, gate_up, gate, s)?;
+        let up = linear_part(b, model, gate_up, up, s)?;
+        let product = gated(b, gate, up)?;
         observe(b, model, down_proj, product, 2)?;
         linear(b, model, down_proj, product)
     })
@@ -156,22 +151,28 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
     b.scoped("attention", |b| {
         let name = format!("{path}.qkv_proj.weight");
         observe(b, model, &name, s, 2)?;
-        let qkv = linear(b, model, &name, s)?;
-        let parts = b.nodes(Op::Split { axis: 2, sizes: vec![2 * hidden, hidden] }, &[qkv])?;
-        // Queries and keys take the same rotation: one tensor of 2h heads, [batch, L, 2h, D/h].
-        let by_head = |heads| [model.batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
-        let mut qk = b.reshape(parts[0], &by_head(2 * heads))?;
-        if config.pos_encodings == PosEncodings::Rope {
-            qk = rotate(b, model, qk)?;
-        }
-        let qk = b.nodes(Op::Split { axis: 2, sizes: vec![heads, heads] }, &[qk])?;
+        let [queries, keys, values] = if model.trains() {
+            let qkv = linear(b, model, &name, s)?;
+            let parts = b.nodes(Op::Split { axis: 2, sizes: vec![hidden; 3] }, &[qkv])?;
+            [parts[0], parts[1], parts[2]]
+        } else {
+            let [queries, keys, values] = Part::QKV;
+            let mut product = |part| linear_part(b, model, &name, part, s);
+            [product(queries)?, product(keys)?, product(values)?]
+        };
+        let by_head = [model.batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
+        let turned = |b: &mut GraphBuilder, x| {
+            let x = b.reshape(x, &by_head)?;
+            if config.pos_encodings == PosEncodings::Rope { rotate(b, model, x) } else { Ok(x) }
+        };
+        let (queries, keys) = (turned(b, queries)?, turned(b, keys)?);
         let scale = b.scalar((1.0 / (width as f64).sqrt()) as f32, model.compute);
-        let queries = b.mul(qk[0], scale)?;
+        let queries = b.mul(queries, scale)?;
         let queries = b.transpose(queries, &[0, 2, 1, 3])?;
-        let keys = b.transpose(qk[1], &[0, 2, 3, 1])?;
+        let keys = b.transpose(keys, &[0, 2, 3, 1])?;
         let scores = b.matmul(queries, keys)?;
         let probabilities = b.node(Op::Softmax, &[scores])?;
-        let values = b.reshape(parts[1], &by_head(heads))?;
+        let values = b.reshape(values, &by_head)?;
         let values = b.transpose(values, &[0, 2, 1, 3])?;
         let attended = b.matmul(probabilities, values)?;
         let attended = b.transpose(attended, &[0, 2, 1, 3])?;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use trm_models::{Architecture, TrmConfig};
 
-use super::weights::{Layout, Model};
+use super::weights::{Layout, Model, Part};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
 use crate::onnx::{Constant, DType, GraphBuilder, Op, ValueId};
@@ -121,11 +121,37 @@ fn matrix<'a>(weights: &'a StateDict, name: &str) -> Result<&'a WeightTensor, Ex
 
 /// `x · Wᵀ` over the last axis, in 8 bits where the model's quantisation says so.
 pub(super) fn linear(b: &mut GraphBuilder, model: Model<'_>, name: &str, x: ValueId) -> Result<ValueId, ExportError> {
-    let Some((activations, largest)) = model.quantised(name) else {
+    let Some(range) = model.quantised(name) else {
         let weight = model.weight(b, name, Layout::Transposed)?;
         return b.matmul(x, weight);
     };
-    let quantised = Quantised::of(matrix(model.given()?, name)?);
+    quantised(b, name, matrix(model.given()?, name)?, range, x)
+}
+
+/// The same of a part of the output channels.
+pub(super) fn linear_part(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    name: &str,
+    part: Part,
+    x: ValueId,
+) -> Result<ValueId, ExportError> {
+    let Some(range) = model.quantised(name) else {
+        let weight = model.part(b, name, part, Layout::Transposed)?;
+        return b.matmul(x, weight);
+    };
+    let weight = part.rows(matrix(model.given()?, name)?);
+    quantised(b, &format!("{name}.{}", part.label), &weight, range, x)
+}
+
+fn quantised(
+    b: &mut GraphBuilder,
+    name: &str,
+    weight: &WeightTensor,
+    (activations, largest): (Activations, f32),
+    x: ValueId,
+) -> Result<ValueId, ExportError> {
+    let quantised = Quantised::of(weight);
     let (inputs, outputs) = (quantised.inputs, quantised.scales.len());
     let scales = quantised.scales;
     let weight = b.constant(&format!("{name}.int8"), || Constant::i8(&[inputs, outputs], quantised.elements));

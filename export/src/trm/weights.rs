@@ -40,6 +40,39 @@ pub(crate) enum Layout {
     Transposed,
 }
 
+/// One of the equal parts that a weight's output channels, its rows as stored, fall into: a product for each part is less
+/// work than one product that is taken apart afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// What the graph calls it.
+    pub(crate) label: &'static str,
+    index: usize,
+    of: usize,
+}
+
+impl Part {
+    /// The gate and what it gates.
+    pub(crate) const GATE_UP: [Self; 2] =
+        [Self { label: "gate", index: 0, of: 2 }, Self { label: "up", index: 1, of: 2 }];
+    /// Queries, keys, values.
+    pub(crate) const QKV: [Self; 3] = [
+        Self { label: "queries", index: 0, of: 3 },
+        Self { label: "keys", index: 1, of: 3 },
+        Self { label: "values", index: 2, of: 3 },
+    ];
+
+    /// Its rows of a weight.
+    pub(crate) fn rows(self, weight: &WeightTensor) -> WeightTensor {
+        let mut shape = weight.shape.clone();
+        if let Some(rows) = shape.first_mut() {
+            *rows /= self.of;
+        }
+        let length: usize = shape.iter().product();
+        let data = weight.data[self.index * length..(self.index + 1) * length].to_vec();
+        WeightTensor { dtype: weight.dtype, shape, data }
+    }
+}
+
 impl<'a> Model<'a> {
     pub(crate) fn new(config: &'a TrmConfig, weights: &'a StateDict, compute: DType) -> Self {
         Self {
@@ -108,21 +141,31 @@ impl<'a> Model<'a> {
         self.trains() && self.config.mlp_t
     }
 
-    /// The two halves of a weight's rows, each in the layout: in a training graph, where splitting the weight is less work
-    /// than splitting what it gives.
-    pub(crate) fn halves(&self, b: &mut GraphBuilder, name: &str, layout: Layout) -> Result<[ValueId; 2], ExportError> {
+    /// A part of a weight, as [`Model::weight`] gives the whole.
+    pub(crate) fn part(
+        &self,
+        b: &mut GraphBuilder,
+        name: &str,
+        part: Part,
+        layout: Layout,
+    ) -> Result<ValueId, ExportError> {
+        let label = format!("{name}.{}", part.label);
+        if let Weights::Given(weights) = self.weights {
+            let tensor = part.rows(weights.get(name).ok_or_else(|| missing(name, weights.origin()))?);
+            return Ok(b.constant(&label, || in_layout(&tensor, layout).to_float(self.compute)));
+        }
         let weight = self.weight(b, name, Layout::Stored)?;
-        let half = match b.ty(weight).shape[0] {
-            Dim::Fixed(rows) => rows / 2,
+        let rows = match b.ty(weight).shape[0] {
+            Dim::Fixed(rows) => rows / part.of,
             Dim::Batch => 0,
         };
-        let parts =
-            b.once(&format!("{name}.halves"), |b| b.nodes(Op::Split { axis: 0, sizes: vec![half, half] }, &[weight]))?;
-        let mut half = |index: usize| match layout {
-            Layout::Stored => Ok(parts[index]),
-            Layout::Transposed => transposed_once(b, &format!("{name}.half{index}"), parts[index]),
-        };
-        Ok([half(0)?, half(1)?])
+        let parts = b.once(&format!("{name}.parts"), |b| {
+            b.nodes(Op::Split { axis: 0, sizes: vec![rows; part.of] }, &[weight])
+        })?;
+        match layout {
+            Layout::Stored => Ok(parts[part.index]),
+            Layout::Transposed => transposed_once(b, &label, parts[part.index]),
+        }
     }
 
     /// A weight that stays float32.
@@ -131,29 +174,33 @@ impl<'a> Model<'a> {
     }
 
     fn constant(&self, b: &mut GraphBuilder, name: &str, layout: Layout, dtype: DType) -> Result<ValueId, ExportError> {
-        let missing = |origin: &str| ExportError::LayoutMismatch {
-            origin: origin.into(),
-            reason: format!("`{name}` is missing"),
-            hint: "check the weights against the configuration first".into(),
-        };
         let weights = match self.weights {
             Weights::Given(weights) => weights,
             Weights::Inputs => {
-                let input = b.named(name).ok_or_else(|| missing("the graph's inputs"))?;
+                let input = b.named(name).ok_or_else(|| missing(name, "the graph's inputs"))?;
                 return match layout {
                     Layout::Stored => Ok(input),
                     Layout::Transposed => transposed_once(b, name, input),
                 };
             }
         };
-        let tensor = weights.get(name).ok_or_else(|| missing(weights.origin()))?;
-        Ok(b.constant(name, || {
-            let constant = match layout {
-                Layout::Stored => Constant::f32(&tensor.shape, tensor.data.as_slice()),
-                Layout::Transposed => transposed(tensor),
-            };
-            constant.to_float(dtype)
-        }))
+        let tensor = weights.get(name).ok_or_else(|| missing(name, weights.origin()))?;
+        Ok(b.constant(name, || in_layout(tensor, layout).to_float(dtype)))
+    }
+}
+
+fn missing(name: &str, origin: &str) -> ExportError {
+    ExportError::LayoutMismatch {
+        origin: origin.into(),
+        reason: format!("`{name}` is missing"),
+        hint: "check the weights against the configuration first".into(),
+    }
+}
+
+fn in_layout(tensor: &WeightTensor, layout: Layout) -> Constant {
+    match layout {
+        Layout::Stored => Constant::f32(&tensor.shape, tensor.data.as_slice()),
+        Layout::Transposed => transposed(tensor),
     }
 }
 
