@@ -53,8 +53,8 @@ mod graph_spec;
 mod shipped;
 
 pub use bundle::{
-    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, MANIFEST, Manifest, Measured,
-    ModelBundle, SELF_TEST, SelfTest, TaskKind, TaskSpec, WEIGHTS, hash_file,
+    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, MANIFEST, Manifest,
+    Measured, ModelBundle, SELF_TEST, SelfTest, TaskKind, TaskSpec, WEIGHTS, hash_file,
 };
 pub use classifier::{CLASSIFIER_GRAPH, ClassifierBundle, ClassifierManifest};
 pub use config::{Architecture, PosEncodings, TrmConfig};

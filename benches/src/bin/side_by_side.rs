@@ -203,6 +203,7 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
             bytes: write::encode(&graph, &[]).onnx.into(),
             folder: None,
             batch_invariant: graph_options.is_batch_invariant(),
+            target: graph_options.target,
         };
         let engine: Box<dyn Engine> = match engine.as_str() {
             "tract" => Box::new(TractEngine),

@@ -184,6 +184,12 @@ impl Constant {
         Self { shape: shape.to_vec(), elements: Elements::I64(elements.into()) }
     }
 
+    /// A scalar that is true: the condition of a loop that a number of turns ends.
+    #[must_use]
+    pub fn yes() -> Self {
+        Self { shape: Vec::new(), elements: Elements::Bool([true].into()) }
+    }
+
     /// An int8 constant.
     #[must_use]
     pub fn i8(shape: &[usize], elements: impl Into<Arc<[i8]>>) -> Self {

@@ -155,10 +155,7 @@ pub(super) fn solve(model: Model<'_>) -> Result<Graph, ExportError> {
     let rows = Rows::start(&mut b, puzzle_ids)?;
 
     let body = loop_body(&b, model, x, threshold)?;
-    let condition = b.constant("true", || Constant {
-        shape: Vec::new(),
-        elements: crate::onnx::tensor::Elements::Bool([true].into()),
-    });
+    let condition = b.constant("true", Constant::yes);
     // The first state carried in is never read: the body's first turn starts from H_init and L_init. `x` has
     // its shape.
     let inputs = [max_steps, condition, x, x, rows.q.halt, rows.q.cont, rows.steps, rows.halted];

@@ -6,7 +6,7 @@ use super::block::block;
 use super::quantize::{linear, observe};
 use super::weights::{Layout, Model};
 use crate::ExportError;
-use crate::onnx::{DType, GraphBuilder, Op, ValueId};
+use crate::onnx::{Constant, DType, Graph, GraphBuilder, Op, TensorType, ValueId};
 
 /// The latent state between steps, each `[batch, L, D]` (or `[D]`, broadcasting, before the first step).
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,55 @@ pub(crate) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: V
         let state = cycles(b, model, turned, x)?;
         return Ok(State { h: turn(b, state.h)?, l: turn(b, state.l)? });
     }
-    cycles(b, model, state, x)
+    if model.loops { passes(b, model, state, x) } else { cycles(b, model, state, x) }
+}
+
+/// The same passes as turns of one `Loop`. TRM has one network: in turn `(n + 1) k - 1` it works on `z_H`, in the others on
+/// `z_L`.
+fn passes(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
+    let period = model.config.l_cycles + 1;
+    let turns = model.config.h_cycles * period;
+    let body = pass_body(b, model, state, x, period)?;
+    let count = b.constant("turns", || Constant::i64(&[], vec![turns as i64]));
+    let condition = b.constant("true", Constant::yes);
+    let carried = b.nodes(Op::Loop { body: Box::new(body) }, &[count, condition, state.h, state.l])?;
+    Ok(State { h: carried[0], l: carried[1] })
+}
+
+fn pass_body(
+    outer: &GraphBuilder,
+    model: Model<'_>,
+    state: State,
+    x: ValueId,
+    period: usize,
+) -> Result<Graph, ExportError> {
+    let mut b = GraphBuilder::new("passes", "pass/");
+    let turn = b.input("turn", TensorType::new(DType::I64, []));
+    let condition = b.input("condition_in", TensorType::new(DType::Bool, []));
+    let h = b.input("z_h", outer.ty(state.h).clone());
+    let l = b.input("z_l", outer.ty(state.l).clone());
+    let x = b.capture(outer, x);
+    let (low, _) = networks(model.config);
+
+    let table = b.constant("on_z_h", || {
+        let turns = model.config.h_cycles * period;
+        let flags = (1..=turns).map(|turn| if turn % period == 0 { 1.0 } else { 0.0 });
+        Constant::f32(&[turns], flags.collect::<Vec<_>>())
+    });
+    let on_h = b.node(Op::Gather { axis: 0 }, &[table, turn])?;
+    let on_h = b.cast(on_h, DType::Bool)?;
+    let with_x = b.add(h, x)?;
+    let worked_on = b.select_where(on_h, h, l)?;
+    let injection = b.select_where(on_h, l, with_x)?;
+    let worked_on = pass(&mut b, model, low, worked_on, injection)?;
+    let next_h = b.select_where(on_h, worked_on, h)?;
+    let next_l = b.select_where(on_h, l, worked_on)?;
+    // The condition goes round unchanged: the number of turns ends the loop.
+    let go_on = b.node(Op::Identity, &[condition])?;
+    b.output("condition", go_on)?;
+    b.output("z_h_next", next_h)?;
+    b.output("z_l_next", next_l)?;
+    Ok(b.finish())
 }
 
 fn cycles(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {

@@ -18,6 +18,8 @@ pub(crate) struct Model<'a> {
     quantization: Option<&'a Quantization>,
     /// Whether the inputs of products are observed.
     pub(crate) calibrates: bool,
+    /// Whether the recursion is a `Loop` where it can be.
+    pub(crate) loops: bool,
     /// Type of activations and weights. Norms, the heads' results and the carry outside the graph are float32.
     pub(crate) compute: DType,
 }
@@ -81,6 +83,7 @@ impl<'a> Model<'a> {
             batch: Dim::Batch,
             quantization: None,
             calibrates: false,
+            loops: false,
             compute,
         }
     }
@@ -88,6 +91,11 @@ impl<'a> Model<'a> {
     /// The same model with these products in 8 bits.
     pub(crate) fn quantised_by(self, quantization: Option<&'a Quantization>) -> Self {
         Self { quantization, ..self }
+    }
+
+    /// The same model with its recursion in a `Loop`.
+    pub(crate) fn looped(self) -> Self {
+        Self { loops: true, ..self }
     }
 
     /// The same model with its products' inputs observed.
@@ -121,6 +129,7 @@ impl<'a> Model<'a> {
             batch: Dim::Fixed(batch),
             quantization: None,
             calibrates: false,
+            loops: false,
             compute: DType::F32,
         }
     }

@@ -23,6 +23,9 @@ pub struct Manifest {
     /// What weights and activations are: `fp32`, `fp16`; `int8` for products of 8-bit integers by the range of each
     /// tensor, `mixed` where some of them are float32; `int8-static` and `mixed-static` by ranges from calibration.
     pub precision: String,
+    /// What the step graph is written for.
+    #[serde(default, skip_serializing_if = "GraphTarget::is_portable")]
+    pub target: GraphTarget,
     /// The graphs.
     pub graphs: BTreeMap<GraphKind, GraphFile>,
     /// The other files, by name.
@@ -49,6 +52,35 @@ impl Manifest {
     #[must_use]
     pub fn is_batch_invariant(&self) -> bool {
         !matches!(self.precision.as_str(), "int8" | "mixed")
+    }
+}
+
+/// What a step graph is written for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GraphTarget {
+    /// Every engine: the recursion is unrolled.
+    #[default]
+    Portable,
+    /// ONNX Runtime on the CPU: the recursion is a `Loop`, so that weights are prepared for one pass and not for each.
+    OrtCpu,
+}
+
+impl GraphTarget {
+    /// The name on the command line and in manifests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::OrtCpu => "ort-cpu",
+        }
+    }
+
+    /// For every engine.
+    #[must_use]
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+    pub fn is_portable(&self) -> bool {
+        *self == Self::Portable
     }
 }
 

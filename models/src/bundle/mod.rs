@@ -17,7 +17,9 @@ use sha2::{Digest, Sha256};
 use crate::file::read_limited;
 use crate::{GraphKind, ModelError, Result};
 
-pub use manifest::{CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, Manifest, Measured, TaskKind, TaskSpec};
+pub use manifest::{
+    CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Manifest, Measured, TaskKind, TaskSpec,
+};
 pub use selftest::SelfTest;
 pub use writer::BundleWriter;
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{ConfigSource, TrmConfig};
+use crate::{ConfigSource, GraphTarget, TrmConfig};
 
 fn config() -> TrmConfig {
     let yaml = "
@@ -33,6 +33,7 @@ fn manifest() -> Manifest {
         task: TaskSpec { kind: TaskKind::Maze, height: 3, width: 3, box_height: None, box_width: None, vocabulary },
         config: config(),
         precision: "fp32".into(),
+        target: GraphTarget::Portable,
         graphs: BTreeMap::new(),
         files: BTreeMap::new(),
         training_data: None,

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use trm_models::{GraphKind, ModelBundle, TrmConfig};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
 
 use self::ort::{ProviderChoice, ProviderOptions};
 use crate::{ActOutput, ActStep, Carry, Result};
@@ -34,6 +34,8 @@ pub struct GraphSource<'a> {
     /// A row's numbers do not depend on the rows beside it: not so where activations are quantised by the range of a
     /// whole tensor. Such a graph is run a row at a time.
     pub batch_invariant: bool,
+    /// What it is written for, if it is a step graph.
+    pub target: GraphTarget,
 }
 
 impl<'a> GraphSource<'a> {
@@ -47,6 +49,7 @@ impl<'a> GraphSource<'a> {
             bytes: bundle.graph_bytes(kind)?,
             folder: bundle.graph_path(kind).and_then(|path| Some(path.parent()?.to_path_buf())),
             batch_invariant: manifest.is_batch_invariant(),
+            target: manifest.target,
         })
     }
 }

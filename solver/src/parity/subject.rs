@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx;
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, ModelBundle, ModelError, TrmConfig, WEIGHTS};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, ModelError, TrmConfig, WEIGHTS};
 
 use super::golden::config_of;
 use crate::{GraphSource, Result, SolverError};
@@ -50,6 +50,10 @@ impl Graph<'_> {
             batch_invariant: match &self.subject.origin {
                 Origin::Bundle(bundle) => bundle.manifest().is_batch_invariant(),
                 Origin::Weights(_) => true,
+            },
+            target: match &self.subject.origin {
+                Origin::Bundle(bundle) => bundle.manifest().target,
+                Origin::Weights(_) => GraphTarget::Portable,
             },
         }
     }

@@ -88,7 +88,7 @@ impl Quantized {
     #[must_use]
     pub fn graph_options(&self) -> GraphOptions<'_> {
         let precision = if self.quantization.is_none() { Precision::Fp16 } else { Precision::Fp32 };
-        GraphOptions { precision, quantization: self.quantization.as_ref(), unrolled_steps: None }
+        GraphOptions { precision, quantization: self.quantization.as_ref(), ..GraphOptions::default() }
     }
 }
 
@@ -167,6 +167,7 @@ impl Bench<'_> {
             bytes: encode(&graph, &[]).onnx.into(),
             folder: None,
             batch_invariant: options.is_batch_invariant(),
+            target: options.target,
         };
         let cpu = ProviderChoice::Only(ExecutionProvider::Cpu);
         self.engine

@@ -3,7 +3,7 @@
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor};
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, TrmConfig};
+use trm_models::{GraphKind, GraphTarget, TrmConfig};
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
 use super::data::TrainExample;
@@ -36,6 +36,7 @@ pub fn measure(
         bytes: bytes.into(),
         folder: None,
         batch_invariant: true,
+        target: GraphTarget::Portable,
     };
     let rows = ROWS.min(LARGEST_TENSOR / largest_tensor(config)).min(examples.len()).max(1);
     let options = SessionOptions { batch: rows, want_logits: false, ..options.clone() };

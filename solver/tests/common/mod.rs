@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{ConfigSource, GraphKind, TrmConfig};
+use trm_models::{ConfigSource, GraphKind, GraphTarget, TrmConfig};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, GraphSource, SessionOptions};
@@ -87,6 +87,7 @@ impl Golden {
             bytes: bytes.into(),
             folder: None,
             batch_invariant: true,
+            target: GraphTarget::Portable,
         }
     }
 

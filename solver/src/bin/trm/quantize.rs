@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_export::checkpoint::StateDict;
+use trm_export::trm::GraphOptions;
 use trm_export::trm::quantize::Activations;
 use trm_export::{BundleRequest, Sample, export_bundle};
 use trm_models::{MANIFEST, Measured, ModelBundle, ModelError, WEIGHTS};
@@ -253,7 +254,7 @@ impl Args {
             config: &manifest.config,
             weights: &quantized.weights,
             graphs: manifest.graphs.keys().copied().collect(),
-            options: quantized.graph_options(),
+            options: GraphOptions { target: manifest.target, ..quantized.graph_options() },
             sample: Sample { tokens: test.tokens, puzzle_ids: test.puzzle_ids },
             training_data: manifest.training_data.clone(),
             licence: manifest.licence.clone(),

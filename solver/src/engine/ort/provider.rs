@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use ::ort::ep::ExecutionProviderDispatch;
 use ::ort::ep::{CPU, CUDA, TensorRT};
-use trm_models::GraphKind;
+use trm_models::{GraphKind, GraphTarget};
 
-use crate::{Result, SolverError};
+use crate::{GraphSource, Result, SolverError};
 
 /// What ONNX Runtime runs a graph on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,9 +112,13 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 }
 
 /// Why a provider is not even tried for a graph.
-pub(super) fn unsuited(provider: ExecutionProvider, graph: GraphKind) -> Option<&'static str> {
+pub(super) fn unsuited(provider: ExecutionProvider, graph: &GraphSource<'_>) -> Option<&'static str> {
+    if graph.kind == GraphKind::Step && graph.target == GraphTarget::OrtCpu && provider != ExecutionProvider::Cpu {
+        // A Loop cannot be part of a CUDA graph either (#9978).
+        return Some("the bundle was exported for ort-cpu; export the model with --target portable");
+    }
     // microsoft/onnxruntime #13894: under TensorRT a Loop ran one iteration too many.
-    (provider == ExecutionProvider::TensorRt && graph == GraphKind::Solve)
+    (provider == ExecutionProvider::TensorRt && graph.kind == GraphKind::Solve)
         .then_some("TensorRT does not run ONNX loops reliably; the step and unrolled graphs work")
 }
 

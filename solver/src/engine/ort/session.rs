@@ -30,7 +30,7 @@ pub(super) fn commit(engine: &OrtEngine, graph: &GraphSource<'_>, options: &Sess
     let candidates = options.provider.candidates();
     let mut fallbacks = Vec::new();
     for (i, &provider) in candidates.iter().enumerate() {
-        let attempt = match unsuited(provider, graph.kind) {
+        let attempt = match unsuited(provider, graph) {
             Some(reason) => Err(SolverError::Provider { provider, reason: reason.to_owned() }),
             None => try_provider(engine, graph, options, provider),
         };

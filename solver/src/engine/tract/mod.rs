@@ -16,7 +16,7 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension};
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
-use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TrmConfig};
+use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
 
 use super::checks;
 use super::{Engine, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession};
@@ -69,6 +69,14 @@ struct Prepared {
 impl Prepared {
     fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self> {
         checks::check_options(options)?;
+        if graph.kind == GraphKind::Step && graph.target == GraphTarget::OrtCpu {
+            return Err(SolverError::Unsupported {
+                engine: NAME,
+                graph: graph.kind,
+                reason: "it has no Loop operator, and this bundle was exported for ort-cpu".to_owned(),
+                hint: "use --backend ort, or export the model with --target portable".to_owned(),
+            });
+        }
         if graph.kind == GraphKind::Solve {
             return Err(SolverError::Unsupported {
                 engine: NAME,
