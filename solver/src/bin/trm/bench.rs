@@ -233,11 +233,11 @@ impl Args {
             let (reason, hint) = (reason.to_owned(), Some(hint.to_owned()));
             Err(SolverError::InvalidOption { option: "--tune", reason, hint }.into())
         };
-        if self.tune && Machine::this().emulated {
-            return refuse("this machine is emulated", "run it on the board");
-        }
         if self.tune && !self.batch.is_empty() && !self.batch.contains(&1) {
             return refuse("a single puzzle would not be measured", "--batch 1,8 measures one and eight rows");
+        }
+        if self.tune && Machine::this().emulated {
+            return refuse("this machine is emulated", "run it on the board");
         }
         Ok(())
     }
