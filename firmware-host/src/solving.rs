@@ -129,7 +129,7 @@ impl Observer for Watch<'_> {
             self.seen = self.task.decode(&step.question.grid, step.answer).ok().or(self.seen.take());
         }
         // Of several symmetric copies side by side no picture can be made that anybody would follow.
-        let steps = if step.attempt != AttemptKind::First { self.first + step.steps } else { step.steps };
+        let steps = if step.attempt == AttemptKind::First { step.steps } else { self.first + step.steps };
         if let (true, Some(grid)) = (steps > self.steps, &self.seen) {
             self.steps = steps;
             self.stopped = (self.on_step)(steps, grid).is_break();

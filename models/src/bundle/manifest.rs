@@ -78,7 +78,6 @@ impl GraphTarget {
 
     /// For every engine.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     pub fn is_portable(&self) -> bool {
         *self == Self::Portable
     }
