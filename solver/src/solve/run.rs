@@ -383,8 +383,10 @@ impl<'c, 'o> Run<'c, 'o> {
         let signal = halt_signal(self.context.config, done.q_halt, done.q_continue);
         let unverifiable = matches!(verdict, Verdict::Unverifiable { .. });
         let verified = verdict.is_verified();
+        // A wrong answer may have cells that no token stands for; it is not reported.
+        let tokens = if verified { task.encode(&answer)? } else { done.answer.clone() };
         let report = SolveReport {
-            tokens: task.encode(&answer)?,
+            tokens,
             answer,
             verdict,
             steps: done.steps,
