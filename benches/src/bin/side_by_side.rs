@@ -17,7 +17,7 @@ use trm_benches::spread::Spread;
 use trm_export::onnx::write;
 use trm_export::trm::quantize::{Activations, Quantization, products};
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::GraphKind;
+use trm_models::{GraphKind, GraphTarget};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, GraphSource, SessionOptions, StepSession};
@@ -26,7 +26,8 @@ const USAGE: &str = "\
 usage: cargo xtask bench [option…]
 
   --models sudoku,maze   the models to run (both)
-  --engines ort,tract    our engines to run (both; ort-int8 multiplies in 8 bits)
+  --engines ort,tract    our engines to run (both); ort-int8 multiplies in 8 bits, ort-loop and ort-int8-loop run the
+                         graph of `--target ort-cpu`
   --rounds N             rounds, in each of which every runner has its turn (7)
   --steps N              steps of a turn (5 for sudoku, 2 for maze)
   --threads N            threads of every runner (2)
@@ -44,8 +45,8 @@ const Q_HALT_TOLERANCE: f32 = 1e-2;
 /// Share of cells whose argmax may flip on nearly equal logits.
 const ANSWER_TOLERANCE: f64 = 0.02;
 
-/// ONNX Runtime on 8-bit products.
-const INT8: &str = "ort-int8";
+/// Our engines and graphs.
+const ENGINES: [&str; 5] = ["ort", "ort-int8", "ort-loop", "ort-int8-loop", "tract"];
 /// Below this load average a machine is quiet.
 const QUIET_LOAD: f64 = 0.5;
 
@@ -193,8 +194,10 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
     let session_options =
         SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };
     for engine in &options.engines {
-        let int8 = engine == INT8;
-        let graph_options = GraphOptions { quantization: int8.then_some(&quantization), ..GraphOptions::default() };
+        let int8 = engine.contains("int8");
+        let target = if engine.ends_with("loop") { GraphTarget::OrtCpu } else { GraphTarget::Portable };
+        let quantization = int8.then_some(&quantization);
+        let graph_options = GraphOptions { quantization, target, ..GraphOptions::default() };
         let graph = build_graph(GraphKind::Step, &model.config, &weights, graph_options)?;
         let source = GraphSource {
             name: model.name,
@@ -211,7 +214,12 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
         };
         let session = engine.load_step_graph(&source, &session_options)?;
         let info = session.info();
-        let precision = if int8 { ", int8" } else { "" };
+        let precision = match (int8, target) {
+            (false, GraphTarget::Portable) => "",
+            (false, GraphTarget::OrtCpu) => ", loop",
+            (true, GraphTarget::Portable) => ", int8",
+            (true, GraphTarget::OrtCpu) => ", int8, loop",
+        };
         eprintln!("{} loaded {}{precision} in {:.0} ms", info.engine, model.name, info.load_time.as_secs_f64() * 1e3);
         let name = format!("{} {}, {}{precision}", info.engine, info.engine_version, info.provider);
         let input = ActStep::first(tokens.clone(), vec![0]);
@@ -279,7 +287,7 @@ fn parse() -> Result<Option<Options>> {
             Short('h') | Long("help") => return Ok(None),
             Long("models") => options.models = names(&parser.value()?.string()?, &options.models)?,
             Long("engines") => {
-                let known = ["ort", INT8, "tract"].map(str::to_owned);
+                let known = ENGINES.map(str::to_owned);
                 options.engines = names(&parser.value()?.string()?, &known)?;
             }
             Long("rounds") => options.rounds = count(&mut parser, "--rounds")?,
