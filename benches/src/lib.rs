@@ -3,6 +3,7 @@
 //!
 //! The time of a step does not depend on what the weights are, so no trained model of full size is needed.
 
+pub mod arguments;
 pub mod full_size;
 pub mod process;
 pub mod pytorch;

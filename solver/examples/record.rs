@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::json;
-use trm_puzzles::{Generate, MazeGenerator, PuzzleKind, SudokuGenerator, seeded};
+use trm_puzzles::seeded;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::parity::RECORDED_STEPS;
@@ -55,11 +55,8 @@ fn main() -> Result<()> {
 
 /// Puzzles of the model's task as tokens, always the same.
 fn fresh_puzzles(model: &Model, count: usize) -> Result<Vec<Vec<i32>>> {
-    let generator: Box<dyn Generate> = match model.kind() {
-        PuzzleKind::Sudoku(task) => Box::new(SudokuGenerator::easy(task)?),
-        PuzzleKind::Maze(task) => Box::new(MazeGenerator::new(task)),
-        _ => bail!("puzzles can be made for sudokus and mazes, and {} solves neither", model.name()),
-    };
+    let generator = model.kind().generator()?;
+    let generator = generator.with_context(|| format!("nothing makes puzzles for {}", model.name()))?;
     let mut rng = seeded(SEED);
     (0..count).map(|_| Ok(model.task().encode(&generator.generate(&mut rng)?.puzzle)?)).collect()
 }

@@ -15,7 +15,7 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use trm_puzzles::{Generate, MazeGenerator, PuzzleKind, SudokuGenerator, Verdict, seeded};
+use trm_puzzles::{Generate, Verdict, seeded};
 
 use crate::solve::solve_in;
 use crate::{ActStep, HaltPolicy, Model, Observer, Question, Result, SolveOptions, SolveReport, StepSession};
@@ -80,17 +80,12 @@ enum Questions {
 
 impl Questions {
     fn of(model: &Model, seed: u64) -> Result<Self> {
-        let generator: Box<dyn Generate> = match model.kind() {
-            PuzzleKind::Sudoku(task) => Box::new(SudokuGenerator::easy(task)?),
-            PuzzleKind::Maze(task) => Box::new(MazeGenerator::new(task)),
-            _ => {
-                let test = model.bundle().self_test()?;
-                let tokens = test.tokens[..model.config().seq_len].to_vec();
-                let question = Question::from_tokens(model.task().as_ref(), tokens, test.puzzle_ids[0], None)?;
-                return Ok(Self::SelfTest(question));
-            }
-        };
-        Ok(Self::Generated { generator, seed })
+        if let Some(generator) = model.kind().generator()? {
+            return Ok(Self::Generated { generator, seed });
+        }
+        let test = model.bundle().self_test()?;
+        let tokens = test.tokens[..model.config().seq_len].to_vec();
+        Ok(Self::SelfTest(Question::from_tokens(model.task().as_ref(), tokens, test.puzzle_ids[0], None)?))
     }
 
     fn source(&self) -> &'static str {

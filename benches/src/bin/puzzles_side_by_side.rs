@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lexopt::prelude::*;
 use serde::Deserialize;
+use trm_benches::arguments::{count, names};
 use trm_benches::process::LineProcess;
 use trm_benches::report::processor;
 use trm_benches::spread::Spread;
 use trm_models::SHIPPED;
-use trm_puzzles::{Generate, Grid, MazeGenerator, PuzzleKind, SudokuGenerator, Task, seeded};
+use trm_puzzles::{Grid, Task, seeded};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{Engine, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver};
@@ -137,11 +138,8 @@ fn run_model(name: &str, options: &Options) -> Result<String> {
 }
 
 fn samples(model: &Model, count: usize) -> Result<Vec<Sample>> {
-    let generator: Box<dyn Generate> = match model.kind() {
-        PuzzleKind::Sudoku(task) => Box::new(SudokuGenerator::easy(task)?),
-        PuzzleKind::Maze(task) => Box::new(MazeGenerator::new(task)),
-        _ => bail!("{} solves puzzles that nothing generates", model.name()),
-    };
+    let generator = model.kind().generator()?;
+    let generator = generator.with_context(|| format!("nothing makes puzzles for {}", model.name()))?;
     let mut rng = seeded(SEED);
     (0..count)
         .map(|_| {
@@ -321,32 +319,17 @@ fn parse() -> Result<Option<Options>> {
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Long("models") => options.models = names(&parser.value()?.string()?, &models)?,
-            Long("modes") => options.modes = names(&parser.value()?.string()?, &modes)?,
-            Long("engines") => options.engines = names(&parser.value()?.string()?, &engines)?,
-            Long("count") => options.count = count(&mut parser, "--count", 1)?,
-            Long("single") => options.single = count(&mut parser, "--single", 1)?,
-            Long("rounds") => options.rounds = count(&mut parser, "--rounds", 1)?,
-            Long("tries") => options.tries = count(&mut parser, "--tries", 0)?,
-            Long("batch") => options.batch = count(&mut parser, "--batch", 1)?,
-            Long("threads") => options.threads = count(&mut parser, "--threads", 1)?,
+            Long("models") => options.models = names(&mut parser, &models)?,
+            Long("modes") => options.modes = names(&mut parser, &modes)?,
+            Long("engines") => options.engines = names(&mut parser, &engines)?,
+            Long("count") => options.count = count(&mut parser, "--count", 1..=100_000)?,
+            Long("single") => options.single = count(&mut parser, "--single", 1..=100_000)?,
+            Long("rounds") => options.rounds = count(&mut parser, "--rounds", 1..=100_000)?,
+            Long("tries") => options.tries = count(&mut parser, "--tries", 0..=100_000)?,
+            Long("batch") => options.batch = count(&mut parser, "--batch", 1..=100_000)?,
+            Long("threads") => options.threads = count(&mut parser, "--threads", 1..=100_000)?,
             other => return Err(other.unexpected().into()),
         }
     }
     Ok(Some(options))
-}
-
-/// Names of a list separated by commas, each one of those known.
-fn names(list: &str, known: &[String]) -> Result<Vec<String>> {
-    let names: Vec<_> = list.split(',').map(str::to_owned).collect();
-    match names.iter().find(|name| !known.contains(name)) {
-        Some(unknown) => bail!("{unknown:?} is not one of {}", known.join(", ")),
-        None => Ok(names),
-    }
-}
-
-fn count(parser: &mut lexopt::Parser, option: &str, least: usize) -> Result<usize> {
-    let number: usize = parser.value()?.parse()?;
-    ensure!((least..=100_000).contains(&number), "{option} {number} is out of range, expected {least} to 100000");
-    Ok(number)
 }

@@ -8,8 +8,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use lexopt::prelude::*;
+use trm_benches::arguments::{count, names};
 use trm_benches::full_size::{FullSize, random_weights};
 use trm_benches::pytorch::PyTorch;
 use trm_benches::report::{ModelReport, Report, RunnerReport, processor};
@@ -285,14 +286,14 @@ fn parse() -> Result<Option<Options>> {
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(None),
-            Long("models") => options.models = names(&parser.value()?.string()?, &options.models)?,
+            Long("models") => options.models = names(&mut parser, &options.models)?,
             Long("engines") => {
                 let known = ENGINES.map(str::to_owned);
-                options.engines = names(&parser.value()?.string()?, &known)?;
+                options.engines = names(&mut parser, &known)?;
             }
-            Long("rounds") => options.rounds = count(&mut parser, "--rounds")?,
-            Long("steps") => options.steps = Some(count(&mut parser, "--steps")?),
-            Long("threads") => options.threads = count(&mut parser, "--threads")?,
+            Long("rounds") => options.rounds = count(&mut parser, "--rounds", 1..=10_000)?,
+            Long("steps") => options.steps = Some(count(&mut parser, "--steps", 1..=10_000)?),
+            Long("threads") => options.threads = count(&mut parser, "--threads", 1..=10_000)?,
             Long("spinning") => options.spinning = true,
             Long("reference") => options.reference = Some(parser.value()?.into()),
             Long("json") => options.json = Some(parser.value()?.into()),
@@ -300,19 +301,4 @@ fn parse() -> Result<Option<Options>> {
         }
     }
     Ok(Some(options))
-}
-
-/// Names of a list separated by commas, each one of those known.
-fn names(list: &str, known: &[String]) -> Result<Vec<String>> {
-    let names: Vec<_> = list.split(',').map(str::to_owned).collect();
-    match names.iter().find(|name| !known.contains(name)) {
-        Some(unknown) => bail!("{unknown:?} is not one of {}", known.join(", ")),
-        None => Ok(names),
-    }
-}
-
-fn count(parser: &mut lexopt::Parser, option: &str) -> Result<usize> {
-    let number: usize = parser.value()?.parse()?;
-    ensure!((1..=10_000).contains(&number), "{option} {number} is out of range, expected 1 to 10000");
-    Ok(number)
 }

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use lexopt::prelude::*;
+use trm_benches::arguments::{count, names};
 use trm_benches::full_size::random_weights;
 use trm_benches::report::processor;
 use trm_benches::spread::Spread;
@@ -237,14 +238,13 @@ fn parse() -> Result<Option<Options>> {
         match argument {
             Short('h') | Long("help") => return Ok(None),
             Long("models") => {
-                options.models =
-                    names(&parser.value()?.string()?, &TrainModel::all().map(|model| model.name.to_owned()))?;
+                options.models = names(&mut parser, &TrainModel::all().map(|model| model.name.to_owned()))?;
             }
-            Long("modes") => options.modes = names(&parser.value()?.string()?, &options.modes)?,
-            Long("runtimes") => options.runtimes = names(&parser.value()?.string()?, &options.runtimes)?,
-            Long("rounds") => options.rounds = count(&mut parser, "--rounds")?,
-            Long("steps") => options.steps = Some(count(&mut parser, "--steps")?),
-            Long("threads") => options.threads = count(&mut parser, "--threads")?,
+            Long("modes") => options.modes = names(&mut parser, &options.modes)?,
+            Long("runtimes") => options.runtimes = names(&mut parser, &options.runtimes)?,
+            Long("rounds") => options.rounds = count(&mut parser, "--rounds", 1..=10_000)?,
+            Long("steps") => options.steps = Some(count(&mut parser, "--steps", 1..=10_000)?),
+            Long("threads") => options.threads = count(&mut parser, "--threads", 1..=10_000)?,
             Long("json") => options.json = Some(parser.value()?.into()),
             // How the bench starts its own processes; not for people.
             Long("child") => options.child = Some((parser.value()?.string()?, parser.value()?.into())),
@@ -252,20 +252,4 @@ fn parse() -> Result<Option<Options>> {
         }
     }
     Ok(Some(options))
-}
-
-/// Names of a list separated by commas, each one of those known.
-fn names(list: &str, known: &[String]) -> Result<Vec<String>> {
-    let names: Vec<_> = list.split(',').map(str::to_owned).collect();
-    match names.iter().find(|name| !known.contains(name)) {
-        Some(unknown) if known.is_empty() => bail!("{unknown:?} is not in this build"),
-        Some(unknown) => bail!("{unknown:?} is not one of {}", known.join(", ")),
-        None => Ok(names),
-    }
-}
-
-fn count(parser: &mut lexopt::Parser, option: &str) -> Result<usize> {
-    let number: usize = parser.value()?.parse()?;
-    ensure!((1..=10_000).contains(&number), "{option} {number} is out of range, expected 1 to 10000");
-    Ok(number)
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use alphabet::Alphabet;
 
-use crate::{Arc, Grid, Maze, PuzzleError, Result, Sudoku, Task};
+use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task};
 
 /// The longest input that is read, in bytes.
 pub const MAX_BYTES: u64 = 64 << 20;
@@ -48,6 +48,18 @@ impl PuzzleKind {
             Self::Maze(task) => Box::new(task),
             Self::Arc(task) => Box::new(task),
         }
+    }
+
+    /// What makes puzzles of the task for measuring with: easy sudokus, mazes of all layouts; none for ARC.
+    ///
+    /// # Errors
+    /// A sudoku that is too large to be made.
+    pub fn generator(&self) -> Result<Option<Box<dyn Generate>>> {
+        Ok(match *self {
+            Self::Sudoku(task) => Some(Box::new(SudokuGenerator::easy(task)?)),
+            Self::Maze(task) => Some(Box::new(MazeGenerator::new(task))),
+            Self::Arc(_) => None,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::Rng;
 use trm_export::Sample;
 use trm_models::{TaskKind, TaskSpec, TrmConfig};
-use trm_puzzles::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, seeded};
+use trm_puzzles::{Arc, Grid, Maze, PuzzleKind, Sudoku, seeded};
 
 /// Puzzles in a bundle's self-test.
 const SAMPLE_ROWS: usize = 2;
@@ -134,12 +134,12 @@ pub(crate) fn spec(kind: &PuzzleKind) -> TaskSpec {
 /// so that a table of embeddings is tried at its end.
 pub(crate) fn sample(kind: &PuzzleKind, config: &TrmConfig) -> Result<Sample> {
     let mut rng = seeded(SAMPLE_SEED);
+    let generator = kind.generator()?;
     let mut tokens = Vec::with_capacity(SAMPLE_ROWS * config.seq_len);
     for _ in 0..SAMPLE_ROWS {
-        let grid = match kind {
-            PuzzleKind::Sudoku(task) => SudokuGenerator::easy(*task)?.generate(&mut rng)?.puzzle,
-            PuzzleKind::Maze(task) => MazeGenerator::new(*task).generate(&mut rng)?.puzzle,
-            _ => arc_grid(&mut rng)?,
+        let grid = match &generator {
+            Some(generator) => generator.generate(&mut rng)?.puzzle,
+            None => arc_grid(&mut rng)?,
         };
         tokens.extend(kind.task().encode(&grid)?);
     }
