@@ -19,7 +19,7 @@ use serde::Serialize;
 use trm_models::{GraphKind, ModelBundle, SelfTest};
 
 use crate::parity::max_abs_error;
-use crate::{ActStep, Carry, Engine, Result, SessionOptions, SolveInput};
+use crate::{ActStep, Carry, Engine, Result, SessionOptions, SolveInput, SolverError};
 
 /// What is asked of an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -94,7 +94,7 @@ impl fmt::Display for SelfTestReport {
 }
 
 /// Runs the self-test on one graph of the bundle. Of an unrolled graph with another number of steps than the self-test
-/// has nothing can be said: `Ok(None)`, as for a graph that the bundle does not hold.
+/// has nothing can be said: `Ok(None)`, as for a graph that the bundle does not hold or the engine has no operators for.
 pub fn run_if_possible(
     engine: &dyn Engine,
     bundle: &ModelBundle,
@@ -104,7 +104,10 @@ pub fn run_if_possible(
     let steps = bundle.self_test()?.steps;
     match bundle.manifest().graphs.get(&kind).filter(|_| bundle.has_graph(kind)) {
         Some(graph) if graph.steps.is_none_or(|unrolled| unrolled == steps) => {
-            run(engine, bundle, kind, options).map(Some)
+            match run(engine, bundle, kind, options) {
+                Err(SolverError::Unsupported { .. }) => Ok(None),
+                result => result.map(Some),
+            }
         }
         _ => Ok(None),
     }

@@ -2,7 +2,7 @@
 //!
 //! `trm bench --tune` measures; whoever loads a session recalls. What is remembered belongs to the graph (by its SHA-256),
 //! the engine, the provider and the processor, and is a small JSON file in the user's cache folder. A choice changes how fast an
-//! answer comes, never which.
+//! answer comes; another number of threads adds float32 numbers in another order, as another machine does.
 
 use std::path::{Path, PathBuf};
 

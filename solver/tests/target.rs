@@ -2,15 +2,17 @@
 
 mod common;
 
+use std::process::Command;
+
 use common::{Golden, assert_close, options, ort};
 use trm_export::Sample;
 use trm_export::bundle::reference_run;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphTarget};
+use trm_models::{GraphKind, GraphTarget, ModelBundle};
 use trm_solver::engine::ort::{ExecutionProvider, ProviderChoice};
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, GraphSource, SessionOptions};
+use trm_solver::{Engine, GraphSource, SessionOptions, selftest};
 
 const LOOPED: GraphOptions<'static> = GraphOptions {
     precision: trm_export::trm::Precision::Fp32,
@@ -58,6 +60,29 @@ fn onnx_runtime_computes_the_same_by_either() {
         assert_eq!(found.answer, expected.answer, "{name}");
         assert_close(name, &found.logits.expect("asked for"), &expected.logits.expect("asked for"), 1e-4);
     }
+}
+
+/// A bundle is tested by the engines that can run it; the others are no failure.
+#[test]
+fn a_bundle_for_one_engine_passes_its_self_test_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../export/tests/fixtures/golden/sudoku_mlp_stable/step_1000");
+    let out = folder.path().join("looped");
+    let output = Command::new(env!("CARGO_BIN_EXE_trm"))
+        .args(["export", golden, "--task", "sudoku", "--seq-len", "81", "--vocab", "11"])
+        .args(["--num-puzzle-identifiers", "1", "--target", "ort-cpu", "--graphs", "step"])
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .expect("trm runs");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("self-test on ort (cpu), step graph: passed"), "{stdout}");
+    assert!(!stdout.contains("self-test on tract"), "{stdout}");
+    let bundle = ModelBundle::open(&out).expect("a bundle");
+    assert_eq!(bundle.manifest().target, GraphTarget::OrtCpu);
+    let options = SessionOptions::default();
+    assert_eq!(selftest::run_if_possible(&TractEngine, &bundle, GraphKind::Step, &options).expect("no failure"), None);
 }
 
 #[test]

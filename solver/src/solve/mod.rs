@@ -69,7 +69,7 @@ impl Default for SolveOptions {
     }
 }
 
-/// The noise of rollouts unless another is asked for: the best of those tried on the shipped models (docs/accuracy.md).
+/// The noise of rollouts unless another is asked for; docs/accuracy.md measures what it is worth.
 pub const DEFAULT_NOISE: f32 = 1.2;
 
 impl SolveOptions {

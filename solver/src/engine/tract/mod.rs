@@ -69,21 +69,17 @@ struct Prepared {
 impl Prepared {
     fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self> {
         checks::check_options(options)?;
-        if graph.kind == GraphKind::Step && graph.target == GraphTarget::OrtCpu {
-            return Err(SolverError::Unsupported {
-                engine: NAME,
-                graph: graph.kind,
-                reason: "it has no Loop operator, and this bundle was exported for ort-cpu".to_owned(),
-                hint: "use --backend ort, or export the model with --target portable".to_owned(),
-            });
-        }
-        if graph.kind == GraphKind::Solve {
-            return Err(SolverError::Unsupported {
-                engine: NAME,
-                graph: graph.kind,
-                reason: "it has no Loop operator".to_owned(),
-                hint: "use the step or the unrolled graph, or --backend ort".to_owned(),
-            });
+        let no_loop = |reason: &str, hint: &str| {
+            let (reason, hint) = (format!("it has no Loop operator{reason}"), hint.to_owned());
+            Err(SolverError::Unsupported { engine: NAME, graph: graph.kind, reason, hint })
+        };
+        match (graph.kind, graph.target) {
+            (GraphKind::Solve, _) => return no_loop("", "use the step or the unrolled graph, or --backend ort"),
+            (GraphKind::Step, GraphTarget::OrtCpu) => {
+                let hint = "use --backend ort, or export the model with --target portable";
+                return no_loop(", and this bundle was exported for ort-cpu", hint);
+            }
+            _ => {}
         }
         let started = Instant::now();
         let action = || format!("load the {} graph of {}", graph.kind, graph.name);

@@ -226,9 +226,6 @@ fn test(bundle: &ModelBundle, engines: &[Box<dyn Engine>]) -> BundleState {
     let mut tests = Vec::new();
     for engine in engines {
         for graph in GraphKind::ALL {
-            if engine.name() == TractEngine.name() && graph == GraphKind::Solve {
-                continue;
-            }
             let result = selftest::run_if_possible(engine.as_ref(), bundle, graph, &SessionOptions::default());
             let (report, problem) = match result {
                 Ok(None) => continue,
