@@ -60,7 +60,7 @@ timed() {
 # Everything that a package could leave: each file with owner, mode and where a link leads, and who has an account. Not what
 # apt, dpkg and caches write down for themselves, nor /run, which no boot keeps.
 snapshot() {
-    (cd "$root" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./root -o -path ./run -o -path ./var/cache -o -path ./var/log \
+    (cd "$root" && find . -xdev \( -path ./proc -o -path ./tmp -o -path ./packages -o -path ./root -o -path ./run -o -path ./var/cache -o -path ./var/log \
         -o -path ./var/lib/apt -o -path ./var/lib/dpkg \) -prune -o -printf '%p %u:%g %m %l\n' | LC_ALL=C sort)
     for file in passwd group shadow gshadow; do
         sed "s/^/$file: /" "$root/etc/$file"
@@ -74,7 +74,7 @@ older() {
     sed -i 's/^Version: .*/Version: 0.0.1-1/' "$tree/DEBIAN/control"
     sed -i '1i # Settings of version 0.0.1.' "$tree/$SETTINGS"
     (cd "$tree" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum > DEBIAN/md5sums)
-    dpkg-deb --root-owner-group -Zgzip --build "$tree" "$root/root/older.deb" > /dev/null
+    dpkg-deb --root-owner-group -Zgzip --build "$tree" "$root/packages/older.deb" > /dev/null
 }
 
 # The commands of a program and, of those that have some, theirs, as its help lists them: `trm solve`, `trm-host model list`.
@@ -98,11 +98,12 @@ cp -a "$base" "$root"
 mount -t proc proc "$root/proc"
 apt update
 snapshot > "$work/before"
-cp "$package" "$root/root/package.deb"
+mkdir "$root/packages"
+cp "$package" "$root/packages/package.deb"
 older
 
 say "install $(basename "$package") with what it depends on ($(stat -c %s "$package") bytes)"
-timed apt install /root/package.deb
+timed apt install /packages/package.deb
 inside dpkg-query --show --showformat '${Package} ${Version} ${Architecture}: ${db:Status-Status}, ${Installed-Size} KiB\n' trm-edge
 inside dpkg --verify trm-edge
 inside getent passwd trm-kiosk | grep -qE ':/var/lib/trm-kiosk:(/usr)?/(s?bin/)?nologin$' || fail "the user trm-kiosk is not as it should be"
@@ -164,17 +165,17 @@ diff "$work/before" "$work/after" || fail "purge left something (>), or took som
 echo "$(wc -l < "$work/before") files and accounts are what they were"
 
 say "upgrade from 0.0.1-1 to $version keeps edited settings"
-apt install /root/older.deb
+apt install /packages/older.deb
 inside systemctl enable --quiet trm-kiosk
 echo '# edited' >> "$root/$SETTINGS"
 cp "$root/$SETTINGS" "$work/edited"
-apt install -o Dpkg::Options::=--force-confold /root/package.deb
+apt install -o Dpkg::Options::=--force-confold /packages/package.deb
 inside dpkg-query --show --showformat '${Version}' trm-edge | grep -qx "$version" || fail "it was not upgraded"
 cmp "$work/edited" "$root/$SETTINGS" || fail "the settings were overwritten"
 [ -e "$root/$SETTINGS.dpkg-dist" ] || fail "the new settings are not put beside the edited ones"
 [ "$(inside systemctl is-enabled trm-kiosk)" = enabled ] || fail "the upgrade disabled the service"
 # Again, as after an interrupted upgrade.
-inside dpkg --force-confold --install /root/package.deb
+inside dpkg --force-confold --install /packages/package.deb
 
 say "remove keeps settings, state and user; installing again takes them up"
 inside install -d -o trm-kiosk -g trm-kiosk -m 750 /var/lib/trm-kiosk
@@ -182,7 +183,7 @@ apt remove trm-edge
 [ ! -e "$root/usr/bin/trm" ] && [ ! -e "$root$UNIT" ] || fail "remove left programs"
 cmp "$work/edited" "$root/$SETTINGS" && [ -d "$root/var/lib/trm-kiosk" ] || fail "remove took settings or state"
 inside getent passwd trm-kiosk > /dev/null || fail "remove took the user"
-apt install -o Dpkg::Options::=--force-confold /root/package.deb
+apt install -o Dpkg::Options::=--force-confold /packages/package.deb
 cmp "$work/edited" "$root/$SETTINGS" || fail "the settings were overwritten"
 [ "$(inside systemctl is-enabled trm-kiosk)" = enabled ] || fail "the service is not enabled again"
 
@@ -194,7 +195,7 @@ diff "$work/before" "$work/after" || fail "purge left something (>), or took som
 
 say "preseeded settings are kept without a question"
 install -D -m 644 "$work/edited" "$root/$SETTINGS"
-apt install -o Dpkg::Options::=--force-confold /root/package.deb
+apt install -o Dpkg::Options::=--force-confold /packages/package.deb
 cmp "$work/edited" "$root/$SETTINGS" || fail "the settings were overwritten"
 
 say "$(basename "$package"): everything passed"
