@@ -57,6 +57,23 @@ impl FullSize {
         ]
     }
 
+    /// Floating-point operations of one step's matrix products, for one puzzle: two for each multiplication.
+    #[must_use]
+    pub fn flops(&self) -> f64 {
+        let config = &self.config;
+        let (len, width) = (config.total_len(), config.hidden_size);
+        let mixing = if config.mlp_t {
+            3 * len * config.swiglu_inner(len) * width
+        } else {
+            // Queries, keys, values and the output; then the scores, and what they weigh.
+            4 * len * width * width + 2 * len * len * width
+        };
+        let block = mixing + 3 * len * width * config.swiglu_inner(width);
+        let passes = config.h_cycles * (config.l_cycles + 1);
+        let heads = config.seq_len * width * config.vocab_size + 2 * width;
+        2.0 * (passes * config.l_layers * block + heads) as f64
+    }
+
     /// A puzzle of random tokens, padding excluded, `[seq]`.
     #[must_use]
     pub fn tokens(&self, seed: u64) -> Vec<i32> {
@@ -111,6 +128,12 @@ mod tests {
         let parameters = |config| random_weights(config, 0).num_parameters();
         assert!((4_800_000..5_200_000).contains(&parameters(&sudoku)), "{}", parameters(&sudoku));
         assert!((6_600_000..7_200_000).contains(&parameters(&maze)), "{}", parameters(&maze));
+    }
+
+    #[test]
+    fn a_step_takes_the_operations_that_are_stated() {
+        let [sudoku, maze] = FullSize::all().map(|model| model.flops() / 1e9);
+        assert!((sudoku - 25.6).abs() < 0.1 && (maze - 239.0).abs() < 0.5, "{sudoku} {maze}");
     }
 
     #[test]

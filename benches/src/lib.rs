@@ -5,8 +5,11 @@
 
 pub mod arguments;
 pub mod full_size;
+pub mod limit;
 pub mod process;
 pub mod pytorch;
 pub mod report;
+pub mod rten;
+pub mod shipped;
 pub mod spread;
 pub mod training;

@@ -19,8 +19,19 @@ pub struct Report {
     pub threads: usize,
     /// Rounds, in each of which every runner has its turn.
     pub rounds: usize,
+    /// What the machine multiplies at best.
+    pub limit: Limit,
     /// One entry a model.
     pub models: Vec<ModelReport>,
+}
+
+/// Large matrix products on ONNX Runtime, in 10^9 operations a second.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Limit {
+    /// In float32.
+    pub float32: f64,
+    /// Of 8-bit integers.
+    pub int8: f64,
 }
 
 /// One model on all runners.
@@ -45,6 +56,11 @@ pub struct RunnerReport {
     pub milliseconds: Spread,
     /// How many times faster than the baseline, one value a round: the medians of the two turns divided.
     pub ratio: Spread,
+    /// The step's matrix products by its time, as a share of the limit of its precision.
+    pub share_of_limit: f64,
+    /// Milliseconds that loading took; not known of PyTorch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_milliseconds: Option<f64>,
     /// Difference of the halting logit after the first step from the baseline's.
     pub q_halt_difference: f32,
     /// Cells whose answer after the first step is not the baseline's.
@@ -56,9 +72,10 @@ impl Report {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut text = format!(
-            "{}, {} threads, batch 1, float32, {} interleaved rounds. Median (and quartiles); the ratio is PyTorch's time \
-             over the runner's, round by round.\n",
-            self.processor, self.threads, self.rounds
+            "{}, {} threads, batch 1, float32 unless int8 is said, {} interleaved rounds. Median (and quartiles); the ratio is \
+             PyTorch's time over the runner's, round by round. Large products run at {:.0} GFLOP/s, in int8 at {:.0}: of the \
+             limit is the share that a step's own products reach, everything else included.\n",
+            self.processor, self.threads, self.rounds, self.limit.float32, self.limit.int8
         );
         if let Some(load) = self.load_before {
             let _ = writeln!(text, "Load before the start: {load:.2}.");
@@ -66,15 +83,23 @@ impl Report {
         for model in &self.models {
             let _ = write!(
                 text,
-                "\n**{}** ({})\n\n| runner | ms a step | ratio |\n| --- | --- | --- |\n",
+                "\n**{}** ({})\n\n| runner | ms a step | ratio | of the limit | load ms |\n| --- | --- | --- | --- | --- |\n",
                 model.model, model.what
             );
             for runner in &model.runners {
                 let (ms, ratio) = (&runner.milliseconds, &runner.ratio);
                 let _ = writeln!(
                     text,
-                    "| {} | {:.1} ({:.1}-{:.1}) | {:.2} ({:.2}-{:.2}) |",
-                    runner.runner, ms.median, ms.low, ms.high, ratio.median, ratio.low, ratio.high
+                    "| {} | {:.1} ({:.1}-{:.1}) | {:.2} ({:.2}-{:.2}) | {:.0} % | {} |",
+                    runner.runner,
+                    ms.median,
+                    ms.low,
+                    ms.high,
+                    ratio.median,
+                    ratio.low,
+                    ratio.high,
+                    100.0 * runner.share_of_limit,
+                    runner.load_milliseconds.map_or_else(String::new, |load| format!("{load:.0}"))
                 );
             }
         }
@@ -100,6 +125,8 @@ mod tests {
             runner: name.to_owned(),
             milliseconds: spread(ms),
             ratio: spread(ratio),
+            share_of_limit: 0.5,
+            load_milliseconds: (ratio > 1.0).then_some(12.4),
             q_halt_difference: 0.0,
             answer_differences: 0,
         };
@@ -108,6 +135,7 @@ mod tests {
             load_before: Some(0.5),
             threads: 2,
             rounds: 4,
+            limit: Limit { float32: 400.0, int8: 1600.0 },
             models: vec![ModelReport {
                 model: "sudoku".to_owned(),
                 what: "small".to_owned(),
@@ -116,9 +144,12 @@ mod tests {
             }],
         };
         let text = report.to_markdown();
-        assert!(text.starts_with("a processor, 2 threads, batch 1, float32, 4 interleaved rounds."), "{text}");
+        assert!(
+            text.starts_with("a processor, 2 threads, batch 1, float32 unless int8 is said, 4 interleaved rounds."),
+            "{text}"
+        );
         assert!(text.contains("\nLoad before the start: 0.50.\n"), "{text}");
-        assert!(text.contains("\n| PyTorch | 200.0 (199.8-200.2) | 1.00 (0.75-1.25) |\n"), "{text}");
-        assert!(text.ends_with("\n| ort | 80.0 (79.8-80.2) | 2.50 (2.25-2.75) |\n"), "{text}");
+        assert!(text.contains("\n| PyTorch | 200.0 (199.8-200.2) | 1.00 (0.75-1.25) | 50 % |  |\n"), "{text}");
+        assert!(text.ends_with("\n| ort | 80.0 (79.8-80.2) | 2.50 (2.25-2.75) | 50 % | 12 |\n"), "{text}");
     }
 }

@@ -111,7 +111,7 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
         task: request.task,
         config: config.clone(),
         precision: options.precision_name(config),
-        target: options.target(config),
+        target: options.target,
         graphs: BTreeMap::new(),
         files: BTreeMap::new(),
         training_data: request.training_data,

@@ -146,6 +146,8 @@ struct Outcome {
 
 fn run_step(engine: &dyn Engine, bundle: &ModelBundle, test: &SelfTest, options: &SessionOptions) -> Result<Outcome> {
     let mut session = engine.load_step(bundle, options)?;
+    // Another puzzle first: an engine in which something of it lives on is found out.
+    session.step(&ActStep::first(test.tokens.iter().copied().rev().collect(), test.puzzle_ids.clone()))?;
     let started = Instant::now();
     let mut input = ActStep::first(test.tokens.clone(), test.puzzle_ids.clone());
     let mut output = session.step(&input)?;

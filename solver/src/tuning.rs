@@ -1,4 +1,4 @@
-//! How many rows and threads a model runs fastest with on this machine, remembered between runs.
+//! With how many rows and threads a model runs fastest, and whether idle threads should spin, on this machine, remembered between runs.
 //!
 //! `trm bench --tune` measures; whoever loads a session recalls. What is remembered belongs to the graph (by its SHA-256),
 //! the engine, the provider and the processor, and is a small JSON file in the user's cache folder. A choice changes how fast an
@@ -22,8 +22,23 @@ pub struct Trial {
     pub batch: usize,
     /// Threads of the session.
     pub threads: usize,
+    /// Whether its idle threads spin instead of sleep.
+    #[serde(default)]
+    pub spinning: bool,
     /// Wall time by puzzles, in milliseconds.
     pub puzzle_ms: f64,
+}
+
+impl Trial {
+    /// `2 threads`, or `2 spinning threads`.
+    #[must_use]
+    pub fn threads_in_words(&self) -> String {
+        match (self.threads, self.spinning) {
+            (1, _) => "1 thread".to_owned(),
+            (threads, false) => format!("{threads} threads"),
+            (threads, true) => format!("{threads} spinning threads"),
+        }
+    }
 }
 
 /// What runs fastest.
@@ -56,10 +71,10 @@ impl Tuning {
         Some(Self { single, stream })
     }
 
-    /// The threads for a session of that many rows.
+    /// What was measured best for a session of that many rows.
     #[must_use]
-    pub fn threads(&self, batch: usize) -> usize {
-        if batch == 1 { self.single.threads } else { self.stream.threads }
+    pub fn of_batch(&self, batch: usize) -> Trial {
+        if batch == 1 { self.single } else { self.stream }
     }
 }
 
@@ -139,7 +154,7 @@ mod tests {
     use super::*;
 
     fn trial(batch: usize, threads: usize, puzzle_ms: f64) -> Trial {
-        Trial { batch, threads, puzzle_ms }
+        Trial { batch, threads, spinning: false, puzzle_ms }
     }
 
     #[test]
@@ -154,7 +169,7 @@ mod tests {
         ];
         let tuning = Tuning::best_of(&trials).expect("trials");
         assert_eq!((tuning.single, tuning.stream), (trials[0], trials[2]));
-        assert_eq!((tuning.threads(1), tuning.threads(8), tuning.threads(3)), (1, 2, 2));
+        assert_eq!([1, 8, 3].map(|rows| tuning.of_batch(rows).threads), [1, 2, 2]);
         assert_eq!(Tuning::best_of(&trials[2..]), None, "nothing is known of a single puzzle");
         assert_eq!(Tuning::best_of(&trials[..1]).map(|tuning| tuning.stream), Some(trials[0]));
     }

@@ -382,7 +382,7 @@ fn a_tuned_model_runs_as_it_was_tuned() {
     let said = |words: &[&str]| text(&run(words).stderr);
     let tuned = said(&eval);
     assert!(
-        tuned.contains("sudoku-4 is tuned for tract: 1 threads for one puzzle, 1 for a stream in 3 rows"),
+        tuned.contains("sudoku-4 is tuned for tract: 1 thread for one puzzle, 1 thread for a stream in 3 rows"),
         "{tuned}"
     );
     assert!(tuned.contains("step graph, 3 rows, 1 threads"), "{tuned}");

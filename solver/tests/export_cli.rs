@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::onnx::tensor::{DType, Dim, TensorType};
 use trm_export::onnx::{GraphBuilder, write::encode};
-use trm_models::{GraphKind, ModelBundle};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, WEIGHTS};
 
 /// The number of puzzle identities is read off the weights.
 const SIZES_SUDOKU: [&str; 4] = ["--seq-len", "81", "--vocab", "11"];
@@ -356,7 +356,34 @@ fn checkpoints_that_cannot_be_used_are_refused() {
     args.extend(SIZES_SUDOKU);
     assert_refused(&args, "a grid of 8x8 has 64 cells, but the model has seq_len 81");
     let folder = golden("sudoku_mlp").display().to_string();
-    assert_refused(&["export", &folder, "--task", "sudoku", "--out", "bundle"], "is a folder");
+    assert_refused(&["export", &folder, "--task", "sudoku", "--out", "bundle"], "is a folder, but no bundle: ");
+}
+
+/// The same weights for another target; what the bundle says of itself stays.
+#[test]
+fn a_bundle_is_written_anew_for_another_target() {
+    let folder = folder();
+    assert_exit(&export_sudoku(folder.path(), "first", &["--licence", "MIT", "--training-data", "toys"]), 0);
+    let output = trm(folder.path(), &["export", "first", "--out", "second", "--target", "tract", "--graphs", "step"]);
+    assert_exit(&output, 0);
+    assert!(stdout(&output).contains("self-test on tract (cpu), step graph: passed"), "{}", stdout(&output));
+    let [first, second] =
+        ["first", "second"].map(|name| ModelBundle::open(folder.path().join(name)).expect("a bundle"));
+    let (old, new) = (first.manifest(), second.manifest());
+    assert_eq!((new.target, new.graphs.len()), (GraphTarget::Tract, 1));
+    assert_eq!((&new.name, &new.task, &new.config), (&old.name, &old.task, &old.config));
+    assert_eq!((&new.licence, &new.training_data), (&old.licence, &old.training_data));
+    assert_eq!(first.file(WEIGHTS).expect("weights"), second.file(WEIGHTS).expect("weights"));
+    assert_eq!(first.self_test().expect("a test").tokens, second.self_test().expect("a test").tokens);
+
+    let refused = |args: &[&str], expected: &str| {
+        let output = trm(folder.path(), &[&["export", "first", "--out", "third"], args].concat());
+        assert_exit(&output, 2);
+        assert_message(&output, expected);
+    };
+    refused(&["--task", "sudoku"], "first is a bundle, which says what it solves and how");
+    std::fs::write(folder.path().join("first/weights.safetensors"), "other").expect("written");
+    refused(&[], "weights.safetensors is damaged or not the bundle's own");
 }
 
 #[test]

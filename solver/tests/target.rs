@@ -14,51 +14,70 @@ use trm_solver::engine::ort::{ExecutionProvider, ProviderChoice};
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{Engine, GraphSource, SessionOptions, selftest};
 
-const LOOPED: GraphOptions<'static> = GraphOptions {
-    precision: trm_export::trm::Precision::Fp32,
-    quantization: None,
-    unrolled_steps: None,
-    target: GraphTarget::OrtCpu,
-};
+const GOLDENS: [&str; 3] = ["sudoku_mlp_stable", "maze_att_stable", "hrm_att_stable"];
 
-fn looped<'a>(golden: &'a Golden, bytes: &'a [u8]) -> GraphSource<'a> {
-    GraphSource { target: GraphTarget::OrtCpu, ..golden.source(GraphKind::Step, bytes) }
+fn for_target(target: GraphTarget) -> GraphOptions<'static> {
+    GraphOptions { target, ..GraphOptions::default() }
 }
 
-fn looped_bytes(golden: &Golden) -> Vec<u8> {
-    encode(&build_graph(GraphKind::Step, &golden.config, &golden.weights, LOOPED).expect("the graph builds"), &[]).onnx
+fn source<'a>(golden: &'a Golden, bytes: &'a [u8], target: GraphTarget) -> GraphSource<'a> {
+    GraphSource { target, ..golden.source(GraphKind::Step, bytes) }
 }
 
-/// In float64 the loop and the unrolled recursion are the same sums in the same order.
+fn bytes_for(golden: &Golden, target: GraphTarget) -> Vec<u8> {
+    let graph = build_graph(GraphKind::Step, &golden.config, &golden.weights, for_target(target));
+    encode(&graph.expect("the graph builds"), &[]).onnx
+}
+
+/// In float64 the loops, the fused norms, attention and rotations are the unrolled recursion, but for the order of sums.
 #[test]
-fn the_loop_is_the_unrolled_recursion() {
-    for name in ["sudoku_mlp_stable", "maze_att_stable", "hrm_att_stable"] {
+fn in_float64_the_target_does_not_matter() {
+    for (name, target) in GOLDENS.iter().flat_map(|name| [(name, GraphTarget::OrtCpu), (name, GraphTarget::Tract)]) {
         let golden = Golden::load(name);
         let sample = Sample { tokens: golden.ints("inputs"), puzzle_ids: golden.ints("puzzle_identifiers") };
-        let run = |options| {
-            let graph =
-                build_graph(GraphKind::Step, &golden.config, &golden.weights, options).expect("the graph builds");
-            reference_run(&graph, &golden.config, &sample, 3).expect("it evaluates")
+        let run = |target| {
+            let graph = build_graph(GraphKind::Step, &golden.config, &golden.weights, for_target(target));
+            reference_run(&graph.expect("the graph builds"), &golden.config, &sample, 3).expect("it evaluates")
         };
-        assert_eq!(run(LOOPED), run(GraphOptions::default()), "{name}");
+        let (found, expected) = (run(target), run(GraphTarget::Portable));
+        let name = format!("{name} for {}", target.as_str());
+        assert_eq!(found.answer, expected.answer, "{name}");
+        for (found, expected) in [
+            (&found.q_halt, &expected.q_halt),
+            (&found.q_continue, &expected.q_continue),
+            (&found.z_h, &expected.z_h),
+            (&found.z_l, &expected.z_l),
+        ] {
+            assert_close(&name, found, expected, 1e-5);
+        }
     }
 }
 
 #[test]
-fn onnx_runtime_computes_the_same_by_either() {
-    for name in ["sudoku_mlp_stable", "maze_att_stable"] {
+fn engines_compute_what_they_compute_by_the_portable_graph() {
+    let ort: Box<dyn Engine> = Box::new(ort());
+    let tract: Box<dyn Engine> = Box::new(TractEngine);
+    let cases = [(&ort, GraphTarget::OrtCpu), (&ort, GraphTarget::Tract), (&tract, GraphTarget::Tract)];
+    for (name, (engine, target)) in GOLDENS.iter().flat_map(|name| cases.map(|case| (name, case))) {
         let golden = Golden::load(name);
-        let (unrolled, looped_bytes) = (golden.bytes(GraphKind::Step, 1), looped_bytes(&golden));
-        let sources = [golden.source(GraphKind::Step, &unrolled), looped(&golden, &looped_bytes)];
-        let [expected, found] = sources.map(|source| {
-            let mut session = ort().load_step_graph(&source, &options(golden.batch)).expect("it loads");
+        let [expected, found] = [GraphTarget::Portable, target].map(|target| {
+            let bytes = bytes_for(&golden, target);
+            let source = source(&golden, &bytes, target);
+            let mut session = engine.load_step_graph(&source, &options(golden.batch)).expect("it loads");
             let mut input = golden.first_step();
             session.step(&input).expect("it steps");
             input.reset.fill(false);
-            session.step(&input).expect("it steps")
+            let second = session.step(&input).expect("it steps");
+            // A fresh puzzle starts from nothing, whatever was there before.
+            input.reset.fill(true);
+            input.tokens.reverse();
+            [second, session.step(&input).expect("it steps")]
         });
-        assert_eq!(found.answer, expected.answer, "{name}");
-        assert_close(name, &found.logits.expect("asked for"), &expected.logits.expect("asked for"), 1e-4);
+        let name = format!("{name} for {} on {}", target.as_str(), engine.name());
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert_eq!(found.answer, expected.answer, "{name}");
+            assert_close(&name, &found.logits.expect("asked for"), &expected.logits.expect("asked for"), 1e-4);
+        }
     }
 }
 
@@ -88,14 +107,16 @@ fn a_bundle_for_one_engine_passes_its_self_test_there() {
 #[test]
 fn other_engines_and_providers_say_what_to_do() {
     let golden = Golden::load("sudoku_mlp_stable");
-    let bytes = looped_bytes(&golden);
-    let refusal = |engine: &dyn Engine, provider| {
+    let refusal = |engine: &dyn Engine, target: GraphTarget, provider| {
         let options = SessionOptions { provider, ..SessionOptions::default() };
-        let error = engine.load_step_graph(&looped(&golden, &bytes), &options).err().expect("it is refused");
-        error.to_string()
+        let bytes = bytes_for(&golden, target);
+        let error = engine.load_step_graph(&source(&golden, &bytes, target), &options).err().expect("it is refused");
+        let message = error.to_string();
+        let told = message.contains(&format!("exported for {}", target.as_str()));
+        assert!(told && message.contains("--target portable"), "{message}");
     };
-    let tract = refusal(&TractEngine, ProviderChoice::Auto);
-    assert!(tract.contains("exported for ort-cpu") && tract.contains("--target portable"), "{tract}");
-    let cuda = refusal(&ort(), ProviderChoice::Only(ExecutionProvider::Cuda));
-    assert!(cuda.contains("exported for ort-cpu") && cuda.contains("--target portable"), "{cuda}");
+    refusal(&TractEngine, GraphTarget::OrtCpu, ProviderChoice::Auto);
+    for target in [GraphTarget::OrtCpu, GraphTarget::Tract] {
+        refusal(&ort(), target, ProviderChoice::Only(ExecutionProvider::Cuda));
+    }
 }

@@ -30,7 +30,10 @@ impl Kind {
     }
 }
 
-/// Measures; `arguments` go to the harness.
+/// Builds tract with threads within a row, which `trm` has off.
+const TRACT_THREADS: &str = "--tract-threads";
+
+/// Measures; `arguments` go to the harness, but for the one that says how to build it.
 pub(crate) fn run(kind: Kind, arguments: &[String]) -> Result<()> {
     let library = ort::fetch()?;
     let program = match kind {
@@ -43,10 +46,10 @@ pub(crate) fn run(kind: Kind, arguments: &[String]) -> Result<()> {
         }
     };
     let torch = Environment::with(python::BENCH)?;
-    process::run(
-        process::cargo(&["run", "--release", "--package", "trm-benches", "--bin", program, "--"])
-            .args(arguments)
-            .env("ORT_DYLIB_PATH", library)
-            .envs(torch.variables()),
-    )
+    let (of_build, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == TRACT_THREADS);
+    let mut command = process::cargo(&["run", "--release", "--package", "trm-benches", "--bin", program]);
+    if !of_build.is_empty() {
+        command.args(["--features", "trm-solver/matmul-threads"]);
+    }
+    process::run(command.arg("--").args(arguments).env("ORT_DYLIB_PATH", library).envs(torch.variables()))
 }

@@ -5,6 +5,7 @@
 //! procedural macros and, with each other, what they read of the dependencies.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -21,12 +22,13 @@ struct Check {
     run: fn(ort: &Path) -> Result<()>,
 }
 
-const CHECKS: [Check; 5] = [
+const CHECKS: [Check; 6] = [
     Check { name: "fmt", run: fmt },
     Check { name: "clippy", run: clippy },
     Check { name: "test", run: test },
     Check { name: "doc", run: doc },
     Check { name: "python", run: python_side },
+    Check { name: "instructions", run: instructions },
 ];
 
 pub(crate) fn exists(name: &str) -> bool {
@@ -124,6 +126,27 @@ fn doc(_: &Path) -> Result<()> {
     process::run(process::cargo(&["doc", "--no-deps"]).args(EVERYTHING).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
+/// What must not take more instructions than it does, where there is valgrind to count them.
+fn instructions(_: &Path) -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let valgrind = std::env::split_paths(&path).any(|folder| folder.join("valgrind").is_file());
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !valgrind {
+        eprintln!(
+            "\n!! NOT TESTED: how many instructions things take (benches/src/bin/instructions.rs): that needs valgrind on Linux \
+             on x86_64; `apt-get install valgrind`\n"
+        );
+        return Ok(());
+    }
+    process::run(&mut Command::new(built_program("instructions")?))
+}
+
+/// A program of the workspace, built as the other checks build it.
+fn built_program(name: &str) -> Result<PathBuf> {
+    process::run(process::cargo(&["build", "--bins"]).args(EVERYTHING))?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(workspace::cargo_target()?.join("release").join(file))
+}
+
 /// Reference checkpoints that cover the exporter: folder, task, cells, tokens.
 const EXPORTED: [(&str, &str, &str, &str); 5] = [
     ("sudoku_mlp_stable", "sudoku", "81", "11"),
@@ -141,12 +164,10 @@ fn python_side(ort: &Path) -> Result<()> {
     process::run(environment.script("xtask/python/check_onnx.py").args(bundles))
 }
 
-/// Exports the golden checkpoints with all three graphs into cargo's target directory.
+/// Exports the golden checkpoints with all three graphs, and their step graphs for each target, into cargo's target directory.
 fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
-    process::run(process::cargo(&["build", "--bins"]).args(EVERYTHING))?;
-    let target = workspace::cargo_target()?;
-    let trm = target.join("release").join(format!("trm{}", std::env::consts::EXE_SUFFIX));
-    let folder = target.join("exported-goldens");
+    let trm = built_program("trm")?;
+    let folder = workspace::cargo_target()?.join("exported-goldens");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
@@ -154,19 +175,31 @@ fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
     let goldens = workspace::root().join("export/tests/fixtures/golden");
     let mut bundles = Vec::new();
     for (name, task, cells, tokens) in EXPORTED {
-        let bundle = folder.join(name);
+        let portable = folder.join(name);
         process::run(
-            std::process::Command::new(&trm)
+            Command::new(&trm)
                 .arg("export")
                 .arg(goldens.join(name).join("step_1000"))
                 .arg("--config")
                 .arg(goldens.join(name).join("all_config.yaml"))
                 .args(["--task", task, "--seq-len", cells, "--vocab", tokens])
                 .args(["--graphs", "step,solve,unrolled", "--steps", "4", "--out"])
-                .arg(&bundle)
+                .arg(&portable)
                 .env("ORT_DYLIB_PATH", ort),
         )?;
-        bundles.push(bundle);
+        for target in ["ort-cpu", "tract"] {
+            let bundle = folder.join(format!("{name}-{target}"));
+            process::run(
+                Command::new(&trm)
+                    .arg("export")
+                    .arg(&portable)
+                    .args(["--target", target, "--graphs", "step", "--out"])
+                    .arg(&bundle)
+                    .env("ORT_DYLIB_PATH", ort),
+            )?;
+            bundles.push(bundle);
+        }
+        bundles.push(portable);
     }
     Ok(bundles)
 }

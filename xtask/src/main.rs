@@ -25,7 +25,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [CHECK…]              fetch what is needed and run every check, or only those named:
-                             fmt, clippy, test, doc, python
+                             fmt, clippy, test, doc, python, instructions
   ort                        fetch the pinned ONNX Runtime into target/, print the library's path
   ort-training               fetch the last ONNX Runtime with the training API into target/ (Linux on x86_64,
                              with Python 3.11's shared library), print the path of what stands for its library

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,20 +14,26 @@ use serde::Deserialize;
 use trm_benches::arguments::{count, names};
 use trm_benches::process::LineProcess;
 use trm_benches::report::processor;
+use trm_benches::shipped::weights_file;
 use trm_benches::spread::Spread;
-use trm_models::SHIPPED;
+use trm_export::checkpoint::StateDict;
+use trm_export::onnx::write::encode;
+use trm_export::trm::build_graph;
+use trm_export::trm::quantize::Activations;
+use trm_models::{GraphKind, GraphTarget, SHIPPED};
 use trm_puzzles::{Grid, Task, seeded};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver};
+use trm_solver::quantize::{QuantizeOptions, Subject, Target, quantize};
+use trm_solver::{Engine, GraphSource, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver};
 
 const USAGE: &str = "\
 usage: cargo xtask bench --puzzles [option…]
 
   --models NAME,…        shipped models (all)
   --modes M,…            PyTorch's: eager-fp32, compile-fp32, eager-bf16, compile-bf16 (all four)
-  --engines ort,tract    ours (both)
-  --count N              puzzles of the stream (2000)
+  --engines E,…          ours: ort, ort-int8 (quantised as `trm quantize` does), tract (all three)
+  --count N              puzzles of the stream (2000); after the first round, PyTorch is timed on 512 of them
   --single N             puzzles one at a time, in each round (30 for PyTorch, ten times as many for ours)
   --rounds N             rounds, in each of which every runner has its turn (3)
   --tries K              our symmetric copies when an answer is not verified (8)
@@ -37,10 +43,19 @@ usage: cargo xtask bench --puzzles [option…]
 
 /// Of the puzzles.
 const SEED: u64 = 2026;
+/// Our engine with 8-bit products.
+const INT8: &str = "ort-int8";
+/// Puzzles that ranges are found on, and that the gate judges by.
+const CALIBRATION: usize = 64;
+const HELD_OUT: usize = 500;
+/// Share of right answers that 8 bits may lose.
+const MAX_LOSS: f64 = 0.01;
 /// Batches that PyTorch is tried with; the fastest is taken.
 const PYTORCH_BATCHES: [usize; 3] = [8, 32, 128];
 /// Puzzles that PyTorch's batches are compared on.
 const TRIAL: usize = 128;
+/// Puzzles of PyTorch's stream after the first round.
+const LATER_ROUNDS: usize = 512;
 
 struct Options {
     models: Vec<String>,
@@ -110,7 +125,7 @@ struct Solved {
 /// Times all runners on one model and formats the table.
 fn run_model(name: &str, options: &Options) -> Result<String> {
     let model = Model::open(name)?;
-    let samples = samples(&model, options.count)?;
+    let samples = samples(&model, options.count, SEED)?;
     let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     let mut runners = pytorch(&model, &samples, folder.path(), options)?;
     for engine in &options.engines {
@@ -137,10 +152,10 @@ fn run_model(name: &str, options: &Options) -> Result<String> {
     table(name, &runners, samples.len())
 }
 
-fn samples(model: &Model, count: usize) -> Result<Vec<Sample>> {
+fn samples(model: &Model, count: usize, seed: u64) -> Result<Vec<Sample>> {
     let generator = model.kind().generator()?;
     let generator = generator.with_context(|| format!("nothing makes puzzles for {}", model.name()))?;
-    let mut rng = seeded(SEED);
+    let mut rng = seeded(seed);
     (0..count)
         .map(|_| {
             let made = generator.generate(&mut rng)?;
@@ -154,9 +169,8 @@ fn pytorch(model: &Model, samples: &[Sample], folder: &Path, options: &Options) 
     let (config, puzzles) = (folder.join("config.json"), folder.join("puzzles.txt"));
     let weights = folder.join("weights.safetensors");
     std::fs::write(&config, serde_json::to_vec(model.config())?).context("cannot write the configuration")?;
-    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../models").join(model.name());
-    std::fs::copy(source.join("weights.safetensors"), &weights)
-        .with_context(|| format!("cannot read the weights of {}", source.display()))?;
+    let source = weights_file(model.name());
+    std::fs::copy(&source, &weights).with_context(|| format!("cannot read {}", source.display()))?;
     let lines: String = samples.iter().fold(String::new(), |mut lines, sample| {
         let words: Vec<_> = sample.question.tokens.iter().map(ToString::to_string).collect();
         let _ = writeln!(lines, "{}", words.join(" "));
@@ -193,23 +207,55 @@ fn pytorch(model: &Model, samples: &[Sample], folder: &Path, options: &Options) 
 }
 
 fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
-    let engine: Box<dyn Engine> = match engine {
-        "tract" => Box::new(TractEngine),
-        _ => Box::new(OrtEngine::load(None)?),
-    };
-    let name = format!("{}, {} rows", engine.name(), options.batch);
-    let (bundle, threads) = (Model::open(model.name())?, options.threads);
+    let name = format!("{engine}, {} rows", options.batch);
+    let graph = if engine == INT8 { Some(quantised_graph(model)?) } else { None };
+    let engine: Box<dyn Engine> =
+        if engine == "tract" { Box::new(TractEngine) } else { Box::new(OrtEngine::load(None)?) };
+    let (model_of_sessions, threads) = (Model::open(model.name())?, options.threads);
     let solve_options = SolveOptions { batch: options.batch, tries: options.tries, ..SolveOptions::default() };
     let solver = Solver::new(model.task(), model.config().clone(), solve_options, move |batch| {
-        // A single small puzzle is faster without threads that meet in every operator.
-        let threads = if batch == 1 { 1 } else { threads };
-        engine.load_step(bundle.bundle(), &SessionOptions { batch, threads, ..SessionOptions::default() })
+        // What `trm bench --tune` finds for one puzzle at a time: threads that meet in every operator must not sleep between.
+        let session_options = SessionOptions { batch, threads, spinning: batch == 1, ..SessionOptions::default() };
+        let Some(graph) = &graph else { return engine.load_step(model_of_sessions.bundle(), &session_options) };
+        let source = GraphSource {
+            name: model_of_sessions.name(),
+            kind: GraphKind::Step,
+            config: model_of_sessions.config(),
+            bytes: graph.as_slice().into(),
+            folder: None,
+            batch_invariant: false,
+            target: GraphTarget::Portable,
+        };
+        engine.load_step_graph(&source, &session_options)
     });
     let mut runner = Runner::new(name, Side::Ours(Box::new(solver)));
-    let warm = samples(model, options.batch)?;
+    let warm = samples(model, options.batch, SEED)?;
     runner.turn(model, &warm.iter().collect::<Vec<_>>(), &warm, 0)?;
     (runner.single, runner.stream, runner.solved) = (Vec::new(), Vec::new(), 0);
     Ok(runner)
+}
+
+/// A shipped model's step graph with 8-bit products, as `trm quantize` makes it and lets it pass.
+fn quantised_graph(model: &Model) -> Result<Vec<u8>> {
+    let task = model.task();
+    let questions = |count, seed| -> Result<Vec<Question>> {
+        Ok(samples(model, count, seed)?.into_iter().map(|sample| sample.question).collect())
+    };
+    let (calibration, held_out) = (questions(CALIBRATION, SEED + 1)?, questions(HELD_OUT, SEED + 2)?);
+    let weights = StateDict::read(weights_file(model.name()))?;
+    let subject = Subject {
+        name: model.name(),
+        config: model.config(),
+        weights: &weights,
+        task: task.as_ref(),
+        calibration: &calibration,
+        held_out: &held_out,
+    };
+    let options = QuantizeOptions { target: Target::Int8, activations: Activations::Dynamic, max_loss: MAX_LOSS };
+    let quantized = quantize(&OrtEngine::load(None)?, &subject, &options, &mut |doing| eprintln!("{doing}"))?;
+    ensure!(quantized.fidelity.passed(MAX_LOSS), "8 bits do not hold for {}", model.name());
+    let graph = build_graph(GraphKind::Step, model.config(), &quantized.weights, quantized.graph_options())?;
+    Ok(encode(&graph, &[]).onnx)
 }
 
 /// Counts right answers.
@@ -251,8 +297,13 @@ impl Runner {
                 let count = singles.len().min(samples.len() - first);
                 let solved: Solved = process.ask(&format!("run 1 {first} {count}"))?;
                 self.single.push(count as f64 / solved.seconds);
-                let solved: Solved = process.ask(&format!("run {batch} 0 {}", samples.len()))?;
-                self.stream.push(samples.len() as f64 / solved.seconds);
+                // It computes the same for every puzzle: one round marks them all, the others time a part.
+                let count = if self.stream.is_empty() { samples.len() } else { samples.len().min(LATER_ROUNDS) };
+                let solved: Solved = process.ask(&format!("run {batch} 0 {count}"))?;
+                self.stream.push(count as f64 / solved.seconds);
+                if count < samples.len() {
+                    return Ok(());
+                }
                 for (index, answer) in solved.answers.iter().enumerate() {
                     let grid = &samples[index].question.grid;
                     if let Ok(answer) = task.decode(grid, answer) {
@@ -303,7 +354,7 @@ fn parse() -> Result<Option<Options>> {
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     let modes = owned(&["eager-fp32", "compile-fp32", "eager-bf16", "compile-bf16"]);
     let models: Vec<_> = SHIPPED.iter().map(|shipped| shipped.name.to_owned()).collect();
-    let engines = owned(&["ort", "tract"]);
+    let engines = owned(&["ort", INT8, "tract"]);
     let mut options = Options {
         models: models.clone(),
         modes: modes.clone(),

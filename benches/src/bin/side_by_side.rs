@@ -12,9 +12,12 @@ use anyhow::{Context as _, Result, ensure};
 use lexopt::prelude::*;
 use trm_benches::arguments::{count, names};
 use trm_benches::full_size::{FullSize, random_weights};
+use trm_benches::limit::product_rate;
 use trm_benches::pytorch::PyTorch;
-use trm_benches::report::{ModelReport, Report, RunnerReport, processor};
+use trm_benches::report::{Limit, ModelReport, Report, RunnerReport, processor};
+use trm_benches::rten::{self, RtenStep};
 use trm_benches::spread::Spread;
+use trm_export::checkpoint::StateDict;
 use trm_export::onnx::write;
 use trm_export::trm::quantize::{Activations, Quantization, products};
 use trm_export::trm::{GraphOptions, build_graph};
@@ -24,15 +27,18 @@ use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, GraphSource, SessionOptions, StepSession};
 
 const USAGE: &str = "\
-usage: cargo xtask bench [option…]
+usage: cargo xtask bench [--tract-threads] [option…]
+
+  --tract-threads        build tract with threads within a row, which takes minutes
 
   --models sudoku,maze   the models to run (both)
-  --engines ort,tract    our engines to run (both); ort-int8 multiplies in 8 bits, ort-loop and ort-int8-loop run the
-                         graph of `--target ort-cpu`
+  --engines ort,tract    engines to run (these two); ort-int8 multiplies in 8 bits; ort-cpu and ort-cpu-int8 run the graph
+                         of `--target ort-cpu`, tract-scan that of `--target tract`; rten and rten-int8 are no engine of
+                         ours, but another runtime in Rust
   --rounds N             rounds, in each of which every runner has its turn (7)
   --steps N              steps of a turn (5 for sudoku, 2 for maze)
   --threads N            threads of every runner (2)
-  --spinning             let ONNX Runtime's idle threads spin
+  --sleeping             let ONNX Runtime's idle threads sleep, as `trm` does unless a model is tuned otherwise
   --reference DIR        a checkout of the public code as the PyTorch side
   --json FILE            write the figures there too
 
@@ -47,7 +53,9 @@ const Q_HALT_TOLERANCE: f32 = 1e-2;
 const ANSWER_TOLERANCE: f64 = 0.02;
 
 /// Our engines and graphs.
-const ENGINES: [&str; 5] = ["ort", "ort-int8", "ort-loop", "ort-int8-loop", "tract"];
+const ENGINES: [&str; 8] = ["ort", "ort-int8", "ort-cpu", "ort-cpu-int8", "tract", "tract-scan", "rten", "rten-int8"];
+/// Between turns.
+const PAUSE: Duration = Duration::from_millis(300);
 /// Below this load average a machine is quiet.
 const QUIET_LOAD: f64 = 0.5;
 
@@ -57,7 +65,7 @@ struct Options {
     rounds: usize,
     steps: Option<usize>,
     threads: usize,
-    spinning: bool,
+    sleeping: bool,
     reference: Option<PathBuf>,
     json: Option<PathBuf>,
 }
@@ -67,11 +75,16 @@ fn main() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
+    let engine = OrtEngine::load(None)?;
     let mut report = Report {
         processor: processor(),
         load_before: trm_solver::machine::load_average(),
         threads: options.threads,
         rounds: options.rounds,
+        limit: Limit {
+            float32: product_rate(&engine, options.threads, false)?,
+            int8: product_rate(&engine, options.threads, true)?,
+        },
         models: Vec::new(),
     };
     if report.load_before.is_some_and(|load| load > QUIET_LOAD) {
@@ -79,7 +92,7 @@ fn main() -> Result<()> {
     }
     for model in FullSize::all() {
         if options.models.iter().any(|name| name == model.name) {
-            report.models.push(run_model(&model, &options)?);
+            report.models.push(run_model(&model, &options, report.limit)?);
         }
     }
     print!("{}", report.to_markdown());
@@ -96,13 +109,15 @@ struct Runner {
     side: Side,
     rounds: Vec<Vec<f64>>,
     first: Outcome,
-    /// It computes in float32, and must agree.
-    exact: bool,
+    /// It multiplies in 8 bits; those that do not must agree.
+    int8: bool,
+    load: Option<Duration>,
 }
 
 enum Side {
     PyTorch(PyTorch),
     Ours { session: Box<dyn StepSession>, input: ActStep },
+    Rten(Box<RtenStep>),
 }
 
 /// What a runner answered.
@@ -119,22 +134,30 @@ impl Side {
                 let result = pytorch.run(steps)?;
                 Ok((result.times(), Outcome { q_halt: result.q_halt, answer: result.answer }))
             }
-            Self::Ours { session, input } => {
-                let mut times = Vec::with_capacity(steps);
-                let mut outcome = None;
-                for _ in 0..steps {
-                    let started = Instant::now();
-                    let output = session.step(input)?;
-                    times.push(started.elapsed());
-                    input.reset = vec![false];
-                    outcome = Some(output);
-                }
-                let output = outcome.context("a turn needs at least one step")?;
+            Self::Ours { session, input } => timed(steps, || {
+                let output = session.step(input)?;
+                input.reset = vec![false];
                 let q_halt = *output.q_halt.first().context("the engine gave no q_halt")?;
-                Ok((times, Outcome { answer: output.answer, q_halt }))
-            }
+                Ok(Outcome { answer: output.answer, q_halt })
+            }),
+            Self::Rten(session) => timed(steps, || {
+                let (answer, q_halt) = session.step()?;
+                Ok(Outcome { answer, q_halt })
+            }),
         }
     }
+}
+
+/// Steps one by one: how long each took, and the last one's outcome.
+fn timed(steps: usize, mut step: impl FnMut() -> Result<Outcome>) -> Result<(Vec<Duration>, Outcome)> {
+    let mut times = Vec::with_capacity(steps);
+    let mut outcome = None;
+    for _ in 0..steps {
+        let started = Instant::now();
+        outcome = Some(step()?);
+        times.push(started.elapsed());
+    }
+    Ok((times, outcome.context("a turn needs at least one step")?))
 }
 
 impl Runner {
@@ -143,7 +166,7 @@ impl Runner {
         let (_, first) = side.run(1)?;
         side.run(1)?;
         eprintln!("{name} is ready");
-        Ok(Self { name, side, rounds: Vec::new(), first, exact: true })
+        Ok(Self { name, side, rounds: Vec::new(), first, int8: false, load: None })
     }
 
     fn median_of_round(&self, round: usize) -> Option<f64> {
@@ -151,13 +174,15 @@ impl Runner {
     }
 }
 
-fn run_model(model: &FullSize, options: &Options) -> Result<ModelReport> {
+fn run_model(model: &FullSize, options: &Options, limit: Limit) -> Result<ModelReport> {
     let steps = options.steps.unwrap_or(if model.name == "maze" { 2 } else { 5 });
     eprintln!("{}: {}", model.name, model.what);
     let mut runners = load(model, options)?;
     check_agreement(&runners)?;
     for round in 1..=options.rounds {
         for runner in &mut runners {
+            // Threads of the one before may spin for a while.
+            std::thread::sleep(PAUSE);
             let (times, _) = runner.side.run(steps)?;
             let milliseconds: Vec<_> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
             let median = Spread::of(&milliseconds).map_or(f64::NAN, |spread| spread.median);
@@ -166,7 +191,8 @@ fn run_model(model: &FullSize, options: &Options) -> Result<ModelReport> {
         }
     }
     let baseline = runners.first().context("no runner")?;
-    let reports = runners.iter().map(|runner| summarise(runner, baseline)).collect::<Result<Vec<_>>>()?;
+    let summaries = runners.iter().map(|runner| summarise(runner, baseline, model.flops(), limit));
+    let reports = summaries.collect::<Result<Vec<_>>>()?;
     Ok(ModelReport { model: model.name.to_owned(), what: model.what.to_owned(), steps, runners: reports })
 }
 
@@ -187,53 +213,71 @@ fn load(model: &FullSize, options: &Options) -> Result<Vec<Runner>> {
     let name = format!("PyTorch {} eager, {code}", pytorch.version);
     let mut runners = vec![Runner::warmed(name, Side::PyTorch(pytorch))?];
 
+    for engine in &options.engines {
+        runners.push(engine_runner(engine, model, &weights, &tokens, options)?);
+    }
+    Ok(runners)
+}
+
+/// One of [`ENGINES`].
+fn engine_runner(
+    engine: &str,
+    model: &FullSize,
+    weights: &StateDict,
+    tokens: &[i32],
+    options: &Options,
+) -> Result<Runner> {
+    let int8 = engine.ends_with("int8");
     // Ranges are found while it runs: no calibration, and for speed no trained weights are needed.
     let quantization = Quantization {
         activations: Activations::Dynamic,
         products: products(&model.config).into_iter().map(|name| (name, 0.0)).collect(),
     };
-    let session_options =
-        SessionOptions { threads: options.threads, spinning: options.spinning, ..SessionOptions::default() };
-    for engine in &options.engines {
-        let int8 = engine.contains("int8");
-        let target = if engine.ends_with("loop") { GraphTarget::OrtCpu } else { GraphTarget::Portable };
-        let quantization = int8.then_some(&quantization);
-        let graph_options = GraphOptions { quantization, target, ..GraphOptions::default() };
-        let graph = build_graph(GraphKind::Step, &model.config, &weights, graph_options)?;
-        let source = GraphSource {
-            name: model.name,
-            kind: GraphKind::Step,
-            config: &model.config,
-            bytes: write::encode(&graph, &[]).onnx.into(),
-            folder: None,
-            batch_invariant: graph_options.is_batch_invariant(),
-            target: graph_options.target,
-        };
-        let engine: Box<dyn Engine> = match engine.as_str() {
-            "tract" => Box::new(TractEngine),
-            _ => Box::new(OrtEngine::load(None)?),
-        };
-        let session = engine.load_step_graph(&source, &session_options)?;
-        let info = session.info();
-        let precision = match (int8, target) {
-            (false, GraphTarget::Portable) => "",
-            (false, GraphTarget::OrtCpu) => ", loop",
-            (true, GraphTarget::Portable) => ", int8",
-            (true, GraphTarget::OrtCpu) => ", int8, loop",
-        };
-        eprintln!("{} loaded {}{precision} in {:.0} ms", info.engine, model.name, info.load_time.as_secs_f64() * 1e3);
-        let name = format!("{} {}, {}{precision}", info.engine, info.engine_version, info.provider);
-        let input = ActStep::first(tokens.clone(), vec![0]);
-        runners.push(Runner { exact: !int8, ..Runner::warmed(name, Side::Ours { session, input })? });
+    let target = match engine {
+        "ort-cpu" | "ort-cpu-int8" => GraphTarget::OrtCpu,
+        "tract-scan" => GraphTarget::Tract,
+        _ => GraphTarget::Portable,
+    };
+    let graph_options = GraphOptions { quantization: int8.then_some(&quantization), target, ..GraphOptions::default() };
+    let graph = build_graph(GraphKind::Step, &model.config, weights, graph_options)?;
+    let bytes = write::encode(&graph, &[]).onnx;
+    let suffix = [(int8, ", int8"), (target != GraphTarget::Portable, ", own graph")];
+    let suffix: String = suffix.into_iter().filter_map(|(applies, words)| applies.then_some(words)).collect();
+
+    if engine.starts_with("rten") {
+        let started = Instant::now();
+        let session = RtenStep::load(bytes, &model.config, tokens.to_vec(), options.threads)?;
+        let load = Some(started.elapsed());
+        let runner = Runner::warmed(format!("rten {}{suffix}", rten::VERSION), Side::Rten(Box::new(session)))?;
+        return Ok(Runner { int8, load, ..runner });
     }
-    Ok(runners)
+    let source = GraphSource {
+        name: model.name,
+        kind: GraphKind::Step,
+        config: &model.config,
+        bytes: bytes.into(),
+        folder: None,
+        batch_invariant: graph_options.is_batch_invariant(),
+        target,
+    };
+    let engine: Box<dyn Engine> =
+        if engine.starts_with("tract") { Box::new(TractEngine) } else { Box::new(OrtEngine::load(None)?) };
+    let session_options =
+        SessionOptions { threads: options.threads, spinning: !options.sleeping, ..SessionOptions::default() };
+    let session = engine.load_step_graph(&source, &session_options)?;
+    let info = session.info();
+    let threads = if info.threads == options.threads { "" } else { ", one thread" };
+    let name = format!("{} {}{suffix}{threads}", info.engine, info.engine_version);
+    let load = Some(info.load_time);
+    let runner = Runner::warmed(name, Side::Ours { session, input: ActStep::first(tokens.to_vec(), vec![0]) })?;
+    Ok(Runner { int8, load, ..runner })
 }
 
 /// A comparison of speed means nothing between runners that compute different things. What 8 bits are worth is for trained
 /// weights to say: `trm quantize` does.
 fn check_agreement(runners: &[Runner]) -> Result<()> {
     let Some((baseline, others)) = runners.split_first() else { return Ok(()) };
-    for runner in others.iter().filter(|runner| runner.exact) {
+    for runner in others.iter().filter(|runner| !runner.int8) {
         let (differences, q_halt) = differences(runner, baseline);
         let limit = ANSWER_TOLERANCE * baseline.first.answer.len() as f64;
         // Written so that NaN does not pass.
@@ -256,15 +300,19 @@ fn differences(runner: &Runner, baseline: &Runner) -> (usize, f32) {
     (if same_length { cells } else { usize::MAX }, (ours.q_halt - theirs.q_halt).abs())
 }
 
-fn summarise(runner: &Runner, baseline: &Runner) -> Result<RunnerReport> {
+fn summarise(runner: &Runner, baseline: &Runner, flops: f64, limit: Limit) -> Result<RunnerReport> {
     let all: Vec<_> = runner.rounds.iter().flatten().copied().collect();
     let ratios: Vec<_> = (0..runner.rounds.len())
         .filter_map(|round| Some(baseline.median_of_round(round)? / runner.median_of_round(round)?))
         .collect();
     let (answer_differences, q_halt_difference) = differences(runner, baseline);
+    let milliseconds = Spread::of(&all).context("no step was timed")?;
+    let limit = if runner.int8 { limit.int8 } else { limit.float32 };
     Ok(RunnerReport {
         runner: runner.name.clone(),
-        milliseconds: Spread::of(&all).context("no step was timed")?,
+        share_of_limit: flops / (milliseconds.median * 1e6) / limit,
+        milliseconds,
+        load_milliseconds: runner.load.map(|load| load.as_secs_f64() * 1e3),
         ratio: Spread::of(&ratios).context("no round was timed")?,
         q_halt_difference,
         answer_differences,
@@ -278,7 +326,7 @@ fn parse() -> Result<Option<Options>> {
         rounds: 7,
         steps: None,
         threads: 2,
-        spinning: false,
+        sleeping: false,
         reference: None,
         json: None,
     };
@@ -294,7 +342,7 @@ fn parse() -> Result<Option<Options>> {
             Long("rounds") => options.rounds = count(&mut parser, "--rounds", 1..=10_000)?,
             Long("steps") => options.steps = Some(count(&mut parser, "--steps", 1..=10_000)?),
             Long("threads") => options.threads = count(&mut parser, "--threads", 1..=10_000)?,
-            Long("spinning") => options.spinning = true,
+            Long("sleeping") => options.sleeping = true,
             Long("reference") => options.reference = Some(parser.value()?.into()),
             Long("json") => options.json = Some(parser.value()?.into()),
             other => return Err(other.unexpected().into()),

@@ -3,6 +3,8 @@
 //! Slow and simple on purpose: it is what the engines are compared with (a bundle's self-test comes from it), so
 //! it shares nothing with them.
 
+mod bodies;
+mod fused;
 mod quantised;
 
 use std::collections::HashMap;
@@ -139,7 +141,7 @@ fn run(graph: &Graph, inputs: &[Tensor], captures: &HashMap<ValueId, Tensor>) ->
     let mut last_use = HashMap::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         last_use.extend(node.inputs.iter().map(|&id| (id, index)));
-        if let Op::Loop { body } = &node.op {
+        if let Some(body) = node.op.body() {
             last_use.extend(body.captures().map(|(_, there)| (there, index)));
         }
     }
@@ -234,6 +236,9 @@ fn node_outputs(
         Op::DynamicQuantizeLinear | Op::MatMulInteger | Op::QuantizeLinear | Op::DequantizeLinear { .. } => {
             quantised::outputs(&node.op, inputs)
         }
+        Op::SkipSimplifiedLayerNormalization { .. } | Op::MultiHeadAttention { .. } | Op::RotaryEmbedding { .. } => {
+            fused::outputs(&node.op, inputs)
+        }
         Op::ArgMax => one(Tensor::Int(argmax(inputs[0].floats()?))),
         Op::Gather { axis } => one(Tensor::Float(gather(inputs[0].floats()?, inputs[1].ints()?, *axis)?)),
         Op::Concat { axis } => {
@@ -265,7 +270,8 @@ fn node_outputs(
         }
         Op::Cast { to } => one(cast(inputs[0], *to)),
         Op::Identity | Op::Detach => one(inputs[0].clone()),
-        Op::Loop { body } => repeat(body, inputs, values),
+        Op::Loop { body } => bodies::repeat(body, inputs, values),
+        Op::Scan { body, scanned } => bodies::scan(body, inputs, *scanned, values),
     }
 }
 
@@ -428,28 +434,6 @@ fn cast(input: &Tensor, to: DType) -> Tensor {
         (Tensor::Bool(array), DType::I32 | DType::I64) => Tensor::Int(array.mapv(i64::from)),
         (same, _) => same.clone(),
     }
-}
-
-fn repeat(body: &Graph, inputs: &[&Tensor], values: &HashMap<ValueId, Tensor>) -> Result<Vec<Tensor>, ExportError> {
-    let captures = body
-        .captures()
-        .map(|(here, there)| values.get(&there).map(|tensor| (here, tensor.clone())))
-        .collect::<Option<HashMap<_, _>>>()
-        .ok_or_else(|| evaluation(body.name(), "a captured value was not computed"))?;
-    let most = inputs[0].ints()?.first().copied().unwrap_or(0);
-    let mut go_on = inputs[1].bools()?.first().copied().unwrap_or(false);
-    let mut carried = inputs[2..].iter().map(|&tensor| tensor.clone()).collect::<Vec<_>>();
-    let mut turn = 0;
-    while go_on && turn < most {
-        let head =
-            [Tensor::Int(ArrayD::from_elem(IxDyn(&[]), turn)), Tensor::Bool(ArrayD::from_elem(IxDyn(&[]), true))];
-        let arguments = head.into_iter().chain(carried).collect::<Vec<_>>();
-        let mut outputs = run(body, &arguments, &captures)?;
-        go_on = outputs.remove(0).bools()?.first().copied().unwrap_or(false);
-        carried = outputs;
-        turn += 1;
-    }
-    Ok(carried)
 }
 
 fn evaluation(node: impl Into<String>, problem: impl std::fmt::Display) -> ExportError {

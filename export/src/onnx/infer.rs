@@ -1,6 +1,6 @@
 //! The types of what the operators return.
 
-use super::graph::Graph;
+use super::graph::{Graph, ValueId};
 use super::op::Op;
 use super::tensor::{DType, Dim, TensorType};
 
@@ -56,6 +56,7 @@ impl Op {
                 one(same_dtype(inputs)?, matmul_shape(&inputs[0].shape, &inputs[1].shape)?)
             }
             Self::Loop { body } => loop_types(body, inputs),
+            Self::Scan { body, scanned } => scan_types(body, inputs, *scanned),
             Self::DynamicQuantizeLinear => {
                 expect(inputs[0], DType::F32)?;
                 let scalar = |dtype| TensorType::new(dtype, []);
@@ -83,8 +84,44 @@ impl Op {
                 }
                 one(DType::F32, inputs[0].shape.clone())
             }
+            Self::SkipSimplifiedLayerNormalization { .. }
+            | Self::MultiHeadAttention { .. }
+            | Self::RotaryEmbedding { .. } => self.infer_fused(inputs),
             _ => self.infer_shape(inputs),
         }
+    }
+
+    /// [`Op::infer`] for ONNX Runtime's fused operators.
+    fn infer_fused(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
+        let state = inputs[0];
+        expect(state, DType::F32)?;
+        let alike =
+            |other: &TensorType| if other == state { Ok(()) } else { Err(format!("mixes {state} and {other}")) };
+        let last = fixed(*state.shape.last().ok_or("needs an axis")?)?;
+        let shaped = |input: &TensorType, shape: &[Dim]| {
+            let expected = TensorType::new(DType::F32, shape.to_vec());
+            if *input == expected { Ok(()) } else { Err(format!("needs {expected}, got {input}")) }
+        };
+        let (heads, len) = match *self {
+            Self::MultiHeadAttention { heads } | Self::RotaryEmbedding { heads } => match state.shape[..] {
+                [_, len, _] if heads > 0 && last.is_multiple_of(heads) => (heads, len),
+                _ => return Err(format!("{state} cannot be {heads} heads of each position")),
+            },
+            _ => (1, Dim::Fixed(1)),
+        };
+        match self {
+            Self::SkipSimplifiedLayerNormalization { .. } => {
+                alike(inputs[1])?;
+                shaped(inputs[2], &[Dim::Fixed(last)])?;
+            }
+            Self::MultiHeadAttention { .. } => inputs[1..].iter().try_for_each(|input| alike(input))?,
+            _ => {
+                expect(inputs[1], DType::I64)?;
+                let half = Dim::Fixed(last / heads / 2);
+                inputs[2..].iter().try_for_each(|table| shaped(table, &[len, half]))?;
+            }
+        }
+        Ok(vec![state.clone()])
     }
 
     /// [`Op::infer`] for the operators that reduce, pick and rearrange.
@@ -170,8 +207,14 @@ impl Op {
 
     fn input_count(&self) -> Option<usize> {
         match self {
-            Self::Concat { .. } | Self::Loop { .. } => None,
-            Self::Where | Self::MatMulInteger | Self::QuantizeLinear | Self::DequantizeLinear { .. } => Some(3),
+            Self::Concat { .. } | Self::Loop { .. } | Self::Scan { .. } => None,
+            Self::RotaryEmbedding { .. } => Some(4),
+            Self::Where
+            | Self::MatMulInteger
+            | Self::QuantizeLinear
+            | Self::DequantizeLinear { .. }
+            | Self::SkipSimplifiedLayerNormalization { .. }
+            | Self::MultiHeadAttention { .. } => Some(3),
             Self::Add
             | Self::Sub
             | Self::Mul
@@ -302,8 +345,7 @@ fn loop_types(body: &Graph, inputs: &[&TensorType]) -> Result<Vec<TensorType>, S
     };
     expect(count, DType::I64)?;
     expect(condition, DType::Bool)?;
-    let types = |ids: &[super::graph::ValueId]| ids.iter().map(|&id| body.value(id).ty.clone()).collect::<Vec<_>>();
-    let (body_inputs, body_outputs) = (types(body.inputs()), types(body.outputs()));
+    let (body_inputs, body_outputs) = (types_of(body, body.inputs()), types_of(body, body.outputs()));
     if body_inputs.len() != carried.len() + 2 || body_outputs.len() != carried.len() + 1 {
         return Err(format!(
             "body with {} inputs and {} outputs for {} carried values",
@@ -312,16 +354,40 @@ fn loop_types(body: &Graph, inputs: &[&TensorType]) -> Result<Vec<TensorType>, S
             carried.len()
         ));
     }
+    carried_types(carried, &body_inputs[2..], &body_outputs[1..])
+}
+
+fn types_of(body: &Graph, ids: &[ValueId]) -> Vec<TensorType> {
+    ids.iter().map(|&id| body.value(id).ty.clone()).collect()
+}
+
+/// A carried value has one type outside, in and out of the body.
+fn carried_types(carried: &[&TensorType], ins: &[TensorType], outs: &[TensorType]) -> Result<Vec<TensorType>, String> {
     for (index, ty) in carried.iter().enumerate() {
-        if body_inputs[index + 2] != **ty || body_outputs[index + 1] != **ty {
-            return Err(format!(
-                "carried value {index} is {ty} outside, {} in and {} out",
-                body_inputs[index + 2],
-                body_outputs[index + 1]
-            ));
+        let (inside, out) = (&ins[index], &outs[index]);
+        if inside != *ty || out != *ty {
+            return Err(format!("carried value {index} is {ty} outside, {inside} in and {out} out"));
         }
     }
     Ok(carried.iter().map(|&ty| ty.clone()).collect())
+}
+
+fn scan_types(body: &Graph, inputs: &[&TensorType], scanned: usize) -> Result<Vec<TensorType>, String> {
+    let carried = inputs.len().checked_sub(scanned).ok_or("has fewer inputs than it scans")?;
+    let (carried, scanned) = inputs.split_at(carried);
+    let (body_inputs, body_outputs) = (types_of(body, body.inputs()), types_of(body, body.outputs()));
+    if body_inputs.len() != inputs.len() || body_outputs.len() != carried.len() {
+        let (ins, outs) = (body_inputs.len(), body_outputs.len());
+        return Err(format!("body with {ins} inputs and {outs} outputs for {} values", inputs.len()));
+    }
+    let length = scanned.first().and_then(|ty| ty.shape.first()).ok_or("scans nothing")?;
+    for (ty, element) in scanned.iter().zip(&body_inputs[carried.len()..]) {
+        expect_float(ty)?;
+        if ty.shape.first() != Some(length) || ty.shape[1..] != element.shape || ty.dtype != element.dtype {
+            return Err(format!("{ty} is no row of {length} elements {element}"));
+        }
+    }
+    carried_types(carried, &body_inputs, &body_outputs)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::tensor::{Dim, TensorType};
 
 /// The most bytes that the values between a graph's inputs and outputs take at once, outputs included, when each lives
 /// until its last reader has run and elementwise operators write over an input that nobody else reads. `None` when a size
-/// is not fixed, or for a graph with a `Loop`.
+/// is not fixed, or for a graph with a `Loop` or `Scan`.
 ///
 /// What a runtime takes is near it: more, since memory falls into pieces and a runtime has buffers of its own.
 #[must_use]
@@ -28,7 +28,7 @@ pub fn peak_bytes(graph: &Graph) -> Option<usize> {
     // Inputs and constants are there before and after.
     let mut sizes = HashMap::new();
     for node in nodes.iter().filter(|node| !is_view(&node.op)) {
-        if matches!(node.op, Op::Loop { .. }) {
+        if node.op.body().is_some() {
             return None;
         }
         for &output in &node.outputs {

@@ -1,11 +1,14 @@
 //! The operators: names and attributes, in one place for each. What they return is in `infer`.
 //!
-//! All are standard operators of [`super::OPSET`]. Where ONNX passes a setting as a constant input (the target of
+//! All but the fused ones at the end are standard operators of [`super::OPSET`]. Where ONNX passes a setting as a constant input (the target of
 //! `Reshape`, the axes of `Unsqueeze`), the operator holds it here and the writer makes the input, so that
 //! everything an operator does is known from its variant.
 
 use super::graph::Graph;
 use super::tensor::{Constant, DType, Dim};
+
+/// The operator set that ONNX Runtime adds to the standard; every build of it has it.
+pub const MICROSOFT: &str = "com.microsoft";
 
 /// An operator with its attributes. The variant names are ONNX's.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,6 +150,31 @@ pub enum Op {
         /// The repeated graph.
         body: Box<Graph>,
     },
+    /// Body run for each element of scanned tensors: (carried…, scanned…) to (carried…). The body takes (carried…, one element
+    /// along the first axis of each scanned tensor) and returns (carried…).
+    Scan {
+        /// The repeated graph.
+        body: Box<Graph>,
+        /// How many of the inputs, the last ones, are scanned.
+        scanned: usize,
+    },
+    /// ONNX Runtime's own: `rms(x + skip) · gamma` over the last axis: (x, skip, gamma).
+    SkipSimplifiedLayerNormalization {
+        /// Added to the mean of squares.
+        epsilon: f32,
+    },
+    /// ONNX Runtime's own: softmax attention scaled by `1 / sqrt(D / heads)`, without a mask: queries, keys, values
+    /// `[batch, L, D]`.
+    MultiHeadAttention {
+        /// Heads, each of a width `D / heads`.
+        heads: usize,
+    },
+    /// ONNX Runtime's own: `x · cos + rotate_half(x) · sin`: (x `[batch, L, D]`, first position i64 `[1]`, cosines and
+    /// sines `[L, D / heads / 2]`).
+    RotaryEmbedding {
+        /// Heads, each of a width `D / heads`.
+        heads: usize,
+    },
 }
 
 impl Op {
@@ -193,6 +221,30 @@ impl Op {
             Self::QuantizeLinear => "QuantizeLinear",
             Self::DequantizeLinear { .. } => "DequantizeLinear",
             Self::Loop { .. } => "Loop",
+            Self::Scan { .. } => "Scan",
+            Self::SkipSimplifiedLayerNormalization { .. } => "SkipSimplifiedLayerNormalization",
+            Self::MultiHeadAttention { .. } => "MultiHeadAttention",
+            Self::RotaryEmbedding { .. } => "RotaryEmbedding",
+        }
+    }
+
+    /// The graph inside it.
+    #[must_use]
+    pub fn body(&self) -> Option<&Graph> {
+        match self {
+            Self::Loop { body } | Self::Scan { body, .. } => Some(body),
+            _ => None,
+        }
+    }
+
+    /// The operator set that it belongs to: empty for ONNX's own.
+    #[must_use]
+    pub fn domain(&self) -> &'static str {
+        match self {
+            Self::SkipSimplifiedLayerNormalization { .. }
+            | Self::MultiHeadAttention { .. }
+            | Self::RotaryEmbedding { .. } => MICROSOFT,
+            _ => "",
         }
     }
 

@@ -1,7 +1,8 @@
 //! The protobuf messages of an ONNX file, as far as this crate writes and reads them.
 //!
 //! Written by hand from `onnx/onnx.proto3` (IR version 8): field numbers and types are that file's. Fields that
-//! are not listed are skipped on reading, as protobuf does.
+//! are not listed are skipped on reading, as protobuf does. Lists of numbers are written unpacked, as by `onnx/onnx.proto`: every
+//! reader takes that, rten's nothing else.
 
 use prost::Message;
 
@@ -115,7 +116,7 @@ pub struct AttributeProto {
     #[prost(message, optional, tag = "6")]
     pub g: Option<GraphProto>,
     /// Value of type `INTS`.
-    #[prost(int64, repeated, tag = "8")]
+    #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
     /// Which field holds the value: see [`attribute_type`].
     #[prost(int32, tag = "20")]
@@ -140,7 +141,7 @@ pub mod attribute_type {
 #[derive(Clone, PartialEq, Message)]
 pub struct TensorProto {
     /// Dimensions.
-    #[prost(int64, repeated, tag = "1")]
+    #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     /// Element type, `TensorProto.DataType`.
     #[prost(int32, tag = "2")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use prost::Message;
 
 use super::graph::{Graph, Node, ValueId};
-use super::op::Op;
+use super::op::{MICROSOFT, Op};
 use super::proto::{
     AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
     StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
@@ -36,11 +36,24 @@ pub fn encode(graph: &Graph, metadata: &[(&str, String)]) -> EncodedModel {
 #[must_use]
 pub fn encode_with_limit(graph: &Graph, metadata: &[(&str, String)], external_bytes: usize) -> EncodedModel {
     let mut writer = Writer { external_bytes, external: Vec::new() };
-    let model = ModelProto {
+    let mut model = ModelProto {
         metadata_props: metadata.iter().map(|(key, value)| entry(key, value)).collect(),
         ..model(writer.graph(graph))
     };
+    if has_microsoft_operators(graph) {
+        model.opset_import.push(microsoft_operators());
+    }
     EncodedModel { onnx: model.encode_to_vec(), external: writer.external }
+}
+
+/// The operator set of ONNX Runtime's own operators.
+pub(crate) fn microsoft_operators() -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: MICROSOFT.into(), version: 1 }
+}
+
+fn has_microsoft_operators(graph: &Graph) -> bool {
+    let inside = |op: &Op| op.body().is_some_and(has_microsoft_operators);
+    graph.nodes().iter().any(|node| node.op.domain() == MICROSOFT || inside(&node.op))
 }
 
 /// The message for a graph, its constants inside whatever their size.
@@ -109,12 +122,13 @@ impl Writer {
         }
         let output = node.outputs.iter().map(name).collect::<Vec<_>>();
         NodeProto {
-            name: output.first().cloned().unwrap_or_default(),
+            // Not the output's own name: rten has one list of names for both.
+            name: output.first().map(|name| format!("{name}.node")).unwrap_or_default(),
             input,
             output,
             op_type: node.op.name().into(),
             attribute: self.attributes(&node.op),
-            domain: String::new(),
+            domain: node.op.domain().into(),
         }
     }
 
@@ -128,15 +142,23 @@ impl Writer {
                 vec![int("axis", *axis as i64)]
             }
             Op::Transpose { perm } => vec![ints("perm", perm)],
+            Op::SkipSimplifiedLayerNormalization { epsilon } => vec![float("epsilon", *epsilon)],
+            // Without `rotary_embedding_dim`, whole heads are rotated.
+            Op::MultiHeadAttention { heads } | Op::RotaryEmbedding { heads } => vec![int("num_heads", *heads as i64)],
             Op::Cast { to } => vec![int("to", i64::from(to.onnx()))],
             Op::ArgMax => vec![int("axis", -1), int("keepdims", 0)],
-            Op::Loop { body } => vec![AttributeProto {
-                name: "body".into(),
-                g: Some(self.graph(body)),
-                r#type: attribute_type::GRAPH,
-                ..AttributeProto::default()
-            }],
+            Op::Loop { body } => vec![self.body(body)],
+            Op::Scan { body, scanned } => vec![self.body(body), int("num_scan_inputs", *scanned as i64)],
             _ => Vec::new(),
+        }
+    }
+
+    fn body(&mut self, body: &Graph) -> AttributeProto {
+        AttributeProto {
+            name: "body".into(),
+            g: Some(self.graph(body)),
+            r#type: attribute_type::GRAPH,
+            ..AttributeProto::default()
         }
     }
 
@@ -176,6 +198,10 @@ fn entry(key: &str, value: &str) -> StringStringEntryProto {
 
 pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i: value, r#type: attribute_type::INT, ..AttributeProto::default() }
+}
+
+pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.into(), f: value, r#type: attribute_type::FLOAT, ..AttributeProto::default() }
 }
 
 fn ints(name: &str, values: &[usize]) -> AttributeProto {

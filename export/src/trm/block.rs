@@ -10,15 +10,31 @@ use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
 /// The block whose weights are under `path`, e.g. `L_level.layers.0`: `[batch, L, D]` to `[batch, L, D]`.
 pub(super) fn block(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> Result<ValueId, ExportError> {
     let s = if model.config.mlp_t {
-        let mixed = swiglu(b, model, &format!("{path}.mlp_t"), s, Mixing::Tokens)?;
-        residual_norm(b, model, s, mixed, Mixing::Tokens)?
+        mix_tokens(b, model, &format!("{path}.mlp_t"), s)?
     } else {
         let mixed = attention(b, model, &format!("{path}.self_attn"), s)?;
-        residual_norm(b, model, s, mixed, Mixing::Channels)?
+        residual_norm(b, model, s, mixed, CHANNELS)?
     };
     let mixed = swiglu(b, model, &format!("{path}.mlp"), s, Mixing::Channels)?;
-    residual_norm(b, model, s, mixed, Mixing::Channels)
+    residual_norm(b, model, s, mixed, CHANNELS)
 }
+
+/// MLP-T with its norm.
+fn mix_tokens(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> Result<ValueId, ExportError> {
+    let (gate_up, down_proj) = swiglu_weights(path);
+    if model.quantised(&gate_up).is_none() && model.quantised(&down_proj).is_none() {
+        let mixed = swiglu(b, model, path, s, Mixing::Tokens)?;
+        return residual_norm(b, model, s, mixed, Mixing::Tokens.axis(model));
+    }
+    // Engines have 8-bit products with the weight on the right only.
+    let turned = b.transpose(s, &[0, 2, 1])?;
+    let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned)?;
+    let normed = residual_norm(b, model, turned, mixed, 2)?;
+    b.transpose(normed, &[0, 2, 1])
+}
+
+/// The axis of the D channels.
+const CHANNELS: usize = 2;
 
 /// Which axis of `[batch, L, D]`, or of a training graph's `[L, batch, D]`, a layer works along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +51,7 @@ impl Mixing {
         match self {
             Self::Tokens if model.positions_first() => 0,
             Self::Tokens => 1,
-            Self::Channels => 2,
+            Self::Channels => CHANNELS,
         }
     }
 
@@ -62,14 +78,7 @@ fn swiglu(
     s: ValueId,
     mixing: Mixing,
 ) -> Result<ValueId, ExportError> {
-    let gate_up = format!("{path}.gate_up_proj.weight");
-    let down_proj = format!("{path}.down_proj.weight");
-    if mixing == Mixing::Tokens && (model.quantised(&gate_up).is_some() || model.quantised(&down_proj).is_some()) {
-        // Engines have 8-bit products with the weight on the right only.
-        let turned = b.transpose(s, &[0, 2, 1])?;
-        let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned)?;
-        return b.transpose(mixed, &[0, 2, 1]);
-    }
+    let (gate_up, down_proj) = swiglu_weights(path);
     if mixing == Mixing::Channels && !model.trains() {
         return swiglu_of_last_axis(b, model, [&gate_up, &down_proj], s);
     }
@@ -91,6 +100,10 @@ fn swiglu(
         let down = mixing.product(b, weight, product)?;
         if flat { b.reshape(down, &shape) } else { Ok(down) }
     })
+}
+
+fn swiglu_weights(path: &str) -> (String, String) {
+    (format!("{path}.gate_up_proj.weight"), format!("{path}.down_proj.weight"))
 }
 
 /// The same along the last axis, in any precision.
@@ -123,20 +136,26 @@ fn flattened(b: &mut GraphBuilder, model: Model<'_>, s: ValueId) -> Result<Value
     b.reshape(s, &[Dim::Fixed(model.config.total_len()), Dim::Fixed(rows * model.config.hidden_size)])
 }
 
-/// `rms(s + mixed)`, `rms(s) = s / sqrt(mean(s²) + eps)` over the mixing axis, computed in float32, no weight.
+/// `rms(s + mixed)`, `rms(s) = s / sqrt(mean(s²) + eps)` over an axis, computed in float32, no weight.
 fn residual_norm(
     b: &mut GraphBuilder,
     model: Model<'_>,
     s: ValueId,
     mixed: ValueId,
-    mixing: Mixing,
+    axis: usize,
 ) -> Result<ValueId, ExportError> {
     b.scoped("rms_norm", |b| {
+        let epsilon = model.config.rms_norm_eps as f32;
+        let last = b.ty(s).shape.last().copied();
+        if let (true, CHANNELS, Some(Dim::Fixed(size))) = (model.fuses(), axis, last) {
+            let gamma = b.constant(&format!("ones.{size}"), || Constant::f32(&[size], vec![1.0; size]));
+            return b.node(Op::SkipSimplifiedLayerNormalization { epsilon }, &[s, mixed, gamma]);
+        }
         let sum = b.add(s, mixed)?;
         let sum = b.cast(sum, DType::F32)?;
         let square = b.mul(sum, sum)?;
-        let mean = b.node(Op::ReduceMean { axis: mixing.axis(model) }, &[square])?;
-        let eps = b.scalar(model.config.rms_norm_eps as f32, DType::F32);
+        let mean = b.node(Op::ReduceMean { axis }, &[square])?;
+        let eps = b.scalar(epsilon, DType::F32);
         let mean = b.add(mean, eps)?;
         let root = b.node(Op::Sqrt, &[mean])?;
         let normed = b.div(sum, root)?;
@@ -146,48 +165,85 @@ fn residual_norm(
 
 /// Non-causal softmax attention, heads of width `D / h`, scaled by `1 / sqrt(D / h)`, RoPE on queries and keys.
 fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> Result<ValueId, ExportError> {
-    let config = model.config;
-    let (len, hidden, heads, width) = (config.total_len(), config.hidden_size, config.num_heads, config.head_dim());
     b.scoped("attention", |b| {
         let name = format!("{path}.qkv_proj.weight");
-        observe(b, model, &name, s, 2)?;
-        let [queries, keys, values] = if model.trains() {
+        observe(b, model, &name, s, CHANNELS)?;
+        let qkv = if model.trains() {
             let qkv = linear(b, model, &name, s)?;
-            let parts = b.nodes(Op::Split { axis: 2, sizes: vec![hidden; 3] }, &[qkv])?;
+            let parts = b.nodes(Op::Split { axis: CHANNELS, sizes: vec![model.config.hidden_size; 3] }, &[qkv])?;
             [parts[0], parts[1], parts[2]]
         } else {
             let [queries, keys, values] = Part::QKV;
             let mut product = |part| linear_part(b, model, &name, part, s);
             [product(queries)?, product(keys)?, product(values)?]
         };
-        let by_head = [model.batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
-        let turned = |b: &mut GraphBuilder, x| {
-            let x = b.reshape(x, &by_head)?;
-            if config.pos_encodings == PosEncodings::Rope { rotate(b, model, x) } else { Ok(x) }
-        };
-        let (queries, keys) = (turned(b, queries)?, turned(b, keys)?);
-        let scale = b.scalar((1.0 / (width as f64).sqrt()) as f32, model.compute);
-        let queries = b.mul(queries, scale)?;
-        let queries = b.transpose(queries, &[0, 2, 1, 3])?;
-        let keys = b.transpose(keys, &[0, 2, 3, 1])?;
-        let scores = b.matmul(queries, keys)?;
-        let probabilities = b.node(Op::Softmax, &[scores])?;
-        let values = b.reshape(values, &by_head)?;
-        let values = b.transpose(values, &[0, 2, 1, 3])?;
-        let attended = b.matmul(probabilities, values)?;
-        let attended = b.transpose(attended, &[0, 2, 1, 3])?;
-        let attended = b.reshape(attended, &[model.batch, Dim::Fixed(len), Dim::Fixed(hidden)])?;
+        let attended = if model.fuses() { attend_fused(b, model, qkv)? } else { attend(b, model, qkv)? };
         let name = format!("{path}.o_proj.weight");
-        observe(b, model, &name, attended, 2)?;
+        observe(b, model, &name, attended, CHANNELS)?;
         linear(b, model, &name, attended)
     })
+}
+
+/// Queries, keys and values `[batch, L, D]` to what each position takes from the others, `[batch, L, D]`.
+fn attend(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    [queries, keys, values]: [ValueId; 3],
+) -> Result<ValueId, ExportError> {
+    let config = model.config;
+    let (len, hidden, heads, width) = (config.total_len(), config.hidden_size, config.num_heads, config.head_dim());
+    let by_head = [model.batch, Dim::Fixed(len), Dim::Fixed(heads), Dim::Fixed(width)];
+    let turned = |b: &mut GraphBuilder, x| {
+        let x = b.reshape(x, &by_head)?;
+        if config.pos_encodings == PosEncodings::Rope { rotate(b, model, x) } else { Ok(x) }
+    };
+    let (queries, keys) = (turned(b, queries)?, turned(b, keys)?);
+    let scale = b.scalar((1.0 / (width as f64).sqrt()) as f32, model.compute);
+    let queries = b.mul(queries, scale)?;
+    let queries = b.transpose(queries, &[0, 2, 1, 3])?;
+    let keys = b.transpose(keys, &[0, 2, 3, 1])?;
+    let scores = b.matmul(queries, keys)?;
+    let probabilities = b.node(Op::Softmax, &[scores])?;
+    let values = b.reshape(values, &by_head)?;
+    let values = b.transpose(values, &[0, 2, 1, 3])?;
+    let attended = b.matmul(probabilities, values)?;
+    let attended = b.transpose(attended, &[0, 2, 1, 3])?;
+    b.reshape(attended, &[model.batch, Dim::Fixed(len), Dim::Fixed(hidden)])
+}
+
+/// [`attend`] by ONNX Runtime's own operators, which never hold all the scores at once.
+fn attend_fused(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    [queries, keys, values]: [ValueId; 3],
+) -> Result<ValueId, ExportError> {
+    let heads = model.config.num_heads;
+    let [queries, keys] = if model.config.pos_encodings == PosEncodings::Rope {
+        let half = model.config.head_dim() / 2;
+        let cos = rope_table(b, model, "rope.half_cos", &[half], |angle, _| angle.cos());
+        let sin = rope_table(b, model, "rope.half_sin", &[half], |angle, _| angle.sin());
+        let first = b.constant("rope.first", || Constant::i64(&[1], vec![0]));
+        let mut rotate = |x| b.node(Op::RotaryEmbedding { heads }, &[x, first, cos, sin]);
+        [rotate(queries)?, rotate(keys)?]
+    } else {
+        [queries, keys]
+    };
+    b.node(Op::MultiHeadAttention { heads }, &[queries, keys, values])
 }
 
 /// `x · cos + rotate_half(x) · sin` on `[batch, L, heads, D/h]`, with `rotate_half(x1, x2) = (-x2, x1)`; the minus
 /// is in the table.
 fn rotate(b: &mut GraphBuilder, model: Model<'_>, x: ValueId) -> Result<ValueId, ExportError> {
-    let half = model.config.head_dim() / 2;
-    let (cos, sin) = rope_tables(b, model);
+    let width = model.config.head_dim();
+    let half = width / 2;
+    let cos = rope_table(b, model, "rope.cos", &[1, width], |angle, _| angle.cos());
+    let sin = rope_table(
+        b,
+        model,
+        "rope.sin",
+        &[1, width],
+        |angle, channel| if channel < half { -angle.sin() } else { angle.sin() },
+    );
     let halves = b.nodes(Op::Split { axis: 3, sizes: vec![half, half] }, &[x])?;
     let swapped = b.node(Op::Concat { axis: 3 }, &[halves[1], halves[0]])?;
     let straight = b.mul(x, cos)?;
@@ -195,27 +251,27 @@ fn rotate(b: &mut GraphBuilder, model: Model<'_>, x: ValueId) -> Result<ValueId,
     b.add(straight, across)
 }
 
-/// Cosines and sines `[L, 1, D/h]`, rounded where the reference rounds: frequencies and angles are float32, which
-/// at position 900 is 3e-5 of an angle.
-fn rope_tables(b: &mut GraphBuilder, model: Model<'_>) -> (ValueId, ValueId) {
+/// A table over positions and the channels of a head, `[L, tail…]`, from each one's angle and channel, rounded where the
+/// reference rounds: frequencies and angles are float32, which at position 900 is 3e-5 of an angle.
+fn rope_table(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    name: &str,
+    tail: &[usize],
+    entry: impl Fn(f64, usize) -> f64,
+) -> ValueId {
     let (len, width, theta) = (model.config.total_len(), model.config.head_dim(), model.config.rope_theta);
     let half = width / 2;
-    let angle = move |position: usize, channel: usize| {
+    let angle = |position: usize, channel: usize| {
         let exponent = (2 * (channel % half)) as f32 / width as f32;
         let frequency = 1.0 / (theta.powf(f64::from(exponent)) as f32);
         f64::from(position as f32 * frequency)
     };
-    let mut table = |name: &str, entry: &dyn Fn(usize, usize) -> f64| {
-        b.constant(name, || {
-            let cells = (0..len).flat_map(|position| (0..width).map(move |channel| (position, channel)));
-            let data = cells.map(|(position, channel)| entry(position, channel) as f32).collect::<Vec<_>>();
-            Constant::f32(&[len, 1, width], data).to_float(model.compute)
-        })
-    };
-    let cos = table("rope.cos", &|position, channel| angle(position, channel).cos());
-    let sin = table("rope.sin", &|position, channel| {
-        let sine = angle(position, channel).sin();
-        if channel < half { -sine } else { sine }
-    });
-    (cos, sin)
+    b.constant(name, || {
+        let channels: usize = tail.iter().product();
+        let cells = (0..len).flat_map(|position| (0..channels).map(move |channel| (position, channel)));
+        let data = cells.map(|(position, channel)| entry(angle(position, channel), channel) as f32).collect::<Vec<_>>();
+        let shape: Vec<usize> = std::iter::once(len).chain(tail.iter().copied()).collect();
+        Constant::f32(&shape, data).to_float(model.compute)
+    })
 }

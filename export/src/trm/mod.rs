@@ -11,7 +11,7 @@ pub mod quantize;
 pub(crate) mod recursion;
 pub(crate) mod weights;
 
-use trm_models::{Architecture, GraphKind, GraphTarget, TrmConfig};
+use trm_models::{GraphKind, GraphTarget, TrmConfig};
 
 use crate::ExportError;
 use crate::checkpoint::StateDict;
@@ -55,7 +55,7 @@ pub struct GraphOptions<'a> {
     pub quantization: Option<&'a Quantization>,
     /// Steps of the unrolled graph; the config's `halt_max_steps` when `None`.
     pub unrolled_steps: Option<usize>,
-    /// What the step graph is written for. HRM's two networks are unrolled for any.
+    /// What the step graph is written for.
     pub target: GraphTarget,
 }
 
@@ -64,15 +64,6 @@ impl GraphOptions<'_> {
     #[must_use]
     pub fn is_batch_invariant(&self) -> bool {
         self.quantization.is_none_or(|quantization| quantization.activations == Activations::Static)
-    }
-
-    /// What the step graph of a model is written for.
-    #[must_use]
-    pub fn target(&self, config: &TrmConfig) -> GraphTarget {
-        match config.architecture {
-            Architecture::Trm => self.target,
-            Architecture::Hrm => GraphTarget::Portable,
-        }
     }
 
     /// What manifests call it: `fp32`, `fp16`, `int8`, or `mixed` where some products stay float32; `-static` behind the
@@ -103,8 +94,7 @@ pub fn build_graph(
     weights.check(config)?;
     let compute = if options.quantization.is_some() { DType::F32 } else { options.precision.dtype() };
     let model = weights::Model::new(config, weights, compute).quantised_by(options.quantization);
-    let looped = kind == GraphKind::Step && options.target(config) == GraphTarget::OrtCpu;
-    let model = if looped { model.looped() } else { model };
+    let model = if kind == GraphKind::Step { model.targeting(options.target) } else { model };
     match kind {
         GraphKind::Step => graphs::step(model),
         GraphKind::Solve => graphs::solve(model),

@@ -1,6 +1,6 @@
 //! The recursion of one ACT step and the heads that read its result.
 
-use trm_models::{Architecture, TrmConfig};
+use trm_models::{Architecture, GraphTarget, TrmConfig};
 
 use super::block::block;
 use super::quantize::{linear, observe};
@@ -48,27 +48,35 @@ pub(crate) fn recurse(b: &mut GraphBuilder, model: Model<'_>, state: State, x: V
         let state = cycles(b, model, turned, x)?;
         return Ok(State { h: turn(b, state.h)?, l: turn(b, state.l)? });
     }
-    if model.loops { passes(b, model, state, x) } else { cycles(b, model, state, x) }
+    if model.loops() { passes(b, model, state, x) } else { cycles(b, model, state, x) }
 }
 
-/// The same passes as turns of one `Loop`. TRM has one network: in turn `(n + 1) k - 1` it works on `z_H`, in the others on
-/// `z_L`.
+/// The same passes as turns of one `Loop`, or of a `Scan` over what they add. TRM has one network: in turn `(n + 1) k - 1` it
+/// works on `z_H`, in the others on `z_L`.
 fn passes(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {
     let period = model.config.l_cycles + 1;
     let turns = model.config.h_cycles * period;
-    let body = pass_body(b, model, state, x, period)?;
-    let count = b.constant("turns", || Constant::i64(&[], vec![turns as i64]));
-    let condition = b.constant("true", Constant::yes);
-    let carried = b.nodes(Op::Loop { body: Box::new(body) }, &[count, condition, state.h, state.l])?;
+    let on_l = Constant::f32(&[turns], (1..=turns).map(|turn| f32::from(turn % period != 0)).collect::<Vec<_>>());
+    let on_l = on_l.to_float(model.compute);
+    let carried = if model.target == GraphTarget::Tract {
+        let table = b.constant("on_z_l", || on_l);
+        let body = scan_body(b, model, state, x)?;
+        b.nodes(Op::Scan { body: Box::new(body), scanned: 1 }, &[state.h, state.l, table])?
+    } else {
+        let body = loop_body(b, model, state, x, on_l)?;
+        let count = b.constant("turns", || Constant::i64(&[], vec![turns as i64]));
+        let condition = b.constant("true", Constant::yes);
+        b.nodes(Op::Loop { body: Box::new(body) }, &[count, condition, state.h, state.l])?
+    };
     Ok(State { h: carried[0], l: carried[1] })
 }
 
-fn pass_body(
+fn loop_body(
     outer: &GraphBuilder,
     model: Model<'_>,
     state: State,
     x: ValueId,
-    period: usize,
+    on_l: Constant,
 ) -> Result<Graph, ExportError> {
     let mut b = GraphBuilder::new("passes", "pass/");
     let turn = b.input("turn", TensorType::new(DType::I64, []));
@@ -76,27 +84,44 @@ fn pass_body(
     let h = b.input("z_h", outer.ty(state.h).clone());
     let l = b.input("z_l", outer.ty(state.l).clone());
     let x = b.capture(outer, x);
-    let (low, _) = networks(model.config);
-
-    let table = b.constant("on_z_h", || {
-        let turns = model.config.h_cycles * period;
-        let flags = (1..=turns).map(|turn| if turn % period == 0 { 1.0 } else { 0.0 });
-        Constant::f32(&[turns], flags.collect::<Vec<_>>())
-    });
-    let on_h = b.node(Op::Gather { axis: 0 }, &[table, turn])?;
-    let on_h = b.cast(on_h, DType::Bool)?;
-    let with_x = b.add(h, x)?;
-    let worked_on = b.select_where(on_h, h, l)?;
-    let injection = b.select_where(on_h, l, with_x)?;
-    let worked_on = pass(&mut b, model, low, worked_on, injection)?;
-    let next_h = b.select_where(on_h, worked_on, h)?;
-    let next_l = b.select_where(on_h, l, worked_on)?;
+    let table = b.constant("on_z_l", || on_l);
+    let on_l = b.node(Op::Gather { axis: 0 }, &[table, turn])?;
+    let next = turn_of(&mut b, model, State { h, l }, x, on_l)?;
     // The condition goes round unchanged: the number of turns ends the loop.
     let go_on = b.node(Op::Identity, &[condition])?;
     b.output("condition", go_on)?;
-    b.output("z_h_next", next_h)?;
-    b.output("z_l_next", next_l)?;
+    b.output("z_h_next", next.h)?;
+    b.output("z_l_next", next.l)?;
     Ok(b.finish())
+}
+
+fn scan_body(outer: &GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<Graph, ExportError> {
+    let mut b = GraphBuilder::new("passes", "pass/");
+    let h = b.input("z_h", outer.ty(state.h).clone());
+    let l = b.input("z_l", outer.ty(state.l).clone());
+    let on_l = b.input("on_z_l", TensorType::new(model.compute, []));
+    let x = b.capture(outer, x);
+    let next = turn_of(&mut b, model, State { h, l }, x, on_l)?;
+    b.output("z_h_next", next.h)?;
+    b.output("z_l_next", next.l)?;
+    Ok(b.finish())
+}
+
+/// The pass on `z_L` where the scalar `on_l` is 1, on `z_H` where it is 0.
+fn turn_of(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    State { h, l }: State,
+    x: ValueId,
+    on_l: ValueId,
+) -> Result<State, ExportError> {
+    let (low, _) = networks(model.config);
+    // Either starts from z_H + z_L; that of z_L has the puzzle added, that of z_H nothing.
+    let both = b.add(h, l)?;
+    let puzzle = b.mul(x, on_l)?;
+    let worked_on = pass(b, model, low, both, puzzle)?;
+    let on_l = b.cast(on_l, DType::Bool)?;
+    Ok(State { h: b.select_where(on_l, h, worked_on)?, l: b.select_where(on_l, worked_on, l)? })
 }
 
 fn cycles(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> Result<State, ExportError> {

@@ -1,6 +1,6 @@
 //! The model's weights in a graph: constants in the compute type, or, for training, inputs.
 
-use trm_models::TrmConfig;
+use trm_models::{Architecture, GraphTarget, TrmConfig};
 
 use super::quantize::{Activations, Quantization};
 use crate::ExportError;
@@ -18,8 +18,8 @@ pub(crate) struct Model<'a> {
     quantization: Option<&'a Quantization>,
     /// Whether the inputs of products are observed.
     pub(crate) calibrates: bool,
-    /// Whether the recursion is a `Loop` where it can be.
-    pub(crate) loops: bool,
+    /// What the graph is written for.
+    pub(crate) target: GraphTarget,
     /// Type of activations and weights. Norms, the heads' results and the carry outside the graph are float32.
     pub(crate) compute: DType,
 }
@@ -83,7 +83,7 @@ impl<'a> Model<'a> {
             batch: Dim::Batch,
             quantization: None,
             calibrates: false,
-            loops: false,
+            target: GraphTarget::Portable,
             compute,
         }
     }
@@ -93,9 +93,19 @@ impl<'a> Model<'a> {
         Self { quantization, ..self }
     }
 
-    /// The same model with its recursion in a `Loop`.
-    pub(crate) fn looped(self) -> Self {
-        Self { loops: true, ..self }
+    /// The same model written for a target.
+    pub(crate) fn targeting(self, target: GraphTarget) -> Self {
+        Self { target, ..self }
+    }
+
+    /// Whether the recursion is a `Loop` or a `Scan`: it can be where one network does every pass.
+    pub(crate) fn loops(&self) -> bool {
+        self.target != GraphTarget::Portable && self.config.architecture == Architecture::Trm
+    }
+
+    /// Whether norms, attention and rotations are ONNX Runtime's fused operators, which are float32 on CPUs.
+    pub(crate) fn fuses(&self) -> bool {
+        self.target == GraphTarget::OrtCpu && self.compute == DType::F32
     }
 
     /// The same model with its products' inputs observed.
@@ -129,7 +139,7 @@ impl<'a> Model<'a> {
             batch: Dim::Fixed(batch),
             quantization: None,
             calibrates: false,
-            loops: false,
+            target: GraphTarget::Portable,
             compute: DType::F32,
         }
     }

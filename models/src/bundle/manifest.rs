@@ -62,8 +62,11 @@ pub enum GraphTarget {
     /// Every engine: the recursion is unrolled.
     #[default]
     Portable,
-    /// ONNX Runtime on the CPU: the recursion is a `Loop`, so that weights are prepared for one pass and not for each.
+    /// ONNX Runtime on the CPU: the recursion is a `Loop`, so that weights are prepared for one pass and not for each, and
+    /// norms and attention are the runtime's fused operators.
     OrtCpu,
+    /// tract: the recursion is a `Scan`.
+    Tract,
 }
 
 impl GraphTarget {
@@ -73,6 +76,7 @@ impl GraphTarget {
         match self {
             Self::Portable => "portable",
             Self::OrtCpu => "ort-cpu",
+            Self::Tract => "tract",
         }
     }
 

@@ -64,6 +64,9 @@ pub struct SessionOptions {
     /// Let idle threads spin instead of sleep (ONNX Runtime). Faster on a quiet machine; on a busy one the spinning
     /// threads can stall each other, so it is off unless asked for.
     pub spinning: bool,
+    /// On the CPU, multiply float32 in bfloat16 where the processor has instructions for it (ONNX Runtime, ARM's `bf16`);
+    /// others compute as ever.
+    pub bfloat16_products: bool,
     /// Compute the logits, and return them with every step.
     pub want_logits: bool,
     /// Which execution provider runs the graph (ONNX Runtime).
@@ -78,6 +81,7 @@ impl Default for SessionOptions {
             batch: 1,
             threads: 0,
             spinning: false,
+            bfloat16_products: false,
             want_logits: false,
             provider: ProviderChoice::Auto,
             provider_options: ProviderOptions::default(),

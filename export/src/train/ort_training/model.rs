@@ -4,15 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
-use super::optimizer::microsoft_operators;
 use super::{Differentiated, gradient_output};
+use crate::onnx::op::MICROSOFT;
 use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
-use crate::onnx::write::{graph_proto, model, value_info};
+use crate::onnx::write::{graph_proto, microsoft_operators, model, value_info};
 use crate::onnx::{DType, Dim, TensorType, ValueId};
 use crate::{ExportError, Result};
-
-/// Domain of ONNX Runtime's own operators.
-pub(super) const MICROSOFT: &str = "com.microsoft";
 
 /// Says whether the gradients of earlier steps are dropped; the API's name.
 const RESET: &str = "lazy_reset_grad";

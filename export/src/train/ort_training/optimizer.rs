@@ -3,11 +3,8 @@
 use prost::Message;
 
 use super::model::microsoft_node;
-use crate::onnx::proto::{
-    AttributeProto, GraphProto, OperatorSetIdProto, SequenceTypeProto, TensorTypeProto, TypeProto, ValueInfoProto,
-    attribute_type,
-};
-use crate::onnx::write::{int, model, value_info};
+use crate::onnx::proto::{GraphProto, SequenceTypeProto, TensorTypeProto, TypeProto, ValueInfoProto};
+use crate::onnx::write::{float, int, microsoft_operators, model, value_info};
 use crate::onnx::{DType, Dim, TensorType};
 
 /// Settings of `AdamW` as PyTorch has it: bias-corrected moments, weight decay of `lr · weight_decay` before the update.
@@ -56,15 +53,6 @@ pub fn optimizer_model(settings: &AdamW) -> Vec<u8> {
     let mut model = model(graph);
     model.opset_import.push(microsoft_operators());
     model.encode_to_vec()
-}
-
-/// The operator set of ONNX Runtime's own operators.
-pub(super) fn microsoft_operators() -> OperatorSetIdProto {
-    OperatorSetIdProto { domain: super::model::MICROSOFT.into(), version: 1 }
-}
-
-fn float(name: &str, value: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), f: value, r#type: attribute_type::FLOAT, ..AttributeProto::default() }
 }
 
 /// A sequence of float tensors of any shapes.

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use trm_models::{GraphKind, ModelBundle};
 use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::tuning::{Tuning, TuningCache};
+use trm_solver::tuning::{Trial, Tuning, TuningCache};
 use trm_solver::{Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, SolverError, StepSession};
 
 /// Which engine runs the graphs.
@@ -88,6 +88,9 @@ pub(crate) struct DeviceArgs {
     /// Record a step as a CUDA graph and replay it
     #[arg(long)]
     pub(crate) cuda_graph: bool,
+    /// Let ONNX Runtime's CPU multiply in bfloat16, on ARM processors that can; others compute as ever
+    #[arg(long)]
+    pub(crate) bf16_products: bool,
 }
 
 impl DeviceArgs {
@@ -214,6 +217,7 @@ impl BackendArgs {
         SessionOptions {
             batch,
             threads: self.threads,
+            bfloat16_products: self.device.bf16_products,
             provider,
             provider_options: self.device.provider_options(),
             ..SessionOptions::default()
@@ -224,7 +228,8 @@ impl BackendArgs {
     pub(crate) fn tuned_options(&self, batch: usize, tuning: Option<&Tuning>) -> SessionOptions {
         let mut options = self.session_options(batch);
         if let (0, Some(tuning)) = (options.threads, tuning) {
-            options.threads = tuning.threads(batch);
+            let Trial { threads, spinning, .. } = tuning.of_batch(batch);
+            options = SessionOptions { threads, spinning, ..options };
         }
         options
     }
@@ -239,10 +244,10 @@ impl Backend {
         if self.verbose {
             let Tuning { single, stream } = tuning;
             eprintln!(
-                "{} is tuned for {engine}: {} threads for one puzzle, {} for a stream in {} rows ({})",
+                "{} is tuned for {engine}: {} for one puzzle, {} for a stream in {} rows ({})",
                 bundle.label(),
-                single.threads,
-                stream.threads,
+                single.threads_in_words(),
+                stream.threads_in_words(),
                 stream.batch,
                 cache.folder().display()
             );

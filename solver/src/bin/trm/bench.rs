@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(value_name = "BUNDLE")]
     models: Vec<String>,
     /// Find what each model runs fastest with, and remember it: `solve` and `eval` take it where --threads and --batch are
-    /// left out
+    /// left out. Whether idle threads should spin is tried as well
     #[arg(long)]
     tune: bool,
     /// Rows that run together; left out, 1 and 8, or with --tune 1 to 32
@@ -100,6 +100,8 @@ struct Row {
     engine: &'static str,
     provider: &'static str,
     threads: usize,
+    /// Idle threads spin instead of sleep.
+    spinning: bool,
     batch: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     engine_version: Option<String>,
@@ -135,6 +137,13 @@ struct Tuned {
 struct Target {
     engine: Box<dyn Engine>,
     provider: ExecutionProvider,
+}
+
+impl Target {
+    /// Whether idle threads can spin.
+    fn spins(&self) -> bool {
+        self.engine.name() == "ort" && self.provider == ExecutionProvider::Cpu
+    }
 }
 
 /// Runs the command.
@@ -292,26 +301,29 @@ impl Args {
             named => named.iter().map(|&rows| rows as usize).collect(),
         };
         for (position, model) in models.iter().enumerate() {
-            for &threads in &threads {
-                for &batch in &batches {
+            let pairs = threads.iter().flat_map(|&threads| batches.iter().map(move |&batch| (threads, batch)));
+            for (threads, batch) in pairs {
+                // Rows of a batch are lanes of one thread each, which wait for nothing.
+                let tries_spinning = self.tune && target.spins() && threads > 1 && batch == 1;
+                for spinning in [false, true].into_iter().take(1 + usize::from(tries_spinning)) {
                     if interrupt::requested() {
                         return;
                     }
                     bar.set_message(format!("{} on {} ({})", model.name(), target.engine.name(), target.provider));
-                    rows.push(Row { position, ..self.measure(target, model, threads, batch) });
+                    let options = SessionOptions { batch, threads, spinning, ..SessionOptions::default() };
+                    rows.push(Row { position, ..self.measure(target, model, &options) });
                     bar.inc(1);
                 }
             }
         }
     }
 
-    fn measure(&self, target: &Target, model: &Model, threads: usize, batch: usize) -> Row {
+    fn measure(&self, target: &Target, model: &Model, options: &SessionOptions) -> Row {
         let options = SessionOptions {
-            batch,
-            threads,
             provider: ProviderChoice::Only(target.provider),
             provider_options: self.device.provider_options(),
-            ..SessionOptions::default()
+            bfloat16_products: self.device.bf16_products,
+            ..options.clone()
         };
         let mut row = Row {
             position: 0,
@@ -319,8 +331,9 @@ impl Args {
             precision: model.bundle().manifest().precision.clone(),
             engine: target.engine.name(),
             provider: target.provider.as_str(),
-            threads,
-            batch,
+            threads: options.threads,
+            spinning: options.spinning,
+            batch: options.batch,
             engine_version: None,
             load_ms: None,
             timing: None,
@@ -375,13 +388,13 @@ impl Report {
         for Tuned { model, engine, provider, tuning: Tuning { single, stream }, file } in &self.tuned {
             writeln!(
                 out,
-                "\n{model} on {engine} ({provider}): {:.3} ms a puzzle with {} threads, in a stream {:.3} ms with {} rows and {} \
-                 threads; remembered in {}",
+                "\n{model} on {engine} ({provider}): {:.3} ms a puzzle with {}, in a stream {:.3} ms with {} rows and {}; \
+                 remembered in {}",
                 single.puzzle_ms,
-                single.threads,
+                single.threads_in_words(),
                 stream.puzzle_ms,
                 stream.batch,
-                stream.threads,
+                stream.threads_in_words(),
                 file.display()
             )?;
         }
@@ -407,15 +420,21 @@ impl Row {
     /// What tuning needs of it; none of a row that failed.
     fn trial(&self) -> Option<Trial> {
         let puzzle_ms = self.timing.as_ref()?.puzzle.puzzle_ms;
-        Some(Trial { batch: self.batch, threads: self.threads, puzzle_ms })
+        Some(Trial { batch: self.batch, threads: self.threads, spinning: self.spinning, puzzle_ms })
     }
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let version = self.engine_version.as_deref().unwrap_or_default();
         write!(
             out,
-            "| {} | {} | {} {version} {} | {} | {} |",
-            self.model, self.precision, self.engine, self.provider, self.threads, self.batch
+            "| {} | {} | {} {version} {} | {}{} | {} |",
+            self.model,
+            self.precision,
+            self.engine,
+            self.provider,
+            self.threads,
+            if self.spinning { " spinning" } else { "" },
+            self.batch
         )?;
         let (Some(Timing { step, puzzle }), Some(load_ms)) = (&self.timing, self.load_ms) else {
             return writeln!(out, " {} |  |  |  |  |  |  |  |", self.problem.as_deref().unwrap_or("no result"));

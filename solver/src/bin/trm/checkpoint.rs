@@ -30,17 +30,21 @@ pub(crate) struct ConfigArgs {
 }
 
 impl ConfigArgs {
+    /// Whether any of it was given.
+    pub(crate) fn given(&self) -> bool {
+        self.config.is_some()
+            || self.dataset.is_some()
+            || [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some)
+    }
+
     /// The configuration of a checkpoint: what was asked for, or what lies beside it if that is complete. Files that
     /// were not named are named on stderr.
     pub(crate) fn find(&self, checkpoint: &Path, weights: &StateDict) -> Result<Option<TrmConfig>> {
-        let asked = self.config.is_some()
-            || self.dataset.is_some()
-            || [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some);
-        if !asked && !beside(checkpoint, "all_config.yaml").is_file() {
+        if !self.given() && !beside(checkpoint, "all_config.yaml").is_file() {
             return Ok(None);
         }
         match self.read(checkpoint, weights) {
-            Err(error) if !asked && matches!(error.downcast_ref(), Some(ModelError::MissingField { .. })) => {
+            Err(error) if !self.given() && matches!(error.downcast_ref(), Some(ModelError::MissingField { .. })) => {
                 eprintln!("not enough: {}", failure::message(&error));
                 Ok(None)
             }

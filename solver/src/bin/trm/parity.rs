@@ -178,6 +178,7 @@ impl Args {
                 gpu_mem_limit: None,
                 fp16: false,
                 cuda_graph: self.cuda_graph,
+                bf16_products: false,
             },
             allow_fallback: false,
         }

@@ -113,9 +113,17 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 
 /// Why a provider is not even tried for a graph.
 pub(super) fn unsuited(provider: ExecutionProvider, graph: &GraphSource<'_>) -> Option<&'static str> {
-    if graph.kind == GraphKind::Step && graph.target == GraphTarget::OrtCpu && provider != ExecutionProvider::Cpu {
-        // A Loop cannot be part of a CUDA graph either (#9978).
-        return Some("the bundle was exported for ort-cpu; export the model with --target portable");
+    if graph.kind == GraphKind::Step && provider != ExecutionProvider::Cpu {
+        // Neither a Loop nor a Scan can be part of a CUDA graph (#9978).
+        match graph.target {
+            GraphTarget::Portable => {}
+            GraphTarget::OrtCpu => {
+                return Some("the bundle was exported for ort-cpu; export the model with --target portable");
+            }
+            GraphTarget::Tract => {
+                return Some("the bundle was exported for tract; export the model with --target portable");
+            }
+        }
     }
     // microsoft/onnxruntime #13894: under TensorRT a Loop ran one iteration too many.
     (provider == ExecutionProvider::TensorRt && graph.kind == GraphKind::Solve)

@@ -136,6 +136,9 @@ fn build(
             .with_memory_pattern(memory == Memory::Planned)?
             .with_dimension_override("batch", options.batch as i64)?
             .with_execution_providers(dispatches)?;
+        if options.bfloat16_products {
+            builder = builder.with_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")?;
+        }
         if let Some(folder) = folder.and_then(Path::to_str) {
             builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
         }

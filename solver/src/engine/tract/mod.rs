@@ -16,6 +16,7 @@ use tract_onnx::pb::type_proto::Value;
 use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension};
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::ops::scan::Scan;
 use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
 
 use super::checks;
@@ -84,11 +85,12 @@ impl Prepared {
         let started = Instant::now();
         let action = || format!("load the {} graph of {}", graph.kind, graph.name);
         let framework = tract_onnx::onnx().with_ignore_value_info(true);
-        let proto = framework
+        let mut proto = framework
             .proto_model_for_read(&mut &*graph.bytes)
             .map_err(|error| failed(format!("{}: it is not an ONNX file", action()), error))?;
         let (inputs, outputs) = proto.graph.as_ref().map(interface).unwrap_or_default();
         checks::check_interface(graph, 1, &inputs, &outputs)?;
+        proto.graph.iter_mut().for_each(fix_batch);
 
         let threads = options.resolved_threads();
         let (row_pool, executor, threads) = if options.batch == 1 {
@@ -162,7 +164,32 @@ fn prepare(
     let outputs = spec.outputs.iter().map(|output| output.name);
     model.select_outputs_by_name(outputs.filter(|&name| want_logits || name != "logits"))?;
     let run_options = RunOptions { executor: Some(executor), ..RunOptions::default() };
+    let mut model = model.into_typed()?;
+    for node in &mut model.nodes {
+        // tract means a Scan for streams: the state that a run ends with would be what the next run starts from, whatever
+        // carry it is given.
+        if let Some(scan) = node.op_as_mut::<Scan>() {
+            scan.reset_every_turn = true;
+        }
+    }
     model.into_optimized()?.into_runnable_with_options(&run_options)
+}
+
+/// One row throughout, in the graphs inside as well: a `Scan` does not hand its shapes to its body.
+fn fix_batch(graph: &mut GraphProto) {
+    for info in graph.input.iter_mut().chain(&mut graph.output) {
+        let Some(Value::TensorType(tensor)) = info.r#type.as_mut().and_then(|kind| kind.value.as_mut()) else {
+            continue;
+        };
+        for axis in tensor.shape.iter_mut().flat_map(|shape| &mut shape.dim) {
+            if let Some(size @ dimension::Value::DimParam(_)) = &mut axis.value {
+                *size = dimension::Value::DimValue(1);
+            }
+        }
+    }
+    let bodies =
+        graph.node.iter_mut().flat_map(|node| &mut node.attribute).filter_map(|attribute| attribute.g.as_mut());
+    bodies.for_each(fix_batch);
 }
 
 fn row_shape(axes: &[Axis]) -> TVec<usize> {

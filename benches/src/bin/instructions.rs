@@ -1,0 +1,188 @@
+//! Instructions of what must not get slower: a number that a busy machine does not change.
+//!
+//! Each workload is run under valgrind's cachegrind, once and several times; the difference is what one run takes, without
+//! start and loading. Valgrind knows no AVX-512, so tract runs its AVX2 kernels there, on any machine. No crate for
+//! this is used, since they find a benchmark by its symbols: a second build of everything, the engines included.
+
+use std::hint::black_box;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use trm_benches::shipped::weights_file;
+use trm_export::checkpoint::StateDict;
+use trm_export::onnx::write::encode;
+use trm_export::trm::{GraphOptions, build_graph};
+use trm_models::GraphKind;
+use trm_puzzles::{Generate, Maze, MazeGenerator, Sudoku, SudokuGenerator, seeded};
+use trm_solver::engine::tract::TractEngine;
+use trm_solver::{ActStep, Engine, Model, Question, SessionOptions, SolveOptions, Solver};
+
+const USAGE: &str = "\
+usage: instructions              count all workloads under valgrind and compare with what is expected
+       instructions NAME TIMES   run a workload
+";
+
+/// More than expected by this share is a regression; compilers differ by less.
+const SLACK: f64 = 0.10;
+/// Runs whose cost is compared with that of one.
+const MORE: u64 = 4;
+
+/// Something that is counted.
+struct Workload {
+    name: &'static str,
+    /// Instructions of one run, counted with Rust 1.95 on x86-64.
+    expected: u64,
+    /// Prepares, and runs a number of times.
+    run: fn(u64) -> Result<()>,
+}
+
+const WORKLOADS: [Workload; 6] = [
+    Workload { name: "generate-sudoku", expected: 987_000, run: |times| generate(&sudoku()?, times) },
+    Workload { name: "generate-maze", expected: 433_000, run: |times| generate(&maze()?, times) },
+    Workload { name: "verify-maze", expected: 139_000, run: verify_maze },
+    Workload { name: "export", expected: 11_370_000, run: export },
+    Workload { name: "tract-step", expected: 14_800_000, run: tract_step },
+    Workload { name: "tract-solve", expected: 14_700_000, run: tract_solve },
+];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => check(),
+        [name, times] => {
+            let workload = WORKLOADS.iter().find(|workload| workload.name == name);
+            let workload = workload.with_context(|| format!("no workload is called `{name}`"))?;
+            (workload.run)(times.parse().context("TIMES is no number")?)
+        }
+        _ => {
+            print!("{USAGE}");
+            Ok(())
+        }
+    }
+}
+
+/// Counts every workload; an error when one takes more than expected.
+fn check() -> Result<()> {
+    println!("| workload | instructions | expected | |\n| --- | --- | --- | --- |");
+    let mut slower = Vec::new();
+    for Workload { name, expected, .. } in &WORKLOADS {
+        let counted = (count(name, 1 + MORE)? - count(name, 1)?) / MORE as f64;
+        let change = counted / *expected as f64 - 1.0;
+        println!("| {name} | {counted:.0} | {expected} | {:+.1} % |", 100.0 * change);
+        // NaN is not within it.
+        let within = change <= SLACK;
+        if !within {
+            slower.push(*name);
+        }
+    }
+    ensure!(
+        slower.is_empty(),
+        "more than {:.0} % above what is expected: {}\nhint: make it cheaper, or say in benches/src/bin/instructions.rs what it takes \
+         now, and why in the commit",
+        100.0 * SLACK,
+        slower.join(", ")
+    );
+    Ok(())
+}
+
+/// Instructions of a whole process that runs a workload a number of times.
+fn count(name: &str, times: u64) -> Result<f64> {
+    let program = std::env::current_exe().context("this program does not know where it is")?;
+    let output = Command::new("valgrind")
+        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        .arg(program)
+        .args([name, &times.to_string()])
+        .output()
+        .context("cannot start valgrind\nhint: apt-get install valgrind")?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("{name} failed under valgrind:\n{report}");
+    }
+    counted(&report).with_context(|| format!("valgrind counted nothing:\n{report}"))
+}
+
+/// The number in a line such as `==123== I   refs:      1,234,567`.
+fn counted(report: &str) -> Option<f64> {
+    let line =
+        report.lines().find_map(|line| line.split_once("refs:").filter(|(left, _)| left.trim_end().ends_with('I')));
+    line?.1.replace(',', "").trim().parse().ok()
+}
+
+fn sudoku() -> Result<SudokuGenerator> {
+    Ok(SudokuGenerator::easy(Sudoku::new(3, 3)?)?)
+}
+
+fn maze() -> Result<MazeGenerator> {
+    Ok(MazeGenerator::new(Maze::new(30, 30)?))
+}
+
+/// The same puzzle every time.
+fn generate(generator: &dyn Generate, times: u64) -> Result<()> {
+    for _ in 0..times {
+        black_box(generator.generate(&mut seeded(1))?);
+    }
+    Ok(())
+}
+
+fn verify_maze(times: u64) -> Result<()> {
+    let generator = maze()?;
+    let example = generator.generate(&mut seeded(1))?;
+    for _ in 0..times {
+        let _ = black_box(generator.task().verify(black_box(&example.puzzle), &example.solution));
+    }
+    Ok(())
+}
+
+/// Graph and file of a shipped model.
+fn export(times: u64) -> Result<()> {
+    let model = Model::open("sudoku-4")?;
+    let weights = StateDict::read(weights_file(model.name()))?;
+    for _ in 0..times {
+        let graph = build_graph(GraphKind::Step, model.config(), &weights, GraphOptions::default())?;
+        black_box(encode(&graph, &[]));
+    }
+    Ok(())
+}
+
+fn one_thread(batch: usize) -> SessionOptions {
+    SessionOptions { batch, threads: 1, ..SessionOptions::default() }
+}
+
+fn tract_step(times: u64) -> Result<()> {
+    let model = Model::open("sudoku-4")?;
+    let mut session = TractEngine.load_step(model.bundle(), &one_thread(1))?;
+    let test = model.bundle().self_test()?;
+    let input = ActStep::first(test.tokens[..model.config().seq_len].to_vec(), vec![test.puzzle_ids[0]]);
+    for _ in 0..times {
+        black_box(session.step(&input)?);
+    }
+    Ok(())
+}
+
+/// A puzzle from question to verified answer.
+fn tract_solve(times: u64) -> Result<()> {
+    let model = Model::open("sudoku-4")?;
+    let generator = model.kind().generator()?.context("sudokus can be made")?;
+    let made = generator.generate(&mut seeded(1))?;
+    let question = Question::new(model.task().as_ref(), made.puzzle, 0)?;
+    let bundle = Model::open("sudoku-4")?;
+    let load = move |batch| TractEngine.load_step(bundle.bundle(), &one_thread(batch));
+    let mut solver = Solver::new(model.task(), model.config().clone(), SolveOptions::default(), load);
+    for _ in 0..times {
+        black_box(solver.solve(question.clone())?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_are_read_and_nothing_else() {
+        let report = "==7== Command: x\n==7== I   refs:      1,234,567\n==7== D   refs:      9\n";
+        assert_eq!(counted(report), Some(1_234_567.0));
+        assert_eq!(counted("==7== D   refs:      9\n"), None);
+        assert_eq!(counted("==7== I   refs:      none\n"), None);
+    }
+}
