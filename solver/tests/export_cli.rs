@@ -364,7 +364,11 @@ fn checkpoints_that_cannot_be_used_are_refused() {
 fn a_bundle_is_written_anew_for_another_target() {
     let folder = folder();
     assert_exit(&export_sudoku(folder.path(), "first", &["--licence", "MIT", "--training-data", "toys"]), 0);
-    let output = trm(folder.path(), &["export", "first", "--out", "second", "--target", "tract", "--graphs", "step"]);
+    std::fs::write(folder.path().join("curve.svg"), "<svg/>").expect("written");
+    std::fs::write(folder.path().join("notes.md"), "## Curve\n\n![curve](curve.svg)\n").expect("written");
+    let mut args = vec!["export", "first", "--out", "second", "--target", "tract", "--graphs", "step"];
+    args.extend(["--notes", "notes.md", "--attach", "curve.svg"]);
+    let output = trm(folder.path(), &args);
     assert_exit(&output, 0);
     assert!(stdout(&output).contains("self-test on tract (cpu), step graph: passed"), "{}", stdout(&output));
     let [first, second] =
@@ -373,6 +377,9 @@ fn a_bundle_is_written_anew_for_another_target() {
     assert_eq!((new.target, new.graphs.len()), (GraphTarget::Tract, 1));
     assert_eq!((&new.name, &new.task, &new.config), (&old.name, &old.task, &old.config));
     assert_eq!((&new.licence, &new.training_data), (&old.licence, &old.training_data));
+    assert_eq!(&*second.file("curve.svg").expect("attached"), b"<svg/>");
+    let card = std::fs::read_to_string(folder.path().join("second/card.md")).expect("a card");
+    assert!(card.ends_with("## Curve\n\n![curve](curve.svg)\n"), "{card}");
     assert_eq!(first.file(WEIGHTS).expect("weights"), second.file(WEIGHTS).expect("weights"));
     assert_eq!(first.self_test().expect("a test").tokens, second.self_test().expect("a test").tokens);
 
@@ -381,6 +388,8 @@ fn a_bundle_is_written_anew_for_another_target() {
         assert_exit(&output, 2);
         assert_message(&output, expected);
     };
+    refused(&["--attach", "first/card.md"], "first/card.md: a bundle has a file of that name");
+    refused(&["--notes", "missing.md"], "missing.md: cannot be read");
     refused(&["--task", "sudoku"], "first is a bundle, which says what it solves and how");
     std::fs::write(folder.path().join("first/weights.safetensors"), "other").expect("written");
     refused(&[], "weights.safetensors is damaged or not the bundle's own");

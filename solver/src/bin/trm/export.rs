@@ -76,6 +76,12 @@ pub(crate) struct Args {
     /// left out), `n` and `command`
     #[arg(long, value_name = "FILE")]
     measured: Option<PathBuf>,
+    /// Markdown for the end of the card
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    notes: Option<PathBuf>,
+    /// A file to keep in the bundle, such as a picture that the notes show; may be repeated
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    attach: Vec<PathBuf>,
     /// Replace a bundle or file that is there
     #[arg(long)]
     overwrite: bool,
@@ -199,7 +205,11 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
     };
     let kept = manifest.files.keys().filter(|name| !of_writer(name));
     let files = kept.map(|name| Ok((name.clone(), model.bundle().file(name)?.into_owned())));
-    let files = files.collect::<Result<Vec<_>, ModelError>>()?;
+    let mut files = files.collect::<Result<Vec<_>, ModelError>>()?;
+    for (name, content) in args.attached()? {
+        files.retain(|(kept, _)| *kept != name);
+        files.push((name, content));
+    }
     let options = args.graph_options();
     let accuracy = match &args.measured {
         Some(path) => measured(path)?,
@@ -221,7 +231,7 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         accuracy,
         checkpoint: manifest.checkpoint.clone(),
         with_weights: true,
-        notes: None,
+        notes: args.card_notes()?,
         files,
     };
     let bundle = export_bundle(request, out, args.overwrite)?;
@@ -237,6 +247,30 @@ impl Args {
         };
         let unrolled_steps = self.steps.map(usize::from);
         GraphOptions { precision, unrolled_steps, quantization: None, target: self.target.into() }
+    }
+
+    fn card_notes(&self) -> Result<Option<String>> {
+        let read = |path: &PathBuf| {
+            std::fs::read_to_string(path)
+                .with_context(|| format!("{}: cannot be read\nhint: --notes takes a file of text", path.display()))
+        };
+        self.notes.as_ref().map(read).transpose()
+    }
+
+    /// The files that were given, under their own names.
+    fn attached(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let own = [MANIFEST, WEIGHTS, CARD, SELF_TEST];
+        let read = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            let name = name.filter(|name| !own.contains(name) && !name.ends_with(".onnx"));
+            let name = name.with_context(|| {
+                format!("{}: a bundle has a file of that name\nhint: --attach takes other files", path.display())
+            })?;
+            let content = std::fs::read(path)
+                .with_context(|| format!("{}: cannot be read\nhint: --attach takes a file", path.display()))?;
+            Ok((name.to_owned(), content))
+        };
+        self.attach.iter().map(read).collect()
     }
 
     fn graphs_or(&self, default: impl IntoIterator<Item = GraphKind>) -> BTreeSet<GraphKind> {
@@ -268,8 +302,8 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
         accuracy: args.measured.as_deref().map(measured).transpose()?.unwrap_or_default(),
         checkpoint: Some(CheckpointOrigin { file, sha256 }),
         with_weights: true,
-        notes: None,
-        files: identifiers(source, &kind)?.into_iter().collect(),
+        notes: args.card_notes()?,
+        files: identifiers(source, &kind)?.into_iter().chain(args.attached()?).collect(),
     };
     let bundle = export_bundle(request, out, args.overwrite)?;
     summarise(&bundle, &kind, &weights, &config);
