@@ -259,10 +259,11 @@ impl Args {
 
     /// The files that were given, under their own names.
     fn attached(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let own = [MANIFEST, WEIGHTS, CARD, SELF_TEST];
+        let graphs = GraphKind::ALL.iter().map(|kind| kind.file_name());
+        let own: Vec<_> = [MANIFEST, WEIGHTS, CARD, SELF_TEST].into_iter().chain(graphs).collect();
         let read = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
-            let name = name.filter(|name| !own.contains(name) && !name.ends_with(".onnx"));
+            let name = name.filter(|name| !own.contains(name));
             let name = name.with_context(|| {
                 format!("{}: a bundle has a file of that name\nhint: --attach takes other files", path.display())
             })?;
