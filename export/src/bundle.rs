@@ -20,6 +20,9 @@ use crate::{ExportError, Result};
 /// ACT steps of a self-test: enough to pass a carry on, few enough that rounding has not grown.
 pub const SELF_TEST_STEPS: usize = 2;
 
+/// Heading of a card's figures.
+const MEASURED: &str = "\n## Measured\n\n";
+
 /// Puzzles for the self-test, best real ones of the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
@@ -189,6 +192,13 @@ fn row_by_row(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: usize) 
 }
 
 /// The model card: what is known of the model, for people. What is not known is said to be so.
+/// What stands behind the figures of a card: the notes that it was written with.
+#[must_use]
+pub fn card_notes(card: &str) -> Option<&str> {
+    let (_, figures) = card.split_once(MEASURED)?;
+    figures.split_once("\n\n").map(|(_, notes)| notes).filter(|notes| !notes.trim().is_empty())
+}
+
 fn card(request: &BundleRequest<'_>) -> String {
     let BundleRequest { name, task, config, weights, options, .. } = request;
     let mixing = if config.mlp_t { "MLP-T" } else { "attention" };
@@ -218,7 +228,7 @@ fn card(request: &BundleRequest<'_>) -> String {
         // Writing to a string does not fail.
         let _ = writeln!(text, "| checkpoint | {}, SHA-256 {} |", origin.file, origin.sha256);
     }
-    text.push_str("\n## Measured\n\n");
+    text.push_str(MEASURED);
     if request.accuracy.is_empty() {
         let _ = writeln!(text, "Nothing yet: `trm eval {name} --data DIR` measures it.");
     } else {

@@ -380,6 +380,13 @@ fn a_bundle_is_written_anew_for_another_target() {
     assert_eq!(&*second.file("curve.svg").expect("attached"), b"<svg/>");
     let card = std::fs::read_to_string(folder.path().join("second/card.md")).expect("a card");
     assert!(card.ends_with("## Curve\n\n![curve](curve.svg)\n"), "{card}");
+    // Written once more without them, the notes stay as long as the precision does.
+    for (precision, out, stays) in [("fp32", "again", true), ("fp16", "half", false)] {
+        assert_exit(&trm(folder.path(), &["export", "second", "--out", out, "--precision", precision]), 0);
+        let again = std::fs::read_to_string(folder.path().join(out).join("card.md")).expect("a card");
+        assert_eq!(again.contains("![curve](curve.svg)"), stays, "{again}");
+        assert!(!stays || again == card, "{again}");
+    }
     assert_eq!(first.file(WEIGHTS).expect("weights"), second.file(WEIGHTS).expect("weights"));
     assert_eq!(first.self_test().expect("a test").tokens, second.self_test().expect("a test").tokens);
 

@@ -9,10 +9,13 @@ use trm_export::Sample;
 use trm_export::bundle::reference_run;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphTarget, ModelBundle};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
 use trm_solver::engine::ort::{ExecutionProvider, ProviderChoice};
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, GraphSource, SessionOptions, selftest};
+use trm_solver::{
+    ActOutput, ActStep, Carry, Engine, GraphSource, Model, Result, SessionInfo, SessionOptions, SolveSession,
+    StepSession, selftest,
+};
 
 const GOLDENS: [&str; 3] = ["sudoku_mlp_stable", "maze_att_stable", "hrm_att_stable"];
 
@@ -119,4 +122,82 @@ fn other_engines_and_providers_say_what_to_do() {
     for target in [GraphTarget::OrtCpu, GraphTarget::Tract] {
         refusal(&ort(), target, ProviderChoice::Only(ExecutionProvider::Cuda));
     }
+}
+
+/// Runs on tract, and never starts a row over.
+struct Sticky;
+
+struct StickySession {
+    inner: Box<dyn StepSession>,
+    started: bool,
+}
+
+impl Engine for Sticky {
+    fn name(&self) -> &'static str {
+        "sticky"
+    }
+
+    fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
+        let inner = TractEngine.load_step_graph(graph, options)?;
+        Ok(Box::new(StickySession { inner, started: false }))
+    }
+
+    fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>> {
+        TractEngine.load_solve_graph(graph, options)
+    }
+}
+
+impl StepSession for StickySession {
+    fn info(&self) -> &SessionInfo {
+        self.inner.info()
+    }
+
+    fn config(&self) -> &TrmConfig {
+        self.inner.config()
+    }
+
+    fn step(&mut self, input: &ActStep) -> Result<ActOutput> {
+        let mut input = input.clone();
+        input.reset.fill(!self.started);
+        self.started = true;
+        self.inner.step(&input)
+    }
+
+    fn carry(&self) -> Result<Carry> {
+        self.inner.carry()
+    }
+
+    fn set_carry(&mut self, carry: &Carry) -> Result<()> {
+        self.inner.set_carry(carry)
+    }
+
+    fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
+        self.inner.add_to_carry(row, delta)
+    }
+}
+
+#[test]
+fn a_self_test_finds_out_an_engine_in_which_the_last_puzzle_lives_on() {
+    let model = Model::open("sudoku-4").expect("shipped");
+    let passed = |engine: &dyn Engine| {
+        let report = selftest::run(engine, model.bundle(), GraphKind::Step, &SessionOptions::default());
+        report.expect("it runs").passed
+    };
+    assert!(passed(&TractEngine));
+    assert!(!passed(&Sticky));
+}
+
+/// ONNX Runtime has such kernels for ARM only.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn bfloat16_products_change_nothing_on_x86() {
+    let golden = Golden::load("maze_att_stable");
+    let bytes = bytes_for(&golden, GraphTarget::Portable);
+    let [with, without] = [true, false].map(|bfloat16_products| {
+        let options = SessionOptions { bfloat16_products, ..options(golden.batch) };
+        let source = source(&golden, &bytes, GraphTarget::Portable);
+        let mut session = ort().load_step_graph(&source, &options).expect("it loads");
+        session.step(&golden.first_step()).expect("it steps").logits.expect("asked for")
+    });
+    assert_eq!(with, without);
 }

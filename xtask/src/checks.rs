@@ -128,9 +128,7 @@ fn doc(_: &Path) -> Result<()> {
 
 /// What must not take more instructions than it does, where there is valgrind to count them.
 fn instructions(_: &Path) -> Result<()> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let valgrind = std::env::split_paths(&path).any(|folder| folder.join("valgrind").is_file());
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !valgrind {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !process::answers("valgrind", "--version") {
         eprintln!(
             "\n!! NOT TESTED: how many instructions things take (benches/src/bin/instructions.rs): that needs valgrind on Linux \
              on x86_64; `apt-get install valgrind`\n"

@@ -17,14 +17,13 @@ use trm_benches::report::processor;
 use trm_benches::shipped::weights_file;
 use trm_benches::spread::Spread;
 use trm_export::checkpoint::StateDict;
-use trm_export::onnx::write::encode;
-use trm_export::trm::build_graph;
+
 use trm_export::trm::quantize::Activations;
-use trm_models::{GraphKind, GraphTarget, SHIPPED};
+use trm_models::SHIPPED;
 use trm_puzzles::{Grid, Task, seeded};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::quantize::{QuantizeOptions, Subject, Target, quantize};
+use trm_solver::quantize::{QuantizeOptions, Quantized, Subject, Target, quantize};
 use trm_solver::{Engine, GraphSource, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver};
 
 const USAGE: &str = "\
@@ -208,7 +207,7 @@ fn pytorch(model: &Model, samples: &[Sample], folder: &Path, options: &Options) 
 
 fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
     let name = format!("{engine}, {} rows", options.batch);
-    let graph = if engine == INT8 { Some(quantised_graph(model)?) } else { None };
+    let quantised = if engine == INT8 { Some(quantised(model)?) } else { None };
     let engine: Box<dyn Engine> =
         if engine == "tract" { Box::new(TractEngine) } else { Box::new(OrtEngine::load(None)?) };
     let (model_of_sessions, threads) = (Model::open(model.name())?, options.threads);
@@ -216,16 +215,10 @@ fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
     let solver = Solver::new(model.task(), model.config().clone(), solve_options, move |batch| {
         // What `trm bench --tune` finds for one puzzle at a time: threads that meet in every operator must not sleep between.
         let session_options = SessionOptions { batch, threads, spinning: batch == 1, ..SessionOptions::default() };
-        let Some(graph) = &graph else { return engine.load_step(model_of_sessions.bundle(), &session_options) };
-        let source = GraphSource {
-            name: model_of_sessions.name(),
-            kind: GraphKind::Step,
-            config: model_of_sessions.config(),
-            bytes: graph.as_slice().into(),
-            folder: None,
-            batch_invariant: false,
-            target: GraphTarget::Portable,
-        };
+        let model = &model_of_sessions;
+        let Some(quantised) = &quantised else { return engine.load_step(model.bundle(), &session_options) };
+        let (weights, graph_options) = (&quantised.weights, quantised.graph_options());
+        let source = GraphSource::of_weights(model.name(), model.config(), weights, graph_options)?;
         engine.load_step_graph(&source, &session_options)
     });
     let mut runner = Runner::new(name, Side::Ours(Box::new(solver)));
@@ -235,8 +228,8 @@ fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
     Ok(runner)
 }
 
-/// A shipped model's step graph with 8-bit products, as `trm quantize` makes it and lets it pass.
-fn quantised_graph(model: &Model) -> Result<Vec<u8>> {
+/// A shipped model with 8-bit products, as `trm quantize` makes it and lets it pass.
+fn quantised(model: &Model) -> Result<Quantized> {
     let task = model.task();
     let questions = |count, seed| -> Result<Vec<Question>> {
         Ok(samples(model, count, seed)?.into_iter().map(|sample| sample.question).collect())
@@ -254,8 +247,7 @@ fn quantised_graph(model: &Model) -> Result<Vec<u8>> {
     let options = QuantizeOptions { target: Target::Int8, activations: Activations::Dynamic, max_loss: MAX_LOSS };
     let quantized = quantize(&OrtEngine::load(None)?, &subject, &options, &mut |doing| eprintln!("{doing}"))?;
     ensure!(quantized.fidelity.passed(MAX_LOSS), "8 bits do not hold for {}", model.name());
-    let graph = build_graph(GraphKind::Step, model.config(), &quantized.weights, quantized.graph_options())?;
-    Ok(encode(&graph, &[]).onnx)
+    Ok(quantized)
 }
 
 /// Counts right answers.

@@ -18,10 +18,10 @@ use trm_benches::report::{Limit, ModelReport, Report, RunnerReport, processor};
 use trm_benches::rten::{self, RtenStep};
 use trm_benches::spread::Spread;
 use trm_export::checkpoint::StateDict;
-use trm_export::onnx::write;
+
+use trm_export::trm::GraphOptions;
 use trm_export::trm::quantize::{Activations, Quantization, products};
-use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphTarget};
+use trm_models::GraphTarget;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, GraphSource, SessionOptions, StepSession};
@@ -239,27 +239,17 @@ fn engine_runner(
         _ => GraphTarget::Portable,
     };
     let graph_options = GraphOptions { quantization: int8.then_some(&quantization), target, ..GraphOptions::default() };
-    let graph = build_graph(GraphKind::Step, &model.config, weights, graph_options)?;
-    let bytes = write::encode(&graph, &[]).onnx;
+    let source = GraphSource::of_weights(model.name, &model.config, weights, graph_options)?;
     let suffix = [(int8, ", int8"), (target != GraphTarget::Portable, ", own graph")];
     let suffix: String = suffix.into_iter().filter_map(|(applies, words)| applies.then_some(words)).collect();
 
     if engine.starts_with("rten") {
         let started = Instant::now();
-        let session = RtenStep::load(bytes, &model.config, tokens.to_vec(), options.threads)?;
+        let session = RtenStep::load(source.bytes.into_owned(), &model.config, tokens.to_vec(), options.threads)?;
         let load = Some(started.elapsed());
         let runner = Runner::warmed(format!("rten {}{suffix}", rten::VERSION), Side::Rten(Box::new(session)))?;
         return Ok(Runner { int8, load, ..runner });
     }
-    let source = GraphSource {
-        name: model.name,
-        kind: GraphKind::Step,
-        config: &model.config,
-        bytes: bytes.into(),
-        folder: None,
-        batch_invariant: graph_options.is_batch_invariant(),
-        target,
-    };
     let engine: Box<dyn Engine> =
         if engine.starts_with("tract") { Box::new(TractEngine) } else { Box::new(OrtEngine::load(None)?) };
     let session_options =

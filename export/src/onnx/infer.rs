@@ -433,6 +433,18 @@ mod tests {
             (infer(&Op::Slice { axis: 0, start: 0, end: 1 }, &[&state]), "the batch axis cannot be cut"),
             (infer(&Op::Slice { axis: 1, start: 16, end: 98 }, &[&state]), "16..98 is not within 0..97"),
             (infer(&Op::Where, &[&state, &state]), "takes 3 inputs, got 2"),
+            (
+                infer(&Op::SkipSimplifiedLayerNormalization { epsilon: 1e-5 }, &[&state, &state, &float(&[512])]),
+                "needs f32[512], got f32[batch,512]",
+            ),
+            (
+                infer(&Op::MultiHeadAttention { heads: 3 }, &[&state, &state, &state]),
+                "f32[batch,97,512] cannot be 3 heads of each position",
+            ),
+            (
+                infer(&Op::MultiHeadAttention { heads: 8 }, &[&state, &state, &float(&[97, 256])]),
+                "mixes f32[batch,97,512] and f32[batch,97,256]",
+            ),
         ];
         for (found, expected) in cases {
             assert_eq!(found.expect_err("accepted"), expected);

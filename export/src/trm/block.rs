@@ -13,10 +13,10 @@ pub(super) fn block(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: Value
         mix_tokens(b, model, &format!("{path}.mlp_t"), s)?
     } else {
         let mixed = attention(b, model, &format!("{path}.self_attn"), s)?;
-        residual_norm(b, model, s, mixed, CHANNELS)?
+        residual_norm(b, model, s, mixed, LAST)?
     };
     let mixed = swiglu(b, model, &format!("{path}.mlp"), s, Mixing::Channels)?;
-    residual_norm(b, model, s, mixed, CHANNELS)
+    residual_norm(b, model, s, mixed, LAST)
 }
 
 /// MLP-T with its norm.
@@ -29,12 +29,12 @@ fn mix_tokens(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) ->
     // Engines have 8-bit products with the weight on the right only.
     let turned = b.transpose(s, &[0, 2, 1])?;
     let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned)?;
-    let normed = residual_norm(b, model, turned, mixed, 2)?;
+    let normed = residual_norm(b, model, turned, mixed, LAST)?;
     b.transpose(normed, &[0, 2, 1])
 }
 
-/// The axis of the D channels.
-const CHANNELS: usize = 2;
+/// The last axis of `[batch, L, D]`: the channels; of a turned state, the positions.
+const LAST: usize = 2;
 
 /// Which axis of `[batch, L, D]`, or of a training graph's `[L, batch, D]`, a layer works along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Mixing {
         match self {
             Self::Tokens if model.positions_first() => 0,
             Self::Tokens => 1,
-            Self::Channels => CHANNELS,
+            Self::Channels => LAST,
         }
     }
 
@@ -114,12 +114,12 @@ fn swiglu_of_last_axis(
     s: ValueId,
 ) -> Result<ValueId, ExportError> {
     b.scoped("swiglu", |b| {
-        observe(b, model, gate_up, s, 2)?;
+        observe(b, model, gate_up, s, LAST)?;
         let [gate, up] = Part::GATE_UP;
         let gate = linear_part(b, model, gate_up, gate, s)?;
         let up = linear_part(b, model, gate_up, up, s)?;
         let product = gated(b, gate, up)?;
-        observe(b, model, down_proj, product, 2)?;
+        observe(b, model, down_proj, product, LAST)?;
         linear(b, model, down_proj, product)
     })
 }
@@ -147,7 +147,7 @@ fn residual_norm(
     b.scoped("rms_norm", |b| {
         let epsilon = model.config.rms_norm_eps as f32;
         let last = b.ty(s).shape.last().copied();
-        if let (true, CHANNELS, Some(Dim::Fixed(size))) = (model.fuses(), axis, last) {
+        if let (true, LAST, Some(Dim::Fixed(size))) = (model.fuses(), axis, last) {
             let gamma = b.constant(&format!("ones.{size}"), || Constant::f32(&[size], vec![1.0; size]));
             return b.node(Op::SkipSimplifiedLayerNormalization { epsilon }, &[s, mixed, gamma]);
         }
@@ -167,10 +167,10 @@ fn residual_norm(
 fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> Result<ValueId, ExportError> {
     b.scoped("attention", |b| {
         let name = format!("{path}.qkv_proj.weight");
-        observe(b, model, &name, s, CHANNELS)?;
+        observe(b, model, &name, s, LAST)?;
         let qkv = if model.trains() {
             let qkv = linear(b, model, &name, s)?;
-            let parts = b.nodes(Op::Split { axis: CHANNELS, sizes: vec![model.config.hidden_size; 3] }, &[qkv])?;
+            let parts = b.nodes(Op::Split { axis: LAST, sizes: vec![model.config.hidden_size; 3] }, &[qkv])?;
             [parts[0], parts[1], parts[2]]
         } else {
             let [queries, keys, values] = Part::QKV;
@@ -179,7 +179,7 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
         };
         let attended = if model.fuses() { attend_fused(b, model, qkv)? } else { attend(b, model, qkv)? };
         let name = format!("{path}.o_proj.weight");
-        observe(b, model, &name, attended, CHANNELS)?;
+        observe(b, model, &name, attended, LAST)?;
         linear(b, model, &name, attended)
     })
 }

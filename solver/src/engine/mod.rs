@@ -12,6 +12,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use trm_export::checkpoint::StateDict;
+use trm_export::onnx::write::encode;
+use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
 
 use self::ort::{ProviderChoice, ProviderOptions};
@@ -39,6 +42,25 @@ pub struct GraphSource<'a> {
 }
 
 impl<'a> GraphSource<'a> {
+    /// A step graph of weights that are in no bundle, or not as they are to run.
+    pub fn of_weights(
+        name: &'a str,
+        config: &'a TrmConfig,
+        weights: &StateDict,
+        options: GraphOptions<'_>,
+    ) -> Result<Self> {
+        let graph = build_graph(GraphKind::Step, config, weights, options)?;
+        Ok(Self {
+            name,
+            kind: GraphKind::Step,
+            config,
+            bytes: encode(&graph, &[]).onnx.into(),
+            folder: None,
+            batch_invariant: options.is_batch_invariant(),
+            target: options.target,
+        })
+    }
+
     /// A graph of a bundle.
     pub fn from_bundle(bundle: &'a ModelBundle, kind: GraphKind) -> Result<Self> {
         let manifest = bundle.manifest();

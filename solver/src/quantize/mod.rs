@@ -12,10 +12,9 @@ mod fidelity;
 use std::collections::BTreeMap;
 
 use trm_export::checkpoint::StateDict;
-use trm_export::onnx::write::encode;
 use trm_export::trm::quantize::{Activations, Quantization, equalise, products};
-use trm_export::trm::{GraphOptions, Precision, build_graph};
-use trm_models::{GraphKind, TrmConfig};
+use trm_export::trm::{GraphOptions, Precision};
+use trm_models::TrmConfig;
 use trm_puzzles::Task;
 
 pub use self::fidelity::{Fidelity, Share, StepFidelity};
@@ -159,16 +158,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn load(&self, weights: &StateDict, options: GraphOptions<'_>) -> Result<Box<dyn StepSession>> {
         let Subject { name, config, .. } = *self.subject;
-        let graph = build_graph(GraphKind::Step, config, weights, options)?;
-        let source = GraphSource {
-            name,
-            kind: GraphKind::Step,
-            config,
-            bytes: encode(&graph, &[]).onnx.into(),
-            folder: None,
-            batch_invariant: options.is_batch_invariant(),
-            target: options.target,
-        };
+        let source = GraphSource::of_weights(name, config, weights, options)?;
         let cpu = ProviderChoice::Only(ExecutionProvider::Cpu);
         self.engine
             .load_step_graph(&source, &SessionOptions { batch: ROWS, provider: cpu, ..SessionOptions::default() })

@@ -1,9 +1,8 @@
 //! Measuring weights on puzzles that training never sees: all steps, the last answer counts, as in the reference.
 
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor};
-use trm_export::onnx::write::encode;
-use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphTarget, TrmConfig};
+use trm_export::trm::GraphOptions;
+use trm_models::TrmConfig;
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
 use super::data::TrainExample;
@@ -27,17 +26,7 @@ pub fn measure(
     examples: &[TrainExample],
     options: &SessionOptions,
 ) -> Result<EvalRecord> {
-    let graph = build_graph(GraphKind::Step, config, &state_dict(weights), GraphOptions::default())?;
-    let bytes = encode(&graph, &[]).onnx;
-    let source = GraphSource {
-        name: "training",
-        kind: GraphKind::Step,
-        config,
-        bytes: bytes.into(),
-        folder: None,
-        batch_invariant: true,
-        target: GraphTarget::Portable,
-    };
+    let source = GraphSource::of_weights("training", config, &state_dict(weights), GraphOptions::default())?;
     let rows = ROWS.min(LARGEST_TENSOR / largest_tensor(config)).min(examples.len()).max(1);
     let options = SessionOptions { batch: rows, want_logits: false, ..options.clone() };
     let mut session = engine.load_step_graph(&source, &options)?;

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::cache;
 use super::target::Target;
-use super::toolchain::{answers, variable};
+use super::toolchain::variable;
+use crate::process;
 
 /// What the emulated programs read in the place of this machine's `/proc/cpuinfo`: ONNX Runtime 1.28 and later ends itself
 /// when it does not know the processor.
@@ -35,7 +36,7 @@ impl Emulator {
     pub(crate) fn new(target: Target) -> Result<Self> {
         let emulator = target.emulator();
         ensure!(
-            answers(emulator, "--version"),
+            process::answers(emulator, "--version"),
             "{emulator} is not on this machine\nhint: `cargo xtask cross {} --setup`, or `apt-get install qemu-user-static`",
             target.name()
         );

@@ -40,7 +40,7 @@ enum Kind {
 impl Toolchain {
     /// The first that is there: cross with Docker; zig; a cross compiler. A glibc that is asked for takes zig.
     pub(crate) fn find(target: Target, glibc: Option<Glibc>) -> Result<Self> {
-        if glibc.is_none() && answers("cross", "--version") && answers("docker", "info") {
+        if glibc.is_none() && process::answers("cross", "--version") && process::answers("docker", "info") {
             return Ok(Self { kind: Kind::Cross, rustc: None, build_std: false, floor: None });
         }
         let Some((rustc, build_std)) = standard_library(target) else {
@@ -62,7 +62,7 @@ impl Toolchain {
                 target.name()
             );
         }
-        match target.gcc().filter(|gcc| answers(gcc, "--version")) {
+        match target.gcc().filter(|gcc| process::answers(gcc, "--version")) {
             Some(gcc) => Ok(Self { kind: Kind::Gcc(gcc), rustc, build_std, floor: None }),
             None => bail!(
                 "there is neither cross with Docker, nor zig, nor a cross compiler for {triple} on this machine\n\
@@ -186,13 +186,6 @@ fn environment() -> PathBuf {
     cache().join("environment")
 }
 
-/// Whether a program is there and succeeds.
-pub(super) fn answers(program: &str, argument: &str) -> bool {
-    let mut command = Command::new(program);
-    command.arg(argument).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
 /// Installs what is missing, printing each command: zig by pip below target/; on Debian its Rust, the target's standard
 /// library and qemu by apt, which takes root.
 pub(crate) fn set_up(target: Target) -> Result<()> {
@@ -200,12 +193,12 @@ pub(crate) fn set_up(target: Target) -> Result<()> {
         process::run(python::pip().args(["install", "--only-binary=:all:", "--target"]).arg(environment()).args(ZIG))
             .context("pip could not install zig")?;
     }
-    let emulated = answers(target.emulator(), "--version");
+    let emulated = process::answers(target.emulator(), "--version");
     if standard_library(target).is_some() && emulated {
         return Ok(());
     }
     ensure!(
-        answers("apt-get", "--version"),
+        process::answers("apt-get", "--version"),
         "the standard library for {triple} or {emulator} is missing, and this is no Debian\n\
          hint: `rustup target add {triple}` where rustup is; qemu's user emulation comes with the system",
         triple = target.triple(),

@@ -137,13 +137,8 @@ struct Tuned {
 struct Target {
     engine: Box<dyn Engine>,
     provider: ExecutionProvider,
-}
-
-impl Target {
-    /// Whether idle threads can spin.
-    fn spins(&self) -> bool {
-        self.engine.name() == "ort" && self.provider == ExecutionProvider::Cpu
-    }
+    /// Idle threads can spin.
+    spins: bool,
 }
 
 /// Runs the command.
@@ -173,7 +168,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let bar = progress_bar();
     // tract first: ONNX Runtime's library stays in memory once it is loaded.
     if wants_tract {
-        let tract = Target { engine: Box::new(TractEngine), provider: ExecutionProvider::Cpu };
+        let tract = Target { engine: Box::new(TractEngine), provider: ExecutionProvider::Cpu, spins: false };
         args.measure_all(&tract, &models, &bar, &mut report.rows);
     }
     if wants_ort {
@@ -268,7 +263,10 @@ impl Args {
             }
             Err(error) => return Err(error.into()),
         };
-        let target = |provider| Target { engine: Box::new(engine.clone()), provider };
+        let target = |provider| {
+            let spins = provider == ExecutionProvider::Cpu;
+            Target { engine: Box::new(engine.clone()), provider, spins }
+        };
         if let Some(provider) = self.provider.named() {
             return Ok(vec![target(provider)]);
         }
@@ -304,7 +302,7 @@ impl Args {
             let pairs = threads.iter().flat_map(|&threads| batches.iter().map(move |&batch| (threads, batch)));
             for (threads, batch) in pairs {
                 // Rows of a batch are lanes of one thread each, which wait for nothing.
-                let tries_spinning = self.tune && target.spins() && threads > 1 && batch == 1;
+                let tries_spinning = self.tune && target.spins && threads > 1 && batch == 1;
                 for spinning in [false, true].into_iter().take(1 + usize::from(tries_spinning)) {
                     if interrupt::requested() {
                         return;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use trm_export::bundle::card_notes;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::trm::{GraphOptions, Precision};
 use trm_export::{BundleRequest, Sample, export_bundle};
@@ -76,7 +77,7 @@ pub(crate) struct Args {
     /// left out), `n` and `command`
     #[arg(long, value_name = "FILE")]
     measured: Option<PathBuf>,
-    /// Markdown for the end of the card
+    /// Markdown for the end of the card; unless given, what a bundle's card has there
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
     notes: Option<PathBuf>,
     /// A file to keep in the bundle, such as a picture that the notes show; may be repeated
@@ -211,11 +212,17 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         files.push((name, content));
     }
     let options = args.graph_options();
+    // What was measured in one precision says nothing of another.
+    let holds = options.precision_name(model.config()) == manifest.precision;
     let accuracy = match &args.measured {
         Some(path) => measured(path)?,
-        // What was measured in one precision says nothing of another.
-        None if options.precision_name(model.config()) == manifest.precision => manifest.accuracy.clone(),
-        None => Vec::new(),
+        None => manifest.accuracy.iter().filter(|_| holds).cloned().collect(),
+    };
+    let old_card = model.bundle().file(CARD)?;
+    let old_card = String::from_utf8_lossy(&old_card);
+    let notes = match args.card_notes()? {
+        None if holds => card_notes(&old_card).map(str::to_owned),
+        given => given,
     };
     let test = model.bundle().self_test()?;
     let request = BundleRequest {
@@ -231,7 +238,7 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         accuracy,
         checkpoint: manifest.checkpoint.clone(),
         with_weights: true,
-        notes: args.card_notes()?,
+        notes,
         files,
     };
     let bundle = export_bundle(request, out, args.overwrite)?;

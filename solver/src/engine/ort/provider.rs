@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ::ort::ep::ExecutionProviderDispatch;
 use ::ort::ep::{CPU, CUDA, TensorRT};
-use trm_models::{GraphKind, GraphTarget};
+use trm_models::GraphKind;
 
 use crate::{GraphSource, Result, SolverError};
 
@@ -112,22 +112,19 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 }
 
 /// Why a provider is not even tried for a graph.
-pub(super) fn unsuited(provider: ExecutionProvider, graph: &GraphSource<'_>) -> Option<&'static str> {
-    if graph.kind == GraphKind::Step && provider != ExecutionProvider::Cpu {
+pub(super) fn unsuited(provider: ExecutionProvider, graph: &GraphSource<'_>) -> Option<String> {
+    match (provider, graph.kind) {
         // Neither a Loop nor a Scan can be part of a CUDA graph (#9978).
-        match graph.target {
-            GraphTarget::Portable => {}
-            GraphTarget::OrtCpu => {
-                return Some("the bundle was exported for ort-cpu; export the model with --target portable");
-            }
-            GraphTarget::Tract => {
-                return Some("the bundle was exported for tract; export the model with --target portable");
-            }
+        (ExecutionProvider::Cuda | ExecutionProvider::TensorRt, GraphKind::Step) if !graph.target.is_portable() => {
+            let target = graph.target.as_str();
+            Some(format!("the bundle was exported for {target}; export the model with --target portable"))
         }
+        // microsoft/onnxruntime #13894: under TensorRT a Loop ran one iteration too many.
+        (ExecutionProvider::TensorRt, GraphKind::Solve) => {
+            Some("TensorRT does not run ONNX loops reliably; the step and unrolled graphs work".to_owned())
+        }
+        _ => None,
     }
-    // microsoft/onnxruntime #13894: under TensorRT a Loop ran one iteration too many.
-    (provider == ExecutionProvider::TensorRt && graph.kind == GraphKind::Solve)
-        .then_some("TensorRT does not run ONNX loops reliably; the step and unrolled graphs work")
 }
 
 impl ExecutionProvider {

@@ -31,7 +31,7 @@ pub(super) fn commit(engine: &OrtEngine, graph: &GraphSource<'_>, options: &Sess
     let mut fallbacks = Vec::new();
     for (i, &provider) in candidates.iter().enumerate() {
         let attempt = match unsuited(provider, graph) {
-            Some(reason) => Err(SolverError::Provider { provider, reason: reason.to_owned() }),
+            Some(reason) => Err(SolverError::Provider { provider, reason }),
             None => try_provider(engine, graph, options, provider),
         };
         match attempt {
