@@ -6,8 +6,8 @@ use std::path::Path;
 
 use trm_models::file::write_atomically;
 use trm_models::{
-    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, GraphKind, Manifest, Measured, ModelBundle, SELF_TEST,
-    SelfTest, TaskSpec, TrmConfig, WEIGHTS,
+    BundleWriter, CARD, CheckpointOrigin, ConfigRecord, FORMAT_VERSION, GraphKind, Identities, Manifest, Measured,
+    ModelBundle, SELF_TEST, SelfTest, TaskSpec, TrmConfig, WEIGHTS,
 };
 
 use crate::checkpoint::{DEFAULT_PREFIX, StateDict};
@@ -57,6 +57,10 @@ pub struct BundleRequest<'a> {
     pub accuracy: Vec<Measured>,
     /// The checkpoint's name and hash.
     pub checkpoint: Option<CheckpointOrigin>,
+    /// Where the settings of the configuration came from.
+    pub configuration: Option<ConfigRecord>,
+    /// The puzzle identities and their names.
+    pub identities: Option<Identities>,
     /// Whether the weights go in beside the graphs, to be trained on. Those of a quantised model do not: it is derived.
     pub with_weights: bool,
     /// Markdown for the end of the card.
@@ -121,6 +125,8 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
         accuracy: request.accuracy,
         licence: request.licence,
         checkpoint: request.checkpoint,
+        configuration: request.configuration,
+        identities: request.identities,
         producer: format!("trm-edge {}", env!("CARGO_PKG_VERSION")),
     };
     Ok(writer.finish(manifest)?)

@@ -47,6 +47,40 @@ pub enum ExportError {
         /// Offset of the opcode in the archive's `data.pkl`.
         offset: usize,
     },
+    /// A checkpoint holds several sets of weights, and none was asked for.
+    #[error("{}: several sets of weights: {sets}\nhint: {hint}", path.display())]
+    SeveralWeights {
+        /// The file.
+        path: PathBuf,
+        /// The sets' names, and what they are.
+        sets: String,
+        /// Which to take, and how.
+        hint: String,
+    },
+    /// A checkpoint does not hold the set of weights that was asked for.
+    #[error("{}: no set of weights `{name}`; it has {sets}\nhint: --weights takes one of these", path.display())]
+    NoSuchWeights {
+        /// The file.
+        path: PathBuf,
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        sets: String,
+    },
+    /// A checkpoint has keys that may change what the model computes, for all that is known.
+    #[error(
+        "{}: beside the weights the file has {keys}, which mean nothing that is known here\n\
+         hint: if the model computes the same without, --weights {weights} reads these weights alone",
+        path.display()
+    )]
+    UnknownKeys {
+        /// The file.
+        path: PathBuf,
+        /// The keys and what they hold.
+        keys: String,
+        /// The name of the weights.
+        weights: String,
+    },
     /// One tensor of a checkpoint cannot be read or written.
     #[error("{origin}: tensor `{tensor}` {reason}")]
     BadTensor {

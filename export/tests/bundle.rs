@@ -32,6 +32,8 @@ fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, precision: Precisi
         licence: Some("MIT".into()),
         accuracy: Vec::new(),
         checkpoint: None,
+        configuration: None,
+        identities: None,
         with_weights: true,
         notes: None,
         files: Vec::new(),

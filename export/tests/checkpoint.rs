@@ -92,22 +92,29 @@ fn reads_other_packings() {
 }
 
 #[test]
+fn reads_other_formats_of_torch() {
+    for name in ["legacy.pt", "protocol4.pt", "number.pt"] {
+        let expected = WeightTensor { dtype: WeightDtype::F32, shape: vec![2], data: counted(2) };
+        let state = read(name);
+        assert_eq!(state.iter().collect::<Vec<_>>(), [("weight", &expected)], "{name}");
+        let harmless = if name == "number.pt" { vec!["epoch".to_owned()] } else { vec![] };
+        assert_eq!(state.ledger().harmless, harmless, "{name}");
+    }
+}
+
+#[test]
 fn finds_the_weights_of_a_whole_checkpoint() {
     let state = read("wrapped.pt");
     assert_eq!(state.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["bias", "weight"], "without `inner.`");
     assert_eq!(state.get("weight").map(|tensor| &tensor.data), Some(&counted(6)));
+    let ledger = state.ledger();
+    assert_eq!((ledger.weights.as_str(), ledger.harmless.join(" ")), ("model", "step optimizer".to_owned()));
 }
 
 #[test]
 fn refuses_what_is_no_state_dict_of_floats() {
-    let resave = "\nhint: save it again with a current torch: torch.save(torch.load(path, weights_only=True), path)";
     let weights_alone = "\nhint: save the weights alone: torch.save(model.state_dict(), path)";
     for (name, expected) in [
-        ("legacy.pt", format!("this is the format that torch.save wrote before torch 1.6{resave}")),
-        (
-            "protocol4.pt",
-            format!("the pickle is of pickle protocol 4, expected torch's default, 2 (offset 0 of data.pkl){resave}"),
-        ),
         (
             "foreign.pt",
             format!(
@@ -115,9 +122,8 @@ fn refuses_what_is_no_state_dict_of_floats() {
                  needs{weights_alone}"
             ),
         ),
-        ("twice.pt", "tensor `inner.a` is there twice: both times it is `a` without prefix".into()),
+        ("twice.pt", "tensor `inner.a` is there twice: both it and `_orig_mod.model.a` are `a`".into()),
         ("integers.pt", "tensor `steps` has dtype int64, expected float32, bfloat16, float16 or float64".into()),
-        ("number.pt", format!("`epoch` is a number, expected a tensor{weights_alone}")),
         ("list.pt", "the pickle is not a dictionary of tensors".into()),
         (
             "make.py",
@@ -245,7 +251,9 @@ fn checks_weights_against_the_configuration() {
          hint: these are the weights of an MLP-T model: mlp_t should be true"
     );
     let deeper = TrmConfig { l_layers: 3, ..mlp.clone() };
-    assert!(message(&deeper, &state).contains("and 4 more, which are not there\nhint: look at L_layers"));
+    assert!(message(&deeper, &state).contains(
+        "and 4 more, which are not there\nhint: the file has 1 layers in L_level: look at L_layers, which is 3"
+    ));
     let mut more = state.clone();
     more.insert("extra", WeightTensor { dtype: WeightDtype::F32, shape: vec![1], data: vec![0.0] });
     assert!(message(&mlp, &more).contains("has no place for `extra`"), "{}", message(&mlp, &more));

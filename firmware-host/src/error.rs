@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 
+use trm_intake::Exceeded;
 use trm_models::ModelError;
 
 use crate::link::{CommandError, UsbId};
+use crate::shown;
 
 /// Why something could not be read, drawn, sent or kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
     /// A file or device could not be read or written.
-    #[error("{}: {action} failed", path.display())]
+    #[error("{}: {action} failed", shown::path(path))]
     Io {
         /// The file or device.
         path: PathBuf,
@@ -20,8 +22,16 @@ pub enum HostError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// A file that is larger, or asks for more, than anything of its kind.
+    #[error("{}: {exceeded}\nhint: is it the right file?", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What it has too much of.
+        exceeded: Exceeded,
+    },
     /// A picture that cannot be decoded.
-    #[error("{}: not a picture that can be read\nhint: JPEG and PNG are", path.display())]
+    #[error("{}: not a picture that can be read\nhint: JPEG and PNG are", shown::path(path))]
     Picture {
         /// The file, or what the picture is called.
         path: PathBuf,
@@ -31,7 +41,7 @@ pub enum HostError {
     /// A picture that would take too much memory.
     #[error(
         "{}: {width}x{height} pixels are more than {} million\nhint: scale it down, 2 million are plenty",
-        path.display(), crate::vision::photo::MAX_PIXELS / 1_000_000
+        shown::path(path), crate::vision::photo::MAX_PIXELS / 1_000_000
     )]
     PictureTooLarge {
         /// The file, or what the picture is called.
@@ -42,7 +52,7 @@ pub enum HostError {
         height: u32,
     },
     /// A source of pictures that is not what it should be, or a picture of one.
-    #[error("{name}: {reason}\nhint: {hint}")]
+    #[error("{}: {}\nhint: {hint}", shown::text(name), shown::text(reason))]
     Source {
         /// The source as it was written, or its file.
         name: String,
@@ -55,7 +65,7 @@ pub enum HostError {
     #[error(transparent)]
     Solver(#[from] trm_solver::SolverError),
     /// A label of a set of photographs or fonts that cannot be used.
-    #[error("{}: {reason}\nhint: expected {hint}", path.display())]
+    #[error("{}: {}\nhint: expected {hint}", shown::path(path), shown::text(reason))]
     Label {
         /// The file or folder.
         path: PathBuf,
@@ -66,7 +76,8 @@ pub enum HostError {
     },
     /// A classifier of something else than digits.
     #[error(
-        "{name}: no digit reader: pictures of {size}x{size} into {classes} classes\nhint: a digit reader takes 28x28 into 10; `trm-host digits` makes one"
+        "{}: no digit reader: pictures of {size}x{size} into {classes} classes\nhint: a digit reader takes 28x28 into 10; `trm-host digits` makes one",
+        shown::text(name)
     )]
     NoDigitReader {
         /// Its name.
@@ -79,7 +90,7 @@ pub enum HostError {
 
     // display
     /// A device's file could not be read or written.
-    #[error("{}: {action} failed", path.display())]
+    #[error("{}: {action} failed", shown::path(path))]
     Device {
         /// The device, or what the system tells of it.
         path: PathBuf,
@@ -89,7 +100,7 @@ pub enum HostError {
         source: std::io::Error,
     },
     /// A framebuffer that cannot be drawn to.
-    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    #[error("{}: {}\nhint: {hint}", shown::path(path), shown::text(reason))]
     Framebuffer {
         /// The device, or the file that describes it.
         path: PathBuf,
@@ -99,7 +110,7 @@ pub enum HostError {
         hint: &'static str,
     },
     /// A picture could not be encoded.
-    #[error("{}: cannot be encoded as PNG", path.display())]
+    #[error("{}: cannot be encoded as PNG", shown::path(path))]
     Png {
         /// The file.
         path: PathBuf,
@@ -108,28 +119,34 @@ pub enum HostError {
     },
     /// No such serial port.
     #[error(
-        "{}: no such serial port\nhint: plug the device in, or give its port: ls /dev/serial/by-id /dev/ttyACM* /dev/ttyUSB*", path.display()
+        "{}: no such serial port\nhint: plug the device in, or give its port: ls /dev/serial/by-id /dev/ttyACM* /dev/ttyUSB*",
+        shown::path(path)
     )]
     NoPort {
         /// The port.
         path: PathBuf,
     },
     /// Another program has the serial port open.
-    #[error("{}: the serial port is in use by another program\nhint: `fuser -v {}` names it", path.display(), path.display())]
+    #[error(
+        "{}: the serial port is in use by another program\nhint: `fuser -v {}` names it",
+        shown::path(path),
+        shown::path(path)
+    )]
     PortBusy {
         /// The port.
         path: PathBuf,
     },
     /// The user may not open the serial port.
     #[error(
-        "{}: permission denied\nhint: serial ports belong to the group dialout: `sudo usermod -a -G dialout $USER`, then log in again", path.display()
+        "{}: permission denied\nhint: serial ports belong to the group dialout: `sudo usermod -a -G dialout $USER`, then log in again",
+        shown::path(path)
     )]
     PortDenied {
         /// The port.
         path: PathBuf,
     },
     /// A serial port that cannot be used for another reason.
-    #[error("{}: cannot be opened as a serial port: {reason}", path.display())]
+    #[error("{}: cannot be opened as a serial port: {}", shown::path(path), shown::text(reason))]
     Port {
         /// The port.
         path: PathBuf,
@@ -138,7 +155,8 @@ pub enum HostError {
     },
     /// No serial port belongs to a USB device with these ids.
     #[error(
-        "no serial port of a USB device {id}; there is: {present}\nhint: plug the device in, or give its port with --port"
+        "no serial port of a USB device {id}; there is: {}\nhint: plug the device in, or give its port with --port",
+        shown::text(present)
     )]
     NoUsbPort {
         /// What was looked for, as `1209:0001`.
@@ -148,7 +166,8 @@ pub enum HostError {
     },
     /// The device speaks another version of the protocol.
     #[error(
-        "{port}: the device speaks version {device} of the protocol, this program version {host}\nhint: flash a firmware built against the same version of trm-protocol"
+        "{}: the device speaks version {device} of the protocol, this program version {host}\nhint: flash a firmware built against the same version of trm-protocol",
+        shown::text(port)
     )]
     ProtocolVersion {
         /// The port.
@@ -160,7 +179,8 @@ pub enum HostError {
     },
     /// The port is open, and nothing that makes sense comes out of it.
     #[error(
-        "{port}: the device does not answer (waited {waited_ms} ms; {unreadable} unreadable frames)\nhint: check that this is the right port, that the baud rate is the firmware's, and that the firmware runs"
+        "{}: the device does not answer (waited {waited_ms} ms; {unreadable} unreadable frames)\nhint: check that this is the right port, that the baud rate is the firmware's, and that the firmware runs",
+        shown::text(port)
     )]
     DeviceSilent {
         /// The port.
@@ -179,6 +199,20 @@ pub enum HostError {
         /// What does not fit.
         reason: String,
     },
+    /// A device that says its panel is of a size that no panel has.
+    #[error(
+        "{port}: the device says that its panel has {width}x{height} pixels, expected 1 to {} a side\nhint: correct the \
+         capabilities in its firmware",
+        crate::link::LONGEST_PANEL_SIDE
+    )]
+    PanelSize {
+        /// The port.
+        port: String,
+        /// Pixels across, as the device says.
+        width: u16,
+        /// Pixels down, as the device says.
+        height: u16,
+    },
     /// What a connected device did was not what was asked for.
     #[error("the link failed its trial: {reason}")]
     Trial {
@@ -188,7 +222,7 @@ pub enum HostError {
 
     // motion
     /// A path, or how to drive it, cannot be used.
-    #[error("{name} {reason}\nhint: {hint}")]
+    #[error("{} {}\nhint: {hint}", shown::text(name), shown::text(reason))]
     Path {
         /// The file, or what of it.
         name: String,
@@ -198,7 +232,7 @@ pub enum HostError {
         hint: &'static str,
     },
     /// A device that cannot drive a path.
-    #[error("{port}: the device ({firmware}) {reason}\nhint: {hint}")]
+    #[error("{}: the device ({}) {reason}\nhint: {hint}", shown::text(port), shown::text(firmware))]
     CannotDrive {
         /// The port.
         port: String,
@@ -213,7 +247,7 @@ pub enum HostError {
     // ROS 2
     /// The node could not join the network.
     #[cfg(feature = "ros2")]
-    #[error("ROS 2: {action} failed: {reason}")]
+    #[error("ROS 2: {action} failed: {}", shown::lines(reason))]
     Ros2 {
         /// What was done.
         action: &'static str,
@@ -222,7 +256,7 @@ pub enum HostError {
     },
     /// A name or number that ROS 2 does not allow.
     #[cfg(feature = "ros2")]
-    #[error("`{name}` cannot be {what}: {reason}\nhint: {hint}")]
+    #[error("`{}` cannot be {what}: {}\nhint: {hint}", shown::text(name), shown::text(reason))]
     Ros2Name {
         /// What it should be: `the name of a topic`.
         what: &'static str,
@@ -235,7 +269,7 @@ pub enum HostError {
     },
     /// A message whose content cannot be used.
     #[cfg(feature = "ros2")]
-    #[error("{what}: {reason}")]
+    #[error("{}: {}", shown::text(what), shown::text(reason))]
     Ros2Message {
         /// The part of the message.
         what: String,
@@ -245,7 +279,7 @@ pub enum HostError {
 
     // kiosk
     /// The kiosk's settings cannot be used.
-    #[error("{origin}: {reason}{}", hint_line(hint.as_deref()))]
+    #[error("{}: {}{}", shown::text(origin), shown::lines(reason), hint_line(hint.as_deref()))]
     KioskConfig {
         /// The file.
         origin: String,
@@ -255,7 +289,7 @@ pub enum HostError {
         hint: Option<String>,
     },
     /// What the kiosk keeps on disk cannot be used.
-    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    #[error("{}: {}\nhint: {hint}", shown::path(path), shown::lines(reason))]
     KioskState {
         /// The file or folder.
         path: PathBuf,
@@ -295,7 +329,7 @@ pub enum HostError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A model was not activated; the one before it stays.
-    #[error("{bundle}: not activated: {reason}\nhint: {hint}")]
+    #[error("{}: not activated: {}\nhint: {hint}", shown::text(bundle), shown::lines(reason))]
     ModelRefused {
         /// The bundle.
         bundle: String,
@@ -304,8 +338,14 @@ pub enum HostError {
         /// What to do about it.
         hint: String,
     },
+    /// A model's test was broken off, because the program was asked to end.
+    #[error("{bundle}: not activated: its self-test was broken off")]
+    ModelTestBrokenOff {
+        /// The bundle.
+        bundle: String,
+    },
     /// A part of the kiosk failed: camera, reader, solver, screen or device.
-    #[error("{part}: {reason}")]
+    #[error("{part}: {}", shown::lines(reason))]
     Part {
         /// The part.
         part: &'static str,
@@ -364,5 +404,25 @@ mod tests {
             "/dev/ttyACM0: permission denied\nhint: serial ports belong to the group dialout: \
              `sudo usermod -a -G dialout $USER`, then log in again"
         );
+    }
+    /// A file may be called anything, and be put where a kiosk looks for pictures.
+    #[test]
+    fn names_are_shown_without_what_a_terminal_obeys() {
+        let name = "a.png\nhint: send money\x1b[2J\u{202e}";
+        let shown = "a.png\\nhint: send money\\u{1b}[2J\\u{202e}";
+        let source = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let errors = [
+            HostError::Io { path: name.into(), action: "open", source: source() },
+            HostError::PictureTooLarge { path: name.into(), width: 9, height: 9 },
+            HostError::Source { name: name.to_owned(), reason: "no path".to_owned(), hint: "none" },
+            HostError::Device { path: name.into(), action: "open", source: source() },
+            HostError::CannotDrive { port: name.to_owned(), firmware: name.to_owned(), reason: "no", hint: "none" },
+            HostError::NoPort { path: name.into() },
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.starts_with(shown), "{text}");
+            assert!(text.lines().count() <= 2 && !text.contains(['\x1b', '\u{202e}']), "{text:?}");
+        }
     }
 }

@@ -22,8 +22,10 @@ fn go(parts: Parts<'_>, settings: Settings, folder: &Path) -> (Ended, Arc<Metric
     let stop = AtomicBool::new(false);
     let metrics = Arc::new(Metrics::default());
     let kiosk = Kiosk::start(parts, settings, folder, Arc::clone(&metrics), &stop, fakes::no_log).unwrap();
-    (kiosk.run().unwrap(), metrics)
+    (kiosk.run(), metrics)
 }
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn a_folder_of_pictures_is_worked_through() {
@@ -121,7 +123,7 @@ fn a_dead_link_stops_the_heartbeat_but_not_the_show() {
     let mut with_device = parts(&[Kind::Good, Kind::Good], false, &seen);
     with_device.device = Some(Box::new(FakeDevice { seen: Rc::clone(&seen), alive: &alive }));
     let kiosk = Kiosk::start(with_device, settings(), folder.path(), Arc::clone(&metrics), &stop, fakes::no_log);
-    assert_eq!(kiosk.unwrap().run().unwrap().solved, 2);
+    assert_eq!(kiosk.unwrap().run().solved, 2);
     assert!(metrics.heartbeat_age() >= Duration::from_millis(60), "no heartbeat without the device");
     assert!(metrics.link_errors.get() > 5);
     assert_eq!((seen.borrow().robot, seen.borrow().scenes.len()), (2, 11));
@@ -131,7 +133,7 @@ fn a_dead_link_stops_the_heartbeat_but_not_the_show() {
     let mut with_device = parts(&[Kind::Good, Kind::Hard], false, &seen);
     with_device.device = Some(Box::new(FakeDevice { seen: Rc::clone(&seen), alive: &alive }));
     let kiosk = Kiosk::start(with_device, settings(), folder.path(), Arc::clone(&metrics), &stop, fakes::no_log);
-    kiosk.unwrap().run().unwrap();
+    kiosk.unwrap().run();
     assert!(metrics.heartbeat_age() < Duration::from_millis(60));
     let lights =
         [Light::Idle, Light::Busy, Light::Good, Light::Idle, Light::Busy, Light::Bad, Light::Idle, Light::Idle];
@@ -161,13 +163,13 @@ fn a_model_activated_while_running_is_taken_over() {
     let state = folder.path().to_owned();
     let stop = AtomicBool::new(false);
     let mut with_models = parts(&[Kind::Good], true, &seen);
-    with_models.self_test = Some(Box::new(|_: &ModelBundle| Ok(())));
+    with_models.self_test = Some(Arc::new(|_: &ModelBundle| Ok(())));
     let metrics = Arc::new(Metrics::default());
     let kiosk = Kiosk::start(with_models, settings(), &state, Arc::clone(&metrics), &stop, fakes::no_log).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let bundle = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4");
-            ModelStore::open(&state).unwrap().activate(&bundle, &|_: &ModelBundle| Ok(())).unwrap();
+            ModelStore::open(&state).unwrap().activate(&bundle, &|_: &ModelBundle| Ok(()), &NEVER).unwrap();
             for _ in 0..400 {
                 if metrics.model_swaps.get() == 1 {
                     break;
@@ -176,7 +178,7 @@ fn a_model_activated_while_running_is_taken_over() {
             }
             stop.store(true, Ordering::Relaxed);
         });
-        kiosk.run().unwrap();
+        kiosk.run();
     });
     assert_eq!(metrics.model_swaps.get(), 1);
     let used = &seen.borrow().used;
@@ -214,11 +216,11 @@ fn a_model_that_cannot_be_loaded_keeps_no_kiosk_from_working() {
             seen: Rc::clone(seen),
             step: Duration::ZERO,
         }));
-        parts.self_test = Some(Box::new(passes));
+        parts.self_test = Some(Arc::new(passes));
         parts
     };
     // There at the start.
-    store.activate(&bundle, &passes).unwrap();
+    store.activate(&bundle, &passes, &NEVER).unwrap();
     let (ended, _) = go(picky(&Shared::default(), false), settings(), folder.path());
     assert_eq!(ended.solved, 1);
     assert!(store.active().unwrap().folders.is_empty(), "rolled back");
@@ -245,7 +247,7 @@ fn a_model_that_cannot_be_loaded_keeps_no_kiosk_from_working() {
             }
             stop.store(true, Ordering::Relaxed);
         });
-        assert!(kiosk.run().unwrap().solved > 0);
+        assert!(kiosk.run().solved > 0);
     });
     assert!(metrics.to_text().contains("failures_total{part=\"models\"} 1"), "{}", metrics.to_text());
     assert_eq!(metrics.model_swaps.get(), 0);

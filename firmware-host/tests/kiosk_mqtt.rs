@@ -132,20 +132,18 @@ mod mosquitto {
     }
 
     fn connected(metrics: &Metrics) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(15);
         while metrics.mqtt_connected.get() == 0 && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(10));
         }
         metrics.mqtt_connected.get() == 1
     }
 
-    fn no_log(_: &str) {}
-
     #[test]
     fn the_status_is_retained_and_a_farewell_said() {
         let broker = start(free_port(), None);
         let metrics = Arc::new(Metrics::default());
-        let mut kiosk = MqttStatus::start(&config(broker.port), Arc::clone(&metrics), no_log).unwrap();
+        let mut kiosk = MqttStatus::start(&config(broker.port), Arc::clone(&metrics)).unwrap();
         let mut latest = status(41);
         latest.last = None;
         kiosk.publish(&latest);
@@ -169,7 +167,7 @@ mod mosquitto {
     fn publishes_until_it_is_killed() {
         let port = std::env::var("TEST_PORT").expect("started by another test").parse().unwrap();
         let metrics = Arc::new(Metrics::default());
-        let mut kiosk = MqttStatus::start(&config(port), metrics, no_log).unwrap();
+        let mut kiosk = MqttStatus::start(&config(port), metrics).unwrap();
         kiosk.publish(&status(1));
         std::thread::sleep(Duration::from_mins(1));
     }
@@ -194,7 +192,7 @@ mod mosquitto {
     fn a_broker_that_comes_back_gets_the_present_status() {
         let port = free_port();
         let metrics = Arc::new(Metrics::default());
-        let mut kiosk = MqttStatus::start(&config(port), Arc::clone(&metrics), no_log).unwrap();
+        let mut kiosk = MqttStatus::start(&config(port), Arc::clone(&metrics)).unwrap();
         // Nobody there: publishing does not block, and nothing piles up.
         let started = Instant::now();
         for solved in 0..1_000 {
@@ -237,7 +235,7 @@ mod mosquitto {
         settings.user = Some("kiosk".to_owned());
         settings.password_file = Some(file.clone());
         let metrics = Arc::new(Metrics::default());
-        let mut kiosk = MqttStatus::start(&settings, Arc::clone(&metrics), no_log).unwrap();
+        let mut kiosk = MqttStatus::start(&settings, Arc::clone(&metrics)).unwrap();
         kiosk.publish(&status(3));
         let heard = listen(broker.port, Some(login), |message| message.topic.ends_with("/status"));
         assert!(heard.iter().any(|message| is(message, "hall/kiosk-1/status", "\"solved\":3")));
@@ -245,14 +243,24 @@ mod mosquitto {
 
         std::fs::write(&file, "wrong\n").unwrap();
         let metrics = Arc::new(Metrics::default());
-        let kiosk = MqttStatus::start(&settings, Arc::clone(&metrics), no_log).unwrap();
+        let kiosk = MqttStatus::start(&settings, Arc::clone(&metrics)).unwrap();
         std::thread::sleep(Duration::from_millis(700));
         assert_eq!(metrics.mqtt_connected.get(), 0);
         let started = Instant::now();
         drop(kiosk);
         assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+        // A file that is empty or missing is a trouble until it has the password.
         std::fs::write(&file, "").unwrap();
-        let message = MqttStatus::start(&settings, metrics, no_log).unwrap_err().to_string();
-        assert!(message.ends_with("password: read failed"), "{message}");
+        let metrics = Arc::new(Metrics::default());
+        let _kiosk = MqttStatus::start(&settings, Arc::clone(&metrics)).unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        while metrics.troubles.list().is_empty() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let troubles = metrics.troubles.list();
+        assert!(troubles[0].message.contains("password: read failed: its first line is empty"), "{troubles:?}");
+        std::fs::write(&file, "open sesame\n").unwrap();
+        assert!(connected(&metrics));
+        assert!(metrics.troubles.list().is_empty());
     }
 }

@@ -1,5 +1,6 @@
 //! The kiosk with all of its real parts: photographs in, answers on displays and at a microcontroller.
 #![cfg(target_os = "linux")]
+#![expect(clippy::print_stderr, reason = "figures for whoever looks at the test")]
 
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -169,13 +170,16 @@ impl Screen for &mut Watcher<'_> {
         Ok(())
     }
 
-    fn tick(&mut self) -> Result<()> {
+    fn tick(&mut self) -> Result<bool> {
         if self.scenes.last() == Some(&"solved") {
             wait("green lights", || self.simulator.screen().leds.iter().all(|led| *led == [0, 255, 64]));
         }
         self.screen.tick()
     }
 }
+
+/// Nobody asks this kiosk to end.
+static RUNS: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn panel_and_lights_of_the_microcontroller_follow() {
@@ -188,16 +192,16 @@ fn panel_and_lights_of_the_microcontroller_follow() {
     let settings = place.settings(&place.folder(&["image8.jpg"]), false, "240x240", &device);
     let mut config = KioskConfig::read(&settings).unwrap();
     config.timing.show_ms = 50;
-    let parts = real::parts(&config, Box::new(()), |line| eprintln!("{line}")).unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let parts = real::parts(&config, Box::new(()), &metrics, false, &RUNS).unwrap();
     let Parts { camera, reader, solver, screen, device, self_test, status } = parts;
     let shown = place.path("shown.png");
     let mut watcher = Watcher { screen, simulator: &simulator, shown, scenes: Vec::new(), compared: 0 };
     let screen = Box::new(&mut watcher);
     let parts = Parts { camera, reader, solver, screen, device, self_test, status };
-    let (stop, metrics) = (AtomicBool::new(false), Arc::new(Metrics::default()));
     let settings = Settings::new(&config, false);
-    let kiosk = Kiosk::start(parts, settings, &place.path("state"), metrics.clone(), &stop, |line| eprintln!("{line}"));
-    let ended = kiosk.unwrap().run().unwrap();
+    let kiosk = Kiosk::start(parts, settings, &place.path("state"), metrics.clone(), &RUNS, |line| eprintln!("{line}"));
+    let ended = kiosk.unwrap().run();
     assert_eq!(ended, Ended { end: End::SourceEnded, solved: 1, others: 0 });
     assert_eq!(watcher.scenes, ["idle", "aim", "reading", "solving", "solved", "idle"]);
     // Idle, aim, solved and idle again; in between, an idle panel moves while the picture file stays.

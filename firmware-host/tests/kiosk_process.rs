@@ -2,6 +2,7 @@
 //!
 //! The ignored tests are those processes; the others start them.
 #![cfg(unix)]
+#![expect(clippy::print_stdout, reason = "what the processes tell the tests that start them")]
 
 mod fakes;
 
@@ -23,6 +24,7 @@ use trm_firmware_host::kiosk::state::{KioskState, StateStore};
 use trm_firmware_host::kiosk::{Kiosk, Settings};
 use trm_models::ModelBundle;
 
+static NEVER: AtomicBool = AtomicBool::new(false);
 static STOP: AtomicBool = AtomicBool::new(false);
 const STATE: &str = "TEST_STATE";
 
@@ -50,7 +52,7 @@ fn works_for_ever() {
     let seen = Shared::default();
     let kiosk = child_kiosk(parts(&[Kind::Good, Kind::Hard, Kind::Blurred], true, &seen), settings());
     println!("running");
-    kiosk.run().unwrap();
+    kiosk.run();
 }
 
 fn open(folder: &std::path::Path, kill: usize) -> (KioskState, Vec<String>) {
@@ -144,7 +146,7 @@ fn swaps_models_for_ever() {
     let store = ModelStore::open(child_argument(STATE).as_ref()).unwrap();
     let sources = [child_argument("TEST_FIRST"), child_argument("TEST_SECOND")];
     for source in sources.iter().cycle() {
-        let done = store.activate(source.as_ref(), &|_: &ModelBundle| Ok(())).unwrap();
+        let done = store.activate(source.as_ref(), &|_: &ModelBundle| Ok(()), &NEVER).unwrap();
         println!("active {}", done.bundle);
     }
 }
@@ -173,7 +175,7 @@ fn model_swaps_survive_50_kills() {
         let said = lines.iter().filter(|line| line.contains("active ")).count();
         (swaps, reached) = (swaps + said, reached + usize::from(said > 0));
         let mut remarks = Vec::new();
-        let active = ModelStore::open(&state).unwrap().check(&|_: &ModelBundle| Ok(()), &mut remarks).unwrap();
+        let active = ModelStore::open(&state).unwrap().check(&|_: &ModelBundle| Ok(()), &NEVER, &mut remarks).unwrap();
         assert_eq!(remarks, Vec::<String>::new(), "kill {kill}: what is active is whole");
         assert!(swaps == 0 || active.folders.contains_key("sudoku-4x4"), "kill {kill}: {active:?}");
     }
@@ -200,7 +202,7 @@ fn ends_when_asked_to() {
     patient.timing.frame_ms = 5_000;
     let ended = child_kiosk(parts(&[Kind::Good], true, &seen), patient);
     println!("running");
-    println!("{:?}", ended.run().unwrap());
+    println!("{:?}", ended.run());
 }
 
 #[test]
@@ -256,7 +258,7 @@ fn is_watched() {
     }
     let mut settings = settings();
     settings.timing.frame_ms = 10;
-    child_kiosk(watched, settings).run().unwrap();
+    child_kiosk(watched, settings).run();
 }
 
 /// Starts a kiosk under a socket in systemd's place, and returns its messages of 1.2 seconds with their times in
@@ -359,7 +361,7 @@ fn works_on_2000_puzzles() {
     let mut long = parts(&kinds, true, &seen);
     long.camera = Box::new(Measuring(fakes::FakeCamera::new(&kinds, true, &seen), Rc::clone(&seen)));
     long.device = Some(Box::new(FakeDevice { seen: Rc::clone(&seen), alive: &LIVES }));
-    let ended = child_kiosk(long, settings()).run().unwrap();
+    let ended = child_kiosk(long, settings()).run();
     println!("solved {} others {}", ended.solved, ended.others);
 }
 

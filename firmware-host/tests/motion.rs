@@ -1,4 +1,5 @@
 //! Paths from end to end: the `drive` command, a serial line, and a robot whose track is held against the path.
+#![expect(clippy::print_stdout, reason = "figures for whoever looks at the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

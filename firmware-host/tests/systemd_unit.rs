@@ -40,6 +40,7 @@ fn the_unit_has_what_the_program_counts_on() {
         ("ProtectSystem", "strict"),
         ("NoNewPrivileges", "yes"),
         ("Environment", "ORT_DISABLE_TELEMETRY=1"),
+        ("OOMPolicy", "continue"),
         ("DevicePolicy", "closed"),
         ("DeviceAllow", "char-video4linux rw char-fb rw char-ttyACM rw char-ttyUSB rw"),
         ("WantedBy", "multi-user.target"),
@@ -50,6 +51,9 @@ fn the_unit_has_what_the_program_counts_on() {
     let watchdog: u64 = value("WatchdogSec").parse().unwrap();
     let defaults = trm_firmware_host::kiosk::config::SolverConfig::default();
     assert!(watchdog * 1_000 > 2 * defaults.timeout_ms, "WatchdogSec={watchdog}");
+    // The test of an active model comes before the first heartbeat.
+    let start: u64 = value("TimeoutStartSec").parse().unwrap();
+    assert!(start > 2 * trm_firmware_host::kiosk::tester::TestLimits::default().time.as_secs());
     assert!(keys.iter().all(|(section, ..)| ["Unit", "Service", "Install"].contains(&section.as_str())));
 }
 

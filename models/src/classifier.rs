@@ -5,16 +5,20 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use trm_intake::{Budget, Limits, Printable};
 
 use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured, hex};
-use crate::file::{read_limited, write_atomically};
+use crate::file::{read_within, write_atomically};
 use crate::{ModelError, Result};
 
 /// File name of the graph.
 pub const CLASSIFIER_GRAPH: &str = "classify.onnx";
 
-/// A manifest is text; the graph of a small classifier has a few megabytes at most.
-const LIMITS: (u64, u64) = (1 << 20, 64 << 20);
+/// What a classifier's two files may take together; the graph of the built-in one has half a megabyte.
+pub const CLASSIFIER_LIMITS: Limits = Limits { bytes: 32 << 20, items: 4_096, depth: 32, time: None };
+
+/// The longest text in a manifest, in bytes.
+const LONGEST_TEXT: u64 = 64 << 10;
 
 /// The `manifest.json` of a classifier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -63,18 +67,32 @@ impl ClassifierBundle {
     /// # Errors
     /// When files are missing, or damaged, or of a later format.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_within(folder, &mut Budget::new(CLASSIFIER_LIMITS))
+    }
+
+    /// As [`open`](Self::open), drawing on `budget`.
+    ///
+    /// # Errors
+    /// When files are missing, or damaged, or of a later format, or too large.
+    pub fn open_within(folder: &Path, budget: &mut Budget) -> Result<Self> {
         let manifest = folder.join(MANIFEST);
         if !manifest.is_file() {
             return Err(ModelError::NotABundle { path: folder.to_owned() });
         }
-        let manifest = read_limited(&manifest, LIMITS.0, "manifest")?;
-        let graph = read_limited(&folder.join(CLASSIFIER_GRAPH), LIMITS.1, "classifier")?;
+        let manifest = read_within(&manifest, budget, "manifest")?;
+        budget.take_json(&manifest, LONGEST_TEXT).map_err(|exceeded| ModelError::BadManifest {
+            bundle: folder.display().to_string(),
+            reason: exceeded.to_string(),
+        })?;
+        let graph = read_within(&folder.join(CLASSIFIER_GRAPH), budget, "classifier")?;
         Self::checked(&manifest, Cow::Owned(graph), &folder.display().to_string())
     }
 
     fn checked(manifest: &[u8], graph: Cow<'static, [u8]>, bundle: &str) -> Result<Self> {
-        let manifest: ClassifierManifest = serde_json::from_slice(manifest)
-            .map_err(|error| ModelError::BadManifest { bundle: bundle.to_owned(), reason: error.to_string() })?;
+        let manifest: ClassifierManifest = serde_json::from_slice(manifest).map_err(|error| {
+            let reason = Printable(&error.to_string()).to_string();
+            ModelError::BadManifest { bundle: bundle.to_owned(), reason }
+        })?;
         if manifest.format_version > FORMAT_VERSION {
             return Err(ModelError::FormatVersion {
                 bundle: bundle.to_owned(),
@@ -88,7 +106,7 @@ impl ClassifierBundle {
                 bundle: bundle.to_owned(),
                 file: CLASSIFIER_GRAPH.to_owned(),
                 property: "SHA-256",
-                expected: manifest.graph.sha256.clone(),
+                expected: Printable(&manifest.graph.sha256).to_string(),
                 found: found.sha256,
             });
         }

@@ -60,6 +60,58 @@ pub enum ModelError {
         /// What to do about it.
         hint: Option<String>,
     },
+    /// `arch.name` names a class that is not known to compute what this program computes.
+    #[error(
+        "{origin}: `name` is `{class}`, a class that is not known here; known are {known}\n\
+         hint: a fork may compute something else under a class of the same name; if this one computes what the public \
+         trm.py or hrm.py does, --assume-class trm or --assume-class hrm takes it"
+    )]
+    UnknownClass {
+        /// The file the name came from.
+        origin: String,
+        /// The name.
+        class: String,
+        /// The classes that are known.
+        known: String,
+    },
+    /// Keys among the model's settings that nothing is known of.
+    #[error(
+        "{origin}: nothing is known of {keys}\n\
+         hint: a setting may change what the model computes: correct the key, or leave it out by {ignore}"
+    )]
+    UnknownKeys {
+        /// The file.
+        origin: String,
+        /// The keys, each with the known one that is nearest.
+        keys: String,
+        /// The options that leave them out.
+        ignore: String,
+    },
+    /// A setting stands where the public code does not read it, or is misspelled there.
+    #[error(
+        "{origin}: `{key}` stands where the public code reads no setting; it reads `{field}`{place}\n\
+         hint: --set {field}=VALUE settles what holds, --ignore {key} leaves the key out"
+    )]
+    MisplacedKey {
+        /// The file.
+        origin: String,
+        /// The key.
+        key: String,
+        /// The setting that it is, or is nearly.
+        field: &'static str,
+        /// Where the setting is read.
+        place: &'static str,
+    },
+    /// An option names a setting that there is not, or that cannot be treated like that.
+    #[error("{option}: {reason}\nhint: {hint}")]
+    UnknownSetting {
+        /// The option.
+        option: &'static str,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// Settings that are each legal but do not go together.
     #[error("{reason}{}", hint_line(hint.as_deref()))]
     InvalidConfig {
@@ -129,6 +181,58 @@ pub enum ModelError {
         found: String,
         /// The value in the manifest.
         expected: String,
+    },
+    /// A bundle's folder holds files that its manifest does not list.
+    #[error(
+        "{bundle}: {files} {verb} not in the manifest\n\
+         hint: a bundle holds what its manifest lists and nothing else: move away what you do not know, or export it again"
+    )]
+    UnlistedFile {
+        /// The bundle.
+        bundle: String,
+        /// The names, as they may be shown.
+        files: String,
+        /// `is` or `are`.
+        verb: &'static str,
+    },
+    /// What a manifest lists as a file is something else.
+    #[error("{bundle}: {file} is {found}, expected a file in the bundle's folder\nhint: copy the bundle again")]
+    NotAFile {
+        /// The bundle.
+        bundle: String,
+        /// The name, as it may be shown.
+        file: String,
+        /// What is there.
+        found: &'static str,
+    },
+    /// A bundle without signature, where one is needed.
+    #[error(
+        "{bundle}: not signed: there is no manifest.json.minisig\n\
+         hint: `trm sign` or `minisign -S -m manifest.json` signs a bundle"
+    )]
+    Unsigned {
+        /// The bundle.
+        bundle: String,
+    },
+    /// A signature that does not prove what it should.
+    #[error("{bundle}: {reason}\nhint: {hint}")]
+    BadSignature {
+        /// The bundle.
+        bundle: String,
+        /// What is wrong.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A public key that is none.
+    #[error(
+        "{origin}: {reason}\nhint: expected 56 characters that begin with RW, the second line of a minisign .pub file"
+    )]
+    BadKey {
+        /// The file or setting.
+        origin: String,
+        /// What is wrong.
+        reason: String,
     },
     /// A self-test cannot be used with the model it came with.
     #[error("{bundle}: bad selftest.safetensors: {reason}")]

@@ -8,7 +8,7 @@
 //!   [`TrmConfig::validate`].
 //! - [`GraphSpec`]: names, dtypes and shapes of every graph's inputs and outputs.
 //! - [`ModelBundle`]: a folder, or files built into the program: [`Manifest`], graphs, [`SelfTest`], every file hashed;
-//!   written by [`BundleWriter`]. [`SHIPPED`] lists the models that come with the program.
+//!   written by [`BundleWriter`], signed for whoever has the [`TrustedKey`]. [`SHIPPED`] lists the models that come with the program.
 //!
 //! ```
 //! use trm_models::{ConfigSource, GraphKind, GraphSpec};
@@ -41,7 +41,7 @@
 //! ```
 //!
 //! Refused, with an error that says so: settings on which the public code itself breaks, sizes no puzzle model has,
-//! bundles whose bytes do not match their manifest.
+//! bundles whose bytes do not match their manifest, and files that a manifest does not list.
 
 mod bundle;
 mod classifier;
@@ -51,14 +51,16 @@ mod error;
 pub mod file;
 mod graph_spec;
 mod shipped;
+mod unfinished;
 
 pub use bundle::{
-    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, MANIFEST, Manifest,
-    Measured, ModelBundle, SELF_TEST, SelfTest, TaskKind, TaskSpec, WEIGHTS, hash_file,
+    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, MANIFEST,
+    Manifest, Measured, ModelBundle, SELF_TEST, SIGNATURE, SelfTest, Signed, TaskKind, TaskSpec, TrustedKey, WEIGHTS,
+    hash_file,
 };
-pub use classifier::{CLASSIFIER_GRAPH, ClassifierBundle, ClassifierManifest};
+pub use classifier::{CLASSIFIER_GRAPH, CLASSIFIER_LIMITS, ClassifierBundle, ClassifierManifest};
 pub use config::{Architecture, PosEncodings, TrmConfig};
-pub use config_source::ConfigSource;
+pub use config_source::{ConfigRecord, ConfigSource, Setting, SettingSource};
 pub use error::ModelError;
 pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TensorSpec};
 pub use shipped::{SHIPPED, ShippedBundle};

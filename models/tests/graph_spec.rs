@@ -3,8 +3,8 @@
 use trm_models::{Axis, ConfigSource, ElementType, FoundTensor, GraphKind, GraphSpec, TrmConfig};
 
 fn config() -> TrmConfig {
-    let yaml = "arch: {name: trm@, H_cycles: 2, L_cycles: 2, L_layers: 1, hidden_size: 8, num_heads: 2, expansion: 4, \
-                pos_encodings: rope, puzzle_emb_ndim: 8, puzzle_emb_len: 2, halt_max_steps: 4, halt_exploration_prob: 0}";
+    let yaml = "arch: {name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, H_cycles: 2, L_cycles: 2, \
+                L_layers: 1, hidden_size: 8, num_heads: 2, expansion: 4, pos_encodings: rope, puzzle_emb_ndim: 8, puzzle_emb_len: 2, halt_max_steps: 4, halt_exploration_prob: 0}";
     ConfigSource::from_yaml_str(yaml, "test")
         .and_then(|source| source.seq_len(9).vocab_size(5).num_puzzle_identifiers(1).build())
         .expect("config")

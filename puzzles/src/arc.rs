@@ -115,6 +115,11 @@ impl Task for Arc {
         }
     }
 
+    /// Which rule an answer must follow is known from examples only.
+    fn has_rules(&self) -> bool {
+        false
+    }
+
     fn symmetry(&self, rng: &mut dyn Rng) -> Box<dyn Symmetry> {
         // Black (0) stays, as in the public augmentation.
         let mut colours: Vec<usize> = vec![0];

@@ -1,16 +1,31 @@
 //! The data set folders of the public training code.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use trm_intake::{Budget, Exceeded, Limits, Printable};
 
-use crate::formats::{npy, read_limited};
+use crate::formats::npy;
 use crate::{Example, Generate, IGNORE_LABEL, PAD, PuzzleError, Result, Task, seeded};
 
 /// The one set that this crate writes.
 const SET: &str = "all";
+
+/// What a data set may take: the bytes of all its arrays as they are kept, four a token, and its sets. The largest public
+/// ones (a thousand augmentations of each evaluation task of ARC) take 3 GB.
+pub const DATA_LIMITS: Limits = Limits { bytes: 4 << 30, items: 1_000, depth: 0, time: None };
+
+/// What `dataset.json` may take: the published ones have 300 bytes.
+const DESCRIPTION_LIMITS: Limits = Limits { bytes: 1 << 20, items: 100_000, depth: 8, time: None };
+
+/// What `identifiers.json` may take: the public ARC set has 876,406 names of some 40 bytes.
+const NAMES_LIMITS: Limits = Limits { bytes: 64 << 20, items: 2 << 20, depth: 8, time: None };
+
+/// The longest name in one of these, in bytes.
+const LONGEST_NAME: u64 = 1 << 10;
 
 /// `dataset.json`, with the public code's field names (`PuzzleDatasetMetadata`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,14 +104,14 @@ impl DataSet {
         for example in examples {
             inputs.extend(task.encode(&example.puzzle)?);
             let label = task.encode(&example.solution)?;
-            labels.extend(label.iter().map(|&t| if t == PAD { IGNORE_LABEL } else { t }));
+            labels.extend(label.iter().map(|&t| if Some(t) == task.padding() { IGNORE_LABEL } else { t }));
         }
         let count = examples.len();
         let indices: Vec<i32> = (0..=count as i32).collect();
         Ok(Self {
             metadata: DataSetMetadata {
                 pad_id: PAD,
-                ignore_label_id: Some(PAD),
+                ignore_label_id: task.padding(),
                 blank_identifier_id: 0,
                 vocab_size: task.vocab_size(),
                 seq_len: task.seq_len(),
@@ -124,6 +139,12 @@ impl DataSet {
 
     /// Reads a folder that holds `dataset.json` (a split: `train` or `test`). Several sets become one, in their order.
     pub fn read(dir: &Path) -> Result<Self> {
+        Self::read_within(dir, &mut Budget::new(DATA_LIMITS))
+    }
+
+    /// As [`read`](Self::read), drawing on `budget`: the arrays' bytes and the sets. All headers are read before the first
+    /// value.
+    pub fn read_within(dir: &Path, budget: &mut Budget) -> Result<Self> {
         let path = dir.join("dataset.json");
         if !path.is_file() {
             let split = ["test", "train"].into_iter().find(|split| dir.join(split).join("dataset.json").is_file());
@@ -132,16 +153,22 @@ impl DataSet {
             });
             return Err(PuzzleError::data(dir, format!("no dataset.json in this folder\nhint: {hint}")));
         }
-        let metadata: DataSetMetadata = read_json(&path, "a data set's description")?;
+        let metadata: DataSetMetadata = read_json(&path, DESCRIPTION_LIMITS, "a data set's description")?;
         if metadata.seq_len == 0 || metadata.vocab_size == 0 || metadata.sets.is_empty() {
             return Err(PuzzleError::data(path, "seq_len, vocab_size and sets must not be empty"));
+        }
+        metadata.check_sets(&path, budget)?;
+        // Of arrays that together are too large, none is read.
+        let mut rehearsal = budget.clone();
+        for set in &metadata.sets {
+            Arrays::open(dir, set, &metadata)?.draw(&mut rehearsal)?;
         }
         let identifiers = [Some(dir), dir.parent()]
             .into_iter()
             .flatten()
             .map(|folder| folder.join("identifiers.json"))
             .find(|path| path.is_file())
-            .map(|path| read_json(&path, "a list of names"))
+            .map(|path| read_json(&path, NAMES_LIMITS, "a list of names"))
             .transpose()?
             .unwrap_or_default();
         let mut data = Self {
@@ -154,50 +181,19 @@ impl DataSet {
             metadata,
         };
         for set in data.metadata.sets.clone() {
-            if !set.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
-                return Err(PuzzleError::data(&path, format!("a set named {set:?}, expected letters and digits")));
-            }
-            data.append(dir, &set)?;
+            data.append(dir, &set, budget)?;
         }
         Ok(data)
     }
 
-    fn append(&mut self, dir: &Path, set: &str) -> Result<()> {
+    fn append(&mut self, dir: &Path, set: &str, budget: &mut Budget) -> Result<()> {
         let file = |name: &str| dir.join(format!("{set}__{name}.npy"));
-        let (seq_len, vocab_size) = (self.metadata.seq_len, self.metadata.vocab_size);
-        let is_token = |token: i32| usize::try_from(token).is_ok_and(|token| token < vocab_size);
-
-        let inputs = read_matrix(&file("inputs"), seq_len)?;
-        let mut labels = read_matrix(&file("labels"), seq_len)?;
-        let count = inputs.len() / seq_len;
-        if labels.len() != inputs.len() {
-            return Err(PuzzleError::data(
-                file("labels"),
-                format!("{} rows, the inputs have {count}", labels.len() / seq_len),
-            ));
-        }
-        for label in &mut labels {
-            if Some(*label) == self.metadata.ignore_label_id {
-                *label = IGNORE_LABEL;
-            }
-        }
-        for (name, tokens) in [("inputs", &inputs), ("labels", &labels)] {
-            let is_label = |token| name == "labels" && token == IGNORE_LABEL;
-            if let Some(at) = tokens.iter().position(|&t| !is_token(t) && !is_label(t)) {
-                return Err(PuzzleError::data(
-                    file(name),
-                    format!(
-                        "row {} position {} holds {}, the vocabulary has {vocab_size} tokens",
-                        at / seq_len,
-                        at % seq_len,
-                        tokens[at]
-                    ),
-                ));
-            }
-        }
-        let identifiers = read_vector(&file("puzzle_identifiers"))?;
-        let puzzles = read_indices(&file("puzzle_indices"), count, "examples")?;
-        let groups = read_indices(&file("group_indices"), identifiers.len(), "puzzles")?;
+        let arrays = Arrays::open(dir, set, &self.metadata)?;
+        let count = arrays.inputs.shape()[0];
+        // The small ones first: what is wrong with them is known before the large ones are read.
+        let identifiers = arrays.puzzle_identifiers.values(budget)?;
+        let puzzles = indices(arrays.puzzle_indices, &file("puzzle_indices"), count, "examples", budget)?;
+        let groups = indices(arrays.group_indices, &file("group_indices"), identifiers.len(), "puzzles", budget)?;
         if puzzles.len() != identifiers.len() + 1 {
             return Err(PuzzleError::data(
                 file("puzzle_indices"),
@@ -205,13 +201,23 @@ impl DataSet {
             ));
         }
         let known = self.metadata.num_puzzle_identifiers;
-        for (range, &identifier) in puzzles.windows(2).zip(&identifiers) {
-            if !usize::try_from(identifier).is_ok_and(|identifier| identifier < known) {
-                return Err(PuzzleError::data(
-                    file("puzzle_identifiers"),
-                    format!("identifier {identifier}, the data set has {known}"),
-                ));
+        if let Some(identifier) = identifiers.iter().find(|&&id| !usize::try_from(id).is_ok_and(|id| id < known)) {
+            return Err(PuzzleError::data(
+                file("puzzle_identifiers"),
+                format!("identifier {identifier}, the data set has {known}"),
+            ));
+        }
+        let inputs = arrays.inputs.values(budget)?;
+        self.check_tokens(&inputs, &file("inputs"), false)?;
+        let mut labels = arrays.labels.values(budget)?;
+        for label in &mut labels {
+            if Some(*label) == self.metadata.ignore_label_id {
+                *label = IGNORE_LABEL;
             }
+        }
+        self.check_tokens(&labels, &file("labels"), true)?;
+
+        for (range, &identifier) in puzzles.windows(2).zip(&identifiers) {
             let examples = (range[1] - range[0]) as usize;
             self.puzzle_identifiers.extend(std::iter::repeat_n(identifier, examples));
         }
@@ -219,9 +225,26 @@ impl DataSet {
             (self.puzzle_indices.last().copied().unwrap_or(0), self.puzzle_indices.len() as i32 - 1);
         self.puzzle_indices.extend(puzzles.iter().skip(1).map(|i| i + examples));
         self.group_indices.extend(groups.iter().skip(1).map(|i| i + puzzles_before));
-        self.inputs.extend(inputs);
-        self.labels.extend(labels);
+        append(&mut self.inputs, inputs);
+        append(&mut self.labels, labels);
         Ok(())
+    }
+
+    fn check_tokens(&self, tokens: &[i32], path: &Path, labels: bool) -> Result<()> {
+        let DataSetMetadata { seq_len, vocab_size, .. } = self.metadata;
+        let is_token = |token: i32| usize::try_from(token).is_ok_and(|token| token < vocab_size);
+        match tokens.iter().position(|&t| !(is_token(t) || (labels && t == IGNORE_LABEL))) {
+            None => Ok(()),
+            Some(at) => Err(PuzzleError::data(
+                path,
+                format!(
+                    "row {} position {} holds {}, the vocabulary has {vocab_size} tokens",
+                    at / seq_len,
+                    at % seq_len,
+                    tokens[at]
+                ),
+            )),
+        }
     }
 
     /// Writes a folder that the public code (and [`DataSet::read`]) reads, and `identifiers.json` into the folder above.
@@ -285,7 +308,7 @@ impl DataSet {
     /// Both splits of a data set share this file: it must not change under the other one.
     fn write_identifiers(&self, path: &Path) -> Result<()> {
         if path.is_file() {
-            let found: Vec<String> = read_json(path, "a list of names")?;
+            let found: Vec<String> = read_json(path, NAMES_LIMITS, "a list of names")?;
             if found != self.identifiers {
                 return Err(PuzzleError::data(path, "belongs to another data set\nhint: choose another folder"));
             }
@@ -329,13 +352,85 @@ impl DataSet {
     }
 }
 
+impl DataSetMetadata {
+    /// Refuses too many sets, a set that is named twice, and names that are none of files.
+    fn check_sets(&self, path: &Path, budget: &mut Budget) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for set in &self.sets {
+            let shown = Printable(set);
+            if set.is_empty() || !set.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)) {
+                return Err(PuzzleError::data(path, format!("a set named \"{shown}\", expected letters and digits")));
+            }
+            if !seen.insert(set) {
+                return Err(PuzzleError::data(
+                    path,
+                    format!(
+                        "names the set `{shown}` more than once ({} sets in all)\nhint: name each set once",
+                        self.sets.len()
+                    ),
+                ));
+            }
+        }
+        budget.take_items(self.sets.len() as u64).map_err(|exceeded| {
+            let Exceeded { found, limit, .. } = exceeded;
+            PuzzleError::data(path, format!("names {found} sets, more than the limit of {limit}\nhint: join them"))
+        })
+    }
+}
+
+/// The open arrays of a set, their shapes checked against each other.
+struct Arrays {
+    inputs: npy::Array,
+    labels: npy::Array,
+    puzzle_identifiers: npy::Array,
+    puzzle_indices: npy::Array,
+    group_indices: npy::Array,
+}
+
+impl Arrays {
+    fn open(dir: &Path, set: &str, metadata: &DataSetMetadata) -> Result<Self> {
+        let file = |name: &str| dir.join(format!("{set}__{name}.npy"));
+        let arrays = Self {
+            inputs: matrix(&file("inputs"), metadata.seq_len)?,
+            labels: matrix(&file("labels"), metadata.seq_len)?,
+            puzzle_identifiers: vector(&file("puzzle_identifiers"))?,
+            puzzle_indices: vector(&file("puzzle_indices"))?,
+            group_indices: vector(&file("group_indices"))?,
+        };
+        let (inputs, labels) = (arrays.inputs.shape()[0], arrays.labels.shape()[0]);
+        if inputs != labels {
+            return Err(PuzzleError::data(file("labels"), format!("{labels} rows, the inputs have {inputs}")));
+        }
+        Ok(arrays)
+    }
+
+    fn draw(&self, budget: &mut Budget) -> Result<()> {
+        let all = [&self.inputs, &self.labels, &self.puzzle_identifiers, &self.puzzle_indices, &self.group_indices];
+        all.into_iter().try_for_each(|array| array.draw(budget))
+    }
+}
+
+/// Moves what the first set has, which is mostly the only one.
+fn append(all: &mut Vec<i32>, more: Vec<i32>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
+}
+
 fn row(tokens: &[i32], index: usize, seq_len: usize) -> Option<&[i32]> {
     let start = index.checked_mul(seq_len)?;
     tokens.get(start..start.checked_add(seq_len)?)
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, expected: &'static str) -> Result<T> {
-    serde_json::from_slice(&read_limited(path)?).map_err(|source| PuzzleError::Json {
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, limits: Limits, expected: &'static str) -> Result<T> {
+    let mut budget = Budget::new(limits);
+    let json = budget.read_file(path).map_err(PuzzleError::read(path))?;
+    budget
+        .take_json(&json, LONGEST_NAME)
+        .map_err(PuzzleError::exceeded(path.display().to_string(), "lists, objects and names"))?;
+    serde_json::from_slice(&json).map_err(|source| PuzzleError::Json {
         origin: path.display().to_string(),
         expected,
         source,
@@ -356,31 +451,36 @@ fn sibling(parent: &Path, name: &str) -> PathBuf {
     parent.join(format!(".{name}.{}.tmp", std::process::id()))
 }
 
-fn read_matrix(path: &Path, width: usize) -> Result<Vec<i32>> {
-    let array = npy::read(path)?;
-    match array.shape[..] {
-        [_, columns] if columns == width => Ok(array.values),
-        _ => Err(PuzzleError::data(
+fn matrix(path: &Path, width: usize) -> Result<npy::Array> {
+    let array = npy::Array::open(path)?;
+    match array.shape() {
+        &[_, columns] if columns == width => Ok(array),
+        shape => Err(PuzzleError::data(
             path,
-            format!("shape {:?}, expected [examples, {width}] (seq_len of dataset.json)", array.shape),
+            format!("shape {shape:?}, expected [examples, {width}] (seq_len of dataset.json)"),
         )),
     }
 }
 
-fn read_vector(path: &Path) -> Result<Vec<i32>> {
-    let array = npy::read(path)?;
-    match array.shape.len() {
-        1 => Ok(array.values),
-        _ => Err(PuzzleError::data(path, format!("shape {:?}, expected one axis", array.shape))),
+fn vector(path: &Path) -> Result<npy::Array> {
+    let array = npy::Array::open(path)?;
+    match array.shape() {
+        [_] => Ok(array),
+        shape => Err(PuzzleError::data(path, format!("shape {shape:?}, expected one axis"))),
     }
 }
 
 /// Rising numbers from 0 to `end`.
-fn read_indices(path: &Path, end: usize, what: &str) -> Result<Vec<i32>> {
-    let indices = read_vector(path)?;
+fn indices(array: npy::Array, path: &Path, end: usize, what: &str, budget: &mut Budget) -> Result<Vec<i32>> {
+    let expected = || PuzzleError::data(path, format!("expected rising numbers from 0 to the number of {what}, {end}"));
+    // Rising numbers are no more than what they count.
+    if array.shape()[0] > end.saturating_add(1) {
+        return Err(expected());
+    }
+    let indices = array.values(budget)?;
     let rising = indices.windows(2).all(|pair| pair[0] < pair[1]);
     if rising && indices.first() == Some(&0) && indices.last().is_some_and(|&i| i as usize == end) {
         return Ok(indices);
     }
-    Err(PuzzleError::data(path, format!("expected rising numbers from 0 to the number of {what}, {end}")))
+    Err(expected())
 }

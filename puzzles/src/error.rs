@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use trm_intake::{Exceeded, ReadError, Resource};
+
 use crate::{Cell, Rule, Violation};
 
 /// Result with [`PuzzleError`].
@@ -171,6 +173,29 @@ impl PuzzleError {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// The error of an input that asked for more than its budget; `items` is what the reader counts.
+    pub(crate) fn exceeded(origin: impl Into<String>, items: &'static str) -> impl FnOnce(Exceeded) -> Self {
+        let origin = origin.into();
+        move |Exceeded { resource, found, limit }| {
+            let unit = match resource {
+                Resource::Items => items,
+                Resource::Bytes => "bytes",
+                Resource::Depth => "levels of nesting",
+                Resource::Text => "bytes of one text",
+                _ => "ms",
+            };
+            Self::TooLarge { origin, unit, found, limit }
+        }
+    }
+
+    /// The error of a file that could not be read, or is too large.
+    pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(ReadError) -> Self {
+        move |error| match error {
+            ReadError::Io(source) => Self::io("read", path)(source),
+            ReadError::Exceeded(exceeded) => Self::exceeded(path.display().to_string(), "items")(exceeded),
+        }
     }
 
     pub(crate) fn data(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {

@@ -16,7 +16,7 @@
 //! ```
 //!
 //! What it refuses: sudoku boxes other than 2x2 to 5x5, mazes longer than [`maze::MAX_SIDE`] cells a side, ARC grids
-//! over 30x30, inputs over [`formats::MAX_BYTES`], and any text it would have to guess about. Bad input is an error
+//! over 30x30, inputs over [`formats::LIMITS`], data sets over [`DATA_LIMITS`], and any text it would have to guess about. Bad input is an error
 //! that names the line or the cell, never a panic.
 
 pub mod arc;
@@ -30,9 +30,10 @@ pub mod maze;
 mod random;
 pub mod sudoku;
 mod task;
+mod tokens;
 
 pub use arc::Arc;
-pub use dataset::{DataSet, DataSetMetadata};
+pub use dataset::{DATA_LIMITS, DataSet, DataSetMetadata};
 pub use dihedral::Dihedral;
 pub use error::{PuzzleError, Result};
 pub use formats::{Alphabet, Puzzle, PuzzleKind};
@@ -42,3 +43,4 @@ pub use maze::{Layout, Maze, MazeGenerator};
 pub use random::seeded;
 pub use sudoku::{Grade, Sudoku, SudokuGenerator};
 pub use task::{IGNORE_LABEL, PAD, PathLength, Rule, Symmetry, Task, Verdict, Violation};
+pub use tokens::Tokens;

@@ -16,7 +16,7 @@ pub const IGNORE_LABEL: i32 = -100;
 ///
 /// The sequence of a grid is its `height * width` cells, row by row.
 pub trait Task: Debug + Send + Sync {
-    /// `sudoku`, `maze` or `arc`.
+    /// `sudoku`, `maze`, `arc` or `tokens`.
     fn name(&self) -> &'static str;
 
     /// Rows of the token sequence.
@@ -42,6 +42,17 @@ pub trait Task: Debug + Send + Sync {
 
     /// Judges an answer to `puzzle` by the task's rules.
     fn verify(&self, puzzle: &Grid, answer: &Grid) -> Verdict;
+
+    /// Whether the task has rules that an answer can be verified by. Without them [`verify`](Self::verify) says at best
+    /// [`Verdict::Unverifiable`].
+    fn has_rules(&self) -> bool {
+        true
+    }
+
+    /// The token that stands where a grid does not fill the sequence; `None` where every token means something.
+    fn padding(&self) -> Option<i32> {
+        Some(PAD)
+    }
 
     /// A random symmetry of the task: it maps puzzles to puzzles and right answers to right answers.
     fn symmetry(&self, rng: &mut dyn Rng) -> Box<dyn Symmetry>;

@@ -115,7 +115,7 @@ fn broken_files_are_named() {
                 b.truncate(4000);
                 b
             }),
-            "shape [8, 900] of 1-byte values needs more than the 4000 bytes there are",
+            "shape [8, 900] of 1-byte values needs more than the 3872 bytes there are",
         ),
         (
             broken(inputs, |mut b| {

@@ -4,9 +4,9 @@ mod common;
 
 use common::{maze_example, sudoku_example};
 use proptest::prelude::*;
-use trm_puzzles::formats::{self, arc_json, moving_ai};
+use trm_puzzles::formats::{self, arc_json, moving_ai, token_text};
 use trm_puzzles::sudoku::{grade, solve};
-use trm_puzzles::{Arc, Grid, Maze, Sudoku, Task, seeded};
+use trm_puzzles::{Arc, Grid, Maze, Sudoku, Task, Tokens, seeded};
 
 /// Texts that look like puzzles: the formats' own characters in lines.
 fn puzzle_like() -> impl Strategy<Value = String> {
@@ -39,6 +39,7 @@ fn read_every_way(bytes: &[u8]) {
     let _ = moving_ai::MovingAiMap::parse("in", bytes);
     let _ = moving_ai::parse_scenarios("in", bytes);
     let _ = arc_json::parse_tasks("in", bytes, Some(bytes));
+    let _ = token_text::parse("in", bytes, Tokens::new(3, 300).expect("supported"));
 }
 
 fn any_grid() -> impl Strategy<Value = Grid> {
@@ -55,6 +56,8 @@ fn tasks() -> Vec<Box<dyn Task>> {
         Box::new(Maze::new(9, 9).expect("supported")),
         Box::new(Maze::new(3, 7).expect("supported")),
         Box::new(Arc),
+        Box::new(Tokens::new(12, 300).expect("supported")),
+        Box::new(Tokens::new(9, 4).expect("supported")),
     ]
 }
 

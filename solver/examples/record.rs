@@ -3,10 +3,16 @@
 //!
 //! ```text
 //! record MODEL tract|ort PUZZLES STEPS ROWS FOLDER
+//! record --judge FOLDER…
 //! ```
 //!
-//! `ROWS` puzzles go into a folder of their own, `FOLDER/000-009`, with the `outputs.safetensors` of a golden and, in
-//! `largest.json`, the largest logits in it. The folders are printed; one that is there already is left as it is.
+//! `ROWS` puzzles go into a folder of their own, `FOLDER/000-009`, with the `outputs.safetensors` and `manifest.json` of a
+//! golden and, in `largest.json`, the largest logits in it. The folders are printed; one that is there already is left as
+//! it is.
+//!
+//! `--judge` writes into the `manifest.json` of goldens what is judged of them, where they are of the form before that:
+//! `cargo xtask goldens` runs it.
+#![expect(clippy::print_stdout, reason = "for developers, who see a panic where they close the pipe")]
 
 use std::fs;
 use std::path::Path;
@@ -14,20 +20,25 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use serde_json::json;
+use serde_json::{Value, json};
 use trm_puzzles::seeded;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::parity::RECORDED_STEPS;
+use trm_solver::parity::{Golden, Judge, JudgedStep, Quantity, RECORDED_STEPS};
 use trm_solver::{ActStep, Engine, Model, SessionOptions, StepSession};
 
 /// Seed of the puzzles.
 const SEED: u64 = 2026;
+/// Largest difference allowed, by the largest logit where that is above 1: as in `xtask/src/cross/compare.rs`.
+const TOLERANCE: f64 = 1e-4;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((_, folders)) = arguments.split_first().filter(|(first, _)| *first == "--judge") {
+        return folders.iter().try_for_each(|folder| write_judge(Path::new(folder)));
+    }
     let [model, engine, puzzles, steps, rows, folder] = arguments.as_slice() else {
-        bail!("usage: record MODEL tract|ort PUZZLES STEPS ROWS FOLDER");
+        bail!("usage: record MODEL tract|ort PUZZLES STEPS ROWS FOLDER, or record --judge FOLDER…");
     };
     let (model, folder) = (Model::open(model)?, Path::new(folder));
     let engine: Box<dyn Engine> = match engine.as_str() {
@@ -76,7 +87,7 @@ fn record(session: &mut dyn StepSession, tokens: Vec<i32>, steps: usize, golden:
         ("inputs".to_owned(), Dtype::I32, integers(&tokens)),
         ("puzzle_identifiers".to_owned(), Dtype::I32, integers(&puzzle_ids)),
     ];
-    let (mut q_halt, mut q_continue, mut largest) = (Vec::new(), Vec::new(), 0.0);
+    let (mut q_halt, mut q_continue, mut largest): (Vec<f32>, Vec<f32>, f32) = (Vec::new(), Vec::new(), 0.0);
     let mut input = ActStep::first(tokens, puzzle_ids);
     for step in 1..=steps {
         let output = session.step(&input)?;
@@ -88,6 +99,8 @@ fn record(session: &mut dyn StepSession, tokens: Vec<i32>, steps: usize, golden:
             tensors.push((format!("logits_step{step:02}"), Dtype::F32, floats(&logits)));
         }
     }
+    let limit = |largest: f32| TOLERANCE * f64::from(largest).max(1.0);
+    let limits = (limit(largest), limit(size(&q_halt).max(size(&q_continue))));
     let largest = json!({"puzzles": rows, "logit": largest, "q_halt": size(&q_halt)});
     tensors.push(("q_halt_logits".to_owned(), Dtype::F32, floats(&q_halt)));
     tensors.push(("q_continue_logits".to_owned(), Dtype::F32, floats(&q_continue)));
@@ -96,9 +109,43 @@ fn record(session: &mut dyn StepSession, tokens: Vec<i32>, steps: usize, golden:
         .map(|(name, dtype, data)| Ok((name, TensorView::new(*dtype, shape(name), data)?)))
         .collect::<Result<Vec<_>>>()?;
     safetensors::serialize_to_file(views, None, &golden.join("outputs.safetensors"))?;
+    let recorded = Golden::open(golden)?.with_judge(judge(steps, limits))?;
+    fs::write(golden.join("manifest.json"), json!({"judge": recorded.judge_with_digests()?}).to_string())?;
     // The last, since it says that the folder is whole.
     fs::write(golden.join("largest.json"), largest.to_string())?;
     Ok(())
+}
+
+/// What is judged of a recording: the signals at every step, logits and answers where they are recorded.
+fn judge(steps: usize, (logits, signal): (f64, f64)) -> Judge {
+    let row = |step| {
+        let mut row = JudgedStep { step, ..JudgedStep::default() };
+        row.limits.extend([(Quantity::QHalt, signal), (Quantity::QContinue, signal)]);
+        if RECORDED_STEPS.contains(&step) {
+            row.limits.extend([(Quantity::Logits, logits), (Quantity::Answer, 0.0)]);
+        }
+        row
+    };
+    let how = format!("{TOLERANCE:.0e} of the largest number, at least of 1, between two machines");
+    Judge::new(how, (1..=steps).map(row).collect())
+}
+
+/// Writes what is judged of a golden into its manifest, digests included, unless that is there already. Nothing else in
+/// the file changes.
+fn write_judge(folder: &Path) -> Result<()> {
+    let path = folder.join("manifest.json");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest: Value = serde_json::from_str(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    if manifest.get("judge").is_some() {
+        return Ok(());
+    }
+    let judge = Golden::open(folder)?.judge_with_digests()?;
+    let judge = judge.with_context(|| format!("{} does not say what is judged", path.display()))?;
+    let section = serde_json::to_string(&judge)?;
+    let rest = text.trim_start().strip_prefix('{').context("no object")?;
+    let unfinished = folder.join("manifest.json.new");
+    fs::write(&unfinished, format!("{{\n \"judge\": {section},{rest}"))?;
+    Ok(fs::rename(&unfinished, &path)?)
 }
 
 /// The largest absolute value.

@@ -7,7 +7,7 @@ use trm_models::file::full_disk_hint;
 use trm_models::{GraphKind, ModelError};
 use trm_puzzles::PuzzleError;
 
-use crate::engine::ort::ExecutionProvider;
+use crate::engine::ort::{Candidate, ExecutionProvider, LibraryProblem};
 
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -197,24 +197,38 @@ pub enum SolverError {
         /// What to use instead.
         hint: String,
     },
-    /// No ONNX Runtime library was found.
+    /// No ONNX Runtime library was found, or none that may be loaded.
     #[error(
-        "no ONNX Runtime library found in {}\nhint: `pip install onnxruntime`, `cargo xtask ort`, or give the path of \
-         libonnxruntime.so with --ort-lib or ORT_DYLIB_PATH",
-        searched.join(", ")
+        "no ONNX Runtime library found beside the program, in the system's folders or in the active Python environment{}\n\
+         hint: `trm doctor` lists every place; `pip install onnxruntime` into an active environment, or name the library by \
+         --ort-lib or ORT_DYLIB_PATH",
+        refused_libraries(refused)
     )]
     LibraryNotFound {
-        /// Every place that was looked at, with what was wrong with a file that was there.
-        searched: Vec<String>,
+        /// Files that have the library's name, with why they are not loaded.
+        refused: Vec<Candidate>,
     },
     /// A file that was named as ONNX Runtime's library cannot be it.
     #[error("{}: {reason}\nhint: {origin} must name ONNX Runtime's shared library, version 1.{} or newer", path.display(), ort::MINOR_VERSION)]
     LibraryRejected {
         /// The file.
         path: PathBuf,
-        /// Who named it: `--ort-lib`, `ORT_DYLIB_PATH` or the search.
+        /// Who named it: `--ort-lib` or `ORT_DYLIB_PATH`.
         origin: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// ONNX Runtime's library does not work on this machine.
+    #[error(
+        "{}: the library {reason}\nhint: ONNX Runtime 1.{} or newer is needed, built for this processor; `--backend tract` \
+         needs none",
+        path.display(),
+        ort::MINOR_VERSION
+    )]
+    LibraryFails {
+        /// The file.
+        path: PathBuf,
+        /// What it does: `crashes when it is opened (…)`.
         reason: String,
     },
     /// A second ONNX Runtime library was asked for in one process.
@@ -336,11 +350,30 @@ impl SolverError {
         move |source| Self::RunIo { action, path, source }
     }
 
-    /// True for a failure of an engine or a device, false for bad input (a wrong library path is bad input).
+    /// True for a failure of an engine or a device, false for bad input (a path that names no library is bad input, a
+    /// library that crashes is not).
     #[must_use]
     pub fn is_engine_failure(&self) -> bool {
-        matches!(self, Self::NotFinite { .. } | Self::Provider { .. } | Self::Engine { .. })
+        match self {
+            Self::NotFinite { .. } | Self::Provider { .. } | Self::Engine { .. } | Self::LibraryFails { .. } => true,
+            Self::LibraryNotFound { refused } => refused.iter().any(Candidate::is_surprising),
+            _ => false,
+        }
     }
+}
+
+/// Most libraries that a message says something of.
+const MOST_REFUSED: usize = 3;
+
+/// What was found and is not loaded, from the first on.
+fn refused_libraries(refused: &[Candidate]) -> String {
+    let told = |candidate: &Candidate| {
+        let problem = candidate.problem.as_ref().map(LibraryProblem::to_string).unwrap_or_default();
+        format!("; {}: {problem}", candidate.path.display())
+    };
+    let rest = refused.len().saturating_sub(MOST_REFUSED);
+    let rest = (rest > 0).then(|| format!("; and {rest} more"));
+    refused.iter().take(MOST_REFUSED).map(told).chain(rest).collect()
 }
 
 /// The optional last line of a message.

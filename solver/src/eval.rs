@@ -46,6 +46,35 @@ impl Rate {
     }
 }
 
+/// The mean of shares, each case counting as much as any other, whatever its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MeanShare {
+    /// In units of 2^-64: integers add up to the same in any order, and puzzles finish in an order that depends on the
+    /// batch.
+    sum: u128,
+    cases: usize,
+}
+
+impl MeanShare {
+    /// The mean, or `None` without cases.
+    #[must_use]
+    pub fn value(&self) -> Option<f64> {
+        (self.cases > 0).then(|| self.sum as f64 / 2.0_f64.powi(64) / self.cases as f64)
+    }
+
+    /// Cases that count.
+    #[must_use]
+    pub fn cases(&self) -> usize {
+        self.cases
+    }
+
+    /// Adds a share, `of` being more than 0.
+    fn add(&mut self, hits: usize, of: usize) {
+        self.sum += ((hits as u128) << 64) / of as u128;
+        self.cases += 1;
+    }
+}
+
 /// Where the first attempts stand after a number of steps; one that has stopped counts with its last answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StepAccuracy {
@@ -53,6 +82,8 @@ pub struct StepAccuracy {
     pub exact: Rate,
     /// Labelled cells that are right.
     pub cell: Rate,
+    /// The mean over puzzles of the share of labelled cells that are right: `accuracy` of the public loss head.
+    pub accuracy: MeanShare,
     /// Answers that the task's rules accept, of those that can be judged.
     pub valid: Rate,
     /// Puzzles for which the model's own signal has asked to stop at this step or before.
@@ -68,6 +99,10 @@ pub struct Evaluation {
     pub exact: Rate,
     /// Labelled cells that are right in the final answers. Cells of one answer hang together: no interval is given.
     pub cell: Rate,
+    /// The mean over puzzles of the share of labelled cells that are right in the final answers. It is what the public
+    /// code reports as `accuracy` (`ACTLossHead`): the labels' ignored cells count for nothing, and neither does a puzzle
+    /// without labelled cells. Where all puzzles have equally many labelled cells, it equals `cell`.
+    pub accuracy: MeanShare,
     /// Final answers that the task's rules accept, of those that can be judged.
     pub valid: Rate,
     /// Mazes: final answers whose path is valid and shortest. No cases for other tasks.
@@ -153,13 +188,20 @@ struct LabelScore {
 }
 
 impl LabelScore {
-    fn new(label: &[i32], answer: &[i32]) -> Self {
+    /// `None` if no cell is labelled: then there is nothing to be right about.
+    fn new(label: &[i32], answer: &[i32]) -> Option<Self> {
         let labelled = || label.iter().zip(answer).filter(|(label, _)| **label != IGNORE_LABEL);
-        Self { right: labelled().filter(|(label, cell)| label == cell).count(), labelled: labelled().count() }
+        let score =
+            Self { right: labelled().filter(|(label, cell)| label == cell).count(), labelled: labelled().count() };
+        (score.labelled > 0).then_some(score)
     }
 
-    fn exact(self) -> bool {
-        self.right == self.labelled
+    /// Counts the answer.
+    fn add_to(self, exact: &mut Rate, cell: &mut Rate, accuracy: &mut MeanShare) {
+        exact.add(self.right == self.labelled);
+        cell.hits += self.right;
+        cell.total += self.labelled;
+        accuracy.add(self.right, self.labelled);
     }
 }
 
@@ -192,7 +234,7 @@ impl Observer for Tally<'_> {
         let scores = self.running.entry(step.index).or_default();
         let halted_before = scores.last().is_some_and(|score| score.halted);
         scores.push(StepScore {
-            label: step.question.label.as_ref().map(|label| LabelScore::new(label, step.answer)),
+            label: step.question.label.as_ref().and_then(|label| LabelScore::new(label, step.answer)),
             valid: verdict.ok().as_ref().and_then(is_valid),
             halted: halted_before || halt_signal(&self.config, step.q_halt, step.q_continue) > self.halting_threshold,
         });
@@ -205,19 +247,15 @@ impl Observer for Tally<'_> {
             // An attempt that has stopped keeps its answer.
             let Some(score) = scores.get(step).or(scores.last()) else { continue };
             if let Some(label) = score.label {
-                into.exact.add(label.exact());
-                into.cell.hits += label.right;
-                into.cell.total += label.labelled;
+                label.add_to(&mut into.exact, &mut into.cell, &mut into.accuracy);
             }
             if let Some(valid) = score.valid {
                 into.valid.add(valid);
             }
             into.halted.add(score.halted);
         }
-        if let Some(label) = question.label.as_ref().map(|label| LabelScore::new(label, &report.tokens)) {
-            total.exact.add(label.exact());
-            total.cell.hits += label.right;
-            total.cell.total += label.labelled;
+        if let Some(label) = question.label.as_ref().and_then(|label| LabelScore::new(label, &report.tokens)) {
+            label.add_to(&mut total.exact, &mut total.cell, &mut total.accuracy);
         }
         if let Some(valid) = is_valid(&report.verdict) {
             total.valid.add(valid);
@@ -243,6 +281,8 @@ impl Observer for Tally<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -264,10 +304,64 @@ mod tests {
         assert_eq!(Rate::default().value(), None);
     }
 
+    /// All answers' figures.
+    fn figures(labels: &[Vec<i32>], answers: &[Vec<i32>]) -> (Rate, Rate, MeanShare) {
+        let (mut exact, mut cell, mut accuracy) = Default::default();
+        for score in labels.iter().zip(answers).filter_map(|(label, answer)| LabelScore::new(label, answer)) {
+            score.add_to(&mut exact, &mut cell, &mut accuracy);
+        }
+        (exact, cell, accuracy)
+    }
+
     #[test]
     fn unlabelled_cells_do_not_count() {
-        let score = LabelScore::new(&[2, IGNORE_LABEL, 3, 4], &[2, 9, 3, 5]);
-        assert_eq!((score.right, score.labelled, score.exact()), (2, 3, false));
-        assert!(LabelScore::new(&[IGNORE_LABEL, 7], &[0, 7]).exact());
+        let score = LabelScore::new(&[2, IGNORE_LABEL, 3, 4], &[2, 9, 3, 5]).expect("labelled cells");
+        assert_eq!((score.right, score.labelled), (2, 3));
+        assert!(LabelScore::new(&[IGNORE_LABEL; 2], &[0, 7]).is_none());
+    }
+
+    #[test]
+    fn accuracy_is_not_the_share_of_all_cells() {
+        let labels = [vec![1, 1, 1, 1], vec![1, IGNORE_LABEL, IGNORE_LABEL, IGNORE_LABEL], vec![IGNORE_LABEL; 4]];
+        let (exact, cell, accuracy) = figures(&labels, &[vec![0, 0, 0, 1], vec![1, 0, 0, 0], vec![1; 4]]);
+        assert_eq!((exact.hits, exact.total), (1, 2));
+        assert_eq!((cell.hits, cell.total), (2, 5));
+        // A quarter of the first and all of the second; the third has no label.
+        assert_eq!((accuracy.value(), accuracy.cases()), (Some(0.625), 2));
+        assert_eq!(figures(&[], &[]).2.value(), None);
+    }
+
+    proptest! {
+        /// The public loss head's figures, written over whole arrays as its own lines are: mask, counts and hits of all
+        /// rows first, then means over the rows that have labels.
+        #[test]
+        fn figures_are_those_of_the_public_loss_head(
+            cells in 1_usize..12,
+            rows in prop::collection::vec(prop::collection::vec((0..4_i32, 0..4_i32, prop::bool::weighted(0.4)), 12), 0..20),
+        ) {
+            let label = |(label, _, ignored): &(i32, i32, bool)| if *ignored { IGNORE_LABEL } else { *label };
+            let labels: Vec<Vec<i32>> = rows.iter().map(|row| row[..cells].iter().map(label).collect()).collect();
+            let answers: Vec<Vec<i32>> = rows.iter().map(|row| row[..cells].iter().map(|cell| cell.1).collect()).collect();
+            let (exact, cell, accuracy) = figures(&labels, &answers);
+
+            let (flat, predicted) = (labels.concat(), answers.concat());
+            let mask: Vec<f64> = flat.iter().map(|label| f64::from(u8::from(*label != -100))).collect();
+            let correct: Vec<f64> =
+                (0..flat.len()).map(|i| mask[i] * f64::from(u8::from(flat[i] == predicted[i]))).collect();
+            let sum = |values: &[f64]| values.chunks(cells).map(|row| row.iter().sum()).collect::<Vec<f64>>();
+            let (counts, hits) = (sum(&mask), sum(&correct));
+            let valid: Vec<usize> = (0..counts.len()).filter(|row| counts[*row] > 0.0).collect();
+            let mean = |value: &dyn Fn(usize) -> f64| {
+                (!valid.is_empty()).then(|| valid.iter().map(|row| value(*row)).sum::<f64>() / valid.len() as f64)
+            };
+            let near = |found: Option<f64>, expected: Option<f64>| match (found, expected) {
+                (Some(found), Some(expected)) => (found - expected).abs() < 1e-12,
+                (found, expected) => found == expected,
+            };
+            prop_assert!(near(accuracy.value(), mean(&|row| hits[row] / counts[row].max(1.0))), "{:?}", accuracy);
+            prop_assert!(near(exact.value(), mean(&|row| f64::from(u8::from((hits[row] - counts[row]).abs() < 0.5)))), "{:?}", exact);
+            let all = (!valid.is_empty()).then(|| hits.iter().sum::<f64>() / counts.iter().sum::<f64>());
+            prop_assert!(near(cell.value(), all), "{:?}", cell);
+        }
     }
 }

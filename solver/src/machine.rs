@@ -156,7 +156,7 @@ pub fn forget_peak_memory() -> bool {
 }
 
 /// What qemu-user hides from a program, that the kernel runs an emulator, it hides under the usual name only.
-fn is_emulated() -> bool {
+pub(crate) fn is_emulated() -> bool {
     match (fs::read_link("/proc/self/exe"), fs::read_link("/proc/thread-self/exe")) {
         (Ok(told), Ok(real)) => told != real,
         _ => false,

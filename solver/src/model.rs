@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use trm_intake::Printable;
 use trm_models::{ModelBundle, SHIPPED, TaskKind, TaskSpec, TrmConfig};
-use trm_puzzles::{Arc, Grid, Maze, Puzzle, PuzzleKind, Sudoku, Task};
+use trm_puzzles::{Arc, Grid, Maze, Puzzle, PuzzleKind, Sudoku, Task, Tokens};
 
 use crate::{Result, SolverError};
 
@@ -12,6 +13,8 @@ use crate::{Result, SolverError};
 pub struct Model {
     bundle: ModelBundle,
     kind: PuzzleKind,
+    /// The bundle's name as it may be shown.
+    name: String,
 }
 
 impl Model {
@@ -51,7 +54,7 @@ impl Model {
     /// A bundle with its task, checked against the configuration.
     pub fn new(bundle: ModelBundle) -> Result<Self> {
         let manifest = bundle.manifest();
-        let mismatch = |reason: String| SolverError::ModelTask { model: manifest.name.clone(), reason };
+        let mismatch = |reason: String| SolverError::ModelTask { model: Printable(&manifest.name).to_string(), reason };
         let kind = puzzle_kind(&manifest.task).map_err(mismatch)?;
         let (task, config) = (kind.task(), &manifest.config);
         if task.seq_len() != config.seq_len || task.vocab_size() != config.vocab_size {
@@ -66,13 +69,14 @@ impl Model {
         }
         if task.vocabulary() != manifest.task.vocabulary {
             return Err(mismatch(format!(
-                "its vocabulary is {:?}, {} has {:?}",
-                manifest.task.vocabulary,
+                "its vocabulary is {}, {} has {}",
+                Printable(&format!("{:?}", manifest.task.vocabulary)),
                 describe(&kind),
-                task.vocabulary()
+                Printable(&format!("{:?}", task.vocabulary()))
             )));
         }
-        Ok(Self { bundle, kind })
+        let name = Printable(&manifest.name).to_string();
+        Ok(Self { bundle, kind, name })
     }
 
     /// Graphs, configuration, self-test.
@@ -81,10 +85,10 @@ impl Model {
         &self.bundle
     }
 
-    /// The bundle's name.
+    /// The bundle's name, without anything that a terminal would obey.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.bundle.manifest().name
+        &self.name
     }
 
     /// The network's configuration.
@@ -131,6 +135,9 @@ fn puzzle_kind(spec: &TaskSpec) -> Result<PuzzleKind, String> {
         }
         TaskKind::Maze => PuzzleKind::Maze(Maze::new(spec.height, spec.width).map_err(|error| error.to_string())?),
         TaskKind::Arc => PuzzleKind::Arc(Arc),
+        TaskKind::Tokens => {
+            PuzzleKind::Tokens(Tokens::new(spec.width, spec.vocabulary.len()).map_err(|error| error.to_string())?)
+        }
     };
     let task = kind.task();
     if (task.height(), task.width()) == (spec.height, spec.width) {
@@ -153,7 +160,8 @@ pub fn describe(kind: &PuzzleKind) -> String {
             sudoku.box_width()
         ),
         PuzzleKind::Arc(_) => "arc grid".to_owned(),
-        _ => size((task.height(), task.width())),
+        PuzzleKind::Tokens(tokens) => format!("sequence of {} tokens out of {}", tokens.seq_len(), tokens.vocab_size()),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) => size((task.height(), task.width())),
     }
 }
 

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use trm_intake::{Budget, Limits};
 use trm_models::{GraphKind, ModelBundle, file};
 
 use crate::machine::Machine;
@@ -14,6 +15,9 @@ use crate::{Result, SolverError};
 
 /// A larger batch has to be this much faster: it costs memory, and the first answer comes later.
 const WORTH_A_LARGER_BATCH: f64 = 0.97;
+
+/// What a remembered choice may take; one has 300 bytes.
+const REMEMBERED_LIMITS: Limits = Limits { bytes: 64 << 10, items: 0, depth: 0, time: None };
 
 /// A measured combination.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -130,7 +134,7 @@ impl TuningCache {
     /// What was remembered on this machine. A file that cannot be read is nothing remembered.
     #[must_use]
     pub fn recall(&self, bundle: &ModelBundle, engine: &str, provider: &str) -> Option<Tuning> {
-        let bytes = std::fs::read(self.path(bundle, engine, provider)?).ok()?;
+        let bytes = Budget::new(REMEMBERED_LIMITS).read_file(&self.path(bundle, engine, provider)?).ok()?;
         let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
         let Tuning { single, stream } = remembered.tuning;
         let sane = |trial: Trial| (1..=65_536).contains(&trial.batch) && (1..=1024).contains(&trial.threads);

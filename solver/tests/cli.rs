@@ -219,7 +219,7 @@ fn an_evaluation_prints_the_promised_keys() {
     let report = &json_lines(&output)[0];
     let share = |key: &str| report[key].as_f64().unwrap_or_else(|| panic!("{key} in {report}"));
     assert_eq!(report["puzzles"], 40);
-    for key in ["exact", "cell", "valid", "optimal"] {
+    for key in ["exact", "cell", "accuracy", "valid", "optimal"] {
         assert!((0.8..=1.0).contains(&share(key)), "{key}: {}", share(key));
     }
     assert!(share("valid") >= share("optimal") && share("optimal") >= share("exact"), "{report}");
@@ -227,6 +227,7 @@ fn an_evaluation_prints_the_promised_keys() {
     let by_step = report["by_step"].as_array().expect("steps");
     assert_eq!((by_step.len(), &by_step[15]["step"]), (16, &Value::from(16)));
     assert!(by_step[0]["exact"].as_f64() <= by_step[15]["exact"].as_f64(), "{report}");
+    assert!(by_step[15]["accuracy"].as_f64().is_some_and(|share| share > 0.8), "{report}");
     assert_eq!(report["complete"], true);
 }
 

@@ -71,6 +71,10 @@ fn the_references_evaluation_runs_every_step() {
         assert_eq!((result.exact, result.valid, result.optimal), (rate(1, 4), rate(1, 4), rate(1, 4)));
         // 8, 7, 7 and 7 labelled cells; each of three answers misses the one path cell.
         assert_eq!(result.cell, rate(29 - 3, 29));
+        // The maze with 8 labelled cells is right, each of the others has 6 of 7.
+        let accuracy = result.accuracy.value().expect("labels");
+        assert!((accuracy - (1.0 + 3.0 * 6.0 / 7.0) / 4.0).abs() < 1e-12, "{accuracy}");
+        assert_eq!(result.accuracy.cases(), 4);
         let exact: Vec<_> = result.by_step.iter().map(|at| at.exact.hits).collect();
         assert_eq!(exact, [1, 2, 1, 1, 1, 1]);
         let halted: Vec<_> = result.by_step.iter().map(|at| at.halted.hits).collect();

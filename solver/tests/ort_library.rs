@@ -10,7 +10,8 @@ use tempfile::TempDir;
 use trm_export::train::ort_training::TrainingModels;
 use trm_models::GraphKind;
 use trm_solver::engine::ort::{
-    ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions, SearchEnvironment, find_library,
+    Candidate, ExecutionProvider, LibraryProblem, OrtEngine, ProviderChoice, ProviderOptions, SearchEnvironment,
+    find_library,
 };
 use trm_solver::{Engine, SessionOptions, SolverError};
 
@@ -28,11 +29,6 @@ fn real_library() -> PathBuf {
 fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().expect("a parent")).expect("creates the folder");
     fs::write(path, bytes).expect("writes the file");
-}
-
-fn link(path: &Path) {
-    fs::create_dir_all(path.parent().expect("a parent")).expect("creates the folder");
-    std::os::unix::fs::symlink(real_library(), path).expect("links the library");
 }
 
 /// What is wrong with a file that was named explicitly.
@@ -62,6 +58,24 @@ fn a_named_file_that_is_not_the_library_is_refused() {
     let mut other_processor = program.clone();
     // e_machine of the ELF header: 8 is MIPS.
     other_processor[18..20].copy_from_slice(&8u16.to_le_bytes());
+
+    // A table of symbols of three gigabytes, in a file that has them without taking any of the disk.
+    let huge = {
+        use object::read::elf::{FileHeader, SectionHeader};
+        let mut bytes = program.clone();
+        let header = object::elf::FileHeader64::<object::Endianness>::parse(&*program).expect("a program of 64 bits");
+        let endian = header.endian().expect("its byte order");
+        let sections = header.section_headers(endian, &*program).expect("sections");
+        let dynamic = sections.iter().position(|section| section.sh_type(endian) == object::elf::SHT_DYNSYM);
+        let at = header.e_shoff(endian) as usize + dynamic.expect("dynamic symbols") * 64;
+        // sh_offset and sh_size of the section's header.
+        bytes[at + 24..at + 32].copy_from_slice(&0_u64.to_le_bytes());
+        bytes[at + 32..at + 40].copy_from_slice(&(3_u64 << 30).to_le_bytes());
+        let path = file("huge.so", &bytes);
+        fs::File::options().write(true).open(&path).and_then(|file| file.set_len(4 << 30)).expect("a sparse file");
+        path
+    };
+    assert_eq!(rejection(&huge), "the file is truncated or damaged");
 
     let missing = rejection(&dir.path().join("libonnxruntime.so"));
     assert!(missing.starts_with("cannot open: No such file"), "{missing}");
@@ -99,51 +113,112 @@ fn a_named_library_or_its_folder_is_found() {
 #[test]
 fn the_search_goes_from_the_cache_to_python() {
     let dir = folder();
-    let at = |path: &str| dir.path().join(path);
+    let root = fs::canonicalize(dir.path()).expect("a path");
+    let at = |path: &str| root.join(path);
+    // A copy, in a folder of this user's only.
+    let library = at("copy/libonnxruntime.so");
+    write(&library, &fs::read(real_library()).expect("reads"));
     let environment = SearchEnvironment {
         ort_dylib_path: None,
-        cargo_target_dir: Some(at("elsewhere")),
-        current_dir: Some(at("project")),
+        ort_cache: Some(at("checkout/target/onnxruntime")),
         executable: Some(at("installed/bin/trm")),
+        linker_path: vec![at("linker")],
         library_dirs: vec![at("lib")],
-        python_prefixes: vec![at("venv")],
+        virtual_env: Some(at("venv")),
+        conda_prefix: Some(at("conda")),
+        python_prefixes: vec![at("usr")],
     };
     let search = || find_library(None, &environment);
 
-    let Err(SolverError::LibraryNotFound { searched }) = search() else {
-        panic!("there is no library yet");
-    };
-    for place in ["project/target/onnxruntime", "elsewhere/onnxruntime", "installed/bin", "lib"] {
-        assert!(searched.contains(&at(place).display().to_string()), "{place} is missing in {searched:?}");
-    }
-    let message = search().expect_err("there is no library yet").to_string();
-    assert!(message.starts_with("no ONNX Runtime library found in /"), "{message}");
-    assert!(message.contains("\nhint: `pip install onnxruntime`"), "{message}");
+    let error = search().expect_err("there is no library yet");
+    assert!(matches!(&error, SolverError::LibraryNotFound { refused } if refused.is_empty()), "{error:?}");
+    assert_eq!(
+        error.to_string(),
+        "no ONNX Runtime library found beside the program, in the system's folders or in the active Python environment\n\
+         hint: `trm doctor` lists every place; `pip install onnxruntime` into an active environment, or name the library by \
+         --ort-lib or ORT_DYLIB_PATH"
+    );
 
     // A foreign file is passed over, and the error says so.
     write(&at("lib/libonnxruntime.so"), b"not a library");
-    let Err(SolverError::LibraryNotFound { searched }) = search() else {
-        panic!("there is no library yet");
-    };
-    let line = format!("{}: not a shared library", at("lib/libonnxruntime.so").display());
-    assert!(searched.contains(&line), "{searched:?}");
+    let error = search().expect_err("there is no library yet");
+    let problem = Some(LibraryProblem::Foreign("not a shared library".to_owned()));
+    let expected = Candidate { path: at("lib/libonnxruntime.so"), problem };
+    assert!(!expected.is_surprising());
+    assert!(matches!(&error, SolverError::LibraryNotFound { refused } if *refused == [expected]), "{error:?}");
+    let told = format!("environment; {}: not a shared library\nhint", at("lib/libonnxruntime.so").display());
+    assert!(error.to_string().contains(&told) && !error.is_engine_failure(), "{error}");
 
     // From the last place to the first: each goes before those after it. Links are told apart by their name's order.
-    for place in [
-        "venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0",
-        "lib/libonnxruntime.so.1",
-        "installed/bin/libonnxruntime.so",
-        "elsewhere/onnxruntime/1.32.0/onnxruntime/capi/libonnxruntime.so.1.32.0",
-        "project/target/onnxruntime/libonnxruntime.so.1.32.0",
+    for (origin, place) in [
+        ("system's Python", "usr/lib/python3/dist-packages/onnxruntime/capi/libonnxruntime.so.1.32.0"),
+        ("CONDA_PREFIX", "conda/lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0"),
+        ("VIRTUAL_ENV", "venv/lib/python3.11/site-packages/onnxruntime/capi/libonnxruntime.so.1.32.0"),
+        ("system", "lib/libonnxruntime.so.1"),
+        ("LD_LIBRARY_PATH", "linker/libonnxruntime.so.1"),
+        ("beside the program", "installed/bin/libonnxruntime.so"),
+        ("TRM_ORT_CACHE", "checkout/target/onnxruntime/1.32.0/onnxruntime/capi/libonnxruntime.so.1.32.0"),
     ] {
-        link(&at(place));
-        assert_eq!(search().expect("finds the library").path, real_library(), "{place}");
+        let path = at(place);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("creates the folder");
+        std::os::unix::fs::symlink(&library, &path).expect("links the library");
+        let found = search().expect("finds the library");
+        assert_eq!((found.path.as_path(), found.origin, found.exposed), (library.as_path(), origin, None));
     }
     // The provider libraries beside it are not mistaken for it.
     let other = folder();
     write(&other.path().join("libonnxruntime_providers_shared.so"), b"");
     let only = SearchEnvironment { library_dirs: vec![other.path().to_path_buf()], ..SearchEnvironment::default() };
-    assert!(matches!(find_library(None, &only), Err(SolverError::LibraryNotFound { searched }) if searched.len() == 1));
+    assert!(
+        matches!(find_library(None, &only), Err(SolverError::LibraryNotFound { refused }) if refused.is_empty()),
+        "a provider is none"
+    );
+}
+
+/// What is not absolute would be another folder wherever the program is started.
+#[test]
+fn nothing_is_searched_that_depends_on_the_current_folder() {
+    let dir = tempfile::tempdir_in(".").expect("a folder in the current one");
+    let relative = Path::new(dir.path().file_name().expect("a name")).to_path_buf();
+    let packages = relative.join("lib/python3.11/site-packages/onnxruntime/capi");
+    fs::create_dir_all(&packages).expect("folders");
+    for folder in [&relative, &packages] {
+        std::os::unix::fs::symlink(real_library(), folder.join("libonnxruntime.so")).expect("links the library");
+    }
+    let environment = SearchEnvironment {
+        ort_cache: Some(relative.clone()),
+        executable: Some(relative.join("trm")),
+        linker_path: vec![relative.clone(), PathBuf::new(), PathBuf::from(".")],
+        library_dirs: vec![relative.clone()],
+        virtual_env: Some(relative.clone()),
+        conda_prefix: Some(relative.clone()),
+        python_prefixes: vec![relative.clone()],
+        ..SearchEnvironment::default()
+    };
+    let found = find_library(None, &environment);
+    assert!(matches!(&found, Err(SolverError::LibraryNotFound { refused }) if refused.is_empty()), "{found:?}");
+    // Who names it means it.
+    assert!(find_library(Some(&relative), &environment).expect("named").path.is_absolute());
+}
+
+#[test]
+fn a_library_that_others_can_replace_is_not_taken_unless_it_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = folder();
+    let root = fs::canonicalize(dir.path()).expect("a path");
+    let library = root.join("open/lib/libonnxruntime.so");
+    write(&library, &fs::read(real_library()).expect("reads"));
+    let open = root.join("open");
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).expect("a mode");
+    let environment = SearchEnvironment { library_dirs: vec![root.join("open/lib")], ..SearchEnvironment::default() };
+    let error = find_library(None, &environment).expect_err("anybody could put another one there");
+    let told = format!("; {}: others can write into {} (mode 777)\nhint", library.display(), open.display());
+    assert!(error.to_string().contains(&told) && error.is_engine_failure(), "{error}");
+
+    let named = find_library(Some(&library), &environment).expect("it was named");
+    assert_eq!(named.exposed, Some(format!("others can write into {} (mode 777)", open.display())));
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("a mode");
+    assert_eq!(find_library(None, &environment).expect("nobody can").exposed, None);
 }
 
 #[test]

@@ -148,6 +148,7 @@ mod training_api {
         }
     }
 
+    #[expect(clippy::print_stdout, reason = "figures for whoever looks at the test")]
     fn compare_runtimes(config: &TrainConfig) {
         let run = |kind: &str| {
             let mut config = config.clone();

@@ -152,6 +152,8 @@ fn brittle(folder: &Path) -> PathBuf {
         licence: None,
         accuracy: Vec::new(),
         checkpoint: None,
+        configuration: None,
+        identities: None,
         with_weights: true,
         notes: None,
         files: Vec::new(),

@@ -234,6 +234,37 @@ fn a_killed_run_goes_on() {
     assert_eq!(result["step"].as_u64(), Some(before + 3), "from step {last}: {result}");
 }
 
+/// A second trainer is refused, whether it resumes or begins, and disturbs nothing.
+#[test]
+fn a_folder_has_one_trainer_at_a_time() {
+    let dir = folder();
+    let out = dir.path().join("run");
+    let mut arguments = small("schedule.steps=100000");
+    arguments.extend(["--set", "checkpoint.every=1", "--set", "evaluation.every=0"]);
+    let mut first = trm();
+    first.arg("train").arg("--out").arg(&out).args(["--threads", "1"]).args(&arguments);
+    let mut first = first.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("trm starts");
+    let saved = || RunFolder::open(&out).is_ok_and(|(folder, _)| folder.has_checkpoint());
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
+    while !saved() {
+        assert!(std::time::Instant::now() < deadline, "it never saves anything");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let expected =
+        format!("error: {}: another trainer is at work in this folder (process {})", out.display(), first.id());
+    let errors = refused(&out, &["--resume"]);
+    assert!(errors.contains(&expected), "{errors}");
+    assert!(refused(&out, &arguments).contains("a run is there already"));
+    assert!(first.try_wait().expect("a child").is_none(), "the first one goes on");
+    first.kill().expect("killed");
+    first.wait().expect("gone");
+    // Whoever is killed lets go of the folder.
+    let (folder, _) = RunFolder::open(&out).expect("a run");
+    let step = folder.read().expect("a checkpoint").checkpoint.state.step;
+    let result = done(&out, &["--resume", "--set", &format!("schedule.steps={}", step + 2)]);
+    assert_eq!(result["step"].as_u64(), Some(step + 2));
+}
+
 #[test]
 fn a_damaged_checkpoint_falls_back_on_the_one_before() {
     let dir = folder();

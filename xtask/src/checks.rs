@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::python::{self, Environment};
-use crate::{ort, ort_training, process, workspace};
+use crate::{deny, features, fuzz, ort, ort_training, process, workspace};
 
 /// What every check builds: the whole workspace with what is off by default. One set of features for all of them, since
 /// another one builds tract again, which is minutes.
@@ -19,13 +19,23 @@ pub(crate) const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--feature
 
 struct Check {
     name: &'static str,
-    run: fn(ort: &Path) -> Result<()>,
+    run: fn(given: &Given) -> Result<()>,
 }
 
-const CHECKS: [Check; 6] = [
+/// What checks are given.
+struct Given {
+    /// ONNX Runtime's library.
+    ort: PathBuf,
+    fuzz: fuzz::Wanted,
+}
+
+const CHECKS: [Check; 9] = [
     Check { name: "fmt", run: fmt },
+    Check { name: "deny", run: |_| deny::check() },
     Check { name: "clippy", run: clippy },
+    Check { name: "features", run: |_| features::check() },
     Check { name: "test", run: test },
+    Check { name: "fuzz", run: |given| fuzz::run(&given.fuzz) },
     Check { name: "doc", run: doc },
     Check { name: "python", run: python_side },
     Check { name: "instructions", run: instructions },
@@ -36,9 +46,9 @@ pub(crate) fn exists(name: &str) -> bool {
 }
 
 /// Runs the named checks, or all, up to the first that fails, and prints what each one took.
-pub(crate) fn run(only: &[String]) -> Result<()> {
+pub(crate) fn run(only: &[String], fuzz: fuzz::Wanted) -> Result<()> {
     let mut times = Vec::new();
-    let result = run_until_failure(only, &mut times);
+    let result = run_until_failure(only, fuzz, &mut times);
     println!("\ncheck       seconds");
     for (name, time) in &times {
         println!("{name:<10} {:>8.1}", time.as_secs_f64());
@@ -50,18 +60,18 @@ pub(crate) fn run(only: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn run_until_failure(only: &[String], times: &mut Vec<(&'static str, Duration)>) -> Result<()> {
+fn run_until_failure(only: &[String], fuzz: fuzz::Wanted, times: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     let started = Instant::now();
     let library = ort::fetch();
     times.push(("ort", started.elapsed()));
-    let library = library?;
+    let given = Given { ort: library?, fuzz };
     for check in &CHECKS {
         if !only.is_empty() && !only.iter().any(|name| name == check.name) {
             continue;
         }
         eprintln!("\n== {}", check.name);
         let started = Instant::now();
-        let result = (check.run)(&library);
+        let result = (check.run)(&given);
         times.push((check.name, started.elapsed()));
         result.with_context(|| {
             let name = check.name;
@@ -71,19 +81,19 @@ fn run_until_failure(only: &[String], times: &mut Vec<(&'static str, Duration)>)
     Ok(())
 }
 
-fn fmt(_: &Path) -> Result<()> {
+fn fmt(_: &Given) -> Result<()> {
     process::run(&mut process::cargo(&["fmt", "--all", "--check"]))
 }
 
-fn clippy(_: &Path) -> Result<()> {
+fn clippy(_: &Given) -> Result<()> {
     process::run(process::cargo(&["clippy", "--all-targets"]).args(EVERYTHING).args(["--", "-D", "warnings"]))
 }
 
 /// Unit, integration and doc tests of every package, on every engine. The tests of ONNX Runtime's training API run with
 /// a library of their own, where there is one; those of MQTT where there is a broker.
-fn test(ort: &Path) -> Result<()> {
+fn test(given: &Given) -> Result<()> {
     let mut command = process::cargo(&["test"]);
-    command.args(EVERYTHING).env("ORT_DYLIB_PATH", ort);
+    command.args(EVERYTHING).env("ORT_DYLIB_PATH", &given.ort);
     // Modules that are left out, and what is not tested then.
     let mut left_out: Vec<(&str, String)> = Vec::new();
     if ort_training::available() {
@@ -100,6 +110,11 @@ fn test(ort: &Path) -> Result<()> {
         let why = "the kiosk's MQTT status (firmware-host/tests/kiosk_mqtt.rs): there is no mosquitto here; \
                    `apt-get install mosquitto`, or name the program by MOSQUITTO";
         left_out.push(("mosquitto::", why.to_owned()));
+    }
+    if !process::answers("minisign", "-v") {
+        let why = "signatures beside the program minisign's (solver/tests/sign_cli.rs; one that it made is in the tests): \
+                   `apt-get install minisign`";
+        left_out.push(("minisign_program::", why.to_owned()));
     }
     if !left_out.is_empty() {
         command.arg("--");
@@ -122,12 +137,12 @@ fn mosquitto_is_there() -> bool {
     std::env::var_os("MOSQUITTO").is_some() || folders.any(|folder| folder.join("mosquitto").is_file())
 }
 
-fn doc(_: &Path) -> Result<()> {
+fn doc(_: &Given) -> Result<()> {
     process::run(process::cargo(&["doc", "--no-deps"]).args(EVERYTHING).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 /// What must not take more instructions than it does, where there is valgrind to count them.
-fn instructions(_: &Path) -> Result<()> {
+fn instructions(_: &Given) -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !process::answers("valgrind", "--version") {
         eprintln!(
             "\n!! NOT TESTED: how many instructions things take (benches/src/bin/instructions.rs): that needs valgrind on Linux \
@@ -139,7 +154,7 @@ fn instructions(_: &Path) -> Result<()> {
 }
 
 /// A program of the workspace, built as the other checks build it.
-fn built_program(name: &str) -> Result<PathBuf> {
+pub(crate) fn built_program(name: &str) -> Result<PathBuf> {
     process::run(process::cargo(&["build", "--bins"]).args(EVERYTHING))?;
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     Ok(workspace::cargo_target()?.join("release").join(file))
@@ -154,12 +169,31 @@ const EXPORTED: [(&str, &str, &str, &str); 5] = [
     ("hrm_att_stable", "sudoku", "81", "11"),
 ];
 
-/// What Python's own ONNX tools say of the shipped bundles and of freshly exported ones.
-fn python_side(ort: &Path) -> Result<()> {
+/// What Python's own ONNX tools say of the shipped bundles and of freshly exported ones, what numpy says of the figures of
+/// `trm eval`, and the recorder of goldens where there is PyTorch.
+fn python_side(given: &Given) -> Result<()> {
     let environment = Environment::with(python::CHECK)?;
     let mut bundles = workspace::shipped_bundles()?;
-    bundles.extend(export_goldens(ort)?);
-    process::run(environment.script("xtask/python/check_onnx.py").args(bundles))
+    bundles.extend(export_goldens(&given.ort)?);
+    process::run(environment.script("xtask/python/check_onnx.py").args(bundles))?;
+    let trm = built_program("trm")?;
+    let small = workspace::root().join("models/sudoku-4");
+    process::run(environment.script("xtask/python/check_eval.py").arg(&trm).arg(small))?;
+    recorder(&trm, &given.ort)
+}
+
+/// Goldens that are recorded as a user records them, and `trm parity` on them.
+fn recorder(trm: &Path, ort: &Path) -> Result<()> {
+    let Some(mut command) = python::torch_script("xtask/python/check_recorder.py")? else {
+        eprintln!(
+            "\n!! NOT TESTED: the recorder of goldens (export/python/record_golden.py), which needs PyTorch: name a Python with \
+             torch, numpy and safetensors by TORCH_PYTHON, or `CI=1 cargo xtask test python` installs them (5 GB)\n"
+        );
+        return Ok(());
+    };
+    // Busy threads that wait for each other take ten times as long on a machine that has other work.
+    command.env("OMP_NUM_THREADS", "1").env("ORT_DYLIB_PATH", ort);
+    process::run(command.arg(trm).arg(workspace::root().join("export/tests/fixtures/golden")))
 }
 
 /// Exports the golden checkpoints with all three graphs, and their step graphs for each target, into cargo's target directory.

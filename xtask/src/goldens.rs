@@ -2,19 +2,23 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::workspace;
+use crate::checks::EVERYTHING;
+use crate::{process, workspace};
 
 const FIXTURES: &str = "export/tests/fixtures/golden";
 /// A golden folder: what training saves, and what the reference computed from it.
 const FILES: [&str; 4] = ["all_config.yaml", "manifest.json", "outputs.safetensors", "step_1000"];
 
-/// Copies the named golden folders, or every one in `from`, byte for byte.
+/// Copies the named golden folders, or every one in `from`, byte for byte; then the manifests that do not say what is
+/// judged of their recording are given that section.
 pub(crate) fn copy(from: &Path, names: &[String]) -> Result<()> {
     let names = if names.is_empty() { all_in(from)? } else { names.to_vec() };
     ensure!(!names.is_empty(), "{} holds no golden folder (one with {})", from.display(), FILES.join(", "));
+    let mut copied = Vec::new();
     for name in &names {
         let (source, target) = (from.join(name), workspace::root().join(FIXTURES).join(name));
         let missing = FILES.iter().find(|file| !source.join(file).is_file());
@@ -30,8 +34,11 @@ pub(crate) fn copy(from: &Path, names: &[String]) -> Result<()> {
                 .with_context(|| format!("cannot write {}", target.join(file).display()))?;
         }
         println!("{} {} KiB", workspace::shown(&target), bytes / 1024);
+        copied.push(target);
     }
-    Ok(())
+    process::run(process::cargo(&["build", "--example", "record"]).args(EVERYTHING))?;
+    let recorder = workspace::cargo_target()?.join("release/examples/record");
+    process::run(Command::new(recorder).arg("--judge").args(&copied))
 }
 
 fn all_in(from: &Path) -> Result<Vec<String>> {

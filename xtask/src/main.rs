@@ -2,10 +2,18 @@
 //!
 //! Every command prints the programs it runs, works from any directory, keeps what it fetches under
 //! `target/`, and does nothing the second time when nothing has changed.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "for developers: who closes the pipe sees a panic, no loss"
+)]
 
 mod bench;
 mod checks;
 mod cross;
+mod deny;
+mod features;
+mod fuzz;
 mod goldens;
 mod ort;
 mod ort_training;
@@ -25,7 +33,11 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [CHECK…]              fetch what is needed and run every check, or only those named:
-                             fmt, clippy, test, doc, python, instructions
+                             fmt, deny, clippy, features, test, fuzz, doc, python, instructions
+       [--seconds S] [--seed N]
+                             for each reader of the fuzz check (default 3), and the seed of its inputs (default 1)
+  deny                       build cargo-deny into target/tools, if there is none, and check licences, unwanted crates
+                             and sources
   ort                        fetch the pinned ONNX Runtime into target/, print the library's path
   ort-training               fetch the last ONNX Runtime with the training API into target/ (Linux on x86_64,
                              with Python 3.11's shared library), print the path of what stands for its library
@@ -50,7 +62,8 @@ environment: PYTHON names the Python to use (default python3)
 
 enum Task {
     Help,
-    Test { only: Vec<String> },
+    Test { only: Vec<String>, fuzz: fuzz::Wanted },
+    Deny,
     Ort,
     OrtTraining,
     Bench { kind: bench::Kind, arguments: Vec<String> },
@@ -81,7 +94,8 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Help => print!("{USAGE}"),
-        Task::Test { only } => checks::run(&only)?,
+        Task::Test { only, fuzz } => checks::run(&only, fuzz)?,
+        Task::Deny => deny::fetch_and_check()?,
         Task::Ort => println!("{}", ort::fetch()?.display()),
         Task::OrtTraining => println!("{}", ort_training::fetch()?.display()),
         Task::Bench { kind, arguments } => bench::run(kind, &arguments)?,
@@ -104,18 +118,32 @@ fn parse() -> Result<Task> {
     match command.as_str() {
         "help" => Ok(Task::Help),
         "test" => {
-            let only = values(&mut parser)?;
+            let (mut only, mut fuzz) = (Vec::new(), fuzz::Wanted::default());
+            while let Some(argument) = parser.next()? {
+                match argument {
+                    Value(name) => only.push(name.string()?),
+                    Long(option) => {
+                        let option = option.to_owned();
+                        fuzz.take(&option, &mut parser)?;
+                    }
+                    Short(_) => return Err(argument.unexpected().into()),
+                }
+            }
             if let Some(unknown) = only.iter().find(|name| !checks::exists(name)) {
                 bail!("there is no check named {unknown:?}");
             }
-            Ok(Task::Test { only })
+            Ok(Task::Test { only, fuzz })
         }
-        "ort" | "ort-training" => {
+        "ort" | "ort-training" | "deny" => {
             let extra = values(&mut parser)?;
             if let Some(extra) = extra.first() {
                 bail!("{command} takes no arguments, but was given {extra:?}");
             }
-            Ok(if command == "ort" { Task::Ort } else { Task::OrtTraining })
+            Ok(match command.as_str() {
+                "ort" => Task::Ort,
+                "deny" => Task::Deny,
+                _ => Task::OrtTraining,
+            })
         }
         "bench" => {
             let mut arguments =

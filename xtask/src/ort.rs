@@ -1,5 +1,8 @@
 //! The pinned ONNX Runtime, taken from the wheel that its makers publish for Python: the shared library inside is the
 //! same for every Python.
+//!
+//! Programs that cargo starts in the checkout find it by `TRM_ORT_CACHE`, which `.cargo/config.toml` sets to the folder it is put
+//! into; others do not look there.
 
 use std::path::{Path, PathBuf};
 

@@ -41,17 +41,18 @@ pub(crate) struct Environment {
 impl Environment {
     /// `requirements` is a path from the workspace's root.
     pub(crate) fn with(requirements: &str) -> Result<Self> {
-        let list = workspace::root().join(requirements);
-        let content = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
-        let tag = process::output(python().args(["-c", "import sys; print(sys.implementation.cache_tag)"]))
-            .context("Python 3 is needed\nhint: set PYTHON to the one to use")?;
-        let packages = workspace::cache().join("python").join(folder_name(&list, &content, &tag));
+        let packages = folder_of(requirements)?;
         if packages.is_dir() {
             eprintln!("{requirements} is in {} already", workspace::shown(&packages));
         } else {
-            install(&list, &packages)?;
+            install(&workspace::root().join(requirements), &packages)?;
         }
         Ok(Self { packages })
+    }
+
+    /// Whether the packages of a requirements file are there already.
+    pub(crate) fn is_installed(requirements: &str) -> bool {
+        folder_of(requirements).is_ok_and(|packages| packages.is_dir())
     }
 
     /// This Python running a script, a path from the workspace's root.
@@ -68,6 +69,30 @@ impl Environment {
     pub(crate) fn variables(&self) -> [(&'static str, &std::ffi::OsStr); 2] {
         [("PYTHONPATH", self.packages.as_os_str()), ("PYTHONNOUSERSITE", "1".as_ref())]
     }
+}
+
+/// A script of the workspace under a Python that has PyTorch and safetensors: the one that `$TORCH_PYTHON` names, or this one
+/// with the benches' packages if they are there, or if this is CI, which installs them. `None` where there is none of them:
+/// gigabytes are not fetched unasked.
+pub(crate) fn torch_script(script: &str) -> Result<Option<Command>> {
+    if let Some(program) = std::env::var_os("TORCH_PYTHON") {
+        let mut command = Command::new(program);
+        command.current_dir(workspace::root()).arg(script);
+        return Ok(Some(command));
+    }
+    if !Environment::is_installed(BENCH) && std::env::var_os("CI").is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Environment::with(BENCH)?.script(script)))
+}
+
+/// Where the packages of a requirements file are, or will be.
+fn folder_of(requirements: &str) -> Result<PathBuf> {
+    let list = workspace::root().join(requirements);
+    let content = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
+    let tag = process::output(python().args(["-c", "import sys; print(sys.implementation.cache_tag)"]))
+        .context("Python 3 is needed\nhint: set PYTHON to the one to use")?;
+    Ok(workspace::cache().join("python").join(folder_name(&list, &content, &tag)))
 }
 
 /// Another list or another Python is another folder.

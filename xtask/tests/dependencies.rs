@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package, the packages of this workspace that it may use (tests and build scripts included).
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("trm-intake", &[]),
     ("trm-puzzles", &["trm-intake"]),
     ("trm-models", &["trm-intake"]),
@@ -20,6 +20,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
         &["trm-export", "trm-http", "trm-intake", "trm-models", "trm-protocol", "trm-puzzles", "trm-solver"],
     ),
     ("trm-benches", &["trm-export", "trm-models", "trm-puzzles", "trm-solver"]),
+    ("trm-fuzz", &["trm-export", "trm-firmware-host", "trm-models", "trm-protocol", "trm-puzzles", "trm-solver"]),
     ("xtask", &[]),
     ("ort-training-shim", &[]),
 ];

@@ -1,5 +1,10 @@
 //! Whole puzzles of the shipped models: ours, halted when verified, against the reference's way in PyTorch (every puzzle for all its
 //! steps, in a fixed batch), turn and turn about in one run.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "for developers, who see a panic where they close the pipe"
+)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

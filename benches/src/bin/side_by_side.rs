@@ -2,6 +2,11 @@
 //!
 //! A shared machine changes speed by the minute, so the runners take turns within each round and the ratio is taken
 //! round by round.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "for developers, who see a panic where they close the pipe"
+)]
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -1,6 +1,12 @@
 //! Training steps: our runtimes against PyTorch's modes, in one run, turn and turn about.
 //!
 //! Every runner is a process of its own with the same weights and batches; the ratio is taken round by round.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "for developers, who see a panic where they close the pipe"
+)]
 
 use std::ffi::OsString;
 use std::io::Write as _;

@@ -1,5 +1,6 @@
 //! The tensors that a configuration calls for.
 
+use trm_intake::Printable;
 use trm_models::{Architecture, PosEncodings, TrmConfig};
 
 use super::StateDict;
@@ -114,7 +115,7 @@ pub(super) fn check(state: &StateDict, config: &TrmConfig) -> Result<()> {
         return Err(ExportError::LayoutMismatch {
             origin: state.origin().to_owned(),
             reason: describe(&missing, &unused),
-            hint: suspect(&missing, &unused).into(),
+            hint: suspect(state, config, &missing, &unused),
         });
     }
     for tensor in expected {
@@ -134,7 +135,7 @@ pub(super) fn check(state: &StateDict, config: &TrmConfig) -> Result<()> {
 
 fn describe(missing: &[&str], unused: &[&str]) -> String {
     let list = |names: &[&str]| {
-        let shown: Vec<String> = names.iter().take(4).map(|name| format!("`{name}`")).collect();
+        let shown: Vec<String> = names.iter().take(4).map(|name| format!("`{}`", Printable(name))).collect();
         match names.len() - shown.len() {
             0 => shown.join(", "),
             more => format!("{} and {more} more", shown.join(", ")),
@@ -149,22 +150,44 @@ fn describe(missing: &[&str], unused: &[&str]) -> String {
     }
 }
 
-/// The setting that most likely is not the checkpoint's.
-fn suspect(missing: &[&str], unused: &[&str]) -> &'static str {
+/// What the names that were found say about the settings.
+fn suspect(state: &StateDict, config: &TrmConfig, missing: &[&str], unused: &[&str]) -> String {
     let any = |names: &[&str], part: &str| names.iter().any(|name| name.contains(part));
-    if any(missing, "H_level.") || any(unused, "H_level.") {
-        "H_level belongs to HRM: look at arch.name and H_layers"
+    if missing.len() == layout(config).len() {
+        return "none of its names is the public code's: these are the weights of another model".into();
+    }
+    if let Some(name) = unused.iter().find(|name| name.contains("conv")) {
+        return format!("`{}` is a convolution, which no public TRM or HRM computes", Printable(name));
+    }
+    let layers = |network: &str| {
+        let layer = |name: &str| name.strip_prefix(network)?.strip_prefix(".layers.")?.split('.').next()?.parse().ok();
+        state.iter().filter_map(|(name, _)| layer(name)).max().map_or(0, |last: usize| last + 1)
+    };
+    let (of_h, of_l) = (layers("H_level"), layers("L_level"));
+    if of_h > 0 && config.architecture == Architecture::Trm {
+        "the file has H_level, which belongs to HRM: look at arch.name and H_layers".into()
+    } else if of_h == 0 && config.architecture == Architecture::Hrm {
+        "the file has no H_level, which belongs to HRM: look at arch.name".into()
     } else if any(missing, ".mlp_t.") && any(unused, ".self_attn.") {
-        "these are the weights of an attention model: mlp_t should be false"
+        "these are the weights of an attention model: mlp_t should be false".into()
     } else if any(missing, ".self_attn.") && any(unused, ".mlp_t.") {
-        "these are the weights of an MLP-T model: mlp_t should be true"
-    } else if any(missing, "L_level.") || any(unused, "L_level.") {
-        "look at L_layers"
-    } else if any(missing, "embed_pos") || any(unused, "embed_pos") {
-        "only pos_encodings: learned has embed_pos"
-    } else if any(missing, "puzzle_emb") || any(unused, "puzzle_emb") {
-        "only a model with puzzle_emb_ndim above 0 has puzzle_emb"
+        "these are the weights of an MLP-T model: mlp_t should be true".into()
+    } else if of_l != config.l_layers {
+        format!("the file has {of_l} layers in L_level: look at L_layers, which is {}", config.l_layers)
+    } else if config.architecture == Architecture::Hrm && of_h != config.h_layers {
+        format!("the file has {of_h} layers in H_level: look at H_layers, which is {}", config.h_layers)
+    } else if any(missing, "embed_pos") {
+        "the file has no embed_pos, which belongs to pos_encodings: learned".into()
+    } else if any(unused, "embed_pos") {
+        "the file has embed_pos, which belongs to pos_encodings: learned".into()
+    } else if any(missing, "puzzle_emb") {
+        "the file has no puzzle_emb: puzzle_emb_ndim should be 0".into()
+    } else if any(unused, "puzzle_emb") {
+        "the file has puzzle_emb: puzzle_emb_ndim should be its width".into()
+    } else if missing.is_empty() {
+        "a tensor that the public code does not have changes what the model computes, or belongs to something else"
+            .into()
     } else {
-        "are these the all_config.yaml and the weights of one training run?"
+        "are these the all_config.yaml and the weights of one training run?".into()
     }
 }

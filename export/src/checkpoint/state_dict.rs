@@ -1,20 +1,18 @@
 //! Named weights in memory.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use trm_models::TrmConfig;
 
-use super::{layout, safetensors, torch, torch_write};
+use super::nano_trm::Settings;
+use super::{Ledger, ReadOptions, layout, read, safetensors, torch_write};
 use crate::{ExportError, Result};
 
 /// What the public training code puts before every name: `torch.compile`'s wrapper, the loss head's `model`, the ACT
 /// wrapper's `inner`.
 pub const DEFAULT_PREFIX: &str = "_orig_mod.model.inner.";
-
-/// Wrappers whose names are dropped from the front of a tensor's name, in any combination.
-const WRAPPERS: [&str; 3] = ["_orig_mod.", "model.", "inner."];
 
 /// The dtype of a tensor in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,41 +94,89 @@ pub struct WeightTensor {
 pub struct StateDict {
     /// Where the weights came from, for error messages.
     origin: String,
+    /// The files they were read from.
+    files: Vec<PathBuf>,
     tensors: BTreeMap<String, WeightTensor>,
+    ledger: Ledger,
+    settings: Option<Settings>,
 }
 
 impl StateDict {
     /// No weights yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { origin: "the state dict".into(), tensors: BTreeMap::new() }
+        Self { origin: "the state dict".into(), ..Self::default() }
     }
 
-    /// Reads a checkpoint: a `torch.save` archive or a safetensors file, told apart by their first bytes.
+    /// Reads a checkpoint that holds one set of weights: a `torch.save` archive, a safetensors file or the index of its
+    /// shards, a numpy archive, told apart by their first bytes; or a folder with one of them under its usual name.
     ///
     /// # Errors
-    /// The file is neither, is damaged, holds anything but tensors of floats, or two of its names are the same once
-    /// the wrappers' prefixes are dropped.
+    /// See [`StateDict::read_with`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let tensors = if safetensors::is_safetensors(path)? { safetensors::read(path)? } else { torch::read(path)? };
-        let mut state = Self { origin: path.display().to_string(), tensors: BTreeMap::new() };
-        for (name, tensor) in tensors {
-            match state.tensors.entry(canonical(&name).to_owned()) {
-                Entry::Vacant(entry) => entry.insert(tensor),
-                Entry::Occupied(entry) => {
-                    let reason = format!("is there twice: both times it is `{}` without prefix", entry.key());
-                    return Err(ExportError::BadTensor { origin: state.origin, tensor: name, reason });
-                }
-            };
+        Self::read_with(path, &ReadOptions::default())
+    }
+
+    /// Reads a checkpoint as [`StateDict::read`] does, or the set of weights that the options name.
+    ///
+    /// # Errors
+    /// The file is none of these, is damaged, asks for more memory than its length can account for, or holds several sets
+    /// of weights of which none was named; a key means nothing that is known; two tensors have the same canonical name; a
+    /// tensor is not of floats, or has a value that is NaN or infinite.
+    pub fn read_with(path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self> {
+        read::read(path.as_ref(), options)
+    }
+
+    /// The weights of a file.
+    pub(super) fn of_file(
+        path: &Path,
+        files: Vec<PathBuf>,
+        tensors: Vec<(String, WeightTensor)>,
+        ledger: Ledger,
+        settings: Option<Settings>,
+    ) -> Self {
+        let tensors = tensors.into_iter().collect();
+        Self { origin: path.display().to_string(), files, tensors, ledger, settings }
+    }
+
+    /// How the file was read: what was taken of it, and what was left out and why.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The files that the weights were read from, an index first; none for weights that were not read.
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The settings that the file itself carries, as an `all_config.yaml` has them, and what to call them in a message.
+    ///
+    /// # Errors
+    /// They ask for something that no public model computes; the message names it.
+    pub fn settings(&self) -> Result<Option<(String, Map<String, Value>)>> {
+        let Some(Settings { key, fields }) = &self.settings else { return Ok(None) };
+        match fields {
+            Ok(fields) => Ok(Some((format!("{}, `{key}`", self.origin), fields.clone()))),
+            Err(reason) => Err(ExportError::BadCheckpoint {
+                path: self.origin.clone().into(),
+                reason: format!("`{key}`: {reason}"),
+                hint: Some("models of another arithmetic cannot be exported".into()),
+            }),
         }
-        Ok(state)
     }
 
     /// The file the weights were read from, as error messages name it.
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// The same weights, which error messages say to come from `origin`.
+    #[must_use]
+    pub(super) fn with_origin(self, origin: String) -> Self {
+        Self { origin, ..self }
     }
 
     /// The tensor of a canonical name.
@@ -202,12 +248,4 @@ impl StateDict {
     pub fn write_safetensors(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
         safetensors::write(path.as_ref(), prefix, self)
     }
-}
-
-/// A tensor's name without the wrappers in front.
-fn canonical(mut name: &str) -> &str {
-    while let Some(rest) = WRAPPERS.iter().find_map(|wrapper| name.strip_prefix(wrapper)) {
-        name = rest;
-    }
-    name
 }

@@ -1,6 +1,7 @@
 //! ONNX: the graph in memory, its operators, the file format, and a reference evaluator.
 
 pub mod eval;
+mod external;
 pub mod graph;
 mod infer;
 pub mod liveness;
@@ -10,6 +11,7 @@ pub mod summary;
 pub mod tensor;
 pub mod write;
 
+pub use external::{ExternalTensor, external_tensors};
 pub use graph::{Graph, GraphBuilder, Node, ValueId};
 pub use op::Op;
 pub use summary::OnnxSummary;

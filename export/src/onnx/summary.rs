@@ -5,6 +5,7 @@ use std::path::Path;
 
 use prost::Message;
 
+use super::external::external_tensors;
 use super::proto::{DimensionValue, GraphProto, ModelProto, TensorTypeProto, ValueInfoProto};
 use super::tensor::DType;
 use crate::ExportError;
@@ -38,6 +39,8 @@ impl OnnxSummary {
     /// [`ExportError::NotOnnx`] when the bytes are no ONNX model.
     pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ExportError> {
         let refuse = |problem: String| ExportError::NotOnnx { path: path.into(), problem };
+        // Before it is decoded, which may take a hundred times its size.
+        external_tensors(bytes, path)?;
         let model = ModelProto::decode(bytes).map_err(|error| refuse(error.to_string()))?;
         let graph = model.graph.ok_or_else(|| refuse("it holds no graph".into()))?;
         if model.ir_version < 1 || model.opset_import.is_empty() {

@@ -2,6 +2,7 @@
 //!
 //! The part above `main` is what goes onto the chip, where `run` is called with the real drivers and never returns. Here
 //! `main` plays a host for a moment, to show that it works: `cargo run -p trm-protocol --example firmware`.
+#![expect(clippy::print_stdout, reason = "the host of an example")]
 
 use trm_protocol::device::{Board, Device, Odometry};
 use trm_protocol::{

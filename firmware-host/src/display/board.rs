@@ -38,7 +38,7 @@ pub(super) fn draw<C: Ink, D: DrawTarget<Color = C>>(
             sudoku(target, square, palette, task, board, marks)
         }
         PuzzleKind::Maze(_) => maze(target, square, palette, board, marks),
-        _ => cells(target, square, palette, board),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => cells(target, square, palette, board),
     }
 }
 

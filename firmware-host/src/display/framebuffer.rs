@@ -13,6 +13,7 @@ use embedded_graphics::pixelcolor::Rgb565;
 use embedded_graphics::pixelcolor::raw::{RawData, RawU16};
 
 use super::{Canvas, Ink};
+use crate::intake::{SMALL, read_text};
 use crate::{HostError, Result};
 
 /// Where the kernel says what framebuffers are like.
@@ -20,6 +21,9 @@ pub const SYSFS: &str = "/sys/class/graphics";
 
 /// The longest side of a screen, in pixels: more is taken for a mistake.
 const LONGEST: u32 = 16384;
+
+/// Most pixels of a screen: those of four of 4K, and some.
+const MOST_PIXELS: u64 = 40_000_000;
 
 /// How a framebuffer's memory is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +43,10 @@ impl Geometry {
     pub fn read(folder: &Path) -> Result<Self> {
         let entry = |name: &str| {
             let path = folder.join(name);
-            match std::fs::read_to_string(&path) {
+            match read_text(&path, SMALL) {
                 Ok(text) => Ok(text.trim().to_owned()),
-                Err(source) => Err(HostError::Device { path, action: "read", source }),
+                Err(HostError::Io { path, source, .. }) => Err(HostError::Device { path, action: "read", source }),
+                Err(error) => Err(error),
             }
         };
         let refuse = |name: &str, value: &str, expected: &str| HostError::Framebuffer {
@@ -75,6 +80,7 @@ impl Geometry {
         if !fits(offset.0, width, in_memory.0)
             || !fits(offset.1, height, in_memory.1)
             || stride < in_memory.0 * bytes_per_pixel
+            || u64::from(width) * u64::from(height) > MOST_PIXELS
         {
             return Err(HostError::Framebuffer {
                 path: folder.to_owned(),

@@ -87,7 +87,7 @@ pub fn answered(board: &Board) -> Board {
             Err(_) => None,
         },
         PuzzleKind::Maze(_) => maze::shortest_path(&board.given),
-        _ => None,
+        PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => None,
     };
     board.with_answer(answer.unwrap_or_else(|| board.given.clone()))
 }

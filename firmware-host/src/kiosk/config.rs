@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use trm_intake::Budget;
 
 use super::machine::Rules;
+pub use super::trust::ModelsConfig;
+use crate::intake::{LONGEST_LINE, SMALL, read_text};
 use crate::vision::source::RawPixels;
 use crate::{HostError, Result};
 
@@ -30,6 +33,9 @@ pub struct KioskConfig {
     /// How answers are sought.
     #[serde(default)]
     pub solver: SolverConfig,
+    /// Which models are taken.
+    #[serde(default)]
+    pub models: ModelsConfig,
     /// How long things take.
     #[serde(default)]
     pub timing: TimingConfig,
@@ -293,12 +299,18 @@ fn default_keep_alive() -> u64 {
 impl KioskConfig {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(HostError::io("read", path))?;
+        let text = read_text(path, SMALL)?;
         Self::from_toml(&path.display().to_string(), &text)
     }
 
     /// Reads and checks a text; `origin` names it in errors.
     pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
+        let mut budget = Budget::new(SMALL);
+        budget.take_lines(text.as_bytes(), LONGEST_LINE).map_err(|exceeded| HostError::KioskConfig {
+            origin: origin.to_owned(),
+            reason: exceeded.to_string(),
+            hint: Some("examples/kiosk.toml has every key with what it means".to_owned()),
+        })?;
         let config: Self = toml::from_str(text).map_err(|error| HostError::KioskConfig {
             origin: origin.to_owned(),
             reason: error.to_string().trim_end().to_owned(),
@@ -334,6 +346,10 @@ impl KioskConfig {
         }
         within("solver.timeout_ms", self.solver.timeout_ms, 100..=60_000)?;
         within("solver.max_steps", self.solver.max_steps, 1..=10_000)?;
+        self.models.trusted_keys().map_err(|error| match error.to_string().split_once("\nhint: ") {
+            Some((reason, hint)) => (reason.to_owned(), Some(hint.to_owned())),
+            None => (error.to_string(), None),
+        })?;
         self.timing.check()?;
         if let Some(metrics) = &self.metrics {
             // A solve takes no frames: the heartbeat pauses for that long.
@@ -446,6 +462,10 @@ mod tests {
             ("[timing]\nstill_frames = 0", "kiosk.toml: timing.still_frames is 0, expected 1 to 1000"),
             ("[timing]\nstill_tolerance = nan", "timing.still_tolerance is NaN, expected 0 to 1"),
             ("[solver]\ntimeout_ms = 5", "solver.timeout_ms is 5, expected 100 to 60000"),
+            (
+                "[models]\ntrust = [\"RWQ\"]",
+                "models.trust: `RWQ` is not a minisign public key\nhint: expected 56 characters",
+            ),
             ("[device]\n", "device.port or device.usb: expected one of the two"),
             ("[device]\nusb = \"2e8a\"", "device.usb is `2e8a`, expected vendor and product in hexadecimal\nhint: "),
             ("[device]\nport = \"/dev/x\"\nbaud = 1", "device.baud is 1, expected 1200 to 12000000"),

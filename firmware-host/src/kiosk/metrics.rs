@@ -1,12 +1,7 @@
-//! Figures for Prometheus on `/metrics` (text format 0.0.4) and health on `/healthz`, over HTTP on loopback.
-//!
-//! `/healthz` answers 200 while the last end-to-end heartbeat is young, 503 otherwise, with the age as JSON. Another
-//! address than loopback is refused unless the settings say `public`.
+//! What a kiosk counts and measures, its troubles, and the text that tells of them.
 
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::prometheus_text;
@@ -15,12 +10,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tiny_http::{Header, Method, Response, Server};
 
-use super::config::{MetricsConfig, ms};
+use super::config::ms;
 use super::machine::Outcome;
 use super::parts::Reading;
-use crate::{HostError, Result};
+use super::troubles::Troubles;
 
 /// One label with its value.
 type Labelled = Family<[(&'static str, &'static str); 1], Counter>;
@@ -34,6 +28,8 @@ const STEPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// What is wrong now.
+    pub troubles: Troubles,
     /// Frames taken.
     pub frames: Counter,
     reads: Labelled,
@@ -68,6 +64,7 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("trm_kiosk");
         let histogram = |bounds: &[f64]| Histogram::new(bounds.iter().copied());
         let metrics = Self {
+            troubles: Troubles::default(),
             frames: Counter::default(),
             reads: Family::default(),
             refusals: Family::default(),
@@ -183,7 +180,8 @@ impl Metrics {
     }
 
     /// Whether the heartbeat is young enough, and the answer of `/healthz`.
-    fn health(&self, max_age: Duration) -> (bool, String) {
+    #[must_use]
+    pub fn health(&self, max_age: Duration) -> (bool, String) {
         let age = self.heartbeat_age();
         let healthy = age <= max_age;
         let state = *self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -191,168 +189,8 @@ impl Metrics {
         let max_age = max_age.as_secs_f64();
         let fields = serde_json::json!({
             "healthy": healthy, "state": state, "heartbeat_age_s": age, "max_heartbeat_age_s": max_age,
+            "troubles": self.troubles.list(),
         });
         (healthy, format!("{fields}\n"))
-    }
-}
-
-/// The HTTP server, on a thread of its own until it is dropped.
-pub struct MetricsServer {
-    server: Arc<Server>,
-    thread: Option<JoinHandle<()>>,
-    address: std::net::SocketAddr,
-}
-
-impl std::fmt::Debug for MetricsServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MetricsServer").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-impl MetricsServer {
-    /// Listens and answers.
-    ///
-    /// # Errors
-    /// [`HostError::NotLoopback`], [`HostError::Listen`].
-    pub fn start(config: &MetricsConfig, metrics: Arc<Metrics>) -> Result<Self> {
-        let wanted = config.listen;
-        if !config.public && !wanted.ip().is_loopback() {
-            return Err(HostError::NotLoopback { address: wanted });
-        }
-        let failed = |reason: String| HostError::Listen { address: wanted, reason };
-        let listener = TcpListener::bind(wanted).map_err(|error| failed(error.to_string()))?;
-        let address = listener.local_addr().map_err(|error| failed(error.to_string()))?;
-        let server = Server::from_listener(listener, None).map_err(|error| failed(error.to_string()))?;
-        let server = Arc::new(server);
-        let (answering, max_age) = (Arc::clone(&server), ms(config.max_heartbeat_age_ms));
-        let thread = std::thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-            // Ends when the server is unblocked.
-            while let Ok(request) = answering.recv() {
-                let response = answer(&metrics, max_age, request.method(), request.url());
-                // The client may be gone; that is its business.
-                let _ = request.respond(response);
-            }
-        });
-        let thread = thread.map_err(|error| failed(error.to_string()))?;
-        Ok(Self { server, thread: Some(thread), address })
-    }
-
-    /// Where it listens: with port 0 in the settings, the port that was free.
-    #[must_use]
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.address
-    }
-}
-
-impl Drop for MetricsServer {
-    fn drop(&mut self) {
-        self.server.unblock();
-        if let Some(thread) = self.thread.take() {
-            // A panic there was printed when it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn answer(metrics: &Metrics, max_age: Duration, method: &Method, url: &str) -> Response<std::io::Cursor<Vec<u8>>> {
-    let path = url.split('?').next().unwrap_or_default();
-    let (status, kind, text) = match (method, path) {
-        (Method::Get | Method::Head, "/metrics") => {
-            (200, "text/plain; version=0.0.4; charset=utf-8", metrics.to_text())
-        }
-        (Method::Get | Method::Head, "/healthz") => {
-            let (healthy, text) = metrics.health(max_age);
-            (if healthy { 200 } else { 503 }, "application/json", text)
-        }
-        (Method::Get | Method::Head, _) => (404, "text/plain", "there are /metrics and /healthz\n".to_owned()),
-        _ => (405, "text/plain", "only GET\n".to_owned()),
-    };
-    let response = Response::from_string(text).with_status_code(status);
-    match Header::from_bytes("Content-Type", kind) {
-        Ok(header) => response.with_header(header),
-        Err(()) => response,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::net::{SocketAddr, TcpStream};
-
-    use super::*;
-
-    fn config(listen: &str, max_heartbeat_age_ms: u64) -> MetricsConfig {
-        MetricsConfig { listen: listen.parse().unwrap(), public: false, max_heartbeat_age_ms }
-    }
-
-    fn get(address: SocketAddr, path: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
-    }
-
-    #[test]
-    fn figures_are_what_was_counted() {
-        let metrics = Arc::new(Metrics::default());
-        metrics.frames.inc_by(7);
-        metrics.read(true, ms(20));
-        metrics.read(false, ms(30));
-        metrics.read(false, ms(30));
-        metrics.refused(None);
-        metrics.solved("verified", 3, ms(90));
-        metrics.solved("wrong", 64, ms(900));
-        metrics.link_errors.inc();
-        let server = MetricsServer::start(&config("127.0.0.1:0", 60_000), Arc::clone(&metrics)).unwrap();
-        let (status, text) = get(server.address(), "/metrics");
-        assert_eq!(status, 200);
-        for line in [
-            "Content-Type: text/plain; version=0.0.4; charset=utf-8",
-            "# TYPE trm_kiosk_frames_total counter",
-            "trm_kiosk_frames_total 7",
-            "trm_kiosk_reads_total{trusted=\"true\"} 1",
-            "trm_kiosk_reads_total{trusted=\"false\"} 2",
-            "trm_kiosk_refusals_total{reason=\"not-read\"} 1",
-            "trm_kiosk_solves_total{verdict=\"verified\"} 1",
-            "trm_kiosk_solves_total{verdict=\"wrong\"} 1",
-            "trm_kiosk_act_steps_bucket{le=\"4\"} 1",
-            "trm_kiosk_act_steps_sum 67.0",
-            "trm_kiosk_solve_seconds_count 2",
-            "trm_kiosk_link_errors_total 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
-        }
-        assert!(text.contains("\ntrm_kiosk_heartbeat_age_seconds 0."), "{text}");
-        assert_eq!(metrics.outcomes(Outcome::NotSolved), 1);
-        let (status, _) = get(server.address(), "/");
-        assert_eq!(status, 404);
-    }
-
-    #[test]
-    fn health_follows_the_heartbeat() {
-        let metrics = Arc::new(Metrics::default());
-        let server = MetricsServer::start(&config("127.0.0.1:0", 300), Arc::clone(&metrics)).unwrap();
-        std::thread::sleep(ms(400));
-        let (status, text) = get(server.address(), "/healthz");
-        assert!(status == 503 && text.contains("\"healthy\":false"), "{text}");
-        metrics.heartbeat();
-        let (status, text) = get(server.address(), "/healthz");
-        assert!(status == 200 && text.contains("\"healthy\":true") && text.contains("\"state\":\"idle\""), "{text}");
-        std::thread::sleep(ms(400));
-        assert_eq!(get(server.address(), "/healthz").0, 503);
-    }
-
-    #[test]
-    fn other_machines_see_nothing_unless_asked_for() {
-        let metrics = Arc::new(Metrics::default());
-        let open = config("0.0.0.0:0", 60_000);
-        let message = MetricsServer::start(&open, Arc::clone(&metrics)).unwrap_err().to_string();
-        assert!(message.starts_with("metrics.listen is 0.0.0.0:0, expected a loopback address\nhint: "), "{message}");
-        MetricsServer::start(&MetricsConfig { public: true, ..open }, Arc::clone(&metrics)).unwrap();
-        let first = MetricsServer::start(&config("127.0.0.1:0", 60_000), Arc::clone(&metrics)).unwrap();
-        let second = MetricsServer::start(&config(&first.address().to_string(), 60_000), metrics);
-        let message = second.unwrap_err().to_string();
-        assert!(message.contains(" for metrics: Address") && message.contains("hint: is another kiosk"), "{message}");
     }
 }

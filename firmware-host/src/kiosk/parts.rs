@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use image::RgbImage;
@@ -216,9 +217,10 @@ pub trait Screen {
     /// Draws and presents a scene.
     fn show(&mut self, scene: &Scene<'_>) -> Result<()>;
 
-    /// Nothing has changed since [`show`](Self::show): for what moves by itself. Called between frames.
-    fn tick(&mut self) -> Result<()> {
-        Ok(())
+    /// Nothing has changed since [`show`](Self::show): for what moves by itself, and for displays that come back. Called
+    /// between frames. True when the last display that had failed shows what it should.
+    fn tick(&mut self) -> Result<bool> {
+        Ok(false)
     }
 }
 
@@ -282,7 +284,7 @@ pub struct Parts<'a> {
     /// The microcontroller, if there is one.
     pub device: Option<Box<dyn Device + 'a>>,
     /// What a model must pass to be activated; without it, models are not swapped.
-    pub self_test: Option<Box<dyn SelfTest + 'a>>,
+    pub self_test: Option<Arc<dyn SelfTest + Send + Sync>>,
     /// Who is told of the kiosk's status.
     pub status: Box<dyn StatusSink + 'a>,
 }

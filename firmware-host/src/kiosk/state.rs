@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use trm_intake::{Budget, ReadError};
 
 use super::machine::Outcome;
+use crate::intake::SMALL;
 use crate::{HostError, Result};
 
 const PRESENT: &str = "kiosk-state";
@@ -22,8 +24,6 @@ const PREVIOUS: &str = "kiosk-state.previous";
 const LOCK: &str = "kiosk.lock";
 /// First words of the checksum line; the number is the format's version.
 const HEADER: &str = "trm-kiosk-state 1 sha256 ";
-/// The state is a few counters; nothing longer is read.
-const LIMIT: u64 = 1 << 20;
 
 /// What survives a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,21 @@ impl Counters {
             Outcome::Refused => &mut self.refused,
         };
         *counter += 1;
+    }
+}
+
+impl KioskState {
+    /// Goes on from what was kept `before`, this state having been counted from nothing since.
+    pub fn go_on_from(&mut self, before: Self) {
+        let Counters { starts, solved, not_solved, refused, failures } = before.counters;
+        let counters = &mut self.counters;
+        counters.starts = counters.starts.saturating_add(starts);
+        counters.solved = counters.solved.saturating_add(solved);
+        counters.not_solved = counters.not_solved.saturating_add(not_solved);
+        counters.refused = counters.refused.saturating_add(refused);
+        counters.failures = counters.failures.saturating_add(failures);
+        self.generation = before.generation;
+        self.last = self.last.take().or(before.last);
     }
 }
 
@@ -201,14 +216,11 @@ fn encode(state: &KioskState) -> Vec<u8> {
 
 /// The state in a file: `None` where there is no file, an error's text where it is not whole.
 fn read(path: &Path) -> Result<Option<KioskState>, String> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-        Ok(metadata) if metadata.len() > LIMIT => return Err(format!("{} bytes is too long", metadata.len())),
-        Ok(_) => {}
+    match Budget::new(SMALL).read_file(path) {
+        Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+        Ok(bytes) => decode(&bytes).map(Some),
     }
-    let bytes = fs::read(path).map_err(|error| error.to_string())?;
-    decode(&bytes).map(Some)
 }
 
 fn decode(bytes: &[u8]) -> Result<KioskState, String> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::state::{Counters, KioskState, LastPuzzle};
+use crate::shown;
 
 /// The status, as MQTT publishes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -19,7 +20,7 @@ pub struct Status {
     pub last: Option<LastPuzzle>,
     /// Models in use that are not the built-in ones, by task.
     pub models: BTreeMap<String, String>,
-    /// The last failure since the start, in one line.
+    /// The last failure since the start, in one line of plain text.
     pub failure: Option<String>,
 }
 
@@ -32,8 +33,8 @@ impl Status {
             state,
             counters: kept.counters.clone(),
             last: kept.last.clone(),
-            models: kept.models.clone(),
-            failure,
+            models: kept.models.iter().map(|(task, name)| (shown::text(task), shown::text(name))).collect(),
+            failure: failure.map(|failure| shown::line(&failure)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,6 +19,11 @@ const QUEUE: usize = 32;
 const EVENTS: usize = 64;
 /// Longest sleep on an idle line: what a new command waits at most until it is sent.
 const IDLE: Duration = Duration::from_millis(5);
+
+/// Whoever waits for a device looks this often whether to give up.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long closing a link may take: a frame on a busy line, or a port being opened.
+const CLOSING: Duration = Duration::from_millis(500);
 
 /// A device behind a link, whether it is connected at the moment or not. Dropping it closes the link; commands that are
 /// still on their way then fail.
@@ -104,6 +109,11 @@ impl Client {
 
     /// Waits until the device has said hello; the error says what is in the way.
     pub fn wait_connected(&self, timeout: Duration) -> Result<DeviceInfo> {
+        self.wait_connected_unless(timeout, &AtomicBool::new(false))
+    }
+
+    /// As [`wait_connected`](Self::wait_connected), but also gives up soon after `stop` has become true.
+    pub fn wait_connected_unless(&self, timeout: Duration, stop: &AtomicBool) -> Result<DeviceInfo> {
         let until = Instant::now() + timeout;
         let mut status = self.shared.status();
         loop {
@@ -111,27 +121,52 @@ impl Client {
                 return Ok(device.clone());
             }
             let left = until.saturating_duration_since(Instant::now());
-            // Waiting does not change the version of a firmware.
-            if left.is_zero() || matches!(status.error, Some(HostError::ProtocolVersion { .. })) {
+            // Waiting does not change a firmware.
+            let hopeless =
+                matches!(status.error, Some(HostError::ProtocolVersion { .. } | HostError::PanelSize { .. }));
+            if left.is_zero() || hopeless || stop.load(Ordering::Relaxed) {
                 return Err(status.error.take().unwrap_or_else(|| HostError::DeviceSilent {
                     port: self.port.clone(),
                     waited_ms: timeout.as_millis() as u64,
                     unreadable: status.stats.unreadable,
                 }));
             }
-            status = self.shared.changed.wait_timeout(status, left).unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.changed.wait_timeout(status, left.min(LOOK));
+            status = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Gives a command. Waits while many others are before it; what became of it is told by the ticket.
     pub fn send(&self, command: &Command<'_>) -> Result<Ticket, CommandError> {
+        let (order, ticket) = self.order(command)?;
+        let orders = self.orders.as_ref().ok_or(CommandError::Closed)?;
+        orders.send(order).map_err(|_| CommandError::Closed)?;
+        Ok(ticket)
+    }
+
+    /// As [`send`](Self::send), but never waits: [`CommandError::Busy`] while too many others are before it.
+    pub fn offer(&self, command: &Command<'_>) -> Result<Ticket, CommandError> {
+        let (order, ticket) = self.order(command)?;
+        let orders = self.orders.as_ref().ok_or(CommandError::Closed)?;
+        orders.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) => CommandError::Busy,
+            TrySendError::Disconnected(_) => CommandError::Closed,
+        })?;
+        Ok(ticket)
+    }
+
+    fn order(&self, command: &Command<'_>) -> Result<(Order, Ticket), CommandError> {
         let mut buffer = [0; MAX_COMMAND];
         let command = command.to_bytes(&mut buffer).ok_or(CommandError::TooLong)?.to_vec();
         let (done, outcome) = mpsc::sync_channel(1);
         let order = Order { command, deadline: Instant::now() + self.timeouts.command, done: Some(done) };
-        let orders = self.orders.as_ref().ok_or(CommandError::Closed)?;
-        orders.send(order).map_err(|_| CommandError::Closed)?;
-        Ok(Ticket { outcome })
+        Ok((order, Ticket { outcome }))
+    }
+
+    /// Begins to close the link: commands on their way, and those given from now on, fail with
+    /// [`CommandError::Closed`], and whoever waits for one is let go. Does not wait.
+    pub fn close(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
     }
 
     /// The device that answered last, connected or not.
@@ -185,13 +220,24 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
+        self.close();
         self.orders = None;
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        // A driver that does not let go of its port is left to it.
+        if ended_within(&thread, CLOSING) {
             // It does not panic; if it did, there is nothing left to do.
             let _ = thread.join();
         }
     }
+}
+
+/// Waits for a thread to end, but no longer than that.
+pub(crate) fn ended_within(thread: &JoinHandle<()>, time: Duration) -> bool {
+    let until = Instant::now() + time;
+    while !thread.is_finished() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(2));
+    }
+    thread.is_finished()
 }
 
 /// A session's id: random, so that the device tells programs apart, and not 0.
@@ -271,6 +317,9 @@ impl Driver {
                 Err(Loss::Version(device)) => {
                     let port = self.connector.name();
                     return Some(HostError::ProtocolVersion { port, device, host: VERSION });
+                }
+                Err(Loss::Panel(width, height)) => {
+                    return Some(HostError::PanelSize { port: self.connector.name(), width, height });
                 }
             };
             match link.read(&mut buffer, if busy { Duration::ZERO } else { IDLE }) {

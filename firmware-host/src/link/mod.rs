@@ -37,10 +37,25 @@ mod usb;
 use std::io;
 use std::time::Duration;
 
+pub(crate) use client::ended_within;
 pub use client::{Client, Ticket};
 pub use panel::{Panel, Update};
-pub use session::{CommandError, DeviceInfo, Stats, Timeouts};
+pub use session::{CommandError, Stats, Timeouts};
 pub use usb::{UsbId, UsbPort, usb_ports};
+
+/// The longest side of a panel, in pixels, that a device is believed to have.
+pub const LONGEST_PANEL_SIDE: u16 = 4096;
+
+/// A device that has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// The firmware's name, as it may be shown: what a terminal would obey is escaped.
+    pub firmware: String,
+    /// Its version.
+    pub version: [u8; 3],
+    /// What the device has.
+    pub capabilities: trm_protocol::Capabilities,
+}
 
 /// A way for bytes, in both directions. Bytes may get lost; those that arrive are in order.
 pub trait Link: Send {

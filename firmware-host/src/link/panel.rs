@@ -2,7 +2,7 @@
 
 use trm_protocol::{Command, MAX_PIXEL_DATA, PixelFormat, Rect, RunsEncoder, pixels_in};
 
-use super::{Client, CommandError, Ticket};
+use super::{Client, CommandError, LONGEST_PANEL_SIDE, Ticket};
 use crate::{HostError, Result};
 
 /// The panel of a connected device.
@@ -100,6 +100,12 @@ impl<'c> Panel<'c> {
         }
         Ok(())
     }
+}
+
+/// Whether a panel is of a size that panels have. Pictures are made as large as a device says.
+pub(super) fn is_believable(panel: trm_protocol::Panel) -> bool {
+    let sides = 1..=LONGEST_PANEL_SIDE;
+    sides.contains(&panel.width) && sides.contains(&panel.height)
 }
 
 /// Divides a rectangle into ones that fit a frame: as many whole rows as possible, or pieces of a row.

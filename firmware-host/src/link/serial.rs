@@ -81,6 +81,14 @@ struct SerialLink {
     port: TTYPort,
 }
 
+impl Drop for SerialLink {
+    /// Closing a serial port waits until the line has taken what was written, half a minute if it takes nothing.
+    fn drop(&mut self) {
+        // A port that is gone has nothing to take.
+        let _ = self.port.clear(ClearBuffer::Output);
+    }
+}
+
 impl Link for SerialLink {
     fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize> {
         self.port.set_timeout(timeout)?;

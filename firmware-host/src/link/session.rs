@@ -2,15 +2,17 @@
 //!
 //! Commands wait in one queue. The first `flying` of them are on their way, numbered from `base`; the device takes them in
 //! order (go back N), so what it has not taken is sent again from there on.
-
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use trm_protocol::{
-    Ack, Capabilities, Decoder, DeviceEvent, FrameError, FromDevice, FromHost, Hello, MAX_FRAME, NakReason, PoseReport,
-    Refusal, WINDOW, Welcome, encode,
+    Ack, Decoder, DeviceEvent, FrameError, FromDevice, FromHost, Hello, MAX_FRAME, NakReason, PoseReport, Refusal,
+    WINDOW, Welcome, encode,
 };
+
+use super::DeviceInfo;
+use super::panel::is_believable;
 
 /// How long what may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +79,9 @@ pub enum CommandError {
     /// The client was closed first.
     #[error("the link was closed before the command was confirmed")]
     Closed,
+    /// Too many others wait to be sent.
+    #[error("the line does not keep up: too many commands wait for it")]
+    Busy,
     /// More pixels than a frame can hold.
     #[error("the command does not fit into a frame\nhint: give pixels to a `Panel`, which divides them")]
     TooLong,
@@ -84,17 +89,6 @@ pub enum CommandError {
 
 /// What became of a command.
 pub(super) type Outcome = Result<(), CommandError>;
-
-/// A device that has answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// The firmware's name.
-    pub firmware: String,
-    /// Its version.
-    pub version: [u8; 3],
-    /// What the device has.
-    pub capabilities: Capabilities,
-}
 
 /// What has happened on a link since the client was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
@@ -141,6 +135,8 @@ pub(super) enum Loss {
     Silent,
     /// The device speaks another version.
     Version(u8),
+    /// It says that its panel is of a size that no panel has.
+    Panel(u16, u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,11 +314,16 @@ impl Session {
             return;
         }
         let capabilities = welcome.capabilities;
+        // Pictures are made as large as the device says.
+        if let Some(panel) = capabilities.panel.filter(|panel| !is_believable(*panel)) {
+            self.loss = Some(Loss::Panel(panel.width, panel.height));
+            return;
+        }
         self.window = usize::from(capabilities.window).clamp(1, usize::from(WINDOW));
         let wanted = Duration::from_millis(u64::from(capabilities.silence_ms) / 4).max(Duration::from_millis(10));
         self.heartbeat = self.timeouts.heartbeat.min(wanted);
         self.device = Some(DeviceInfo {
-            firmware: welcome.firmware.name.to_owned(),
+            firmware: trm_intake::Printable(welcome.firmware.name).to_string(),
             version: welcome.firmware.version,
             capabilities,
         });

@@ -10,7 +10,7 @@ use trm_protocol::{Command, PixelFormat, Rect, RunsEncoder};
 
 use super::serial::{PortName, Serial};
 use super::simulator::{FaultCounts, Faults, Simulator, SimulatorOptions};
-use super::{Client, CommandError, Panel, Stats, Ticket, Timeouts};
+use super::{Client, CommandError, Panel, Stats, Ticket, Timeouts, Update};
 use crate::{HostError, Result};
 
 /// How fast full pictures get to a panel.
@@ -39,11 +39,13 @@ pub fn throughput(client: &Client, updates: u32, baud_rate: u32) -> Result<Throu
     // The first command waits for nobody; what it takes to get going is not the line's.
     panel.clear(0)?.wait()?;
     let (before, begin) = (client.stats(), Instant::now());
-    let given: Vec<_> =
-        (0..updates).map(|_| panel.draw(0, 0, info.width, info.height, &noise)).collect::<Result<_>>()?;
-    for update in given {
-        update.wait()?;
+    // One is on its way while the next is given: the line is never idle, and what waits does not pile up.
+    let mut before_it: Option<Update> = None;
+    for _ in 0..updates {
+        let given = panel.draw(0, 0, info.width, info.height, &noise)?;
+        before_it.replace(given).map_or(Ok(()), Update::wait)?;
     }
+    before_it.map_or(Ok(()), Update::wait)?;
     let seconds = begin.elapsed().as_secs_f64();
     let row_bytes = match info.format {
         PixelFormat::Mono => usize::from(info.width).div_ceil(8),

@@ -116,7 +116,7 @@ pub fn drive(
     stop: &AtomicBool,
     progress: impl FnMut(&Progress),
 ) -> Result<Driven> {
-    let device = client.wait_connected(options.patience)?;
+    let device = client.wait_connected_unless(options.patience, stop)?;
     if !device.capabilities.motors {
         return Err(cannot(client, &device, "has no motors", "`trm-host link` shows what a device has"));
     }

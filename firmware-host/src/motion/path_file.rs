@@ -3,13 +3,17 @@
 use std::io::Read;
 
 use serde::Deserialize;
+use trm_intake::{Budget, Limits, Printable, ReadError};
 use trm_solver::plan::Pose;
 
 use super::Route;
 use crate::{HostError, Result};
 
-/// Most bytes of a path: more than half a million poses.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// What a path may take: its bytes, and its poses, a list each: as many as `trm plan` makes, and a few names.
+const LIMITS: Limits = Limits { bytes: 64 << 20, items: 1_000_000 + 1_000, depth: 16, time: None };
+
+/// The longest name or other text in it, in bytes.
+const LONGEST_TEXT: u64 = 4 << 10;
 
 /// What of it matters here.
 #[derive(Debug, Deserialize)]
@@ -33,18 +37,22 @@ impl PathFile {
     /// [`HostError::Path`] for what is not that, was not planned, or cannot be driven.
     pub fn read(name: &str, source: impl Read) -> Result<Self> {
         let refuse = |reason: String, hint| HostError::Path { name: format!("{name}:"), reason, hint };
+        let mut budget = Budget::new(LIMITS);
         let mut text = String::new();
-        let length = source.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(HostError::io("read", name))?;
-        if length as u64 > MAX_BYTES {
-            let reason = format!("longer than {} MiB", MAX_BYTES / 1024 / 1024);
-            return Err(refuse(reason, "is this what `trm plan --json` printed?"));
-        }
+        let mut reader = budget.bounded(source);
+        reader.read_to_string(&mut text).map_err(|error| match reader.why(error) {
+            ReadError::Io(error) => HostError::io("read", name)(error),
+            ReadError::Exceeded(exceeded) => refuse(exceeded.to_string(), "is this what `trm plan --json` printed?"),
+        })?;
+        budget.take_json(text.as_bytes(), LONGEST_TEXT).map_err(|exceeded| {
+            refuse(exceeded.to_string(), "is this what `trm plan --json` printed? --spacing makes fewer poses")
+        })?;
         let plan: Plan = serde_json::from_str(&text).map_err(|error| {
             let hint = r#"expected what `trm plan --json` prints: {"status":"planned","path":[[x,y,yaw],…]}"#;
             refuse(format!("not a path: {error}"), hint)
         })?;
         if plan.status != "planned" {
-            let status = plan.status.escape_debug();
+            let status = Printable(&plan.status);
             return Err(refuse(format!("the status is `{status}`, not `planned`"), "there is no path to drive"));
         }
         // Angles may have any number of turns; what is not finite is refused with the route.
@@ -106,7 +114,7 @@ mod tests {
         assert!(message(r#"{"status":"planned","path":[[0,0,0],[1e300,0,0]]}"#).contains("the path has pose 1 at"));
         let endless = std::io::repeat(b' ');
         let error = PathFile::read("endless", endless).unwrap_err().to_string();
-        assert!(error.starts_with("endless: longer than 64 MiB\n"), "{error}");
+        assert!(error.starts_with("endless: 67108865 bytes are more than the limit of 67108864\n"), "{error}");
         let error = PathFile::read("bytes", &[0xFF, 0xFE][..]).unwrap_err().to_string();
         assert_eq!(error, "bytes: read failed");
     }

@@ -97,6 +97,7 @@ mod tests {
     use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI};
 
     use super::*;
+    use crate::ros2::cdr::{decode, encode};
 
     #[test]
     fn known_turns_have_known_quaternions() {
@@ -198,6 +199,18 @@ mod tests {
             refused(|grid| grid.info.origin.position.x = f64::NAN).starts_with("/map: the origin's position: [NaN, 2]")
         );
         assert!(refused(|grid| grid.info.origin.orientation.w = 7.0).starts_with("/map: the origin's orientation: "));
+    }
+
+    #[test]
+    fn a_length_on_the_wire_allocates_nothing() {
+        let bytes = encode(&grid()).unwrap();
+        // The cells come last: their number, then a byte each.
+        let at = bytes.len() - 6 - 4;
+        assert_eq!(bytes[at..at + 4], 6_u32.to_le_bytes());
+        for length in [7, 1 << 31, u32::MAX] {
+            let lying = [&bytes[..at], &length.to_le_bytes(), &bytes[at + 4..]].concat();
+            assert!(decode::<OccupancyGrid>(&lying).is_err(), "{length}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl NetworkPlanner {
         };
         let threads = (cores() / lanes.max(1)).max(1);
         let options = SessionOptions { batch: rows, threads, ..SessionOptions::default() };
+        Network::check_memory(model, lanes, options.batch)?;
         let network = Network::new(model, lanes, || engine.load_step(model.bundle(), &options))?;
         Ok(Self { network: Some(network), planner: None, settings: PlannerSettings::default() })
     }

@@ -1,13 +1,20 @@
 //! Pictures from files, as vision takes them: upright, of bounded size.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, GrayImage, ImageDecoder as _, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder as _, RgbImage};
+use trm_intake::{Budget, Limits};
+use trm_solver::pictures::{PictureError, decoder};
 
 use crate::{HostError, Result};
 
 /// Most pixels of a picture that is decoded. A phone makes 12 to 50 million; three bytes each have to be held once.
 pub const MAX_PIXELS: u64 = 40_000_000;
+
+/// What a picture may take: its pixels, and the bytes that they are decoded to.
+pub const PHOTO_LIMITS: Limits = Limits { bytes: 4 * MAX_PIXELS, items: MAX_PIXELS, depth: 0, time: None };
 
 /// Longest side of the picture that boards are looked for in, pixels. A cell of a board that fills it has about 100.
 const WORKING_SIDE: u32 = 1000;
@@ -20,35 +27,37 @@ pub const MIN_SIDE: u32 = 64;
 /// # Errors
 /// When the file cannot be read or decoded, or has more than [`MAX_PIXELS`].
 pub fn open(path: &Path) -> Result<RgbImage> {
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|source| HostError::Io { path: path.to_owned(), action: "open", source })?;
-    decode(reader, path)
+    let file = File::open(path).map_err(HostError::io("open", path))?;
+    decode(BufReader::new(file), path, &mut Budget::new(PHOTO_LIMITS))
 }
 
 /// Reads a JPEG or PNG picture out of memory, `name` is what errors call it.
 pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<RgbImage> {
-    let reader = ImageReader::new(std::io::Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(|source| HostError::Io { path: name.to_owned(), action: "read", source })?;
-    decode(reader, name)
+    decode(Cursor::new(bytes), name, &mut Budget::new(PHOTO_LIMITS))
 }
 
-fn decode<R: std::io::BufRead + std::io::Seek>(mut reader: ImageReader<R>, path: &Path) -> Result<RgbImage> {
-    let refused = |source| HostError::Picture { path: path.to_owned(), source };
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(4 * MAX_PIXELS);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(refused)?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(HostError::PictureTooLarge { path: path.to_owned(), width, height });
-    }
+fn decode<R: BufRead + Seek>(file: R, path: &Path, budget: &mut Budget) -> Result<RgbImage> {
+    let refused = |error: PictureError| refused(path, error);
+    let mut decoder = decoder(file, budget).map_err(refused)?;
     // A picture with broken EXIF data is still a picture.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(refused)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| refused(error.into()))?;
     picture.apply_orientation(orientation);
     Ok(picture.into_rgb8())
+}
+
+fn refused(path: &Path, error: PictureError) -> HostError {
+    let path = path.to_owned();
+    match error {
+        PictureError::Io(source) => HostError::Io { path, action: "read", source },
+        PictureError::Image(source) => HostError::Picture { path, source },
+        PictureError::Pixels { width, height, .. } => HostError::PictureTooLarge { path, width, height },
+        other => HostError::Source {
+            name: path.display().to_string(),
+            reason: other.to_string().lines().next().unwrap_or_default().to_owned(),
+            hint: "save it as JPEG, or as PNG of 8 bits a channel without metadata",
+        },
+    }
 }
 
 /// A photograph as boards are looked for in it.

@@ -5,9 +5,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use trm_intake::{Budget, Limits};
+
 use super::Point;
 use super::quad::{Quad, from_top_left};
+use crate::intake::{SMALL, read_text};
 use crate::{HostError, Result};
+
+/// What a set may have: photographs. The public one has 200.
+const SET_LIMITS: Limits = Limits { bytes: 0, items: 100_000, depth: 0, time: None };
+
+/// What the corners of all boards may take: a hundred bytes each.
+const OUTLINE_LIMITS: Limits = Limits { bytes: 16 << 20, ..SET_LIMITS };
 
 /// A photograph of the set.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,18 +36,19 @@ pub struct LabelledPhoto {
 pub fn read(folder: &Path) -> Result<Vec<LabelledPhoto>> {
     let io = |path: &Path, source| HostError::Io { path: path.to_owned(), action: "read", source };
     let outlines = folder.join("outlines.csv");
-    let outlines = match std::fs::read_to_string(&outlines) {
+    let outlines = match read_text(&outlines, OUTLINE_LIMITS) {
         Ok(text) => read_outlines(&text, &outlines)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-        Err(error) => return Err(io(&outlines, error)),
+        Err(HostError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+        Err(error) => return Err(error),
     };
-    let mut photos = Vec::new();
+    let (mut photos, mut budget) = (Vec::new(), Budget::new(SET_LIMITS));
     for entry in std::fs::read_dir(folder).map_err(|source| io(folder, source))? {
         let label = entry.map_err(|source| io(folder, source))?.path();
         if label.extension().is_none_or(|extension| extension != "dat") {
             continue;
         }
-        let text = std::fs::read_to_string(&label).map_err(|source| io(&label, source))?;
+        budget.take_items(1).map_err(|exceeded| HostError::TooLarge { path: folder.to_owned(), exceeded })?;
+        let text = read_text(&label, SMALL)?;
         let digits = read_digits(&text, &label)?;
         let path = label.with_extension("jpg");
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -72,7 +82,7 @@ fn read_digits(text: &str, path: &Path) -> Result<Vec<u8>> {
 fn read_outlines(text: &str, path: &Path) -> Result<BTreeMap<String, Quad>> {
     let mut outlines = BTreeMap::new();
     for (number, line) in text.lines().enumerate().skip(1).filter(|(_, line)| !line.trim().is_empty()) {
-        let fields: Vec<&str> = line.split(',').map(|field| field.trim().trim_matches('"')).collect();
+        let fields: Vec<&str> = line.split(',').take(10).map(|field| field.trim().trim_matches('"')).collect();
         let values: Option<Vec<f32>> = fields[1..].iter().map(|field| field.parse().ok()).collect();
         let Some([x1, y1, x2, y2, x3, y3, x4, y4]) = values.as_deref().and_then(|v| <[f32; 8]>::try_from(v).ok())
         else {

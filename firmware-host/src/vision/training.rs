@@ -1,15 +1,19 @@
 //! Pictures to train the digit reader with: cells of photographs and digits of fonts, never the same twice.
 
+use std::io::Cursor;
 use std::path::Path;
 
 use base64::Engine as _;
+use image::DynamicImage;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use trm_export::classifier::{ClassifierConfig, classify_graph};
 use trm_export::onnx::write::encode;
 use trm_export::train::{UpdateOptions, UpdateRule};
+use trm_intake::{Budget, Limits};
 use trm_solver::classify::ClassifierTraining;
 use trm_solver::engine::ort::OrtEngine;
+use trm_solver::pictures::decoder;
 
 use super::cells::{CELL_PIXELS, cell_pictures, turned};
 use super::consistent::CLASSES;
@@ -17,6 +21,7 @@ use super::locate::boards;
 use super::photo::{self, Ink};
 use super::photo_set::LabelledPhoto;
 use super::reader::turned_cell;
+use crate::intake::read_text;
 use crate::{HostError, Result};
 
 /// The digit reader's sizes.
@@ -27,6 +32,12 @@ pub const READER: ClassifierConfig =
 const BATCH: usize = 64;
 
 const N: usize = CELL_PIXELS;
+
+/// What a file of fonts may take: its bytes, and its digits, of 3 KB each once unpacked. The public one has 29,900.
+const FONT_LIMITS: Limits = Limits { bytes: 64 << 20, items: 40_000, depth: 0, time: None };
+
+/// What the picture of one digit may take.
+const DIGIT_LIMITS: Limits = Limits { bytes: 8 * (N * N) as u64, items: (N * N) as u64, depth: 0, time: None };
 
 /// A cell's picture with its digit, 0 for an empty cell.
 #[derive(Debug, Clone)]
@@ -295,20 +306,21 @@ fn turns_that_fit(pictures: &[f32], digits: &[u8], side: usize) -> Option<usize>
 /// # Errors
 /// When the file cannot be read or a line is something else.
 pub fn read_fonts(path: &Path) -> Result<Vec<Example>> {
-    let text = std::fs::read_to_string(path).map_err(|source| HostError::Io {
-        path: path.to_owned(),
-        action: "read",
-        source,
-    })?;
+    let text = read_text(path, FONT_LIMITS)?;
+    let mut budget = Budget::new(FONT_LIMITS);
     let mut fonts = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        budget.take_items(1).map_err(|exceeded| HostError::TooLarge { path: path.to_owned(), exceeded })?;
         let mut fields = line.rsplitn(3, ',');
         let (png, digit) = (fields.next().unwrap_or_default(), fields.next().and_then(|text| text.trim().parse().ok()));
         let picture = base64::engine::general_purpose::STANDARD
             .decode(png.trim())
             .ok()
-            .and_then(|bytes| image::load_from_memory(&bytes).ok())
-            .map(image::DynamicImage::into_luma8)
+            .and_then(|bytes| {
+                let decoder = decoder(Cursor::new(bytes), &mut Budget::new(DIGIT_LIMITS)).ok()?;
+                DynamicImage::from_decoder(decoder).ok()
+            })
+            .map(DynamicImage::into_luma8)
             .filter(|picture| picture.dimensions() == (N as u32, N as u32));
         match (digit, picture) {
             (Some(0), Some(_)) => {}

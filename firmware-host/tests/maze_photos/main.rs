@@ -1,6 +1,7 @@
 //! Line mazes that are printed, photographed and read; and pictures that are none.
 //!
 //! `cargo test --release -p trm-firmware-host --test maze_photos -- --ignored --nocapture` prints how many of 1,000 are read.
+#![expect(clippy::print_stderr, reason = "figures for whoever looks at the test")]
 
 mod print;
 

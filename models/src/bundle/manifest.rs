@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use trm_intake::{Budget, Limits, Printable};
 
-use crate::{GraphKind, ModelError, Result, TrmConfig};
+use crate::{ConfigRecord, GraphKind, ModelError, Result, TrmConfig};
 
 /// Version of the bundle format that this crate writes, and the highest it reads.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// More files than any bundle has.
+const MOST_FILES: u64 = 1_000;
 
 /// The contents of `manifest.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +47,13 @@ pub struct Manifest {
     /// The checkpoint that the bundle was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointOrigin>,
+    /// Where each setting of the configuration came from; `None` for a model that was trained here, and in bundles of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ConfigRecord>,
+    /// The puzzle identities and their names, for a model with a table of puzzle embeddings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identities: Option<Identities>,
     /// Program and version that wrote the bundle.
     pub producer: String,
 }
@@ -116,6 +128,8 @@ pub enum TaskKind {
     Maze,
     /// ARC-AGI grids on a 30x30 canvas.
     Arc,
+    /// Sequences of tokens without rules.
+    Tokens,
 }
 
 impl TaskKind {
@@ -126,6 +140,7 @@ impl TaskKind {
             Self::Sudoku => "sudoku",
             Self::Maze => "maze",
             Self::Arc => "arc",
+            Self::Tokens => "tokens",
         }
     }
 }
@@ -177,6 +192,23 @@ pub struct CheckpointOrigin {
     pub file: String,
     /// SHA-256 of the checkpoint, lower-case hexadecimal.
     pub sha256: String,
+    /// What was decided when it was read, a sentence each: which set of weights, what was left out. Empty for a file that
+    /// left no choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reading: Vec<String>,
+}
+
+/// The puzzle identities of a model: rows of its table of puzzle embeddings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identities {
+    /// Rows of the table.
+    pub rows: usize,
+    /// The file with a name for each row, in their order; `None` where the rows have no names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
+    /// A file of names lay beside the checkpoint and was left out on request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names_ignored: bool,
 }
 
 impl Manifest {
@@ -187,13 +219,18 @@ impl Manifest {
     /// not a manifest or contradicts itself, [`ModelError::InvalidConfig`] for an impossible configuration.
     pub fn parse(bytes: &[u8], bundle: &str) -> Result<Self> {
         let bad = |reason: String| ModelError::BadManifest { bundle: bundle.into(), reason };
-        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| bad(error.to_string()))?;
-        let version = value.get("format_version").and_then(serde_json::Value::as_u64);
+        // The parser repeats what it found, which may be any text.
+        let syntax = |error: serde_json::Error| bad(Printable(&error.to_string()).to_string());
+        let value: Value = serde_json::from_slice(bytes).map_err(syntax)?;
+        let version = value.get("format_version").and_then(Value::as_u64);
         let found = version.ok_or_else(|| bad("no format_version".into()))?;
         if found > u64::from(FORMAT_VERSION) {
             return Err(ModelError::FormatVersion { bundle: bundle.into(), found, supported: FORMAT_VERSION });
         }
-        let manifest: Self = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+        if let Some(text) = unprintable(&value) {
+            return Err(bad(format!("`{}` has a control character", Printable(text))));
+        }
+        let manifest: Self = serde_json::from_value(value).map_err(syntax)?;
         manifest.config.validate()?;
         manifest.check().map_err(bad)?;
         Ok(manifest)
@@ -213,8 +250,9 @@ impl Manifest {
 
     fn check(&self) -> Result<(), String> {
         if let Some(name) = self.file_names().find(|name| !is_plain_name(name)) {
-            return Err(format!("`{name}` is not a plain file name"));
+            return Err(format!("`{}` is not a plain file name", Printable(name)));
         }
+        self.check_sizes()?;
         if self.graphs.is_empty() {
             return Err("no graph".into());
         }
@@ -222,7 +260,7 @@ impl Manifest {
             |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let hashes = self.graphs.values().map(|graph| &graph.hash).chain(self.files.values());
         if let Some(hash) = hashes.into_iter().find(|hash| !is_digest(&hash.sha256)) {
-            return Err(format!("`{}` is not a SHA-256 in lower-case hexadecimal", hash.sha256));
+            return Err(format!("`{}` is not a SHA-256 in lower-case hexadecimal", Printable(&hash.sha256)));
         }
         let TaskSpec { height, width, vocabulary, .. } = &self.task;
         if height.checked_mul(*width) != Some(self.config.seq_len) {
@@ -243,10 +281,60 @@ impl Manifest {
     }
 }
 
+impl Manifest {
+    /// Refuses sizes that no model of this configuration has: files are read into memory as large as the manifest says.
+    fn check_sizes(&self) -> Result<(), String> {
+        let most = self.most_bytes();
+        let mut budget = Budget::new(Limits { bytes: most.saturating_mul(4), items: MOST_FILES, depth: 0, time: None });
+        let graphs = self.graphs.values().map(|graph| (&graph.file, &graph.hash));
+        for (name, hash) in graphs.chain(&self.files) {
+            if hash.bytes > most {
+                let most = format!("a file of a model of this configuration has at most {most}");
+                return Err(format!("{name} has {} bytes, {most}", hash.bytes));
+            }
+            let taken = budget.take_items(1).and_then(|()| budget.take_bytes(hash.bytes));
+            taken.map_err(|exceeded| format!("its files are too many or too large: {exceeded}"))?;
+        }
+        Ok(())
+    }
+
+    /// Twice the weights in float32, which bounds a graph with its tables; and room for pictures, identities, self-tests.
+    fn most_bytes(&self) -> u64 {
+        const REST: u64 = 128 << 20;
+        let TrmConfig { hidden_size, vocab_size, num_puzzle_identifiers, puzzle_emb_ndim, .. } = self.config;
+        let product = |a: usize, b: usize| (a as u64).saturating_mul(b as u64);
+        let length = self.config.total_len();
+        let swiglu = |width: usize| product(width, self.config.swiglu_inner(width)).saturating_mul(3);
+        let tables = product(num_puzzle_identifiers, puzzle_emb_ndim)
+            .saturating_add(product(vocab_size.saturating_add(length), hidden_size).saturating_mul(2));
+        let mixing = product(hidden_size, hidden_size).saturating_mul(4).saturating_add(swiglu(length));
+        let blocks = (self.config.l_layers as u64).saturating_add(self.config.h_layers as u64);
+        let blocks = blocks.saturating_mul(mixing.saturating_add(swiglu(hidden_size)));
+        // An attention mask or a table of rotations is no larger than the weights of a block.
+        tables.saturating_add(blocks).saturating_mul(8).saturating_add(REST)
+    }
+}
+
+/// The first text that a terminal would obey: what a manifest says is printed in many places.
+fn unprintable(value: &Value) -> Option<&str> {
+    let obeyed = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let own = |text: &String| text.contains(obeyed);
+    match value {
+        Value::String(text) => own(text).then_some(text.as_str()),
+        Value::Array(values) => values.iter().find_map(unprintable),
+        Value::Object(entries) => {
+            entries.iter().find_map(|(key, value)| if own(key) { Some(key.as_str()) } else { unprintable(value) })
+        }
+        _ => None,
+    }
+}
+
 /// Whether a name stays inside its folder and is not the manifest's.
 pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')
-        && name != super::MANIFEST
+        && ![super::MANIFEST, super::SIGNATURE].contains(&name)
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }

@@ -1,8 +1,14 @@
 //! A trained model as it is shipped: a folder (or bytes built into a binary) of graphs, weights, a self-test and a
 //! card, each with its SHA-256 in `manifest.json`.
 
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod kill_tests;
+mod listing;
 mod manifest;
+mod place;
 mod selftest;
+mod signature;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -13,18 +19,23 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+use trm_intake::Printable;
 
 use crate::file::read_limited;
 use crate::{GraphKind, ModelError, Result};
 
 pub use manifest::{
-    CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Manifest, Measured, TaskKind, TaskSpec,
+    CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, Manifest, Measured, TaskKind,
+    TaskSpec,
 };
 pub use selftest::SelfTest;
+pub use signature::{Signed, TrustedKey};
 pub use writer::BundleWriter;
 
 /// File name of the manifest.
 pub const MANIFEST: &str = "manifest.json";
+/// File name of the manifest's signature, as `minisign -S -m manifest.json` calls it.
+pub const SIGNATURE: &str = "manifest.json.minisig";
 /// File name of the weights, under the reference's tensor names; training needs them, solving does not.
 pub const WEIGHTS: &str = "weights.safetensors";
 /// File name of the self-test.
@@ -32,14 +43,15 @@ pub const SELF_TEST: &str = "selftest.safetensors";
 /// File name of the model card.
 pub const CARD: &str = "card.md";
 
-/// A manifest is text about a handful of files.
-const MANIFEST_LIMIT: u64 = 16 << 20;
+/// A manifest is text about a handful of files. In memory, the JSON of a hostile one is 32 times as large.
+const MANIFEST_LIMIT: u64 = 4 << 20;
 
 /// A bundle: its manifest, read and checked, and access to its files. A file is checked against its SHA-256 when it
-/// is read.
+/// is read, and what is handed out are the bytes that were checked.
 #[derive(Debug, Clone)]
 pub struct ModelBundle {
     manifest: Manifest,
+    manifest_bytes: Cow<'static, [u8]>,
     files: Files,
 }
 
@@ -50,14 +62,26 @@ enum Files {
 }
 
 impl ModelBundle {
-    /// Opens a bundle's folder. Only the manifest is read here.
+    /// Opens a bundle's folder. Only the manifest is read here, and the names in the folder. A bundle that stepped aside
+    /// for a new one whose writer was killed comes back.
     ///
     /// # Errors
-    /// [`ModelError::NotABundle`] when there is no manifest, otherwise those of [`Manifest::parse`].
+    /// [`ModelError::NotABundle`] when there is no manifest, those of [`Manifest::parse`],
+    /// [`ModelError::UnlistedFile`] for a file that the manifest does not list, [`ModelError::NotAFile`] for a folder,
+    /// a device or a link that leads out of the bundle.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
         let path = folder.join(MANIFEST);
-        let bytes = read_limited(&path, MANIFEST_LIMIT, "manifest").map_err(|error| match error {
+        // A pipe would be waited for.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            let found = "no file";
+            return Err(ModelError::NotAFile { bundle: shown(folder), file: MANIFEST.into(), found });
+        }
+        let mut read = read_limited(&path, MANIFEST_LIMIT, "manifest");
+        if read.is_err() && place::recover(folder)? {
+            read = read_limited(&path, MANIFEST_LIMIT, "manifest");
+        }
+        let bytes = read.map_err(|error| match error {
             ModelError::Io { source, .. }
                 if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
             {
@@ -65,8 +89,9 @@ impl ModelBundle {
             }
             other => other,
         })?;
-        let manifest = Manifest::parse(&bytes, &folder.display().to_string())?;
-        Ok(Self { manifest, files: Files::Folder(folder.into()) })
+        let manifest = Manifest::parse(&bytes, &shown(folder))?;
+        listing::check(folder, &manifest)?;
+        Ok(Self { manifest, manifest_bytes: bytes.into(), files: Files::Folder(folder.into()) })
     }
 
     /// A bundle built into the program: (file name, contents), the manifest among them.
@@ -77,13 +102,19 @@ impl ModelBundle {
         let manifest = files.iter().find(|(file, _)| *file == MANIFEST);
         let (_, bytes) = manifest.ok_or_else(|| ModelError::NotABundle { path: name.into() })?;
         let manifest = Manifest::parse(bytes, name)?;
-        Ok(Self { manifest, files: Files::Embedded(files) })
+        Ok(Self { manifest, manifest_bytes: Cow::Borrowed(bytes), files: Files::Embedded(files) })
     }
 
     /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// The bytes that the manifest was read from, which a signature is made over.
+    #[must_use]
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.manifest_bytes
     }
 
     /// The folder; `None` for a bundle built into the program.
@@ -98,7 +129,7 @@ impl ModelBundle {
     /// How messages call this bundle: its folder, or its name.
     #[must_use]
     pub fn label(&self) -> String {
-        self.folder().map_or_else(|| self.manifest.name.clone(), |folder| folder.display().to_string())
+        self.folder().map_or_else(|| Printable(&self.manifest.name).to_string(), shown)
     }
 
     /// Whether this graph is there.
@@ -122,12 +153,6 @@ impl ModelBundle {
         }
     }
 
-    /// Where a graph's file is; `None` when the bundle has none, or is built into the program.
-    #[must_use]
-    pub fn graph_path(&self, kind: GraphKind) -> Option<PathBuf> {
-        Some(self.folder()?.join(&self.manifest.graphs.get(&kind)?.file))
-    }
-
     /// A file of the bundle, checked against its size and hash.
     ///
     /// # Errors
@@ -143,6 +168,7 @@ impl ModelBundle {
             }
             Files::Folder(folder) => {
                 let path = folder.join(name);
+                self.check_is_file(name, &path)?;
                 let read = read_limited(&path, expected.bytes, "file of this bundle");
                 Cow::Owned(read.map_err(|error| match error {
                     ModelError::TooLarge { bytes, .. } => self.damaged_size(name, bytes, expected),
@@ -177,7 +203,8 @@ impl ModelBundle {
                 Files::Folder(folder) => {
                     let expected = self.manifest.hash(name).ok_or_else(|| self.missing(name.into(), String::new()))?;
                     let path = folder.join(name);
-                    let (digest, bytes) = hash_file(&path)?;
+                    self.check_is_file(name, &path)?;
+                    let (digest, bytes) = hash_start(&path, expected.bytes + 1)?;
                     if bytes != expected.bytes {
                         return Err(self.damaged_size(name, bytes, expected));
                     }
@@ -186,6 +213,18 @@ impl ModelBundle {
             }
         }
         Ok(())
+    }
+
+    /// A pipe or a device that took a file's place would be read without end.
+    fn check_is_file(&self, name: &str, path: &Path) -> Result<()> {
+        match path.metadata() {
+            Ok(metadata) if !metadata.is_file() => {
+                let found = if metadata.is_dir() { "a folder" } else { "neither file nor folder" };
+                Err(ModelError::NotAFile { bundle: self.label(), file: name.into(), found })
+            }
+            // Whoever reads it says why it cannot be read.
+            _ => Ok(()),
+        }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -223,13 +262,23 @@ impl ModelBundle {
     }
 }
 
+/// A folder as messages call it: what lies in a kiosk's `incoming/` has been named by others.
+fn shown(folder: &Path) -> String {
+    Printable(&folder.display().to_string()).to_string()
+}
+
 /// SHA-256 (lower-case hexadecimal) and size of a file, read in pieces.
 ///
 /// # Errors
 /// [`ModelError::Io`].
 pub fn hash_file(path: &Path) -> Result<(String, u64)> {
+    hash_start(path, u64::MAX)
+}
+
+/// [`hash_file`] of the first `most` bytes.
+fn hash_start(path: &Path, most: u64) -> Result<(String, u64)> {
     let io_error = |source| ModelError::Io { action: "read", path: path.into(), source };
-    let mut file = File::open(path).map_err(io_error)?;
+    let mut file = File::open(path).map_err(io_error)?.take(most);
     let (mut digest, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 20]);
     loop {
         let read = file.read(&mut piece).map_err(io_error)?;

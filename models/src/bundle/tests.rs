@@ -40,18 +40,20 @@ fn manifest() -> Manifest {
         accuracy: Vec::new(),
         licence: None,
         checkpoint: None,
+        configuration: None,
+        identities: None,
         producer: "test".into(),
     }
 }
 
-fn write(target: &Path, overwrite: bool, graph: &[u8]) -> Result<ModelBundle> {
+pub(super) fn write(target: &Path, overwrite: bool, graph: &[u8]) -> Result<ModelBundle> {
     let mut writer = BundleWriter::create(target, overwrite)?;
     writer.add_graph(GraphKind::Step, graph, 17, None)?;
     writer.add_file(CARD, b"# maze-3")?;
     writer.finish(manifest())
 }
 
-fn entries(folder: &Path) -> usize {
+pub(super) fn entries(folder: &Path) -> usize {
     std::fs::read_dir(folder).expect("folder").count()
 }
 
@@ -61,7 +63,6 @@ fn what_is_written_is_read_back() {
     let target = folder.path().join("models/maze-3");
     let bundle = write(&target, false, b"graph").expect("written");
     assert_eq!(bundle.graph_bytes(GraphKind::Step).expect("graph").as_ref(), b"graph");
-    assert_eq!(bundle.graph_path(GraphKind::Step), Some(target.join("step.onnx")));
     assert_eq!(bundle.file(CARD).expect("card").as_ref(), b"# maze-3");
     bundle.verify().expect("verified");
     let error = bundle.graph_bytes(GraphKind::Solve).expect_err("there is none").to_string();
@@ -137,6 +138,9 @@ fn manifests_that_lie_are_refused() {
         (parse(&|m| m["task"]["vocabulary"] = serde_json::json!(["pad"])), "1 symbols for vocab_size 6"),
         (parse(&|m| m["task"]["kind"] = "sudoku".into()), "a sudoku without box_height and box_width"),
         (parse(&|m| m["name"] = 7.into()), "invalid type"),
+        (parse(&|m| m["name"] = "a\u{1b}[2Jb".into()), "`a\\u{1b}[2Jb` has a control character"),
+        (parse(&|m| m["files"]["a\u{7}"] = hash.clone()), "`a\\u{7}` has a control character"),
+        (parse(&|m| m["training_data"] = "\u{202e}".into()), "`\\u{202e}` has a control character"),
         (parse(&|m| m["graphs"] = serde_json::json!({})), "no graph"),
         (parse(&|m| m["graphs"]["step"]["sha256"] = "00".into()), "`00` is not a SHA-256"),
     ];
@@ -178,4 +182,218 @@ fn a_folder_without_manifest_is_no_bundle() {
     let folder = tempfile::tempdir().expect("folder");
     let error = ModelBundle::open(folder.path()).expect_err("no bundle").to_string();
     assert!(error.ends_with("hint: `trm export` makes a bundle of a checkpoint"), "{error}");
+}
+
+#[test]
+fn a_folder_holds_what_its_manifest_lists_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("folder");
+    let target = folder.path().join("maze-3");
+    write(&target, false, b"graph").expect("written");
+    // Systems leave such files. Nothing reads them.
+    std::fs::write(target.join(".DS_Store"), b"x").expect("file");
+    std::fs::write(target.join(SIGNATURE), b"x").expect("file");
+    ModelBundle::open(&target).expect("a bundle");
+    for name in ["libonnxruntime.so", "a\u{1b}[2J", "b", "c"] {
+        std::fs::write(target.join(name), b"x").expect("file");
+    }
+    let error = ModelBundle::open(&target).expect_err("unlisted files").to_string();
+    assert!(error.contains("maze-3: "), "{error}");
+    assert!(error.contains(" and 1 more are not in the manifest\nhint: "), "{error}");
+    assert!(!error.contains('\u{1b}'), "{error}");
+    for name in ["a\u{1b}[2J", "b", "c"] {
+        std::fs::remove_file(target.join(name)).expect("removed");
+    }
+    let error = ModelBundle::open(&target).expect_err("an unlisted file").to_string();
+    assert!(error.contains("libonnxruntime.so is not in the manifest"), "{error}");
+    std::fs::remove_file(target.join("libonnxruntime.so")).expect("removed");
+    std::fs::create_dir(target.join("more")).expect("folder");
+    assert!(ModelBundle::open(&target).expect_err("a folder").to_string().contains("more is not in the manifest"));
+}
+
+#[test]
+#[cfg(unix)]
+fn links_out_of_the_folder_and_devices_are_refused() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().expect("folder");
+    let target = folder.path().join("maze-3");
+    let bundle = write(&target, false, b"graph").expect("written");
+    let graph = target.join("step.onnx");
+    let refused = |link: &Path, found: &str| {
+        std::fs::remove_file(&graph).expect("removed");
+        symlink(link, &graph).expect("a link");
+        let error = ModelBundle::open(&target).expect_err("a link").to_string();
+        assert!(error.contains(&format!("step.onnx is {found}, expected a file in the bundle's folder")), "{error}");
+    };
+    // What it leads to has the right bytes, and may have others tomorrow.
+    let outside = folder.path().join("outside.onnx");
+    std::fs::write(&outside, b"graph").expect("file");
+    refused(&outside, "a link that leads out of the folder");
+    refused(Path::new("/dev/zero"), "a link that leads out of the folder");
+    refused(Path::new("gone"), "a link to nothing");
+    refused(Path::new("."), "a link that leads out of the folder");
+    // One in the folder is as good as the file.
+    std::fs::remove_file(&graph).expect("removed");
+    symlink(".step", &graph).expect("a link");
+    std::fs::write(target.join(".step"), b"graph").expect("file");
+    assert_eq!(
+        ModelBundle::open(&target).expect("a bundle").graph_bytes(GraphKind::Step).expect("graph"),
+        &b"graph"[..]
+    );
+    // A device that takes the file's place after the bundle was opened is not read for ever.
+    std::fs::remove_file(&graph).expect("removed");
+    symlink("/dev/zero", &graph).expect("a link");
+    for error in [bundle.file("step.onnx").expect_err("a device"), bundle.verify().expect_err("a device")] {
+        assert!(error.to_string().contains("step.onnx is neither file nor folder"), "{error}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_manifest_that_is_no_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().expect("folder");
+    let made = std::process::Command::new("mkfifo").arg(folder.path().join(MANIFEST)).status().expect("mkfifo runs");
+    assert!(made.success());
+    let error = ModelBundle::open(folder.path()).expect_err("a pipe").to_string();
+    assert!(error.contains("manifest.json is no file, expected a file in the bundle's folder"), "{error}");
+}
+
+#[test]
+fn sizes_that_no_such_model_has_are_refused_unread() {
+    let hash = |bytes: u64| serde_json::json!({ "sha256": "0".repeat(64), "bytes": bytes });
+    let parse = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut value = serde_json::to_value(manifest()).expect("json");
+        value["graphs"]["step"] =
+            serde_json::json!({ "file": "step.onnx", "sha256": "0".repeat(64), "bytes": 1, "opset": 17 });
+        change(&mut value);
+        Manifest::parse(&serde_json::to_vec(&value).expect("json"), "b").map(drop)
+    };
+    let error = parse(&|m| m["graphs"]["step"]["bytes"] = (1_u64 << 40).into()).expect_err("too large").to_string();
+    assert!(error.contains("step.onnx has 1099511627776 bytes, a file of a model of this configuration"), "{error}");
+    let error = parse(&|m| m["files"]["card.md"] = hash(u64::MAX)).expect_err("too large").to_string();
+    assert!(error.contains("card.md has 18446744073709551615 bytes"), "{error}");
+    let many = |m: &mut serde_json::Value| (0..1_000).for_each(|i| m["files"][format!("f{i}")] = hash(1));
+    let error = parse(&many).expect_err("too many").to_string();
+    assert!(error.contains("1001 items are more than the limit of 1000"), "{error}");
+    let large = |m: &mut serde_json::Value| (0..8).for_each(|i| m["files"][format!("f{i}")] = hash(100 << 20));
+    assert!(parse(&large).expect_err("too large").to_string().contains("bytes are more than the limit of"));
+    // The embeddings of a published ARC model, 876,406 rows of 512, have their place.
+    let arc = |m: &mut serde_json::Value| {
+        m["config"]["num_puzzle_identifiers"] = 876_406.into();
+        m["config"]["puzzle_emb_ndim"] = 512.into();
+        m["config"]["hidden_size"] = 512.into();
+        m["config"]["num_heads"] = 8.into();
+        m["config"]["puzzle_emb_len"] = 16.into();
+        m["files"]["embedding.f32.data"] = hash(876_406 * 512 * 4);
+        m["files"]["weights.safetensors"] = hash(876_406 * 512 * 4 + (28 << 20));
+        m["files"]["identifiers.json"] = hash(50 << 20);
+    };
+    parse(&arc).expect("a large model");
+}
+
+#[test]
+fn a_file_replaced_after_the_bundle_was_opened_is_found_when_it_is_used() {
+    let folder = tempfile::tempdir().expect("folder");
+    let target = folder.path().join("maze-3");
+    let bundle = write(&target, false, b"graph").expect("written");
+    let before = bundle.graph_bytes(GraphKind::Step).expect("graph").into_owned();
+    std::fs::write(target.join("other"), b"grapi").expect("file");
+    std::fs::rename(target.join("other"), target.join("step.onnx")).expect("replaced");
+    assert_eq!(before, b"graph", "what was checked is what is used");
+    bundle.graph_bytes(GraphKind::Step).expect_err("another file");
+    assert!(ModelBundle::open(&target).expect("the names are right").verify().is_err());
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+}
+
+/// A copy of the signed fixture, with another signature where one is given.
+fn signed(to: &Path, signature: Option<&str>) -> std::path::PathBuf {
+    let target = to.join("signed");
+    std::fs::create_dir(&target).expect("folder");
+    for name in ["manifest.json", "step.onnx", "card.md", SIGNATURE] {
+        std::fs::copy(fixture("signed").join(name), target.join(name)).expect("copied");
+    }
+    if let Some(name) = signature {
+        std::fs::copy(fixture(name), target.join(SIGNATURE)).expect("copied");
+    }
+    target
+}
+
+#[test]
+fn what_the_program_minisign_signed_is_verified() {
+    let [signer, other] = ["signer.pub", "other.pub"].map(|name| TrustedKey::read(&fixture(name)).expect("a key"));
+    assert_eq!(TrustedKey::given(&signer.to_string()).expect("a key"), signer);
+    assert_eq!(TrustedKey::given(fixture("signer.pub").to_str().expect("UTF-8")).expect("a key"), signer);
+    let bundle = ModelBundle::open(fixture("signed")).expect("a bundle");
+    let found = bundle.verify_signature(&[other.clone(), signer.clone()]).expect("signed");
+    assert_eq!(
+        (&found.key, found.trusted_comment.as_str()),
+        (&signer, "maze-3 of the fixture, signed by minisign 0.11")
+    );
+    bundle.verify().expect("whole");
+
+    let error = bundle.verify_signature(std::slice::from_ref(&other)).expect_err("another's").to_string();
+    assert!(error.contains(&format!("it was signed with another key than {other}\nhint: ")), "{error}");
+    let folder = tempfile::tempdir().expect("folder");
+    let legacy = ModelBundle::open(signed(folder.path(), Some("legacy.minisig"))).expect("a bundle");
+    legacy.verify_signature(std::slice::from_ref(&signer)).expect("signed in the older format");
+    let folder = tempfile::tempdir().expect("folder");
+    let others = ModelBundle::open(signed(folder.path(), Some("other.minisig"))).expect("a bundle");
+    assert!(others.verify_signature(std::slice::from_ref(&signer)).is_err());
+    others.verify_signature(std::slice::from_ref(&other)).expect("signed");
+}
+
+#[test]
+fn a_changed_manifest_signature_or_comment_is_not_verified() {
+    let key = TrustedKey::read(&fixture("signer.pub")).expect("a key");
+    let refused = |change: &dyn Fn(&Path), expected: &str| {
+        let folder = tempfile::tempdir().expect("folder");
+        let target = signed(folder.path(), None);
+        change(&target);
+        let bundle = ModelBundle::open(&target).expect("a bundle");
+        let error = bundle.verify_signature(std::slice::from_ref(&key)).expect_err("changed").to_string();
+        assert!(error.contains(expected) && error.contains("\nhint: "), "{error}");
+    };
+    let replace = |file: &str, from: &str, to: &str| {
+        let (file, from, to) = (file.to_owned(), from.to_owned(), to.to_owned());
+        move |target: &Path| {
+            let text = std::fs::read_to_string(target.join(&file)).expect("text");
+            assert!(text.contains(&from));
+            std::fs::write(target.join(&file), text.replacen(&from, &to, 1)).expect("written");
+        }
+    };
+    let changed = "the signature is not one of this manifest: one of the two was changed";
+    refused(&replace("manifest.json", "maze-3", "maze-4"), changed);
+    refused(&replace("manifest.json", "\n", "\n "), changed);
+    refused(&replace(SIGNATURE, "of the fixture", "of mine"), changed);
+    refused(&replace(SIGNATURE, "\ntrusted comment: ", "\ncomment: "), "is not a signature of minisign's");
+    refused(&|target| std::fs::write(target.join(SIGNATURE), [0xff; 40]).expect("written"), "is not a signature");
+    refused(&|target| std::fs::remove_file(target.join(SIGNATURE)).expect("removed"), "not signed: there is no");
+    // No key, no trust.
+    let bundle = ModelBundle::open(fixture("signed")).expect("a bundle");
+    assert!(bundle.verify_signature(&[]).is_err());
+    // A huge signature is not read.
+    let folder = tempfile::tempdir().expect("folder");
+    let target = signed(folder.path(), None);
+    std::fs::File::create(target.join(SIGNATURE)).expect("file").set_len(1 << 40).expect("sparse");
+    let bundle = ModelBundle::open(&target).expect("a bundle");
+    let error = bundle.verify_signature(std::slice::from_ref(&key)).expect_err("too large").to_string();
+    assert!(error.contains("more than the 16384 that a signature may have"), "{error}");
+}
+
+#[test]
+fn keys_that_are_none_are_refused() {
+    for text in
+        ["", "RWQ", "RUSV3yWZYDFUOkIGF/K4GWfAT3KrwLyNRlrNPuQnoSq+ZRc1a768UYSl7ObaIRvQ", "ssh-ed25519 AAAAC3Nz", "ü"]
+    {
+        let error = TrustedKey::parse(text, "kiosk.toml").expect_err("no key").to_string();
+        assert!(error.starts_with("kiosk.toml: `") && error.contains("\nhint: expected 56 characters"), "{error}");
+    }
+    let secret = "RWRTY0Iyq6GkB5iHa2kOHn1r2ZJxUGBgFk1mZ0x0eXAAAAACAAAAAAAAAEAAAAAA";
+    assert!(TrustedKey::parse(secret, "x").is_err());
+    assert!(TrustedKey::given("/nowhere/at/all.pub").is_err());
+    let zero = "A".repeat(56);
+    assert!(TrustedKey::parse(&zero, "x").expect_err("none").to_string().contains("is a key of another kind"));
 }

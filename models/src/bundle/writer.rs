@@ -1,4 +1,4 @@
-//! Writing a bundle: into a folder beside the target that is renamed when it is complete.
+//! Writing a bundle: into a folder beside the target that takes its place when it is complete.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,17 +8,19 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use super::manifest::is_plain_name;
-use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex};
-use crate::file::{folder_of, read_limited, sync_folder};
+use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex, place};
+use crate::file::{folder_of, kept, read_limited, sync_folder};
+use crate::unfinished::{self, Held};
 use crate::{GraphKind, ModelError, Result};
 
 /// Collects a bundle's files. Until [`BundleWriter::finish`] succeeds nothing is at the target, and what was there
-/// stays; a writer that is dropped leaves nothing behind.
+/// stays; a writer that is dropped leaves nothing behind, and what one leaves that is killed the next one removes.
 #[derive(Debug)]
 pub struct BundleWriter {
     target: PathBuf,
     overwrite: bool,
     staging: TempDir,
+    _held: Held,
     graphs: Vec<(GraphKind, GraphFile)>,
     files: Vec<(String, FileHash)>,
 }
@@ -31,20 +33,14 @@ impl BundleWriter {
     /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::Io`].
     pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         let target = target.into();
+        place::recover(&target)?;
         check_target(&target, overwrite)?;
         let parent = folder_of(&target);
         let io_error = |action| move |source| ModelError::Io { action, path: parent.to_owned(), source };
         fs::create_dir_all(parent).map_err(io_error("create"))?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".trm-bundle-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // As any new folder: what the user's umask leaves of it.
-            builder.permissions(fs::Permissions::from_mode(0o777));
-        }
-        let staging = builder.tempdir_in(parent).map_err(io_error("write to"))?;
-        Ok(Self { target, overwrite, staging, graphs: Vec::new(), files: Vec::new() })
+        unfinished::sweep(parent);
+        let (staging, held) = unfinished::folder_in(parent).map_err(io_error("write to"))?;
+        Ok(Self { target, overwrite, staging, _held: held, graphs: Vec::new(), files: Vec::new() })
     }
 
     /// Adds a graph under its standard name.
@@ -109,35 +105,11 @@ impl BundleWriter {
         self.write(MANIFEST, &json)?;
         check_target(&self.target, self.overwrite)?;
 
-        let io_error = |source| ModelError::Io { action: "put in place", path: self.target.clone(), source };
+        let io_error = |source| ModelError::Io { action: "write", path: self.target.clone(), source };
         sync_folder(self.staging.path()).map_err(io_error)?;
-        let parent = folder_of(&self.target);
-        if is_bundle(&self.target) {
-            // The old bundle steps aside and comes back when the new one cannot take its place.
-            let aside = tempfile::Builder::new().prefix(".trm-bundle-").tempdir_in(parent).map_err(io_error)?;
-            let old = aside.path().join("old");
-            fs::rename(&self.target, &old).map_err(io_error)?;
-            if let Err(error) = fs::rename(self.staging.path(), &self.target) {
-                if fs::rename(&old, &self.target).is_err() {
-                    // It stays where it is rather than being removed with the temporary folder.
-                    let path = aside.keep().join("old");
-                    return Err(ModelError::Io {
-                        action: "put back the old bundle, which is now",
-                        path,
-                        source: error,
-                    });
-                }
-                return Err(io_error(error));
-            }
-        } else {
-            if is_empty_folder(&self.target) {
-                fs::remove_dir(&self.target).map_err(io_error)?;
-            }
-            fs::rename(self.staging.path(), &self.target).map_err(io_error)?;
-        }
-        sync_folder(parent).map_err(io_error)?;
-        // The folder has moved: there is nothing left to remove.
-        let _ = self.staging.keep();
+        place::put(self.staging.path(), &self.target)?;
+        // With the folder goes the old bundle, which is there now, if anything is.
+        drop(self.staging);
         ModelBundle::open(&self.target)
     }
 
@@ -148,7 +120,11 @@ impl BundleWriter {
             file.write_all(bytes)?;
             file.sync_all()
         };
-        write().map_err(|source| ModelError::Io { action: "write", path: self.target.join(name), source })?;
+        write().map_err(|source| ModelError::Io {
+            action: "write",
+            path: self.target.join(name),
+            source: kept(&self.target.join(MANIFEST), source),
+        })?;
         Ok(FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 })
     }
 }
@@ -171,7 +147,7 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
 }
 
 /// Many programs have a `manifest.json`; ours has a format version and graphs.
-fn is_bundle(target: &Path) -> bool {
+pub(super) fn is_bundle(target: &Path) -> bool {
     let manifest = read_limited(&target.join(MANIFEST), super::MANIFEST_LIMIT, "manifest");
     let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     manifest.is_some_and(|manifest| manifest["format_version"].is_u64() && manifest["graphs"].is_object())

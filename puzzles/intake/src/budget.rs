@@ -29,6 +29,8 @@ pub enum Resource {
     Items,
     /// Levels of nesting.
     Depth,
+    /// Bytes of one text within a larger one.
+    Text,
     /// Milliseconds.
     Time,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Resource {
             Self::Bytes => "bytes",
             Self::Items => "items",
             Self::Depth => "levels of nesting",
+            Self::Text => "bytes of one text",
             Self::Time => "ms",
         })
     }
@@ -127,6 +130,17 @@ impl Budget {
         }
         self.depth = depth;
         Ok(())
+    }
+
+    /// Levels that may still be entered.
+    pub(crate) fn levels_left(&self) -> u32 {
+        self.limits.depth.saturating_sub(self.depth)
+    }
+
+    /// The error for so many levels more than there are.
+    pub(crate) fn too_deep(&self, more: u32) -> Exceeded {
+        let limit = u64::from(self.limits.depth);
+        Exceeded { resource: Resource::Depth, found: limit + u64::from(more), limit }
     }
 
     /// Comes back up from [`Budget::enter`].

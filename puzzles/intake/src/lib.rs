@@ -2,6 +2,7 @@
 //!
 //! - [`Budget`]: bytes, items, depth and time that one reading may take. Every reader of files, archives, images, maps,
 //!   frames and requests draws on one before it allocates; [`Exceeded`] says which limit was hit.
+//!   [`Budget::take_json`] and [`Budget::take_lines`] count what a text would become before it is parsed.
 //! - [`Printable`]: text from outside without control characters, for messages, logs and terminals.
 //!
 //! ```
@@ -15,6 +16,7 @@
 //! ```
 
 mod budget;
+mod json;
 mod printable;
 
 pub use budget::{Bounded, Budget, Exceeded, Limits, ReadError, Resource};

@@ -6,32 +6,39 @@ use crate::{Grid, UNKNOWN};
 /// Which character stands for which cell value, so that answers look like the input.
 ///
 /// A cell that is not known prints as `?`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alphabet {
-    /// The character of every cell value.
-    symbols: Vec<char>,
+    symbols: Symbols,
     /// The post of a micromouse drawing.
     post: Option<char>,
+}
+
+/// The characters that inputs differ in. A file may hold a million puzzles, each with its alphabet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Symbols {
+    Sudoku { blank: char },
+    Maze { wall: char, free: char },
+    Arc,
+    Numbers,
 }
 
 /// What an unknown cell prints as.
 const UNKNOWN_SYMBOL: char = '?';
 
+/// The largest value that has a character: 25, `P` in a sudoku.
+const LARGEST: u8 = 25;
+
 impl Alphabet {
     /// Digits 1 to 9, then letters from A; `blank` for the rest (`0` or `.`).
     #[must_use]
     pub fn sudoku(blank: char) -> Self {
-        Self { symbols: std::iter::once(blank).chain('1'..='9').chain('A'..='P').collect(), post: None }
+        Self { symbols: Symbols::Sudoku { blank }, post: None }
     }
 
     /// `wall` and `free` as given, `S`, `G`, and `o` for the path.
     #[must_use]
     pub fn maze(wall: char, free: char) -> Self {
-        let mut symbols = vec![UNKNOWN_SYMBOL; usize::from(PATH) + 1];
-        for (value, symbol) in [(WALL, wall), (FREE, free), (START, 'S'), (GOAL, 'G'), (PATH, 'o')] {
-            symbols[usize::from(value)] = symbol;
-        }
-        Self { symbols, post: None }
+        Self { symbols: Symbols::Maze { wall, free }, post: None }
     }
 
     /// A maze drawn with `o---o` or `+---+`. In one line it is the block maze with `#`, space and `o`.
@@ -43,7 +50,13 @@ impl Alphabet {
     /// Colours as digits.
     #[must_use]
     pub fn arc() -> Self {
-        Self { symbols: ('0'..='9').collect(), post: None }
+        Self { symbols: Symbols::Arc, post: None }
+    }
+
+    /// No characters: tokens are written as numbers.
+    #[must_use]
+    pub fn numbers() -> Self {
+        Self { symbols: Symbols::Numbers, post: None }
     }
 
     pub(crate) fn is_micromouse(&self) -> bool {
@@ -57,17 +70,25 @@ impl Alphabet {
     /// The character of a cell value.
     #[must_use]
     pub fn symbol(&self, value: u8) -> char {
-        self.symbols.get(usize::from(value)).copied().unwrap_or(UNKNOWN_SYMBOL)
+        match (self.symbols, value) {
+            (Symbols::Sudoku { blank }, 0) => blank,
+            (Symbols::Arc, 0) => '0',
+            (Symbols::Sudoku { .. } | Symbols::Arc, 1..=9) => char::from(b'0' + value),
+            (Symbols::Sudoku { .. }, 10..=LARGEST) => char::from(b'A' + value - 10),
+            (Symbols::Maze { wall, .. }, WALL) => wall,
+            (Symbols::Maze { free, .. }, FREE) => free,
+            (Symbols::Maze { .. }, START) => 'S',
+            (Symbols::Maze { .. }, GOAL) => 'G',
+            (Symbols::Maze { .. }, PATH) => 'o',
+            _ => UNKNOWN_SYMBOL,
+        }
     }
 
     /// The value of a character; letters in either case.
     #[must_use]
     pub fn value(&self, symbol: char) -> Option<u8> {
-        let position = |symbol| self.symbols.iter().position(|&s| s == symbol);
-        position(symbol)
-            .or_else(|| position(symbol.to_ascii_uppercase()))
-            .filter(|_| symbol != UNKNOWN_SYMBOL)
-            .map(|value| value as u8)
+        let value = |symbol| (0..=LARGEST).find(|&value| self.symbol(value) == symbol);
+        if symbol == UNKNOWN_SYMBOL { None } else { value(symbol).or_else(|| value(symbol.to_ascii_uppercase())) }
     }
 
     /// A grid as rows of characters.

@@ -2,11 +2,13 @@
 //! of solutions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use trm_intake::{Budget, Printable};
 
-use super::{Alphabet, Puzzle, PuzzleKind};
+use super::{Alphabet, Puzzle, PuzzleKind, budget_of};
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
 
 /// A task: examples, and inputs whose outputs are asked for.
@@ -20,7 +22,92 @@ pub struct ArcTask {
     pub test: Vec<(Grid, Option<Grid>)>,
 }
 
-type JsonGrid = Vec<Vec<u8>>;
+/// The longest id of a task, or name of a field, in bytes.
+const LONGEST_NAME: u64 = 4 << 10;
+
+/// The most rows and columns of a grid that are kept to be looked at.
+const LONGEST_SIDE: usize = 30;
+
+/// The most rows or columns that are looked at.
+const MOST: usize = 1_000;
+
+/// Rows of colours; `None` for what is no rectangle, or a larger one than any of ARC's.
+struct JsonGrid(Option<Grid>);
+
+impl Serialize for JsonGrid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().flat_map(Grid::rows))
+    }
+}
+
+impl<'de> Deserialize<'de> for JsonGrid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(GridVisitor)
+    }
+}
+
+/// Reads a grid into one list of cells: a list for each row would take twenty times a small grid's text.
+struct GridVisitor;
+
+impl<'de> Visitor<'de> for GridVisitor {
+    type Value = JsonGrid;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<JsonGrid, A::Error> {
+        let (mut cells, mut height, mut width, mut fits) = (Vec::new(), 0, 0, true);
+        while let Some(length) = rows.next_element_seed(RowInto { cells: &mut cells, keep: fits })? {
+            if height == 0 {
+                width = length;
+            }
+            height += 1;
+            if height > MOST {
+                return Err(A::Error::custom(format_args!("a grid of more than {MOST} rows")));
+            }
+            fits &= length == width && length <= LONGEST_SIDE && height <= LONGEST_SIDE;
+        }
+        let grid = if fits { Grid::from_cells(height, width, cells).ok() } else { None };
+        Ok(JsonGrid(grid))
+    }
+}
+
+/// Appends a row to the cells, no more of it than a row of ARC has, and tells its length.
+struct RowInto<'c> {
+    cells: &'c mut Vec<u8>,
+    keep: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for RowInto<'_> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowInto<'_> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row of colours")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<usize, A::Error> {
+        let mut length = 0;
+        while let Some(cell) = row.next_element::<u8>()? {
+            if self.keep && length < LONGEST_SIDE {
+                self.cells.push(cell);
+            }
+            length += 1;
+            if length > MOST {
+                return Err(A::Error::custom(format_args!("a row of more than {MOST} cells")));
+            }
+        }
+        Ok(length)
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 struct JsonPair {
@@ -43,13 +130,26 @@ struct Keys {
 }
 
 fn from_json<'de, T: Deserialize<'de>>(origin: &str, bytes: &'de [u8], expected: &'static str) -> Result<T> {
-    super::limit(origin, bytes.len() as u64)?;
     serde_json::from_slice(bytes).map_err(|source| PuzzleError::Json { origin: origin.to_owned(), expected, source })
 }
 
 /// Parses tasks, in the order of their ids. `solutions` is the content of the Kaggle solutions file.
 pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<ArcTask>> {
+    parse_tasks_within(origin, bytes, solutions, &mut budget_of(origin, bytes)?)
+}
+
+/// As [`parse_tasks`], of bytes that were drawn on `budget`.
+pub fn parse_tasks_within(
+    origin: &str,
+    bytes: &[u8],
+    solutions: Option<&[u8]>,
+    budget: &mut Budget,
+) -> Result<Vec<ArcTask>> {
     const EXPECTED: &str = "an ARC task {\"train\": [...], \"test\": [...]} or such tasks by their ids";
+    for json in [Some(bytes), solutions].into_iter().flatten() {
+        let unit = "lists, objects and names";
+        budget.take_json(json, LONGEST_NAME).map_err(PuzzleError::exceeded(origin, unit))?;
+    }
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let keys: Keys = from_json(origin, body, EXPECTED)?;
     let tasks: BTreeMap<String, JsonTask> = if keys.test.is_some() {
@@ -71,9 +171,9 @@ pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Resu
 }
 
 fn convert(origin: &str, id: String, task: &JsonTask, solved: &[JsonGrid]) -> Result<ArcTask> {
-    let label = if id.is_empty() { "the task" } else { &id };
-    let to_grid = |rows: &JsonGrid, what: String| {
-        Grid::from_rows(rows).ok().filter(|grid| !grid.cells().is_empty() && Arc.check(grid).is_ok()).ok_or_else(|| {
+    let label = Printable(if id.is_empty() { "the task" } else { &id });
+    let to_grid = |JsonGrid(grid): &JsonGrid, what: String| {
+        grid.clone().filter(|grid| !grid.cells().is_empty() && Arc.check(grid).is_ok()).ok_or_else(|| {
             PuzzleError::data(origin, format!("{label}, {what}: not a rectangle of 1x1 to 30x30 colours 0 to 9"))
         })
     };
@@ -107,8 +207,13 @@ fn convert(origin: &str, id: String, task: &JsonTask, solved: &[JsonGrid]) -> Re
 
 /// Every test input as a puzzle.
 pub fn parse(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<Puzzle>> {
-    let puzzles: Vec<Puzzle> =
-        parse_tasks(origin, bytes, solutions)?.into_iter().flat_map(|task| puzzles(origin, task)).collect();
+    parse_within(origin, bytes, solutions, &mut budget_of(origin, bytes)?)
+}
+
+/// As [`parse`], of bytes that were drawn on `budget`.
+pub fn parse_within(origin: &str, bytes: &[u8], solutions: Option<&[u8]>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+    let tasks = parse_tasks_within(origin, bytes, solutions, budget)?;
+    let puzzles: Vec<Puzzle> = tasks.into_iter().flat_map(|task| puzzles(origin, task)).collect();
     if puzzles.is_empty() {
         return Err(PuzzleError::data(origin, "no ARC task with a test input"));
     }
@@ -130,7 +235,7 @@ fn puzzles(origin: &str, task: ArcTask) -> impl Iterator<Item = Puzzle> {
 /// Tasks as one JSON text with outputs inside, as [`parse_tasks`] reads it: a single task without id as one task,
 /// others by their ids.
 pub fn to_json(tasks: &[ArcTask]) -> Result<String> {
-    let rows = |grid: &Grid| grid.rows().map(<[u8]>::to_vec).collect::<JsonGrid>();
+    let rows = |grid: &Grid| JsonGrid(Some(grid.clone()));
     let json = |task: &ArcTask| JsonTask {
         train: task
             .train

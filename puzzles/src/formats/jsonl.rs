@@ -5,9 +5,15 @@
 //! other names for `puzzle` and `answer`. Blank lines are passed over.
 
 use serde::Deserialize;
+use trm_intake::{Budget, Limits, Printable};
 
-use super::{Alphabet, Puzzle, PuzzleKind, text};
-use crate::{Arc, Grid, PuzzleError, Result};
+use super::json_grid::{JsonGrid, LONGEST_TEXT};
+use super::kept::Kept;
+use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, text, token_text};
+use crate::{Arc, Grid, PuzzleError, Result, Task};
+
+/// Grids bound what is kept of them; beside, no text is longer than the largest grid.
+const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
 
 /// What a line must look like, for messages.
 const EXPECTED: &str = "{\"puzzle\": GRID, \"answer\": GRID}, a grid being a text or a list of rows";
@@ -24,15 +30,6 @@ struct Line {
     id: Option<String>,
 }
 
-/// A grid as people write it in JSON.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum JsonGrid {
-    Text(String),
-    Rows(Vec<String>),
-    Numbers(Vec<Vec<u8>>),
-}
-
 /// Whether a text is in this form: its first line is an object with a puzzle of its own.
 pub(super) fn looks_like(body: &[u8]) -> bool {
     #[derive(Deserialize)]
@@ -46,18 +43,22 @@ pub(super) fn looks_like(body: &[u8]) -> bool {
 
 /// Puzzles of whatever task each line's grid looks like. Numbers are a sudoku where they can be one, else ARC colours.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    parse_lines(origin, bytes, None)
+    parse_within(origin, bytes, None, &mut budget_of(origin, bytes)?)
 }
 
 /// Puzzles of one task; a grid of another task or size is an error that names its line.
 pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
-    parse_lines(origin, bytes, Some(kind))
+    parse_within(origin, bytes, Some(kind), &mut budget_of(origin, bytes)?)
 }
 
-fn parse_lines(origin: &str, bytes: &[u8], kind: Option<PuzzleKind>) -> Result<Vec<Puzzle>> {
-    super::limit(origin, bytes.len() as u64)?;
-    let mut puzzles = Vec::new();
-    for line in text::lines(origin, bytes)? {
+/// As [`parse`] and [`parse_for`], of bytes that were drawn on `budget`.
+pub fn parse_within(origin: &str, bytes: &[u8], kind: Option<PuzzleKind>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+    if let Some(PuzzleKind::Tokens(task)) = kind {
+        return token_text::parse(origin, bytes, task);
+    }
+    Budget::new(JSON_LIMITS).take_json(bytes, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
+    let mut kept = Kept::new(origin, bytes.len());
+    for line in text::lines(origin, bytes, budget)? {
         if line.is_blank() {
             continue;
         }
@@ -66,7 +67,7 @@ fn parse_lines(origin: &str, bytes: &[u8], kind: Option<PuzzleKind>) -> Result<V
         let parsed: Line = serde_json::from_str(line.text).map_err(|error| {
             // The parser's own "line 1" is this line: only the column says something.
             let reason = error.to_string();
-            let reason = reason.split(" at line ").next().unwrap_or_default();
+            let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
             syntax(format!("column {}: {reason}\nhint: expected one object a line: {EXPECTED}", error.column().max(1)))
         })?;
         let mut puzzle = grid(&source, "puzzle", &parsed.puzzle, kind)?;
@@ -83,12 +84,9 @@ fn parse_lines(origin: &str, bytes: &[u8], kind: Option<PuzzleKind>) -> Result<V
         }
         puzzle.source = source;
         puzzle.id = parsed.id;
-        puzzles.push(puzzle);
+        kept.push(puzzle)?;
     }
-    if puzzles.is_empty() {
-        return Err(PuzzleError::Empty { origin: origin.to_owned() });
-    }
-    Ok(puzzles)
+    kept.some()
 }
 
 /// One grid. `what` is the key it stands under.
@@ -144,6 +142,9 @@ fn from_numbers(place: &str, rows: &[Vec<u8>], kind: Option<PuzzleKind>) -> Resu
             text::maze_puzzle(place.to_owned(), grid, Alphabet::maze('#', ' '))
         }
         Some(PuzzleKind::Sudoku(_)) => from_text(place, &spaced(rows), kind),
+        Some(PuzzleKind::Tokens(task)) => {
+            Err(PuzzleError::data(place, format!("rows of numbers are no sequence of {} tokens", task.seq_len())))
+        }
         None => from_text(place, &spaced(rows), kind).or_else(|_| arc(place, rows)),
     }
 }

@@ -10,9 +10,10 @@
 //! (2r + 1) x (2c + 1) cells, posts and walls being wall cells. Competition mazes have a goal of several rooms: the one
 //! with the shortest way from `S` is kept as the goal, the others become free. In drawings the path is `*`.
 
-use super::text::{Line, maze_puzzle};
+use super::kept::Kept;
+use super::text::{Line, check_sides, maze_puzzle};
 use super::{Alphabet, Puzzle};
-use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL, distances};
+use crate::maze::{FREE, GOAL, PATH, START, WALL, distances};
 use crate::{Cell, Grid, PuzzleError, Result};
 
 /// `o---o   o---o`: posts four characters apart, walls or nothing between.
@@ -35,8 +36,9 @@ pub(super) fn looks_like(lines: &[Line]) -> bool {
     is_post_line(first.text.trim_end()) && second.text.chars().all(|c| " |SG*".contains(c))
 }
 
-pub(super) fn parse_lines(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
-    lines.split(Line::is_blank).filter(|block| !block.is_empty()).map(|block| parse_block(origin, block)).collect()
+pub(super) fn parse_lines(origin: &str, lines: &[Line], kept: &mut Kept<'_>) -> Result<()> {
+    let mut blocks = lines.split(Line::is_blank).filter(|block| !block.is_empty());
+    blocks.try_for_each(|block| kept.push(parse_block(origin, block)?))
 }
 
 fn parse_block(origin: &str, lines: &[Line]) -> Result<Puzzle> {
@@ -53,14 +55,7 @@ fn parse_block(origin: &str, lines: &[Line]) -> Result<Puzzle> {
             format!("the maze that begins in line {first_line} has {height} lines, its last wall is missing"),
         ));
     }
-    if height.max(width) > MAX_SIDE {
-        return Err(PuzzleError::TooLarge {
-            origin: origin.to_owned(),
-            unit: "cells a side",
-            found: height.max(width) as u64,
-            limit: MAX_SIDE as u64,
-        });
-    }
+    check_sides(origin, height, width)?;
     let mut grid = Grid::filled(height, width, FREE);
     for (row, line) in lines.iter().enumerate() {
         let text = line.text.trim_end();

@@ -6,30 +6,29 @@
 
 mod alphabet;
 pub mod arc_json;
+mod json_grid;
 pub mod jsonl;
+mod kept;
 pub mod micromouse;
 pub mod moving_ai;
 pub(crate) mod npy;
 mod sudoku_text;
 pub mod text;
+pub mod token_text;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use alphabet::Alphabet;
+use trm_intake::{Budget, Limits};
 
-use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task};
+use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens};
 
-/// The longest input that is read, in bytes.
-pub const MAX_BYTES: u64 = 64 << 20;
-
-/// The most cells that one input may turn into.
-pub const MAX_CELLS: usize = 64 << 20;
+/// What an input may take: its bytes, and its lines or, of JSON, its lists, objects and texts. What becomes of it is
+/// bounded beside: puzzles may take four times the bytes of their text, and 64 MiB.
+pub const LIMITS: Limits = Limits { bytes: 64 << 20, items: 2 << 20, depth: 64, time: None };
 
 /// A task together with its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum PuzzleKind {
     /// A sudoku with its box shape.
     Sudoku(Sudoku),
@@ -37,6 +36,8 @@ pub enum PuzzleKind {
     Maze(Maze),
     /// An ARC grid.
     Arc(Arc),
+    /// A sequence of tokens without rules.
+    Tokens(Tokens),
 }
 
 impl PuzzleKind {
@@ -47,10 +48,11 @@ impl PuzzleKind {
             Self::Sudoku(task) => Box::new(task),
             Self::Maze(task) => Box::new(task),
             Self::Arc(task) => Box::new(task),
+            Self::Tokens(task) => Box::new(task),
         }
     }
 
-    /// What makes puzzles of the task for measuring with: easy sudokus, mazes of all layouts; none for ARC.
+    /// What makes puzzles of the task for measuring with: easy sudokus, mazes of all layouts; none for ARC and tokens.
     ///
     /// # Errors
     /// A sudoku that is too large to be made.
@@ -58,7 +60,7 @@ impl PuzzleKind {
         Ok(match *self {
             Self::Sudoku(task) => Some(Box::new(SudokuGenerator::easy(task)?)),
             Self::Maze(task) => Some(Box::new(MazeGenerator::new(task))),
-            Self::Arc(_) => None,
+            Self::Arc(_) | Self::Tokens(_) => None,
         })
     }
 }
@@ -97,12 +99,13 @@ impl Puzzle {
         })
     }
 
-    /// A grid as one string in the input's own characters, row by row; ARC rows are separated by `/`.
+    /// A grid as one string in the input's own characters, row by row; ARC rows are separated by `/`, tokens by spaces.
     #[must_use]
     pub fn line(&self, grid: &Grid) -> String {
         let separator = match self.kind {
+            PuzzleKind::Tokens(task) => return task.text(grid),
             PuzzleKind::Arc(_) => "/",
-            _ => "",
+            PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) => "",
         };
         self.alphabet.text(grid).lines().collect::<Vec<_>>().join(separator)
     }
@@ -113,7 +116,8 @@ impl Puzzle {
         match self.kind {
             PuzzleKind::Sudoku(task) => sudoku_text::drawing(task, grid, &self.alphabet),
             PuzzleKind::Maze(_) if self.alphabet.is_micromouse() => micromouse::print(grid, &self.alphabet),
-            _ => self.alphabet.text(grid),
+            PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => self.alphabet.text(grid),
+            PuzzleKind::Tokens(task) => task.text(grid) + "\n",
         }
     }
 }
@@ -123,14 +127,18 @@ impl Puzzle {
 /// ARC json begins with `{`, and so do JSON lines, whose first line is an object with a puzzle; a MovingAI map or scenario file is told from its first line; everything else is
 /// [`text`].
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    limit(origin, bytes.len() as u64)?;
+    parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
+}
+
+/// As [`parse`], of bytes that were drawn on `budget`.
+pub fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let start = body.trim_ascii_start();
     if start.starts_with(b"{") && jsonl::looks_like(start) {
-        return jsonl::parse(origin, body);
+        return jsonl::parse_within(origin, body, None, budget);
     }
     if start.starts_with(b"{") {
-        return arc_json::parse(origin, body, None);
+        return arc_json::parse_within(origin, body, None, budget);
     }
     if start.starts_with(b"type ") || start.starts_with(b"version ") {
         return Err(PuzzleError::Syntax {
@@ -139,7 +147,7 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
             message: "a MovingAI map has no start and goal of its own\nhint: give the path of the .map with its .map.scen beside it".to_owned(),
         });
     }
-    text::parse(origin, body)
+    text::parse_within(origin, body, budget)
 }
 
 /// Puzzles from a file in any form this crate knows.
@@ -147,18 +155,47 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
 /// `x.map` takes start and goal from `x.map.scen` beside it (and `x.map.scen` its map from `x.map`);
 /// `x_challenges.json` takes its solutions from `x_solutions.json` where that exists.
 pub fn read(path: &Path) -> Result<Vec<Puzzle>> {
+    read_within(path, &mut Budget::new(LIMITS))
+}
+
+/// As [`read`], drawing on `budget`: the files that belong together share it.
+pub fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let origin = path.display().to_string();
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
     match extension {
-        "map" => moving_ai::read(path, &with_suffix(path, ".scen")),
-        "jsonl" => jsonl::parse(&origin, &read_limited(path)?),
-        "scen" => moving_ai::read(&path.with_extension(""), path),
-        "json" => {
-            let solutions =
-                solutions_path(path).filter(|path| path.is_file()).map(|path| read_limited(&path)).transpose()?;
-            arc_json::parse(&origin, &read_limited(path)?, solutions.as_deref())
+        "map" => moving_ai::read_within(path, &with_suffix(path, ".scen"), budget),
+        "jsonl" => {
+            let bytes = read_file(path, budget)?;
+            jsonl::parse_within(&origin, &bytes, None, budget)
         }
-        _ => parse(&origin, &read_limited(path)?),
+        "scen" => moving_ai::read_within(&path.with_extension(""), path, budget),
+        "json" => {
+            let solutions = solutions_path(path).filter(|path| path.is_file());
+            let solutions = solutions.map(|path| read_file(&path, budget)).transpose()?;
+            let bytes = read_file(path, budget)?;
+            arc_json::parse_within(&origin, &bytes, solutions.as_deref(), budget)
+        }
+        _ => {
+            let bytes = read_file(path, budget)?;
+            parse_within(&origin, &bytes, budget)
+        }
+    }
+}
+
+/// Puzzles for a model of one task. Sequences of tokens look like many other things, so they are read only for a model that
+/// takes them; for any other, this is [`read`].
+pub fn read_for(path: &Path, kind: PuzzleKind) -> Result<Vec<Puzzle>> {
+    match kind {
+        PuzzleKind::Tokens(task) => token_text::read(path, task),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => read(path),
+    }
+}
+
+/// [`read_for`] from a text.
+pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
+    match kind {
+        PuzzleKind::Tokens(task) => token_text::parse(origin, bytes, task),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => parse(origin, bytes),
     }
 }
 
@@ -174,21 +211,18 @@ fn solutions_path(challenges: &Path) -> Option<PathBuf> {
     Some(challenges.with_file_name(format!("{stem}_solutions.json")))
 }
 
-/// A whole file, refused before it is read when it is longer than [`MAX_BYTES`].
+/// A whole file, refused before it is read when it is longer than [`LIMITS`] allow.
 pub fn read_limited(path: &Path) -> Result<Vec<u8>> {
-    let file = File::open(path).map_err(PuzzleError::io("read", path))?;
-    let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
-    limit(&path.display().to_string(), length)?;
-    // A pipe tells no length.
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(PuzzleError::io("read", path))?;
-    limit(&path.display().to_string(), bytes.len() as u64)?;
-    Ok(bytes)
+    read_file(path, &mut Budget::new(LIMITS))
 }
 
-pub(crate) fn limit(origin: &str, bytes: u64) -> Result<()> {
-    if bytes <= MAX_BYTES {
-        return Ok(());
-    }
-    Err(PuzzleError::TooLarge { origin: origin.to_owned(), unit: "bytes", found: bytes, limit: MAX_BYTES })
+pub(crate) fn read_file(path: &Path, budget: &mut Budget) -> Result<Vec<u8>> {
+    budget.read_file(path).map_err(PuzzleError::read(path))
+}
+
+/// A budget for an input that is in memory already.
+pub(crate) fn budget_of(origin: &str, bytes: &[u8]) -> Result<Budget> {
+    let mut budget = Budget::new(LIMITS);
+    budget.take_bytes(bytes.len() as u64).map_err(PuzzleError::exceeded(origin, "lines"))?;
+    Ok(budget)
 }

@@ -5,10 +5,16 @@
 
 use std::path::Path;
 
+use trm_intake::{Budget, Limits};
+
+use super::kept::OVERHEAD;
 use super::text::{Line, lines, maze_puzzle};
-use super::{Alphabet, MAX_CELLS, Puzzle, read_limited};
+use super::{Alphabet, LIMITS, Puzzle, budget_of, read_file};
 use crate::maze::{FREE, GOAL, MAX_SIDE, START, WALL};
 use crate::{Cell, Grid, PuzzleError, Result};
+
+/// What the mazes of all scenarios together may take, in bytes: each is the whole map.
+const SCENARIO_LIMITS: Limits = Limits { bytes: 64 << 20, ..LIMITS };
 
 /// A map: walls and free cells, no start or goal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +49,12 @@ fn syntax(origin: &str, line: usize, message: impl Into<String>) -> PuzzleError 
 impl MovingAiMap {
     /// Parses a `.map`.
     pub fn parse(origin: &str, bytes: &[u8]) -> Result<Self> {
-        super::limit(origin, bytes.len() as u64)?;
-        let lines = lines(origin, bytes)?;
+        Self::parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
+    }
+
+    /// As [`parse`](Self::parse), of bytes that were drawn on `budget`.
+    pub fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Self> {
+        let lines = lines(origin, bytes, budget)?;
         let (mut height, mut width) = (None, None);
         let mut body = lines.iter();
         loop {
@@ -76,18 +86,18 @@ impl MovingAiMap {
         let (Some(height), Some(width)) = (height, width) else {
             return Err(syntax(origin, 1, "the header lacks height or width"));
         };
-        let rows: Vec<&Line> = body.collect();
+        let rows = body.as_slice();
         let first_line = rows.first().map_or(lines.len(), |row| row.number);
         let count = rows.iter().rposition(|row| !row.is_blank()).map_or(0, |i| i + 1);
         if count != height {
             return Err(syntax(origin, first_line, format!("the header says {height} rows, the map has {count}")));
         }
         let (mut wall, mut free) = (None, None);
-        let mut cells = Vec::new();
+        let mut cells = Vec::with_capacity(height * width);
         for row in rows.iter().take(height) {
-            let before = cells.len();
+            let mut found = 0;
             for (index, character) in row.text.char_indices() {
-                cells.push(match character {
+                let cell = match character {
                     '.' | 'G' | 'S' => {
                         free = free.or(Some(character));
                         FREE
@@ -103,13 +113,17 @@ impl MovingAiMap {
                             "a MovingAI map is written with . G S passable and @ O T W blocked",
                         ));
                     }
-                });
+                };
+                if found < width {
+                    cells.push(cell);
+                }
+                found += 1;
             }
-            if cells.len() - before != width {
+            if found != width {
                 return Err(syntax(
                     origin,
                     row.number,
-                    format!("this row has {} cells, the header says width {width}", cells.len() - before),
+                    format!("this row has {found} cells, the header says width {width}"),
                 ));
             }
         }
@@ -156,7 +170,7 @@ impl MovingAiMap {
                 ));
             }
         }
-        let mut puzzle = maze_puzzle(self.source.clone(), grid, self.alphabet.clone())?;
+        let mut puzzle = maze_puzzle(self.source.clone(), grid, self.alphabet)?;
         puzzle.id = Some(format!("scenario {}", scenario.line));
         Ok(puzzle)
     }
@@ -172,8 +186,12 @@ fn side(origin: &str, line: &Line, number: &str) -> Result<usize> {
 
 /// Parses a `.scen`: a line `version 1`, then bucket, map, width, height, start x y, goal x y, optimal length.
 pub fn parse_scenarios(origin: &str, bytes: &[u8]) -> Result<Vec<Scenario>> {
-    super::limit(origin, bytes.len() as u64)?;
-    let lines = lines(origin, bytes)?;
+    parse_scenarios_within(origin, bytes, &mut budget_of(origin, bytes)?)
+}
+
+/// As [`parse_scenarios`], of bytes that were drawn on `budget`.
+pub fn parse_scenarios_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Scenario>> {
+    let lines = lines(origin, bytes, budget)?;
     let version = lines.first().map_or("", |line| line.text.trim());
     if !matches!(version, "version 1" | "version 1.0") {
         return Err(syntax(origin, 1, "a scenario file begins with `version 1`"));
@@ -219,9 +237,15 @@ fn scenario(line: &Line) -> Option<Scenario> {
 
 /// A map file with a scenario file: a puzzle for every scenario that moves at all.
 pub fn read(map: &Path, scenarios: &Path) -> Result<Vec<Puzzle>> {
+    read_within(map, scenarios, &mut Budget::new(LIMITS))
+}
+
+/// As [`read`], drawing on `budget`.
+pub fn read_within(map: &Path, scenarios: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let name = map.display().to_string();
     let scenario_name = scenarios.display().to_string();
-    let map = MovingAiMap::parse(&name, &read_limited(map)?)?;
+    let bytes = read_file(map, budget)?;
+    let map = MovingAiMap::parse_within(&name, &bytes, budget)?;
     if !scenarios.is_file() {
         return Err(syntax(
             &name,
@@ -229,16 +253,17 @@ pub fn read(map: &Path, scenarios: &Path) -> Result<Vec<Puzzle>> {
             format!("the map has no start and goal\nhint: put its scenarios at {scenario_name}"),
         ));
     }
-    let parsed = parse_scenarios(&scenario_name, &read_limited(scenarios)?)?;
-    let cells = map.grid.cells().len().saturating_mul(parsed.len());
-    if cells > MAX_CELLS {
-        return Err(PuzzleError::TooLarge {
-            origin: scenario_name,
-            unit: "cells in all scenarios",
-            found: cells as u64,
-            limit: MAX_CELLS as u64,
-        });
-    }
+    let bytes = read_file(scenarios, budget)?;
+    let parsed = parse_scenarios_within(&scenario_name, &bytes, budget)?;
+    let each = map.grid.cells().len() as u64 + OVERHEAD;
+    Budget::new(SCENARIO_LIMITS).take_bytes(each.saturating_mul(parsed.len() as u64)).map_err(|exceeded| {
+        PuzzleError::TooLarge {
+            origin: scenario_name.clone(),
+            unit: "bytes for the mazes of all scenarios",
+            found: exceeded.found,
+            limit: exceeded.limit,
+        }
+    })?;
     parsed
         .iter()
         .filter(|scenario| scenario.start != scenario.goal)

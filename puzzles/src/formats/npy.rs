@@ -4,8 +4,10 @@
 //! (plain integers in C order), with the header's claims checked against the length of the file.
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
-use std::path::Path;
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use trm_intake::{Budget, Exceeded, Printable};
 
 use crate::{PuzzleError, Result};
 
@@ -14,11 +16,17 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// Headers of plain arrays take some hundred bytes.
 const MAX_HEADER: u64 = 64 << 10;
 
-/// An array of integers, last axis fastest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IntArray {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: Vec<i32>,
+/// `NumPy`'s own limit was 32 for thirty years.
+const MOST_AXES: usize = 32;
+
+/// Bytes that are read at once, a multiple of every size of a value.
+const PIECE: usize = 64 << 10;
+
+/// An open array of integers whose header was read, last axis fastest.
+pub(crate) struct Array {
+    path: PathBuf,
+    file: BufReader<File>,
+    header: Header,
 }
 
 /// What a header says.
@@ -30,57 +38,94 @@ struct Header {
     shape: Vec<usize>,
 }
 
-/// Reads an array of any integer type whose values fit in 32 bits.
-pub(crate) fn read(path: &Path) -> Result<IntArray> {
-    let fail = |message: String| PuzzleError::data(path, message);
-    let mut file = File::open(path).map_err(PuzzleError::io("read", path))?;
-    let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
-    let text = header_text(&mut file).ok_or_else(|| fail("not a NumPy array (.npy) file, or cut short".to_owned()))?;
-    let header = parse_header(&text).map_err(fail)?;
-    let shape = header.shape;
-    let bytes_needed = shape.iter().try_fold(header.size, |count, &axis| count.checked_mul(axis));
-    let cut_short = |found: u64| {
-        fail(format!(
-            "shape {shape:?} of {}-byte values needs more than the {found} bytes there are\nhint: the file is cut short",
-            header.size
-        ))
-    };
-    let Some(needed) = bytes_needed.filter(|&needed| needed as u64 <= length) else {
-        return Err(cut_short(length));
-    };
-    let mut bytes = Vec::with_capacity(needed);
-    file.take(needed as u64).read_to_end(&mut bytes).map_err(PuzzleError::io("read", path))?;
-    if bytes.len() != needed {
-        return Err(cut_short(bytes.len() as u64));
+impl Array {
+    /// Opens an array of any integer type. What its header claims is held against the length of the file.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let fail = |message: String| PuzzleError::data(path, message);
+        let file = File::open(path).map_err(PuzzleError::io("read", path))?;
+        let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
+        let mut file = BufReader::new(file);
+        let (text, start) =
+            header_text(&mut file).ok_or_else(|| fail("not a NumPy array (.npy) file, or cut short".to_owned()))?;
+        let header = parse_header(&text).map_err(fail)?;
+        let array = Self { path: path.to_owned(), file, header };
+        let needed =
+            array.header.shape.iter().try_fold(array.header.size as u64, |count, &axis| count.checked_mul(axis as u64));
+        let there = length.saturating_sub(start);
+        if needed.is_some_and(|needed| needed <= there) { Ok(array) } else { Err(array.cut_short(there)) }
     }
-    let values = bytes
-        .chunks_exact(header.size)
-        .map(|chunk| integer(chunk, header.big_endian, header.signed))
-        .collect::<Option<Vec<i32>>>()
-        .ok_or_else(|| fail("a value does not fit in 32 bits".to_owned()))?;
-    Ok(IntArray { shape, values })
+
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.header.shape
+    }
+
+    /// The bytes that its values take as they are kept.
+    fn kept(&self) -> u64 {
+        4 * self.shape().iter().product::<usize>() as u64
+    }
+
+    /// Draws what the values will take on a budget, without reading them.
+    pub(crate) fn draw(&self, budget: &mut Budget) -> Result<()> {
+        budget.take_bytes(self.kept()).map_err(|Exceeded { found, limit, .. }| PuzzleError::TooLarge {
+            origin: self.path.display().to_string(),
+            unit: "bytes of tokens in this and the files before",
+            found,
+            limit,
+        })
+    }
+
+    /// The values, all of which must fit in 32 bits; they are drawn on a budget first.
+    pub(crate) fn values(mut self, budget: &mut Budget) -> Result<Vec<i32>> {
+        self.draw(budget)?;
+        let Header { size, signed, big_endian, .. } = self.header;
+        let count = self.shape().iter().product();
+        let mut values = Vec::with_capacity(count);
+        let mut piece = vec![0; PIECE];
+        while values.len() < count {
+            let wanted = PIECE.min((count - values.len()) * size);
+            self.file.read_exact(&mut piece[..wanted]).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => self.cut_short((values.len() * size) as u64),
+                _ => PuzzleError::io("read", &self.path)(error),
+            })?;
+            for chunk in piece[..wanted].chunks_exact(size) {
+                let value = integer(chunk, big_endian, signed);
+                values.push(value.ok_or_else(|| PuzzleError::data(&self.path, "a value does not fit in 32 bits"))?);
+            }
+        }
+        Ok(values)
+    }
+
+    fn cut_short(&self, found: u64) -> PuzzleError {
+        PuzzleError::data(
+            &self.path,
+            format!(
+                "shape {:?} of {}-byte values needs more than the {found} bytes there are\nhint: the file is cut short",
+                self.header.shape, self.header.size
+            ),
+        )
+    }
 }
 
-/// The header's text; the file then stands at the first value.
-fn header_text(file: &mut impl Read) -> Option<String> {
+/// The header's text and how long all before the first value is; the file then stands there.
+fn header_text(file: &mut impl Read) -> Option<(String, u64)> {
     let mut start = [0; 10];
     file.read_exact(&mut start).ok()?;
     let rest = start.strip_prefix(MAGIC)?;
     let &[major, _minor, low, high] = rest else {
         return None;
     };
-    let length = match major {
-        1 => u64::from(u16::from_le_bytes([low, high])),
+    let (length, before) = match major {
+        1 => (u64::from(u16::from_le_bytes([low, high])), 10),
         2 | 3 => {
             let mut upper = [0; 2];
             file.read_exact(&mut upper).ok()?;
-            u64::from(u32::from_le_bytes([low, high, upper[0], upper[1]]))
+            (u64::from(u32::from_le_bytes([low, high, upper[0], upper[1]])), 12)
         }
         _ => return None,
     };
     let mut text = String::new();
     file.take(length.min(MAX_HEADER)).read_to_string(&mut text).ok()?;
-    (text.len() as u64 == length).then_some(text)
+    (text.len() as u64 == length).then_some((text, before + length))
 }
 
 /// The text after `'key':`.
@@ -109,6 +154,9 @@ fn parse_header(text: &str) -> Result<Header, String> {
         .filter(|axis| !axis.is_empty())
         .map(|axis| axis.parse::<usize>().map_err(|_| incomplete()))
         .collect::<Result<Vec<usize>, String>>()?;
+    if shape.len() > MOST_AXES {
+        return Err(format!("{} axes are more than the limit of {MOST_AXES}, expected one or two", shape.len()));
+    }
     if fortran.starts_with("True") && shape.len() > 1 {
         return Err("Fortran order, expected C order\nhint: save numpy.ascontiguousarray(array)".to_owned());
     }
@@ -121,7 +169,7 @@ fn parse_header(text: &str) -> Result<Header, String> {
         Some("u2") => (false, 2),
         Some("u4") => (false, 4),
         Some("u8") => (false, 8),
-        _ => return Err(format!("values of type {descr}, expected integers")),
+        _ => return Err(format!("values of type {}, expected integers", Printable(descr))),
     };
     Ok(Header { big_endian: descr.starts_with('>'), signed, size, shape })
 }

@@ -1,5 +1,6 @@
 //! Sudoku lines, grids and drawings.
 
+use super::kept::Kept;
 use super::text::Line;
 use super::{Alphabet, Puzzle, PuzzleKind};
 use crate::sudoku::BLANK;
@@ -83,10 +84,23 @@ fn split(line: Line<'_>, numbers: bool) -> Row<'_> {
     Row { line, cells, first_group }
 }
 
-/// Puzzles from lines without comments; rules and blank lines are passed over.
-pub(super) fn parse_lines(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
-    let mut puzzles = Vec::new();
-    let rows: Vec<Line> = lines.iter().filter(|line| !line.is_blank() && !is_rule(line.text)).copied().collect();
+/// The cells of a row, counted.
+fn count(text: &str, numbers: bool) -> usize {
+    let (mut cells, mut joined) = (0, false);
+    for character in text.chars() {
+        if is_separator(character) {
+            joined = false;
+        } else if !(numbers && joined) {
+            cells += 1;
+            joined = true;
+        }
+    }
+    cells
+}
+
+/// Puzzles from lines without comments and blank ones; rules are passed over.
+pub(super) fn parse_lines(origin: &str, mut rows: Vec<Line>, kept: &mut Kept<'_>) -> Result<()> {
+    rows.retain(|line| !is_rule(line.text));
     if let Some(line) = rows.iter().find(|line| line.text.len() > LONGEST_LINE) {
         return Err(PuzzleError::Syntax {
             origin: origin.to_owned(),
@@ -96,26 +110,28 @@ pub(super) fn parse_lines(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
     }
     let mut rest = rows.as_slice();
     while let Some((&first, _)) = rest.split_first() {
-        let characters = split(first, false).cells.len();
-        let tokens = split(first, true).cells.len();
+        let characters = count(first.text, false);
+        let tokens = count(first.text, true);
         let taken = if tokens > 1 && is_side(tokens) && is_square(rest, tokens, true) {
-            parse_grid(origin, rest, tokens, true, &mut puzzles)?
+            kept.push(parse_grid(origin, rest, tokens, true)?)?;
+            tokens
         } else if side_of_line(characters).is_some() && !is_sixteen_grid(rest, characters) {
-            puzzles.push(parse_line(origin, first)?);
+            kept.push(parse_line(origin, first)?)?;
             1
         } else if is_side(characters) {
-            parse_grid(origin, rest, characters, false, &mut puzzles)?
+            kept.push(parse_grid(origin, rest, characters, false)?)?;
+            characters
         } else {
             return Err(unusable(origin, &split(first, false)));
         };
         rest = &rest[taken..];
     }
-    Ok(puzzles)
+    Ok(())
 }
 
 /// Whether the next `side` lines have `side` cells each.
 fn is_square(lines: &[Line], side: usize, numbers: bool) -> bool {
-    lines.len() >= side && lines[..side].iter().all(|line| split(*line, numbers).cells.len() == side)
+    lines.len() >= side && lines[..side].iter().all(|line| count(line.text, numbers) == side)
 }
 
 /// 16 characters are a 4x4 puzzle in one line or a row of a 16x16 grid: a grid has 16 such lines and larger digits.
@@ -176,8 +192,8 @@ fn blank_of(text: &str) -> Option<char> {
     ['.', '0'].into_iter().find(|&blank| text.chars().eq([blank]))
 }
 
-/// A grid of `side` rows; returns how many lines it took.
-fn parse_grid(origin: &str, lines: &[Line], side: usize, numbers: bool, puzzles: &mut Vec<Puzzle>) -> Result<usize> {
+/// A grid of `side` rows.
+fn parse_grid(origin: &str, lines: &[Line], side: usize, numbers: bool) -> Result<Puzzle> {
     let first_line = lines.first().map_or(1, |line| line.number);
     let mut cells = Vec::with_capacity(side * side);
     let (mut blank, mut box_width) = (None, None);
@@ -211,8 +227,7 @@ fn parse_grid(origin: &str, lines: &[Line], side: usize, numbers: bool, puzzles:
         .and_then(|width| Sudoku::new(side / width, width).ok())
         .or_else(|| Sudoku::with_side(side))
         .unwrap_or_default();
-    puzzles.push(puzzle(origin, first_line, task, side, cells, blank)?);
-    Ok(side)
+    puzzle(origin, first_line, task, side, cells, blank)
 }
 
 fn puzzle(origin: &str, line: usize, task: Sudoku, side: usize, cells: Vec<u8>, blank: Option<char>) -> Result<Puzzle> {

@@ -10,7 +10,10 @@
 //! A text holds one of these kinds. Which one is decided by its lines: those of maze characters with a wall, against
 //! those of sudoku characters that no maze has.
 
-use super::{Alphabet, Puzzle, PuzzleKind, micromouse, sudoku_text};
+use trm_intake::Budget;
+
+use super::kept::Kept;
+use super::{Alphabet, Puzzle, PuzzleKind, budget_of, micromouse, sudoku_text};
 use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL};
 use crate::{Grid, Maze, PuzzleError, Result};
 
@@ -44,8 +47,11 @@ impl Line<'_> {
     }
 }
 
-/// The lines of a text; `\r\n` and a byte order mark are taken away, other encodings than UTF-8 refused.
-pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8]) -> Result<Vec<Line<'a>>> {
+/// The lines of a text, an item each; `\r\n` and a byte order mark are taken away, other encodings than UTF-8 refused.
+pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Line<'a>>> {
+    // Counted first: what is kept of an empty line is larger than the line.
+    let count = bytes.split(|&byte| byte == b'\n').count();
+    budget.take_items(count as u64).map_err(PuzzleError::exceeded(origin, "lines"))?;
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = &body[..error.valid_up_to()];
@@ -55,37 +61,45 @@ pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8]) -> Result<Vec<Line<'a>>> 
             message: "not text: a byte that is not UTF-8\nhint: puzzles are plain text files".to_owned(),
         }
     })?;
-    Ok(text
-        .split('\n')
-        .zip(1..)
-        .map(|(text, number)| Line { number, text: text.strip_suffix('\r').unwrap_or(text) })
-        .collect())
+    let mut lines = Vec::with_capacity(count);
+    lines.extend(
+        text.split('\n').zip(1..).map(|(text, number)| Line { number, text: text.strip_suffix('\r').unwrap_or(text) }),
+    );
+    Ok(lines)
 }
 
 /// Puzzles from a text in one of the forms above.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    super::limit(origin, bytes.len() as u64)?;
-    let lines = lines(origin, bytes)?;
-    let puzzles = if micromouse::looks_like(&lines) {
-        micromouse::parse_lines(origin, &lines)?
+    parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
+}
+
+/// As [`parse`], of bytes that were drawn on `budget`.
+pub fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
+    let mut lines = lines(origin, bytes, budget)?;
+    let mut kept = Kept::new(origin, bytes.len());
+    if micromouse::looks_like(&lines) {
+        micromouse::parse_lines(origin, &lines, &mut kept)?;
     } else if looks_like_maze(&lines) {
-        parse_mazes(origin, &lines)?
+        parse_mazes(origin, &lines, &mut kept)?;
     } else {
-        let rows: Vec<Line> = lines.into_iter().filter(|line| !line.is_comment()).collect();
-        sudoku_text::parse_lines(origin, &rows)?
-    };
-    if puzzles.is_empty() {
-        return Err(PuzzleError::Empty { origin: origin.to_owned() });
+        lines.retain(|line| !line.is_comment() && !line.is_blank());
+        sudoku_text::parse_lines(origin, lines, &mut kept)?;
     }
-    Ok(puzzles)
+    kept.some()
 }
 
 /// Mazes from a text that is known to hold nothing else, in ASCII or as micromouse drawings. Start and goal may be
 /// missing.
 pub fn parse_as_mazes(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    super::limit(origin, bytes.len() as u64)?;
-    let lines = lines(origin, bytes)?;
-    if micromouse::looks_like(&lines) { micromouse::parse_lines(origin, &lines) } else { parse_mazes(origin, &lines) }
+    let mut budget = budget_of(origin, bytes)?;
+    let lines = lines(origin, bytes, &mut budget)?;
+    let mut kept = Kept::new(origin, bytes.len());
+    if micromouse::looks_like(&lines) {
+        micromouse::parse_lines(origin, &lines, &mut kept)?;
+    } else {
+        parse_mazes(origin, &lines, &mut kept)?;
+    }
+    Ok(kept.all())
 }
 
 /// The value of a maze character.
@@ -101,19 +115,25 @@ fn maze_value(character: char) -> Option<u8> {
 }
 
 fn looks_like_maze(lines: &[Line]) -> bool {
-    let is_maze_text = |line: &Line| line.text.chars().all(|c| maze_value(c).is_some());
-    let walls = lines.iter().filter(|line| is_maze_text(line) && line.text.contains(['#', '@'])).count();
-    // A row of dots could be either, so it counts for neither.
-    let is_sudoku_text = |line: &&Line| !is_maze_text(line) && sudoku_text::looks_like_row(line.text);
-    let digits = lines.iter().filter(|line| !line.is_comment()).filter(is_sudoku_text).count();
+    // All of a maze's characters are of one byte.
+    let is_maze_text = |text: &str| text.bytes().all(|byte| maze_value(char::from(byte)).is_some());
+    let (mut walls, mut digits, mut open, mut ends) = (0, 0, true, false);
+    for line in lines {
+        if is_maze_text(line.text) {
+            walls += usize::from(line.text.contains(['#', '@']));
+            ends |= line.text.contains(['S', 'G']);
+        } else {
+            open = false;
+            // A row of dots could be either, so it counts for neither.
+            digits += usize::from(!line.is_comment() && sudoku_text::looks_like_row(line.text));
+        }
+    }
     // Without a single wall: every line is maze text and an S or a G is there.
-    let open = || lines.iter().all(is_maze_text) && lines.iter().any(|l| l.text.contains(['S', 'G']));
-    walls > digits || (walls == digits && walls > 0) || (walls == 0 && open())
+    walls > digits || (walls == digits && walls > 0) || (walls == 0 && open && ends)
 }
 
 /// ASCII mazes, parted by blank lines.
-fn parse_mazes(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
-    let mut puzzles = Vec::new();
+fn parse_mazes(origin: &str, lines: &[Line], kept: &mut Kept<'_>) -> Result<()> {
     for block in lines.split(|line| line.text.is_empty()) {
         let Some(width) = block.iter().find(|line| !line.is_blank()).map(|line| line.text.chars().count()) else {
             continue;
@@ -122,20 +142,21 @@ fn parse_mazes(origin: &str, lines: &[Line]) -> Result<Vec<Puzzle>> {
         let is_row = |line: &Line| !line.is_blank() || line.text.len() == width;
         for rows in block.split(|line| !is_row(line)) {
             if !rows.is_empty() {
-                puzzles.push(parse_maze(origin, rows)?);
+                kept.push(parse_maze(origin, rows)?)?;
             }
         }
     }
-    Ok(puzzles)
+    Ok(())
 }
 
 fn parse_maze(origin: &str, rows: &[Line]) -> Result<Puzzle> {
     let first_line = rows.first().map_or(1, |row| row.number);
     let width = rows.first().map_or(0, |row| row.text.chars().count());
+    check_sides(&format!("{origin}:{first_line}"), rows.len(), width)?;
     let (mut wall, mut free) = (None, None);
-    let mut cells = Vec::new();
+    let mut cells = Vec::with_capacity(rows.len() * width);
     for row in rows {
-        let before = cells.len();
+        let mut found = 0;
         for (index, character) in row.text.char_indices() {
             let Some(value) = maze_value(character) else {
                 return Err(row.unknown(
@@ -149,9 +170,12 @@ fn parse_maze(origin: &str, rows: &[Line]) -> Result<Puzzle> {
                 FREE => free = free.or(Some(character)),
                 _ => {}
             }
-            cells.push(value);
+            // A line that is too long is read for what else is wrong with it, not kept.
+            if found < width {
+                cells.push(value);
+            }
+            found += 1;
         }
-        let found = cells.len() - before;
         if found != width {
             return Err(PuzzleError::Ragged {
                 origin: origin.to_owned(),
@@ -169,17 +193,23 @@ fn parse_maze(origin: &str, rows: &[Line]) -> Result<Puzzle> {
     )
 }
 
+/// Refuses mazes of a size that is not supported.
+pub(super) fn check_sides(source: &str, height: usize, width: usize) -> Result<()> {
+    let longest = height.max(width);
+    if longest <= MAX_SIDE {
+        return Ok(());
+    }
+    Err(PuzzleError::TooLarge {
+        origin: source.to_owned(),
+        unit: "cells a side",
+        found: longest as u64,
+        limit: MAX_SIDE as u64,
+    })
+}
+
 /// A maze puzzle of a grid; an error for sizes that are not supported.
 pub(super) fn maze_puzzle(source: String, grid: Grid, alphabet: Alphabet) -> Result<Puzzle> {
-    let longest = grid.height().max(grid.width());
-    if longest > MAX_SIDE {
-        return Err(PuzzleError::TooLarge {
-            origin: source,
-            unit: "cells a side",
-            found: longest as u64,
-            limit: MAX_SIDE as u64,
-        });
-    }
+    check_sides(&source, grid.height(), grid.width())?;
     Ok(Puzzle {
         kind: PuzzleKind::Maze(Maze::new(grid.height(), grid.width())?),
         source,

@@ -7,8 +7,8 @@ use crate::{ActStep, Carry, Result, SolverError};
 
 /// Largest batch a session may be loaded with. It bounds what a mistyped option can allocate.
 const MAX_BATCH: usize = 65_536;
-/// More threads than any machine this runs on has cores.
-const MAX_THREADS: usize = 4_096;
+/// Most threads of a session: more than any machine this runs on has cores.
+pub const MAX_THREADS: usize = 1_024;
 
 /// Checks what a session is loaded with.
 pub(super) fn check_options(options: &SessionOptions) -> Result<()> {

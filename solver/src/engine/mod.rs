@@ -5,6 +5,7 @@
 //! [`ActStep::reset`](crate::ActStep).
 
 mod checks;
+mod external;
 pub mod ort;
 pub mod tract;
 
@@ -13,10 +14,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trm_export::checkpoint::StateDict;
-use trm_export::onnx::write::encode;
+use trm_export::onnx::write::{EncodedModel, encode};
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
 
+pub use self::checks::MAX_THREADS;
+pub use self::external::ExternalFiles;
 use self::ort::{ProviderChoice, ProviderOptions};
 use crate::{ActOutput, ActStep, Carry, Result};
 
@@ -31,9 +34,8 @@ pub struct GraphSource<'a> {
     pub config: &'a TrmConfig,
     /// The content of the `.onnx` file.
     pub bytes: Cow<'a, [u8]>,
-    /// The file's folder, for tensors that are too large for the file and lie beside it; none for a graph that is
-    /// built into the program.
-    pub folder: Option<PathBuf>,
+    /// Where the tensors are that are too large for the file and lie beside it.
+    pub external: ExternalFiles<'a>,
     /// A row's numbers do not depend on the rows beside it: not so where activations are quantised by the range of a
     /// whole tensor. Such a graph is run a row at a time.
     pub batch_invariant: bool,
@@ -50,12 +52,13 @@ impl<'a> GraphSource<'a> {
         options: GraphOptions<'_>,
     ) -> Result<Self> {
         let graph = build_graph(GraphKind::Step, config, weights, options)?;
+        let EncodedModel { onnx, external } = encode(&graph, &[]);
         Ok(Self {
             name,
             kind: GraphKind::Step,
             config,
-            bytes: encode(&graph, &[]).onnx.into(),
-            folder: None,
+            bytes: onnx.into(),
+            external: ExternalFiles::of_encoded(&external),
             batch_invariant: options.is_batch_invariant(),
             target: options.target,
         })
@@ -69,7 +72,7 @@ impl<'a> GraphSource<'a> {
             kind,
             config: &manifest.config,
             bytes: bundle.graph_bytes(kind)?,
-            folder: bundle.graph_path(kind).and_then(|path| Some(path.parent()?.to_path_buf())),
+            external: ExternalFiles::Bundle(bundle),
             batch_invariant: manifest.is_batch_invariant(),
             target: manifest.target,
         })
@@ -121,9 +124,10 @@ impl SessionOptions {
     }
 }
 
-/// The project's folder among the user's caches.
+/// The project's folder among the user's caches. A path that is not absolute would be another one in every folder, and is
+/// nothing, as the XDG Base Directory Specification has it.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
-    let var = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let cache = var("XDG_CACHE_HOME").or_else(|| Some(var("HOME")?.join(".cache")))?;
     Some(cache.join("trm-edge"))
 }

@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx;
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphTarget, ModelBundle, ModelError, TrmConfig, WEIGHTS};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, ModelError, TrmConfig};
 
 use super::golden::config_of;
+use crate::engine::ExternalFiles;
 use crate::{GraphSource, Result, SolverError};
 
 /// A model whose graphs can be had.
@@ -23,7 +23,7 @@ pub struct Subject {
 #[derive(Debug)]
 enum Origin {
     Bundle(Box<ModelBundle>),
-    Weights(StateDict),
+    Weights(Box<StateDict>),
 }
 
 /// A graph of a [`Subject`].
@@ -32,9 +32,7 @@ pub struct Graph<'a> {
     subject: &'a Subject,
     kind: GraphKind,
     bytes: Cow<'a, [u8]>,
-    folder: Option<PathBuf>,
-    /// Holds the tensors that are too large for the file, where they were made for this graph.
-    _external: Option<TempDir>,
+    external: ExternalFiles<'a>,
 }
 
 impl Graph<'_> {
@@ -46,7 +44,7 @@ impl Graph<'_> {
             kind: self.kind,
             config: &self.subject.config,
             bytes: Cow::Borrowed(&self.bytes),
-            folder: self.folder.clone(),
+            external: self.external.clone(),
             batch_invariant: match &self.subject.origin {
                 Origin::Bundle(bundle) => bundle.manifest().is_batch_invariant(),
                 Origin::Weights(_) => true,
@@ -78,7 +76,7 @@ impl Subject {
         let path = newest_checkpoint(dir)?;
         let weights = StateDict::read(&path)?;
         weights.check(&config)?;
-        Ok(Self { name: path.display().to_string(), config, origin: Origin::Weights(weights) })
+        Ok(Self { name: path.display().to_string(), config, origin: Origin::Weights(Box::new(weights)) })
     }
 
     /// What to call it in a message: the bundle's name, or the checkpoint's path.
@@ -111,7 +109,7 @@ impl Subject {
         match &self.origin {
             Origin::Bundle(bundle) if kind != GraphKind::Unrolled || unrolled_steps == self.unrolled_steps() => {
                 let bytes = bundle.graph_bytes(kind)?;
-                Ok(Graph { subject: self, kind, bytes, folder: bundle.folder().map(Path::to_owned), _external: None })
+                Ok(Graph { subject: self, kind, bytes, external: ExternalFiles::Bundle(bundle) })
             }
             _ => self.encode(kind, unrolled_steps),
         }
@@ -122,45 +120,16 @@ impl Subject {
         let options = GraphOptions { unrolled_steps, ..GraphOptions::default() };
         let built = match &self.origin {
             Origin::Weights(weights) => build_graph(kind, &self.config, weights, options)?,
-            Origin::Bundle(bundle) => build_graph(kind, &self.config, &bundle_weights(bundle)?, options)?,
+            Origin::Bundle(bundle) => build_graph(kind, &self.config, &StateDict::of_bundle(bundle)?, options)?,
         };
         Ok(built)
     }
 
     fn encode(&self, kind: GraphKind, unrolled_steps: Option<usize>) -> Result<Graph<'_>> {
         let encoded = onnx::write::encode(&self.build(kind, unrolled_steps)?, &[]);
-        let external = (!encoded.external.is_empty()).then(|| write_external(&encoded.external)).transpose()?;
-        Ok(Graph {
-            subject: self,
-            kind,
-            bytes: encoded.onnx.into(),
-            folder: external.as_ref().map(|folder| folder.path().to_owned()),
-            _external: external,
-        })
+        let external = ExternalFiles::of_encoded(&encoded.external);
+        Ok(Graph { subject: self, kind, bytes: encoded.onnx.into(), external })
     }
-}
-
-/// The weights that a bundle carries for training.
-fn bundle_weights(bundle: &ModelBundle) -> Result<StateDict> {
-    let listed = bundle.manifest().files.contains_key(WEIGHTS);
-    match bundle.folder().filter(|_| listed) {
-        Some(folder) => Ok(StateDict::read(folder.join(WEIGHTS))?),
-        None => Err(ModelError::NotInBundle {
-            bundle: bundle.label(),
-            what: WEIGHTS.to_owned(),
-            present: bundle.manifest().graphs.values().map(|graph| graph.file.as_str()).collect::<Vec<_>>().join(", "),
-        }
-        .into()),
-    }
-}
-
-fn write_external(tensors: &[(String, onnx::Constant)]) -> Result<TempDir> {
-    let io_error = |source| ModelError::Io { action: "write", path: std::env::temp_dir(), source };
-    let folder = tempfile::tempdir().map_err(io_error)?;
-    for (name, tensor) in tensors {
-        std::fs::write(folder.path().join(name), tensor.to_le_bytes()).map_err(io_error)?;
-    }
-    Ok(folder)
 }
 
 /// The checkpoint of a folder: `step_N` of the largest N, as training names them, else its only weights file.

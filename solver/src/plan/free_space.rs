@@ -44,12 +44,17 @@ impl Robot {
         }
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, map: &OccupancyMap) -> Result<()> {
         let invalid = |option, reason, hint: &str| {
             Err(SolverError::InvalidOption { option, reason, hint: Some(hint.to_owned()) })
         };
         if !(self.radius.is_finite() && self.radius >= 0.0) {
             return invalid("--radius", format!("the robot's radius is {}", self.radius), "give metres, such as 0.22");
+        }
+        let across = map.resolution() * (map.width() as f64).hypot(map.height() as f64);
+        if self.radius > across {
+            let reason = format!("the robot's radius of {} m is more than the map's {across:.2} m across", self.radius);
+            return invalid("--radius", reason, "give metres, such as 0.22");
         }
         if !(1..=100).contains(&self.occupied_from) {
             return invalid(
@@ -81,7 +86,7 @@ pub struct FreeSpace {
 impl FreeSpace {
     /// The free space of a robot on a map.
     pub fn new(map: &OccupancyMap, robot: &Robot) -> Result<Self> {
-        robot.check()?;
+        robot.check(map)?;
         let (width, height) = (map.width(), map.height());
         let mut squared: Vec<u32> =
             map.values().iter().map(|&value| if robot.is_obstacle(value) { 0 } else { FAR }).collect();
@@ -261,7 +266,7 @@ mod tests {
         assert_eq!(first_free(1.0), Some(3));
         // 0.3 / 0.1 is less than 3 in floating point.
         assert_eq!(first_free(1.5), Some(4));
-        assert_eq!(first_free(9.0), None);
+        assert_eq!(first_free(4.5), None);
     }
 
     #[test]

@@ -53,10 +53,10 @@ pub use check::{PathFault, check_path};
 pub use exact::{ExactSearch, length, shortest_path};
 pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
-pub use network::Network;
+pub use network::{MOST_STATE_BYTES, Network};
 pub use picture::picture;
 pub use planner::{Fallback, PlanOptions, Planner};
-pub use report::{NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};
+pub use report::{MOST_POSES, NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};
 pub use terrain::Terrain;
 
 /// A place and a direction on the ground, in the frame of a map.

@@ -25,6 +25,9 @@ pub struct Network {
     lanes: Vec<Box<dyn StepSession>>,
 }
 
+/// The most bytes of the states of a network's sessions.
+pub const MOST_STATE_BYTES: u64 = 2 << 30;
+
 impl std::fmt::Debug for Network {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Network").field("name", &self.name).field("lanes", &self.lanes.len()).finish_non_exhaustive()
@@ -45,6 +48,22 @@ impl Network {
         }
         let lanes = (0..lanes.max(1)).map(|_| load()).collect::<Result<_>>()?;
         Ok(Self { name: model.name().to_owned(), task, lanes })
+    }
+
+    /// Refuses so many sessions of so many rows that their states take more than [`MOST_STATE_BYTES`], before any is loaded.
+    pub fn check_memory(model: &Model, lanes: usize, rows: usize) -> Result<()> {
+        let config = model.config();
+        let numbers = [2, lanes, rows, config.total_len(), config.hidden_size, size_of::<f32>()];
+        match numbers.iter().try_fold(1, |all: usize, &number| all.checked_mul(number)) {
+            Some(bytes) if bytes as u64 <= MOST_STATE_BYTES => Ok(()),
+            _ => Err(SolverError::InvalidOption {
+                option: "--batch",
+                reason: format!(
+                    "the states of {lanes} sessions of {rows} rows take more than the limit of {MOST_STATE_BYTES} bytes"
+                ),
+                hint: Some("lower --batch or --lanes".to_owned()),
+            }),
+        }
     }
 
     /// The model's name.

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::Pose;
 
+/// The most poses that a path is divided into: a kilometre, a millimetre apart.
+pub const MOST_POSES: usize = 1_000_000;
+
 /// Who found the way through a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentPlanner {
@@ -79,10 +82,23 @@ impl PlannedPath {
         self.segments.iter().map(|segment| segment.steps).sum()
     }
 
+    /// How many poses [`divided`](Self::divided) would make with this spacing, were there no limit.
+    #[must_use]
+    pub fn poses_at(&self, spacing: f64) -> f64 {
+        let pieces = |pair: &[Pose]| (pair[0].distance(&pair[1]) / spacing).ceil().max(1.0);
+        self.poses.windows(2).map(pieces).sum::<f64>() + 1.0
+    }
+
     /// The path with a pose every `spacing` metres at least, as controllers want it; with each, whether the line to the
-    /// next one comes from the network's answers alone.
+    /// next one comes from the network's answers alone. There are no more than [`MOST_POSES`]: a spacing that would give
+    /// more is widened.
     #[must_use]
     pub fn divided(&self, spacing: f64) -> Vec<(Pose, bool)> {
+        let spacing = match self.poses_at(spacing) {
+            count if count <= MOST_POSES as f64 => spacing,
+            // Each line between two poses may add one more than its share.
+            _ => self.length / (MOST_POSES.saturating_sub(self.poses.len())).max(1) as f64,
+        };
         let mut divided = Vec::new();
         for (pair, &network) in self.poses.windows(2).zip(&self.by_network) {
             let (a, b) = (pair[0], pair[1]);

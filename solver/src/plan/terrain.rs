@@ -90,7 +90,9 @@ impl Terrain {
                 self.robot.radius
             ),
         };
-        let within = OFFERED_WITHIN.max((self.robot.radius / self.map.resolution()).ceil() as usize * 2);
+        // A radius may be any number of cells.
+        let radius = (2.0 * (self.robot.radius / self.map.resolution()).ceil()) as usize;
+        let within = OFFERED_WITHIN.max(radius).min(self.map.width().max(self.map.height()));
         let hint = match self.space.nearest(cell, within) {
             Some(free) => {
                 let (free_x, free_y) = self.map.centre(free);

@@ -17,6 +17,8 @@ use crate::{Result, SolverError};
 
 /// Metres that start and goal of a random pair are apart at least.
 pub const LEAST_DISTANCE: f64 = 3.0;
+/// The most random pairs. What became of each is kept to the end.
+pub const MOST_PAIRS: usize = 100_000;
 /// Draws for each pair before a map counts as too small for any.
 const DRAWS_A_PAIR: usize = 10_000;
 
@@ -30,9 +32,16 @@ pub struct Pair {
 }
 
 /// `count` pairs of free cells' centres more than [`LEAST_DISTANCE`] apart, whether or not a way leads from one to the
-/// other; the same for the same terrain and seed. Fails if the map has no room for them.
+/// other; the same for the same terrain and seed. Fails if the map has no room for them, or for more than [`MOST_PAIRS`].
 pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pair>> {
     use rand::Rng;
+    if count > MOST_PAIRS {
+        return Err(SolverError::InvalidOption {
+            option: "--pairs",
+            reason: format!("{count} pairs are more than the limit of {MOST_PAIRS}"),
+            hint: Some("a thousand pairs tell as much".to_owned()),
+        });
+    }
     let map = terrain.map();
     let mut rng = seeded(seed);
     let cells = map.width() * map.height();

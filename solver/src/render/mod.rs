@@ -45,7 +45,7 @@ pub fn picture(kind: &PuzzleKind, puzzle: &Grid, answer: &Grid, verdict: &Verdic
     match kind {
         PuzzleKind::Sudoku(task) => sudoku_picture(*task, puzzle, answer, &wrong),
         PuzzleKind::Maze(_) => maze_picture(answer, &wrong),
-        _ => pair_picture(puzzle, answer, &wrong),
+        PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => pair_picture(puzzle, answer, &wrong),
     }
 }
 

@@ -91,7 +91,7 @@ pub fn measure(
         fn done(&mut self, _: usize, _: &Question, _: SolveReport) {}
     }
     options.check()?;
-    if task.name() == "arc" {
+    if !task.has_rules() {
         return Err(SolverError::InvalidOption {
             option: "--escalation",
             reason: "nobody can verify answers of this task".to_owned(),

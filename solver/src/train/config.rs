@@ -4,14 +4,26 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use trm_export::checkpoint::layout;
+use trm_intake::{Budget, Limits, ReadError};
 use trm_models::{Architecture, PosEncodings, TrmConfig};
-use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku};
+use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku, Tokens};
 
 use super::config_sections::{
     BatchConfig, CheckpointConfig, DataConfig, EvaluationConfig, LogConfig, ModelConfig, OptimizerConfig,
     RuntimeConfig, ScheduleConfig, comment,
 };
+use crate::engine::MAX_THREADS;
 use crate::{Result, SolverError};
+
+/// What a file of settings may take; one with every setting has 4 KB.
+const CONFIG_LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 0, time: None };
+/// The longest line in it, in bytes.
+const LONGEST_LINE: u64 = 4 << 10;
+/// Most parameters of a model that is trained: twice those of a model with a million puzzle identifiers of width 512.
+const MOST_PARAMETERS: usize = 1 << 30;
+/// Most numbers in the states of all groups: 8 GiB.
+const MOST_STATES: usize = 1 << 31;
 
 /// Where a value came from when it was not a file.
 const SETTINGS: &str = "the training settings";
@@ -67,6 +79,9 @@ fn default_data() -> Vec<DataConfig> {
 impl TrainConfig {
     /// Reads and checks a TOML text; `origin` names it in errors.
     pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
+        Budget::new(CONFIG_LIMITS)
+            .take_lines(text.as_bytes(), LONGEST_LINE)
+            .map_err(|exceeded| bad(origin, &exceeded.to_string(), None))?;
         let config: Self = toml::from_str(text).map_err(|error| bad(origin, error.to_string().trim_end(), None))?;
         config.validate_as(origin)?;
         Ok(config)
@@ -74,8 +89,15 @@ impl TrainConfig {
 
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(SolverError::run_io("read", path))?;
-        Self::from_toml(&path.display().to_string(), &text)
+        let origin = path.display().to_string();
+        let bytes = Budget::new(CONFIG_LIMITS).read_file(path).map_err(|error| match error {
+            ReadError::Io(source) => SolverError::run_io("read", path)(source),
+            ReadError::Exceeded(exceeded) => {
+                bad(&origin, &exceeded.to_string(), Some("`trm train --out` writes one with every setting"))
+            }
+        })?;
+        let text = String::from_utf8(bytes).map_err(|_| bad(&origin, "not UTF-8 text, expected TOML", None))?;
+        Self::from_toml(&origin, &text)
     }
 
     /// Settings that learn the task on two cores, without a file.
@@ -108,8 +130,8 @@ impl TrainConfig {
             config.model.hidden_size = 64;
             config.model.puzzle_emb_ndim = 64;
         }
-        if matches!(kind, PuzzleKind::Arc(_)) {
-            // Nothing makes ARC tasks: the data must be named.
+        if matches!(kind, PuzzleKind::Arc(_) | PuzzleKind::Tokens(_)) {
+            // Nothing makes such puzzles: the data must be named.
             config.data.clear();
             return Ok(config);
         }
@@ -123,7 +145,7 @@ impl TrainConfig {
             bad(
                 SETTINGS,
                 &format!("task is `{}`, expected a puzzle with its size", self.task),
-                Some("sudoku-9, sudoku-2x3 (boxes of 2x3), maze-9, maze-11x15 or arc"),
+                Some("sudoku-9, sudoku-2x3 (boxes of 2x3), maze-9, maze-11x15, arc or tokens-81x11 (81 tokens out of 11)"),
             )
         })
     }
@@ -252,6 +274,9 @@ impl TrainConfig {
                 return refuse(key, value.to_string(), &format!("1 to {high}"));
             }
         }
+        if self.runtime.threads > MAX_THREADS {
+            return refuse("runtime.threads", self.runtime.threads.to_string(), &format!("0 to {MAX_THREADS}"));
+        }
         let rising = self.batch.visits.windows(2).all(|pair| pair[0][0] < pair[1][0]);
         let first = self.batch.visits.first().is_some_and(|visit| visit[0] == 0);
         if !rising || !first || self.batch.visits.iter().any(|visit| visit[1] == 0) {
@@ -274,7 +299,33 @@ impl TrainConfig {
         if !self.data.iter().any(|data| data.from == 0) {
             return Err(bad(origin, "no [[data]] has from = 0: the first example has no source", None));
         }
-        self.trm_config().map_err(|error| bad(origin, &error.to_string(), None)).map(drop)
+        let config = self.trm_config().map_err(|error| bad(origin, &error.to_string(), None))?;
+        self.check_memory(origin, &config)
+    }
+
+    /// Refuses a run whose parameters or states no machine has room for, before any are made.
+    fn check_memory(&self, origin: &str, config: &TrmConfig) -> Result<()> {
+        let product = |numbers: &[usize]| numbers.iter().try_fold(1, |all: usize, &number| all.checked_mul(number));
+        let parameters = layout(config)
+            .iter()
+            .try_fold(0, |sum: usize, tensor| sum.checked_add(product(&tensor.shape)?))
+            .filter(|&parameters| parameters <= MOST_PARAMETERS);
+        if parameters.is_none() {
+            let reason = format!("[model]: more than the limit of {MOST_PARAMETERS} parameters");
+            return Err(bad(origin, &reason, Some("lower hidden_size, L_layers or num_puzzle_identifiers")));
+        }
+        let BatchConfig { size, groups, .. } = self.batch;
+        let states = product(&[2, size, groups, config.total_len(), config.hidden_size]);
+        if states.is_none_or(|states| states > MOST_STATES) {
+            let reason = format!(
+                "batch.size {size} with batch.groups {groups} and states of {} positions of {} makes more than the limit \
+                 of {MOST_STATES} numbers",
+                config.total_len(),
+                config.hidden_size
+            );
+            return Err(bad(origin, &reason, Some("lower batch.size or batch.groups")));
+        }
+        Ok(())
     }
 
     /// Rates and shares with the least and the most they can be.
@@ -297,8 +348,10 @@ impl TrainConfig {
     }
 
     /// Counts that cannot be zero, with the most they can be.
-    fn counts(&self) -> [(&'static str, u64, u64); 7] {
+    fn counts(&self) -> [(&'static str, u64, u64); 8] {
         [
+            // 0 is allowed of it: no held-out puzzles.
+            ("evaluation.puzzles", self.evaluation.puzzles.max(1) as u64, 1_000_000),
             ("schedule.steps", self.schedule.steps, 1 << 40),
             ("batch.size", self.batch.size as u64, 1 << 16),
             ("batch.accumulation", self.batch.accumulation as u64, 1 << 16),
@@ -319,7 +372,7 @@ fn step_into<'a>(value: &'a mut Value, part: &str) -> Option<&'a mut Value> {
     }
 }
 
-/// `sudoku-9`, `sudoku-3x3`, `maze-9`, `maze-11x15`, `arc`.
+/// `sudoku-9`, `sudoku-3x3`, `maze-9`, `maze-11x15`, `arc`, `tokens-81x11`.
 fn parse_task(text: &str) -> Option<PuzzleKind> {
     if text == "arc" {
         return Some(PuzzleKind::Arc(Arc));
@@ -334,6 +387,7 @@ fn parse_task(text: &str) -> Option<PuzzleKind> {
             let side = size.parse().ok()?;
             Maze::new(side, side).ok().map(PuzzleKind::Maze)
         }
+        ("tokens", Some((length, vocabulary))) => Tokens::new(length?, vocabulary?).ok().map(PuzzleKind::Tokens),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use trm_export::train::LossKind;
 use trm_models::{Architecture, PosEncodings};
+use trm_puzzles::maze::MAX_SIDE;
 use trm_puzzles::{Layout, PuzzleKind};
 
 /// `[model]`: the network, in the field names of [`TrmConfig`](trm_models::TrmConfig).
@@ -248,8 +249,8 @@ impl DataConfig {
         if sources.iter().filter(|given| **given).count() != 1 {
             return Err("expected exactly one of generate = true, dataset = \"DIR\" and jsonl = \"FILE\"".to_owned());
         }
-        if self.generate && matches!(kind, PuzzleKind::Arc(_)) {
-            return Err("nothing generates arc tasks: expected dataset or jsonl".to_owned());
+        if self.generate && matches!(kind, PuzzleKind::Arc(_) | PuzzleKind::Tokens(_)) {
+            return Err(format!("nothing generates {} tasks: expected dataset or jsonl", kind.task().name()));
         }
         if !(self.weight > 0.0 && self.weight <= 1e6) {
             return Err(format!("weight is {}, expected more than 0 and at most 1000000", self.weight));
@@ -258,9 +259,9 @@ impl DataConfig {
             return Err(format!("until is {}, expected 0 or more than from, {}", self.until, self.from));
         }
         if let Some([least, most]) = self.sides
-            && !(3 <= least && least <= most)
+            && !(3 <= least && least <= most && most <= MAX_SIDE)
         {
-            return Err(format!("sides is [{least}, {most}], expected a rising range from 3 on"));
+            return Err(format!("sides is [{least}, {most}], expected a rising range from 3 to {MAX_SIDE}"));
         }
         if let Some([low, high]) = self.givens {
             let cells = kind.task().seq_len();

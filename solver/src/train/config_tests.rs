@@ -83,3 +83,32 @@ fn bad_settings_say_which_and_what_was_expected() {
         assert!(text.starts_with("run.toml: ") || text.starts_with(SETTINGS), "{text}");
     }
 }
+
+#[test]
+fn a_run_that_no_machine_has_room_for_is_refused_before_anything_is_made() {
+    const BEGINNING: &str = "name = \"a\"\ntask = \"sudoku-9\"\n";
+    for (settings, expected) in [
+        (
+            "[model]\nhidden_size = 65536",
+            "[model]: more than the limit of 1073741824 parameters\nhint: lower hidden_size",
+        ),
+        (
+            "[model]\nnum_puzzle_identifiers = 134217728",
+            "[model]: more than the limit of 1073741824 parameters\nhint: ",
+        ),
+        (
+            "[batch]\nsize = 65536\ngroups = 4096",
+            "batch.size 65536 with batch.groups 4096 and states of 82 positions of 128 makes more than the limit of \
+             2147483648 numbers\nhint: lower batch.size",
+        ),
+        ("[evaluation]\npuzzles = 1000000000000", "evaluation.puzzles is 1000000000000, expected 1 to 1000000"),
+        ("[runtime]\nthreads = 9223372036854775807", "runtime.threads is 9223372036854775807, expected 0 to 1024"),
+        ("[runtime]\ngenerator_threads = 100000", "runtime.generator_threads is 100000, expected 1 to 256"),
+        ("[[data]]\ngenerate = true\nsides = [3, 1000000000]", "expected a rising range from 3 to 4096"),
+    ] {
+        let message = error(&format!("{BEGINNING}{settings}\n"));
+        assert!(message.starts_with("run.toml: ") && message.contains(expected), "{settings}\n{message}");
+    }
+    let long = error(&format!("{BEGINNING}{} = 1\n", "n".repeat(1 << 20)));
+    assert_eq!(long, "run.toml: 1048580 bytes of one text are more than the limit of 4096");
+}

@@ -26,6 +26,20 @@ pub fn measure(
     examples: &[TrainExample],
     options: &SessionOptions,
 ) -> Result<EvalRecord> {
+    let record = measure_unless(engine, config, weights, task, examples, options, &mut || false)?;
+    Ok(record.unwrap_or_default())
+}
+
+/// As [`measure`]; `None` as soon as `stop` is true.
+pub(super) fn measure_unless(
+    engine: &OrtEngine,
+    config: &TrmConfig,
+    weights: &Weights,
+    task: &dyn Task,
+    examples: &[TrainExample],
+    options: &SessionOptions,
+    stop: &mut dyn FnMut() -> bool,
+) -> Result<Option<EvalRecord>> {
     let source = GraphSource::of_weights("training", config, &state_dict(weights), GraphOptions::default())?;
     let rows = ROWS.min(LARGEST_TENSOR / largest_tensor(config)).min(examples.len()).max(1);
     let options = SessionOptions { batch: rows, want_logits: false, ..options.clone() };
@@ -40,6 +54,9 @@ pub fn measure(
         let mut answer = session.step(&input)?.answer;
         input.reset.fill(false);
         for _ in 1..config.halt_max_steps {
+            if stop() {
+                return Ok(None);
+            }
             answer = session.step(&input)?.answer;
         }
         for (example, answer) in batch.iter().zip(answer.chunks_exact(config.seq_len)) {
@@ -56,7 +73,7 @@ pub fn measure(
         }
     }
     let (exact_low, exact_high) = exact.interval();
-    Ok(EvalRecord {
+    Ok(Some(EvalRecord {
         exact: exact.value().unwrap_or(0.0),
         exact_low,
         exact_high,
@@ -64,7 +81,7 @@ pub fn measure(
         valid: valid.value(),
         n: exact.total,
         ..EvalRecord::default()
-    })
+    }))
 }
 
 /// Whether the rules accept the answer, where they can tell.

@@ -5,6 +5,7 @@ pub mod config_sections;
 pub mod data;
 pub mod held_out;
 pub mod init;
+mod lock;
 pub mod log;
 pub mod plot;
 pub mod run;

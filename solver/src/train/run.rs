@@ -10,14 +10,16 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use trm_models::file::write_atomically;
+use trm_models::file::{kept, write_atomically};
 
 use super::config::TrainConfig;
+use super::lock::RunLock;
 use super::runtime::{NamedTensor, TrainState};
 use crate::{Result, SolverError};
 
@@ -106,30 +108,45 @@ struct StateFile {
     state: RunState,
 }
 
-/// The folder of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The folder of a run. Of those that are locked there is one at a time, its clones aside.
+#[derive(Debug, Clone)]
 pub struct RunFolder {
     dir: PathBuf,
+    lock: Option<Arc<RunLock>>,
 }
 
 impl RunFolder {
-    /// Makes the folder of a new run and writes its settings. A folder with a run in it is refused.
+    /// Makes the folder of a new run, locks it and writes its settings. A folder with a run in it is refused.
     pub fn create(dir: &Path, config: &TrainConfig) -> Result<Self> {
-        let run = Self { dir: dir.to_owned() };
-        if run.has_checkpoint() {
-            return Err(run.refuse(
-                "a run is there already".to_owned(),
-                "pass --resume to go on with it, or choose another folder",
-            ));
-        }
+        let run = Self { dir: dir.to_owned(), lock: None };
+        let check = || {
+            let hint = "pass --resume to go on with it, or choose another folder";
+            if run.has_checkpoint() { Err(run.refuse("a run is there already".to_owned(), hint)) } else { Ok(()) }
+        };
+        check()?;
         fs::create_dir_all(dir).map_err(SolverError::run_io("create", dir))?;
+        let run = run.clone().locked()?;
+        // Until now another trainer may have been at work.
+        check()?;
         run.write_config(config)?;
         Ok(run)
     }
 
-    /// The folder of a run that exists, with its settings.
+    /// Keeps other trainers out of the folder until this and its clones are gone, or the process is.
+    ///
+    /// # Errors
+    /// [`SolverError::RunFolder`] when another trainer is at work in it.
+    pub fn locked(self) -> Result<Self> {
+        let lock = match self.lock {
+            Some(lock) => lock,
+            None => Arc::new(RunLock::take(&self.dir)?),
+        };
+        Ok(Self { dir: self.dir, lock: Some(lock) })
+    }
+
+    /// The folder of a run that exists, with its settings; not locked, so that it can be looked at while a trainer works.
     pub fn open(dir: &Path) -> Result<(Self, TrainConfig)> {
-        let run = Self { dir: dir.to_owned() };
+        let run = Self { dir: dir.to_owned(), lock: None };
         if !run.path(CONFIG).is_file() {
             let reason = format!("no run in this folder: there is no {CONFIG}");
             return Err(run.refuse(reason, "`trm train --task TASK --out DIR` starts one"));
@@ -193,7 +210,12 @@ impl RunFolder {
         if written.is_err() {
             // The error that stopped the writing is the one to report.
             let _ = remove(&staging);
-            return written;
+            return written.map_err(|error| match error {
+                SolverError::RunIo { action, path, source } => {
+                    SolverError::RunIo { action, path, source: kept(&current, source) }
+                }
+                other => other,
+            });
         }
         let swap = || {
             if current.exists() {

@@ -119,6 +119,7 @@ impl Trainer {
         if session.threads == 0 {
             session.threads = config.runtime.threads;
         }
+        let folder = folder.locked()?;
         let model = config.trm_config()?;
         let Checkpoint { mut state, tensors, carry } = checkpoint;
         let stream = Arc::new(Stream::new(&config)?);
@@ -189,7 +190,7 @@ impl Trainer {
             }
             let every = self.config.evaluation.every;
             if every > 0 && step.is_multiple_of(every) {
-                observer.evaluated(&self.evaluate()?);
+                self.evaluate(observer)?;
                 window.started = None;
             }
             if step.is_multiple_of(self.config.checkpoint.every) {
@@ -205,7 +206,7 @@ impl Trainer {
             }
         }
         if end != TrainEnd::Stopped && self.config.evaluation.every > 0 && self.done_at.0 != Some(self.state.step) {
-            observer.evaluated(&self.evaluate()?);
+            self.evaluate(observer)?;
         }
         self.save()?;
         Ok(end)
@@ -249,11 +250,15 @@ impl Trainer {
         SolverError::Diverged { step: self.state.step + 1, what: what.to_owned(), value, saved: self.done_at.1 }
     }
 
-    /// Measures the averaged weights on the held-out puzzles; the best so far are kept.
-    fn evaluate(&mut self) -> Result<EvalRecord> {
+    /// Measures the averaged weights on the held-out puzzles; the best so far are kept. An observer that stops the run does
+    /// not wait for it: the run is measured when it goes on.
+    fn evaluate(&mut self, observer: &mut dyn TrainObserver) -> Result<()> {
         let weights = averaged(self.runtime.state()?);
         let (task, examples) = (self.stream.task(), self.stream.held_out());
-        let mut record = held_out::measure(&self.engine, &self.model, &weights, task, examples, &self.session)?;
+        let stop = &mut || observer.stop();
+        let (engine, session) = (&self.engine, &self.session);
+        let measured = held_out::measure_unless(engine, &self.model, &weights, task, examples, session, stop)?;
+        let Some(mut record) = measured else { return Ok(()) };
         record.step = self.state.step;
         record.seconds = self.state.train_seconds;
         self.log.write(&Record::Eval(record))?;
@@ -267,7 +272,8 @@ impl Trainer {
             self.state.best = Some(Best { step, exact, valid, n });
             self.folder.write_best(&self.state, &weights)?;
         }
-        Ok(record)
+        observer.evaluated(&record);
+        Ok(())
     }
 
     /// Writes a checkpoint and the curves.

@@ -8,6 +8,7 @@ use trm_export::checkpoint::StateDict;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{ConfigSource, GraphKind, GraphTarget, TrmConfig};
+use trm_solver::engine::ExternalFiles;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, GraphSource, SessionOptions};
@@ -85,7 +86,7 @@ impl Golden {
             kind,
             config: &self.config,
             bytes: bytes.into(),
-            folder: None,
+            external: ExternalFiles::None,
             batch_invariant: true,
             target: GraphTarget::Portable,
         }

@@ -33,6 +33,7 @@ struct ApiBase {
 /// ONNX Runtime's entry point. When the module cannot be used, the reason goes to stderr and what is returned names a
 /// version that every caller refuses.
 #[expect(unsafe_code, reason = "exports the C symbol that callers look up")]
+#[expect(clippy::print_stderr, reason = "C callers take no error, and this is for tests")]
 // SAFETY: no other library of the process defines this name with another meaning: the module exports PyInit_* alone,
 // and callers look the name up in this library's handle.
 #[unsafe(no_mangle)]

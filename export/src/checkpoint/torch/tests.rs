@@ -3,13 +3,30 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use trm_intake::Limits;
+
 use super::*;
 use crate::checkpoint::pickle::Storage;
 
 const PLAIN: &[u8] = include_bytes!("../../../tests/fixtures/checkpoint/plain.pt");
 
+const LEGACY: &[u8] = include_bytes!("../../../tests/fixtures/checkpoint/legacy.pt");
+
+fn budget(bytes: u64) -> Budget {
+    Budget::new(Limits { bytes, items: 1 << 16, depth: 8, time: None })
+}
+
 fn read_bytes(bytes: &[u8]) -> Result<Vec<(String, WeightTensor)>> {
-    read_from(Cursor::new(bytes), Path::new("checkpoint.pt"))
+    let read = read_from(Cursor::new(bytes), Path::new("checkpoint.pt"), &ReadOptions::default(), &mut budget(4 << 20));
+    read.map(|read| read.tensors)
+}
+
+#[test]
+fn refuses_every_truncation_of_the_old_format() {
+    assert_eq!(read_bytes(LEGACY).expect("whole").len(), 1);
+    for length in 1..LEGACY.len() {
+        read_bytes(&LEGACY[..length]).expect_err("refused");
+    }
 }
 
 #[test]
@@ -46,7 +63,7 @@ fn bounds_what_views_take() {
     let bytes = [0; 16];
     let view = |shape: &[usize], strides: &[usize], offset| {
         let tensor = Tensor { storage, offset, shape: shape.to_vec(), strides: strides.to_vec() };
-        gather(&tensor, WeightDtype::F32, &bytes, &mut 100)
+        gather(&tensor, WeightDtype::F32, &bytes, &mut budget(400))
     };
     assert_eq!(view(&[10, 10], &[0, 0], 3), Ok(vec![0.0; 100]));
     assert_eq!(view(&[0, usize::MAX], &[0, 0], usize::MAX), Ok(vec![]));
@@ -59,7 +76,7 @@ fn bounds_what_views_take() {
         assert!(message.starts_with("reaches outside its storage: shape [2, 2]"), "{message}");
     }
     let longer = Tensor { storage: Storage { len: 5, ..storage }, offset: 0, shape: vec![5], strides: vec![1] };
-    let message = gather(&longer, WeightDtype::F32, &bytes, &mut 100).expect_err("refused");
+    let message = gather(&longer, WeightDtype::F32, &bytes, &mut budget(400)).expect_err("refused");
     assert_eq!(message, "is a view of 5 elements, but record data/0 has 4");
 }
 
@@ -90,7 +107,7 @@ proptest! {
             expected = expected.iter().flat_map(|start| (0..*size).map(move |i| start + i * stride)).collect();
         }
         let tensor = Tensor { storage: Storage { kind: StorageType::Float, key: "0", len: 40 }, offset, shape, strides };
-        let data = gather(&tensor, WeightDtype::F32, &bytes, &mut 1000).expect("inside");
+        let data = gather(&tensor, WeightDtype::F32, &bytes, &mut budget(4000)).expect("inside");
         prop_assert_eq!(data, expected.into_iter().map(|i| i as f32).collect::<Vec<_>>());
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use trm_firmware_host::shown;
 use trm_firmware_host::vision::BoardReader;
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::photo_set::{self, LabelledPhoto};
@@ -14,6 +15,7 @@ use trm_models::{ClassifierBundle, ClassifierManifest, FileHash, Measured};
 use trm_solver::Rate;
 use trm_solver::classify::Classifier;
 use trm_solver::engine::ort::OrtEngine;
+use trm_solver::{errln, outln};
 
 /// Train the digit reader on cells of labelled photographs and on digits of fonts.
 ///
@@ -34,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "K", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=50))]
     folds: u8,
     /// Training steps of 64 pictures
-    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 4000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     steps: u32,
     /// Highest learning rate
     #[arg(long, value_name = "RATE", default_value_t = 3e-3)]
@@ -68,14 +70,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         cells.push(labelled_cells(photo)?);
     }
     let usable = cells.iter().flatten().count();
-    eprintln!("{} photographs, {usable} of them to train on; {} digits of fonts", photos.len(), fonts.len());
+    errln!("{} photographs, {usable} of them to train on; {} digits of fonts", photos.len(), fonts.len());
     let mut rates = None;
     if args.folds > 1 {
         let measured = cross_validate(args, &engine, &photos, &cells, &fonts)?;
         if args.json {
-            println!("{}", serde_json::to_string(&measured)?);
+            outln!("{}", serde_json::to_string(&measured)?)?;
         } else {
-            println!("{measured}");
+            outln!("{measured}")?;
         }
         rates = Some(measured);
     }
@@ -83,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         let all = TrainingSet { cells: cells.into_iter().flatten().flatten().collect(), fonts };
         let graph = train_with_progress(args, &engine, &all, "reader")?;
         write(args, out, &graph, &photos, usable, all.fonts.len(), rates)?;
-        eprintln!("wrote {}", out.display());
+        errln!("wrote {}", shown::path(out));
     }
     Ok(())
 }
@@ -95,7 +97,7 @@ fn options(args: &Args) -> TrainingOptions {
 fn train_with_progress(args: &Args, engine: &OrtEngine, set: &TrainingSet, what: &str) -> anyhow::Result<Vec<u8>> {
     let graph = train(engine, set, &options(args), |step, loss, right| {
         if step % 500 == 0 {
-            eprintln!("{what}: step {step} of {}, loss {loss:.4}, {:.2} % right", args.steps, 100.0 * right);
+            errln!("{what}: step {step} of {}, loss {loss:.4}, {:.2} % right", args.steps, 100.0 * right);
         }
     })?;
     Ok(graph)
@@ -127,11 +129,11 @@ fn cross_validate(
             let result = judge_photo(&mut reader, photo)?;
             if !result.exact() || !result.trusted {
                 let (wrong, trust) = (result.cells - result.cells_right, if result.trusted { "" } else { "not " });
-                eprintln!("{}: {wrong} cells wrong, {trust}trusted", result.file);
+                errln!("{}: {wrong} cells wrong, {trust}trusted", shown::text(&result.file));
             }
             rates.add(&result);
         }
-        eprintln!("fold {}: {} of {} boards right so far", fold + 1, rates.exact, rates.photos);
+        errln!("fold {}: {} of {} boards right so far", fold + 1, rates.exact, rates.photos);
     }
     Ok(rates)
 }

@@ -9,6 +9,8 @@ use embedded_graphics::pixelcolor::{BinaryColor, Rgb565, Rgb888};
 use trm_firmware_host::display::{
     Board, Canvas, Framebuffer, Ink, Screen, Theme, draw, framebuffer, sample, write_image, write_png,
 };
+use trm_firmware_host::shown;
+use trm_solver::outln;
 
 /// What to draw, and where to.
 #[derive(Debug, clap::Args)]
@@ -38,7 +40,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OUT.png", conflicts_with_all = ["png", "framebuffer"])]
     sheet: Option<PathBuf>,
     /// Play the idle screen's animation on the framebuffer for this many seconds
-    #[arg(long, value_name = "SECONDS", requires = "framebuffer")]
+    #[arg(long, value_name = "SECONDS", requires = "framebuffer", value_parser = clap::value_parser!(u64).range(..=86_400))]
     animate: Option<u64>,
     /// Print how long it takes to draw the screen, as the median of 51 times
     #[arg(long)]
@@ -88,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn read(path: &Path) -> Result<Board> {
     let puzzles = trm_puzzles::formats::read(path)?;
-    let puzzle = puzzles.into_iter().next().with_context(|| format!("{}: no puzzle", path.display()))?;
+    let puzzle = puzzles.into_iter().next().with_context(|| format!("{}: no puzzle", shown::path(path)))?;
     puzzle.check()?;
     Ok(Board::new(puzzle.kind, puzzle.grid))
 }
@@ -97,7 +99,7 @@ fn picture<C: Ink>(args: &Args, screen: &Screen) -> Result<()> {
     let theme = Theme::<C>::new(args.size.0, args.size.1);
     let canvas = drawn(screen, &theme);
     if args.time {
-        report(screen, &theme, &canvas);
+        report(screen, &theme, &canvas)?;
     }
     match &args.png {
         Some(path) => Ok(write_png(path, &canvas)?),
@@ -111,7 +113,7 @@ fn drawn<C: Ink>(screen: &Screen, theme: &Theme<C>) -> Canvas<C> {
     canvas
 }
 
-fn report<C: Ink>(screen: &Screen, theme: &Theme<C>, canvas: &Canvas<C>) {
+fn report<C: Ink>(screen: &Screen, theme: &Theme<C>, canvas: &Canvas<C>) -> std::io::Result<()> {
     let mut canvas = canvas.clone();
     let mut times: Vec<Duration> = (0..51)
         .map(|_| {
@@ -122,14 +124,14 @@ fn report<C: Ink>(screen: &Screen, theme: &Theme<C>, canvas: &Canvas<C>) {
         .collect();
     times.sort_unstable();
     let size = canvas.size();
-    println!(
+    outln!(
         "{}x{}: {:.2} ms to draw, canvas of {} bytes{}",
         size.width,
         size.height,
         times[times.len() / 2].as_secs_f64() * 1e3,
         size_of_val(canvas.pixels()),
         peak_memory().map_or_else(String::new, |kib| format!(", {kib} KiB peak memory of the process"))
-    );
+    )
 }
 
 /// The largest resident set so far, where the system tells it.

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,9 +11,10 @@ use serde_json::json;
 use trm_firmware_host::HostError;
 use trm_firmware_host::motion::{DriveOptions, Driven, Kind, Outcome, PathFile, Progress, Speeds, drive};
 use trm_solver::plan::Pose;
+use trm_solver::{console, errln};
 
-use crate::Exit;
 use crate::port::Port;
+use crate::{Exit, interrupt};
 
 /// What `trm-host drive` takes.
 #[derive(Debug, clap::Args)]
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "M", default_value_t = 0.05)]
     tolerance: f64,
     /// How long to wait for a lost link to come back, seconds
-    #[arg(long, value_name = "S", default_value_t = 10)]
+    #[arg(long, value_name = "S", default_value_t = 10, value_parser = clap::value_parser!(u64).range(..=86_400))]
     patience: u64,
     /// Print a JSON object
     #[arg(long)]
@@ -76,21 +76,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         patience: Duration::from_secs(args.patience),
     };
     let port = args.port.name().context("which port?\nhint: --port PATH or --usb VENDOR:PRODUCT")?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let request = Arc::clone(&stop);
-    ctrlc::set_handler(move || request.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
+    let stop = interrupt::listen()?;
 
     let client = args.port.open(port);
-    client.wait_connected(args.port.timeout())?;
+    if let Err(error) = client.wait_connected_unless(args.port.timeout(), stop) {
+        if !stop.load(Ordering::Relaxed) {
+            return Err(error.into());
+        }
+        errln!("interrupted before the device answered");
+        return Ok(Exit::AnswerFailed);
+    }
     let route = &file.route;
-    eprintln!("{:.2} m, {} corners", route.length(), route.corners().len());
-    let driven = drive(&client, route, &options, &stop, report)?;
+    errln!("{:.2} m, {} corners", route.length(), route.corners().len());
+    let driven = drive(&client, route, &options, stop, report)?;
     let link = client.stats();
     if link.repeats + link.reconnects > 0 {
         let recovery = link.longest_recovery_ms;
-        eprintln!("the link: {} repeats, {} reconnects, longest recovery {recovery} ms", link.repeats, link.reconnects);
+        errln!("the link: {} repeats, {} reconnects, longest recovery {recovery} ms", link.repeats, link.reconnects);
     }
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         writeln!(out, "{}", object(&driven))?;
     } else {
@@ -115,7 +119,7 @@ fn report(progress: &Progress) {
     let Progress { pose: Pose { x, y, yaw }, corner, corners, stops, connected } = *progress;
     let link = if connected { "" } else { ", the link is down" };
     let stops = if stops > 0 { format!(", {stops} stops") } else { String::new() };
-    eprintln!("at {x:.3},{y:.3},{yaw:.4}, corner {corner} of {}{stops}{link}", corners - 1);
+    errln!("at {x:.3},{y:.3},{yaw:.4}, corner {corner} of {}{stops}{link}", corners - 1);
 }
 
 fn status(outcome: Outcome) -> &'static str {

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use trm_firmware_host::HostError;
+use trm_firmware_host::{HostError, shown};
+use trm_solver::errln;
 
 /// Prints an error with its causes to stderr, hints last, and tells the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
@@ -16,7 +17,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 /// Prints an error with its causes to stderr, hints last.
 pub(crate) fn print(error: &anyhow::Error) {
-    eprintln!("error: {}", message(error));
+    errln!("error: {}", shown::lines(&message(error)));
 }
 
 /// The error and its causes, then the hints. A cause that was said already is left out.

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use trm_firmware_host::kiosk::metrics::MetricsServer;
+use anyhow::bail;
+use trm_firmware_host::kiosk::pages::MetricsServer;
 use trm_firmware_host::kiosk::real;
 use trm_firmware_host::kiosk::status::StatusSink;
 use trm_firmware_host::kiosk::{End, Kiosk, KioskConfig, Metrics, Settings};
+use trm_firmware_host::shown;
+use trm_solver::{errln, outln};
 
-use crate::Exit;
+use crate::{Exit, interrupt};
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -33,25 +36,29 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let config = KioskConfig::read(&args.config)?;
     if args.check {
-        println!("{}: every key is in order", args.config.display());
+        outln!("{}: every key is in order", shown::path(&args.config))?;
         return Ok(Exit::Done);
     }
     let state = state_folder(args, &config)?;
+    interrupt::on_signal(|| {
+        STOP.store(true, Ordering::Relaxed);
+        // What is kept was saved when it changed. Normally the program has ended long before.
+        std::thread::sleep(interrupt::LAST_WAIT);
+        // A log that does not let go is such a part as well.
+        std::thread::spawn(|| log("a part does not let go of the kiosk, which ends without it"));
+        std::thread::sleep(Duration::from_millis(50));
+        std::process::exit(0);
+    })?;
     let metrics = Arc::new(Metrics::default());
+    metrics.troubles.log_to(log);
     // It ends with this function, after the loop.
-    let server = match &config.metrics {
-        Some(settings) => Some(MetricsServer::start(settings, Arc::clone(&metrics))?),
+    let _server = match &config.metrics {
+        Some(settings) => Some(MetricsServer::start(settings, &metrics)?),
         None => None,
     };
-    if let Some(server) = &server {
-        log(&format!("metrics and health on http://{}", server.address()));
-    }
     let status = status(&config, &metrics)?;
-    // SIGTERM, SIGINT and SIGHUP; a second one is patient as well: the state is saved within a turn.
-    ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed)).context("cannot listen for signals")?;
-    let parts = real::parts(&config, status, log)?;
-    let kiosk = Kiosk::start(parts, Settings::new(&config, args.once), &state, metrics, &STOP, log)?;
-    let ended = kiosk.run()?;
+    let parts = real::parts(&config, status, &metrics, args.once, &STOP)?;
+    let ended = Kiosk::start(parts, Settings::new(&config, args.once), &state, metrics, &STOP, log)?.run();
     let reason = match ended.end {
         End::Stopped => "stopped",
         End::SourceEnded => "the camera has no more frames",
@@ -67,7 +74,9 @@ fn state_folder(args: &Args, config: &KioskConfig) -> anyhow::Result<PathBuf> {
     let chosen = args.state.clone().or(from_systemd).or_else(|| config.state.clone());
     match chosen {
         Some(folder) => Ok(folder),
-        None => bail!("no folder for the state\nhint: --state DIR, or state = \"DIR\" in {}", args.config.display()),
+        None => {
+            bail!("no folder for the state\nhint: --state DIR, or state = \"DIR\" in {}", shown::path(&args.config))
+        }
     }
 }
 
@@ -75,7 +84,7 @@ fn state_folder(args: &Args, config: &KioskConfig) -> anyhow::Result<PathBuf> {
 fn status(config: &KioskConfig, metrics: &Arc<Metrics>) -> anyhow::Result<Box<dyn StatusSink>> {
     use trm_firmware_host::kiosk::mqtt::MqttStatus;
     let status = match &config.mqtt {
-        Some(settings) => Some(MqttStatus::start(settings, Arc::clone(metrics), log)?),
+        Some(settings) => Some(MqttStatus::start(settings, Arc::clone(metrics))?),
         None => None,
     };
     Ok(Box::new(status))
@@ -89,7 +98,7 @@ fn status(config: &KioskConfig, _: &Arc<Metrics>) -> anyhow::Result<Box<dyn Stat
     Ok(Box::new(()))
 }
 
-/// A line in the log: systemd's journal adds the time.
+/// A line in the log: systemd's journal adds the time. A log that takes none, a full disk or a closed pipe, ends no kiosk.
 fn log(message: &str) {
-    eprintln!("kiosk: {message}");
+    errln!("kiosk: {message}");
 }

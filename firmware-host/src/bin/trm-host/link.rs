@@ -1,12 +1,13 @@
 //! `trm-host link`: who is there, and how good the line is.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use serde_json::json;
 use trm_firmware_host::link::serial::PortName;
 use trm_firmware_host::link::simulator::{Faults, Simulator, SimulatorOptions};
 use trm_firmware_host::link::{DeviceInfo, Timeouts, trial};
 use trm_protocol::PixelFormat;
+use trm_solver::console;
 
 use crate::port::Port;
 
@@ -19,10 +20,12 @@ pub(crate) struct Args {
     #[arg(long)]
     bench: bool,
     /// Updates that --bench draws
-    #[arg(long, value_name = "N", default_value_t = 12, requires = "bench")]
+    #[arg(long, value_name = "N", default_value_t = 12, requires = "bench",
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     updates: u32,
     /// Send N commands over a simulated line with faults and account for every one
-    #[arg(long, value_name = "N", conflicts_with_all = ["bench", "port", "usb"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["bench", "port", "usb"],
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     soak: Option<u32>,
     /// Seed of the soak's faults
     #[arg(long, value_name = "N", default_value_t = 1, requires = "soak")]
@@ -33,7 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if let Some(commands) = args.soak {
         let soak = trial::soak(commands, Faults::soak(args.seed), &Timeouts::default())?;
         if args.json {

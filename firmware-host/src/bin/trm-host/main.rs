@@ -1,12 +1,14 @@
 //! `trm-host`: connects the solver to camera, display, microcontroller and robot.
 //!
 //! Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or
-//! input, 3 engine or device failure.
+//! input, 3 engine or device failure. Where stdout's reader has gone, the program is silent and ends with the code of what
+//! it did.
 
 mod digits;
 mod display;
 mod drive;
 mod failure;
+mod interrupt;
 mod kiosk;
 mod link;
 mod model;
@@ -19,7 +21,8 @@ mod simulate;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use trm_solver::manual;
+use trm_solver::engine::ort;
+use trm_solver::{console, manual};
 
 /// How a command ended that did not fail with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,15 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    // This program as another process of itself, which opens ONNX Runtime's library and says how that went.
+    if let Some(code) = ort::answer_probe() {
+        return code;
+    }
+    let Cli { command } = match console::parse_arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let result = match command {
         Command::Kiosk(args) => kiosk::run(&args),
         Command::Model(args) => model::run(&args),
         Command::Read(args) => read::run(&args),
@@ -97,7 +108,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),
         Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
     };
-    match result {
+    match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
         Ok(exit) => exit.into(),
         Err(error) => failure::report(&error),
     }

@@ -19,7 +19,7 @@ pub(crate) struct Port {
     #[arg(long, value_name = "BAUD", default_value_t = BAUD_RATE)]
     pub(crate) baud: u32,
     /// How long to wait for the device to answer, milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 3000)]
+    #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
     timeout: u64,
 }
 

@@ -11,11 +11,12 @@ use trm_firmware_host::display::write_image;
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::maze::{MazeReader, MazeReading, MazeRefusal};
 use trm_firmware_host::vision::{BoardReader, Reading, Refusal, overlay, photo_set, source};
-use trm_firmware_host::{EngineChoice, HostError, Solving};
+use trm_firmware_host::{EngineChoice, HostError, Solving, shown};
 use trm_models::ClassifierBundle;
 use trm_puzzles::{Grid, Maze, PuzzleKind, maze};
 use trm_solver::SolverError;
 use trm_solver::model::describe;
+use trm_solver::{console, errln, outln};
 
 use crate::Exit;
 
@@ -193,6 +194,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut all_good = true;
     let mut unreadable = 0;
     for (number, path) in args.photos.iter().enumerate() {
+        if console::is_closed() && args.overlay.is_none() {
+            break;
+        }
         let mut picture = match source::open_whole(path) {
             Ok(picture) => picture,
             Err(error) if args.photos.len() == 1 => return Err(error.into()),
@@ -230,7 +234,7 @@ fn solve(solving: &mut Solving, seen: &Seen, path: &Path) -> anyhow::Result<Opti
     match solving.solve(kind, grid, &mut |_, _| std::ops::ControlFlow::Continue(())) {
         Ok(report) => Ok(report.map(|report| (report.answer, report.verdict.as_str()))),
         Err(HostError::Solver(error @ SolverError::NoFittingModel { .. })) => {
-            eprintln!("{}: not solved: {error}", path.display());
+            errln!("{}: not solved: {}", shown::path(path), shown::lines(&error.to_string()));
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -261,10 +265,10 @@ fn print(json: bool, path: &Path, seen: &Seen, answer: Option<&(Grid, &'static s
             verdict: answer.map(|(_, verdict)| *verdict),
             ms: (ms * 10.0).round() / 10.0,
         };
-        println!("{}", serde_json::to_string(&record)?);
+        outln!("{}", serde_json::to_string(&record)?)?;
         return Ok(());
     }
-    println!("{file}");
+    outln!("{}", shown::text(&file))?;
     if let Some(grid) = seen.grid() {
         let shown = verified.unwrap_or(grid);
         let digit = |digit| if digit == 0 { '.' } else { char::from(b'0' + digit) };
@@ -272,20 +276,20 @@ fn print(json: bool, path: &Path, seen: &Seen, answer: Option<&(Grid, &'static s
             Seen::Board(_) => shown.to_text(digit),
             Seen::Maze(_) => shown.to_text(maze_symbol),
         };
-        println!("{}", text.trim_end_matches('\n'));
+        outln!("{}", text.trim_end_matches('\n'))?;
     }
     match (seen.reason(), answer) {
-        (Some(reason), _) if doubtful.is_empty() => println!("not trusted: {reason}"),
+        (Some(reason), _) if doubtful.is_empty() => outln!("not trusted: {reason}")?,
         (Some(reason), _) => {
             let width = seen.grid().map_or(1, Grid::width);
             let cells: Vec<String> =
                 doubtful.iter().map(|cell| format!("r{}c{}", cell / width + 1, cell % width + 1)).collect();
-            println!("not trusted: {reason} ({})", cells.join(" "));
+            outln!("not trusted: {reason} ({})", cells.join(" "))?;
         }
-        (None, None) => println!("trusted"),
-        (None, Some((_, verdict))) => println!("{verdict}"),
+        (None, None) => outln!("trusted")?,
+        (None, Some((_, verdict))) => outln!("{verdict}")?,
     }
-    println!("{ms:.1} ms");
+    outln!("{ms:.1} ms")?;
     Ok(())
 }
 
@@ -297,21 +301,22 @@ fn line(grid: &Grid) -> String {
 fn evaluate(reader: &mut BoardReader, folder: &Path, json: bool) -> anyhow::Result<Exit> {
     let photos = photo_set::read(folder)?;
     if photos.is_empty() {
-        bail!("{}: no photographs", folder.display());
+        bail!("{}: no photographs", shown::path(folder));
     }
     let mut rates = PhotoRates::default();
     for labelled in &photos {
         let result = judge_photo(reader, labelled)?;
         if !result.exact() || !result.trusted {
             let state = if result.trusted { "trusted" } else { "not trusted" };
-            eprintln!("{}: {} of {} cells right, {state}", result.file, result.cells_right, result.cells);
+            let (file, right, cells) = (shown::text(&result.file), result.cells_right, result.cells);
+            errln!("{file}: {right} of {cells} cells right, {state}");
         }
         rates.add(&result);
     }
     if json {
-        println!("{}", serde_json::to_string(&rates)?);
+        outln!("{}", serde_json::to_string(&rates)?)?;
     } else {
-        println!("{rates}");
+        outln!("{rates}")?;
     }
     Ok(if rates.wrong_trusted == 0 { Exit::Done } else { Exit::AnswerFailed })
 }

@@ -1,12 +1,15 @@
 //! `trm-host ros2`: the planner as a node of ROS 2.
 
-use anyhow::{Context as _, bail};
-use trm_firmware_host::EngineChoice;
+use anyhow::bail;
 use trm_firmware_host::ros2::{
     self, Level, MAX_DOMAIN, NetworkPlanner, Options, Parameters, PlannerSettings, PlanningNode, Topics,
 };
+use trm_firmware_host::{EngineChoice, shown};
 use trm_solver::Model;
+use trm_solver::errln;
 use trm_solver::plan::{Fallback, Pose, Robot, UnknownSpace};
+
+use crate::interrupt;
 
 /// Plan on a robot's map: a node of ROS 2.
 ///
@@ -87,7 +90,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     log(Level::Info, &format!("plans with {}", planner.describe()));
     let node = PlanningNode::start(planner, &options(args)?, parameters(args), log)?;
     let stopper = node.stopper();
-    ctrlc::set_handler(move || stopper.stop()).context("cannot listen for signals")?;
+    interrupt::on_signal(move || {
+        stopper.stop();
+        // Whatever it is planning is not waited for.
+        std::thread::sleep(interrupt::LAST_WAIT);
+        std::process::exit(0);
+    })?;
     node.run();
     Ok(())
 }
@@ -141,10 +149,11 @@ fn parameters(args: &Args) -> Parameters {
 }
 
 fn log(level: Level, text: &str) {
+    let text = shown::line(text);
     match level {
-        Level::Info => eprintln!("ros2: {text}"),
-        Level::Warning => eprintln!("ros2: warning: {text}"),
-        Level::Error => eprintln!("ros2: error: {text}"),
+        Level::Info => errln!("ros2: {text}"),
+        Level::Warning => errln!("ros2: warning: {text}"),
+        Level::Error => errln!("ros2: error: {text}"),
     }
 }
 

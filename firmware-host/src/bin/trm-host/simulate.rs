@@ -1,17 +1,18 @@
 //! `trm-host simulate`: a device on a pseudo-terminal, a robot among other things.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::Context;
 use trm_firmware_host::link::serial::BAUD_RATE;
 use trm_firmware_host::link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
 use trm_firmware_host::motion::to_robot;
 use trm_protocol::{Panel, PixelFormat};
 use trm_solver::plan::Pose;
+use trm_solver::{console, errln};
+
+use crate::interrupt;
 
 /// What `trm-host simulate` takes.
 #[derive(Debug, clap::Args)]
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = parse_share)]
     corrupt: f64,
     /// Stand still for so long now and then, milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
     stall: u64,
     /// Frames between two standstills, on average
     #[arg(long, value_name = "N", default_value_t = 200)]
@@ -44,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     disconnect_every: u32,
     /// How long it stays unplugged, milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 300)]
+    #[arg(long, value_name = "MS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(..=86_400_000))]
     offline: u64,
     /// Lose power and memory when unplugged
     #[arg(long)]
@@ -90,10 +91,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             track: args.track.clone(),
         }),
     })?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let request = Arc::clone(&stop);
-    ctrlc::set_handler(move || request.store(true, Ordering::Relaxed)).context("cannot listen for Ctrl-C")?;
-    let mut out = io::stdout();
+    let stop = interrupt::listen()?;
+    let mut out = console::stdout();
     writeln!(out, "{}", simulator.path().display())?;
     out.flush()?;
     while !stop.load(Ordering::Relaxed) && simulator.is_running() {
@@ -101,8 +100,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let (screen, counts) = (simulator.screen(), simulator.counts());
     let Pose { x, y, yaw } = screen.robot.pose();
-    eprintln!("the robot is at {x:.3},{y:.3},{yaw:.4}");
-    eprintln!(
+    errln!("the robot is at {x:.3},{y:.3},{yaw:.4}");
+    errln!(
         "{} frames, {} commands, {} safe stops; {} lost, {} garbled, {} stalls, {} disconnects",
         counts.frames,
         screen.commands,

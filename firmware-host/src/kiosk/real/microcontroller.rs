@@ -11,7 +11,7 @@ use crate::{HostError, Result};
 
 /// A microcontroller behind a link that keeps itself up.
 ///
-/// Lights are set without waiting: what became of the commands is told by the next [`heartbeat`](Device::heartbeat).
+/// Lights are set without waiting, also when the line does not keep up: what became of the commands is told by the next [`heartbeat`](Device::heartbeat).
 #[derive(Debug)]
 pub struct Microcontroller {
     client: Arc<Client>,
@@ -32,7 +32,7 @@ impl Microcontroller {
     fn set(&mut self, light: Light) -> Result<()> {
         let leds = self.client.device().map_or(0, |device| device.capabilities.leds);
         for index in 0..leds {
-            self.waiting.push(self.client.send(&Command::Led { index, rgb: colour(light) })?);
+            self.waiting.push(self.client.offer(&Command::Led { index, rgb: colour(light) })?);
         }
         Ok(())
     }

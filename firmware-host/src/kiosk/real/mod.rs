@@ -9,13 +9,12 @@ mod scenes;
 mod screens;
 mod solver;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use trm_models::GraphKind;
-use trm_models::ModelBundle;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{SessionOptions, selftest};
+use trm_models::TrustedKey;
 
 pub use camera::open_camera;
 pub use microcontroller::Microcontroller;
@@ -26,24 +25,35 @@ pub use screens::{Screens, ThemeName};
 pub use solver::ModelSolver;
 
 use super::config::{DeviceConfig, KioskConfig};
+use super::metrics::Metrics;
 use super::models::SelfTest;
 use super::parts::{Device, Parts};
 use super::status::StatusSink;
+use super::tester::{ChildTest, TestLimits};
 use crate::link::serial::{PortName, Serial};
 use crate::link::{Client, Timeouts};
 use crate::{HostError, Result};
 
+/// The hidden command of `trm-host` that is its tester: a folder, bytes of memory and seconds follow.
+const TESTER: [&str; 2] = ["model", "self-test"];
 /// How long a kiosk waits at its start for the microcontroller, so that the first scene is on its panel.
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
 
-/// The parts, by the settings. `log` gets a line for what goes wrong without being a failure.
+/// The parts, by the settings. What goes wrong without being a failure is told to the `metrics`' troubles; `stop` ends
+/// all waiting. With `once`, pictures that are not there are an error: nobody waits for them.
 ///
 /// # Errors
-/// When a source, display or the built-in reader cannot be opened. A microcontroller that does not answer is none: it is
-/// waited for.
-pub fn parts(config: &KioskConfig, status: Box<dyn StatusSink>, log: fn(&str)) -> Result<Parts<'static>> {
-    let camera = open_camera(&config.camera, log)?;
-    let client = config.device.as_ref().map(|device| connect(device, log)).transpose()?;
+/// When the camera or the built-in reader cannot be opened, or a setting makes no sense. Displays and a microcontroller that
+/// are not there are waited for.
+pub fn parts(
+    config: &KioskConfig,
+    status: Box<dyn StatusSink>,
+    metrics: &Arc<Metrics>,
+    once: bool,
+    stop: &'static AtomicBool,
+) -> Result<Parts<'static>> {
+    let camera = open_camera(&config.camera, once, metrics, stop)?;
+    let client = config.device.as_ref().map(|device| connect(device, metrics, stop)).transpose()?;
     let screens = Screens::open(&config.display, client.as_ref(), config.solver.max_steps)?;
     let device = client.map(|client| Box::new(Microcontroller::new(client)) as Box<dyn Device>);
     Ok(Parts {
@@ -52,26 +62,23 @@ pub fn parts(config: &KioskConfig, status: Box<dyn StatusSink>, log: fn(&str)) -
         solver: Box::new(ModelSolver::new(config.solver.max_steps)?),
         screen: Box::new(screens),
         device,
-        self_test: Some(self_test()),
+        self_test: Some(self_test(config.models.trusted_keys()?)),
         status,
     })
 }
 
-/// What a model must pass to be activated: on the engine that the kiosk solves with, its own sample gives its own answer.
+/// What a model must pass to be activated: signed with one of the keys, if there are any, and tested by this program in a
+/// process of its own.
 #[must_use]
-pub fn self_test() -> Box<dyn SelfTest> {
-    Box::new(|bundle: &ModelBundle| {
-        let report = selftest::run(&TractEngine, bundle, GraphKind::Step, &SessionOptions::default());
-        match report {
-            Ok(report) if report.passed => Ok(()),
-            Ok(report) => Err(report.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    })
+pub fn self_test(trust: Vec<TrustedKey>) -> Arc<dyn SelfTest + Send + Sync> {
+    // What runs now, even if another version has taken its place on the disk.
+    let this = Path::new("/proc/self/exe");
+    let program = if this.exists() { this.to_owned() } else { std::env::current_exe().unwrap_or_default() };
+    Arc::new(ChildTest::new(program, TESTER, TestLimits::default(), trust))
 }
 
 /// The link to the microcontroller, which keeps itself up.
-fn connect(config: &DeviceConfig, log: fn(&str)) -> Result<Arc<Client>> {
+fn connect(config: &DeviceConfig, metrics: &Metrics, stop: &AtomicBool) -> Result<Arc<Client>> {
     let port = match (&config.port, &config.usb) {
         (Some(path), _) => PortName::Path(path.clone()),
         (None, usb) => {
@@ -84,13 +91,13 @@ fn connect(config: &DeviceConfig, log: fn(&str)) -> Result<Arc<Client>> {
         }
     };
     let client = Client::open(Serial::new(port, config.baud), Timeouts::default());
-    match client.wait_connected(FIRST_CONTACT) {
+    match client.wait_connected_unless(FIRST_CONTACT, stop) {
         Ok(device) => {
             let [major, minor, patch] = device.version;
-            log(&format!("{}: {} {major}.{minor}.{patch}", client.port(), device.firmware));
+            metrics.troubles.say(&format!("{}: {} {major}.{minor}.{patch}", client.port(), device.firmware));
         }
         // The loop says why, and when that is over.
-        Err(_) => log(&format!("{}: the device does not answer yet", client.port())),
+        Err(_) => metrics.troubles.say(&format!("{}: the device does not answer yet", client.port())),
     }
     Ok(Arc::new(client))
 }

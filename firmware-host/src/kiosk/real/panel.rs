@@ -9,11 +9,14 @@ use trm_protocol::PixelFormat;
 
 use crate::display::panel::PanelInk;
 use crate::display::{Canvas, Panel, PanelSink};
-use crate::link::{self, Client, Update};
+use crate::link::{self, Client, Update, ended_within};
 use crate::{HostError, Result};
 
 /// How often the thread looks whether the link came back.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long the last picture may take when the kiosk ends.
+const LAST_PICTURE: Duration = Duration::from_millis(300);
 
 /// Pixels of the largest rectangle that is given to the link at once: as much as its queue holds, or less.
 const MOST_PIXELS: usize = 8 * 1024;
@@ -25,6 +28,7 @@ const MOST_PIXELS: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct PanelScreen<C> {
     shared: Arc<Shared<C>>,
+    client: Arc<Client>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -58,10 +62,10 @@ impl<C: PanelInk + Send + 'static> PanelScreen<C> {
         let slot = Mutex::new(Slot { next: None, failure: None, stop: false });
         let shared = Arc::new(Shared { slot, changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
-        let name = client.port().to_owned();
-        let thread = thread::Builder::new().name("panel".to_owned()).spawn(move || Painter::new(client, theirs).run());
-        let thread = thread.map_err(HostError::io("start a thread for", name))?;
-        Ok(Self { shared, thread: Some(thread) })
+        let mut painter = Painter::new(Arc::clone(&client), theirs);
+        let thread = thread::Builder::new().name("panel".to_owned()).spawn(move || painter.run());
+        let thread = thread.map_err(HostError::io("start a thread for", client.port()))?;
+        Ok(Self { shared, client, thread: Some(thread) })
     }
 
     /// Shows a picture as soon as the line allows.
@@ -80,11 +84,17 @@ impl<C: PanelInk + Send + 'static> PanelScreen<C> {
 }
 
 impl<C> Drop for PanelScreen<C> {
-    /// The last picture is still drawn, if there is a connection.
+    /// The last picture is still drawn, if there is a connection that takes it soon. Else the link is closed, which ends
+    /// all waiting for it.
     fn drop(&mut self) {
         self.shared.slot().stop = true;
         self.shared.changed.notify_all();
-        if let Some(thread) = self.thread.take() {
+        let Some(thread) = self.thread.take() else { return };
+        if !ended_within(&thread, LAST_PICTURE) {
+            self.client.close();
+        }
+        // A line that even now does not let go is not waited for.
+        if ended_within(&thread, LAST_PICTURE) {
             // It does not panic; if it did, there is nothing left to do.
             let _ = thread.join();
         }

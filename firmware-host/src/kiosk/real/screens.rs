@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use embedded_graphics::pixelcolor::{BinaryColor, Rgb565, Rgb888};
 
@@ -16,6 +17,8 @@ use crate::{HostError, Result};
 
 /// Panels that are lower have one bit a pixel, as those with 64 rows do.
 const COLOUR_FROM: u32 = 100;
+/// Time between attempts at a display that is not there or fails.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// A theme's name: its size, `320x240`. Themes lower than 100 pixels are black and white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,33 +76,67 @@ trait Target {
     }
 }
 
-/// All displays of a kiosk.
+/// A display, there or not.
+struct Display {
+    config: DisplayConfig,
+    /// `None` until it can be opened.
+    target: Option<Box<dyn Target>>,
+    /// The last picture is not on it.
+    failed: bool,
+    tried: Instant,
+}
+
+impl Display {
+    fn show(&mut self, picture: &Picture, client: Option<&Arc<Client>>) -> Result<()> {
+        self.tried = Instant::now();
+        self.failed = true;
+        let target = match &mut self.target {
+            Some(target) => target,
+            None => self.target.insert(open(&self.config, client)?),
+        };
+        target.show(picture)?;
+        self.failed = false;
+        Ok(())
+    }
+}
+
+/// All displays of a kiosk. One that is not there, or fails, is tried again until it shows what it should.
 pub struct Screens {
     staging: Staging,
-    targets: Vec<Box<dyn Target>>,
+    displays: Vec<Display>,
+    client: Option<Arc<Client>>,
+    last: Option<Picture>,
 }
 
 impl fmt::Debug for Screens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Screens").field("targets", &self.targets.len()).finish_non_exhaustive()
+        f.debug_struct("Screens").field("displays", &self.displays.len()).finish_non_exhaustive()
     }
 }
 
 impl Screens {
-    /// Opens them. `client` is the link to the microcontroller, for its panel; `max_steps` the most ACT steps.
+    /// Those of the settings; each is opened when it is first shown something. `client` is the link to the
+    /// microcontroller, for its panel; `max_steps` the most ACT steps.
     ///
     /// # Errors
-    /// When a theme is none, or a framebuffer cannot be opened.
+    /// When a theme is none.
     pub fn open(displays: &[DisplayConfig], client: Option<&Arc<Client>>, max_steps: usize) -> Result<Self> {
-        let open = |display: &DisplayConfig| open(display, client);
-        Ok(Self { staging: Staging::new(max_steps), targets: displays.iter().map(open).collect::<Result<_>>()? })
+        let display = |config: &DisplayConfig| {
+            let (DisplayConfig::Png { theme, .. }
+            | DisplayConfig::Framebuffer { theme, .. }
+            | DisplayConfig::Panel { theme }) = config;
+            theme.parse::<ThemeName>()?;
+            Ok(Display { config: config.clone(), target: None, failed: false, tried: Instant::now() })
+        };
+        let displays = displays.iter().map(display).collect::<Result<_>>()?;
+        Ok(Self { staging: Staging::new(max_steps), displays, client: client.cloned(), last: None })
     }
 
-    /// Shows a picture on every display, whether or not one of them fails; returns the last failure.
-    fn present(&mut self, picture: &Picture, moving: bool) -> Result<()> {
+    /// Shows a picture on some displays, whether or not one of them fails; returns the last failure.
+    fn present(&mut self, picture: &Picture, on: impl Fn(&Display) -> bool) -> Result<()> {
         let mut outcome = Ok(());
-        for target in self.targets.iter_mut().filter(|target| !moving || target.moves()) {
-            outcome = target.show(picture).and(outcome);
+        for display in self.displays.iter_mut().filter(|display| on(display)) {
+            outcome = display.show(picture, self.client.as_ref()).and(outcome);
         }
         outcome
     }
@@ -108,14 +145,27 @@ impl Screens {
 impl Screen for Screens {
     fn show(&mut self, scene: &Scene<'_>) -> Result<()> {
         let picture = self.staging.screen(scene);
-        self.present(&picture, false)
+        let outcome = self.present(&picture, |_| true);
+        self.last = Some(picture);
+        outcome
     }
 
-    fn tick(&mut self) -> Result<()> {
-        match self.staging.moving() {
-            Some(picture) => self.present(&picture, true),
-            None => Ok(()),
+    fn tick(&mut self) -> Result<bool> {
+        let failed = |display: &Display| display.failed;
+        let ill = self.displays.iter().any(failed);
+        if ill
+            && self.displays.iter().any(|display| display.failed && display.tried.elapsed() >= AGAIN)
+            && let Some(picture) = self.last.take()
+        {
+            let outcome = self.present(&picture, failed);
+            self.last = Some(picture);
+            outcome?;
         }
+        if let Some(picture) = self.staging.moving() {
+            let moves = |display: &Display| display.target.as_ref().is_some_and(|target| target.moves());
+            self.present(&picture, |display| moves(display) && !display.failed)?;
+        }
+        Ok(ill && !self.displays.iter().any(failed))
     }
 }
 
@@ -206,5 +256,30 @@ mod tests {
             let error = wrong.parse::<ThemeName>().unwrap_err().to_string();
             assert!(error.starts_with(&format!("display.theme: `{wrong}`, expected the display's size")), "{error}");
         }
+    }
+    #[test]
+    fn a_display_that_is_not_there_is_shown_the_picture_when_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("not yet");
+        let png = |path: PathBuf| DisplayConfig::Png { path, theme: "128x64".to_owned() };
+        let fb = DisplayConfig::Framebuffer { path: folder.path().join("fb0"), theme: "128x64".to_owned() };
+        let [late, there] = [missing.join("late.png"), folder.path().join("there.png")];
+        let mut screens = Screens::open(&[png(late.clone()), fb, png(there.clone())], None, 16).unwrap();
+        assert!(screens.show(&Scene::Idle).is_err());
+        assert!(there.is_file() && !late.exists(), "one that fails keeps no other from showing");
+        assert!(!screens.tick().unwrap(), "it is too early to try again");
+        std::fs::create_dir(&missing).unwrap();
+        for display in &mut screens.displays {
+            display.tried = Instant::now().checked_sub(AGAIN).unwrap();
+        }
+        assert!(screens.tick().is_err(), "the framebuffer is still missing");
+        assert!(late.is_file());
+        screens.displays.remove(1);
+        screens.displays[0].failed = true;
+        screens.displays[0].tried = Instant::now().checked_sub(AGAIN).unwrap();
+        assert!(screens.tick().unwrap(), "the last one came back");
+        assert!(!screens.tick().unwrap());
+        let wrong = DisplayConfig::Panel { theme: "large".to_owned() };
+        assert!(Screens::open(&[wrong], None, 16).is_err());
     }
 }

@@ -4,16 +4,17 @@
 //! took a frame, with a device that has answered if there is one, is the heartbeat that `/healthz` and systemd's watchdog
 //! go by.
 
+mod keep;
 mod link;
 mod swap;
 mod trouble;
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use self::keep::{Found, Keep};
 use self::link::Link;
 use self::swap::names;
 use crate::Result;
@@ -22,7 +23,7 @@ use crate::kiosk::machine::{Action, Event, Outcome, State, Timer, View};
 use crate::kiosk::metrics::Metrics;
 use crate::kiosk::models::{Active, ModelStore};
 use crate::kiosk::parts::{Corners, Frame, Light, Parts, Puzzle, Reading, Scene, Solution, Step, Tracker, Verified};
-use crate::kiosk::state::{KioskState, LastPuzzle, StateStore};
+use crate::kiosk::state::{KioskState, LastPuzzle};
 use crate::kiosk::status::Status;
 use crate::kiosk::systemd::Supervisor;
 
@@ -90,15 +91,15 @@ pub struct Kiosk<'a> {
     parts: Parts<'a>,
     settings: Settings,
     metrics: Arc<Metrics>,
-    store: StateStore,
+    keep: Keep,
     kept: KioskState,
-    models: ModelStore,
+    /// `None` while the state folder cannot be used.
+    models: Option<ModelStore>,
+    testing: swap::Testing,
     in_use: Active,
     models_checked: Instant,
     supervisor: Supervisor,
     stop: &'a AtomicBool,
-    log: fn(&str),
-    troubles: BTreeMap<&'static str, String>,
 
     state: State,
     deadline: Option<Instant>,
@@ -118,7 +119,11 @@ pub struct Kiosk<'a> {
 
 impl<'a> Kiosk<'a> {
     /// Starts: opens the state, tests the active models and gives them to the solver, counts the start. `stop` ends
-    /// the loop when it becomes true.
+    /// the loop when it becomes true; `log` gets a line for whatever is worth one. A state folder that cannot be used is a
+    /// trouble: the kiosk runs with the built-in models, counts in memory, and tries again.
+    ///
+    /// # Errors
+    /// When another kiosk has the state folder.
     pub fn start(
         mut parts: Parts<'a>,
         settings: Settings,
@@ -127,13 +132,12 @@ impl<'a> Kiosk<'a> {
         stop: &'a AtomicBool,
         log: fn(&str),
     ) -> Result<Self> {
+        metrics.troubles.log_to(log);
         let mut remarks = Vec::new();
-        let (store, mut kept) = StateStore::open(state_folder, &mut remarks)?;
-        let models = ModelStore::open(state_folder)?;
-        let in_use = swap::first_models(&mut parts, &models, &mut remarks)?;
+        let Found { keep, mut kept, models, in_use } =
+            Keep::open(state_folder, &mut parts, stop, &metrics, &mut remarks)?;
         kept.models = names(&in_use);
         kept.counters.starts += 1;
-        store.save(&mut kept)?;
         let supervisor = Supervisor::from_env();
         let timeout = ms(settings.solver.timeout_ms);
         if let Some(limit) = supervisor.limit().filter(|&limit| limit <= timeout) {
@@ -144,22 +148,21 @@ impl<'a> Kiosk<'a> {
             ));
         }
         for remark in &remarks {
-            log(remark);
+            metrics.troubles.say(remark);
         }
         let now = Instant::now();
-        Ok(Self {
+        let mut kiosk = Self {
             parts,
             settings,
             metrics,
-            store,
+            keep,
             kept,
             models,
+            testing: swap::Testing::default(),
             in_use,
             models_checked: now,
             supervisor,
             stop,
-            log,
-            troubles: BTreeMap::new(),
             state: State::START,
             deadline: None,
             tracker: Tracker::default(),
@@ -174,14 +177,15 @@ impl<'a> Kiosk<'a> {
             link: None,
             ended: Ended { end: End::Stopped, solved: 0, others: 0 },
             once_done: false,
-        })
+        };
+        kiosk.save();
+        Ok(kiosk)
     }
 
-    /// Turns until asked to stop, the camera ends, or the one puzzle is done; saves the state.
-    ///
-    /// # Errors
-    /// When the state cannot be saved at the end. Failures of parts do not end a kiosk.
-    pub fn run(mut self) -> Result<Ended> {
+    /// Turns until asked to stop, the camera ends, or the one puzzle is done; saves the state. Failures of parts do not
+    /// end a kiosk.
+    #[expect(clippy::must_use_candidate, reason = "most callers want what it does, not what it counted")]
+    pub fn run(mut self) -> Ended {
         self.act(Action::Light(Light::Idle));
         self.act(Action::Show(View::Idle));
         self.act(Action::Timer(Timer::Idle));
@@ -201,8 +205,8 @@ impl<'a> Kiosk<'a> {
         };
         self.act(Action::Light(Light::Idle));
         self.trouble_or("systemd", |kiosk| kiosk.supervisor.stopping());
-        self.store.save(&mut self.kept)?;
-        Ok(Ended { end, ..self.ended })
+        self.save();
+        Ended { end, ..self.ended }
     }
 
     /// One turn; breaks when the camera has ended.
@@ -226,14 +230,18 @@ impl<'a> Kiosk<'a> {
                     self.deadline = None;
                     self.fire(Event::Timeout);
                 }
-                if let Err(error) = self.parts.screen.tick() {
-                    self.trouble("screen", &error);
+                match self.parts.screen.tick() {
+                    Ok(true) => self.works("screen"),
+                    Ok(false) => {}
+                    Err(error) => self.trouble("screen", &error),
                 }
                 if alive {
                     self.metrics.heartbeat();
                     self.trouble_or("systemd", |kiosk| kiosk.supervisor.heartbeat());
                 }
             }
+            // It was asked to stop while it waited for a frame.
+            Err(_) if self.stop.load(Ordering::Relaxed) => {}
             Err(error) => {
                 self.camera_failures += 1;
                 if self.camera_failures < CAMERA_FAILURES {
@@ -244,6 +252,7 @@ impl<'a> Kiosk<'a> {
                 self.nap_until(Instant::now() + CAMERA_RETRY);
             }
         }
+        self.save_again();
         if matches!(self.state, State::Idle { .. }) && self.models_checked.elapsed() >= MODELS_EVERY {
             self.models_checked = Instant::now();
             self.look_for_models();
@@ -430,11 +439,6 @@ impl<'a> Kiosk<'a> {
             self.link_failed(&error);
         }
         self.once_done = self.settings.once;
-    }
-
-    /// Saves, and goes on when that fails: a full disk does not keep visitors from their answers.
-    fn save(&mut self) {
-        self.trouble_or("state", |kiosk| kiosk.store.save(&mut kiosk.kept));
     }
 
     fn publish(&mut self) {

@@ -4,7 +4,7 @@
 use super::Kiosk;
 use crate::kiosk::machine::{Event, Outcome, State};
 use crate::kiosk::parts::Reading;
-use crate::{HostError, Result};
+use crate::{HostError, Result, shown};
 
 impl Kiosk<'_> {
     /// A part that the machine depends on has failed.
@@ -18,14 +18,10 @@ impl Kiosk<'_> {
         self.fire(if part == "camera" { Event::CameraFailed } else { Event::Failed });
     }
 
-    /// Counts a failure, and logs it unless the last one of this part was the same.
+    /// Counts a failure, and logs it unless it goes on from before.
     pub(super) fn trouble(&mut self, part: &'static str, error: &HostError) {
         self.metrics.failed(part);
-        let message = one_line(&with_causes(error));
-        if self.troubles.get(part) != Some(&message) {
-            (self.log)(&format!("{part}: {message}"));
-            self.troubles.insert(part, message);
-        }
+        self.metrics.troubles.report_error(part, error);
     }
 
     pub(super) fn trouble_or(&mut self, part: &'static str, work: impl FnOnce(&mut Self) -> Result<()>) {
@@ -37,7 +33,7 @@ impl Kiosk<'_> {
 
     /// A line for each puzzle.
     pub(super) fn log_outcome(&self, outcome: Outcome) {
-        let name = self.frame.as_ref().map_or("", |frame| &frame.name);
+        let name = self.frame.as_ref().map_or_else(String::new, |frame| shown::text(&frame.name));
         let said = match (outcome, &self.reading, &self.solution) {
             (Outcome::Solved, _, Some(solution)) => {
                 format!("solved in {} steps, {:.2} s", solution.steps, solution.time.as_secs_f64())
@@ -46,28 +42,15 @@ impl Kiosk<'_> {
             (Outcome::Refused, Some(Reading { reason: Some(reason), .. }), _) => format!("not read: {reason}"),
             _ => "not read in time".to_owned(),
         };
-        (self.log)(&one_line(&format!("{name}: {said}")));
+        self.metrics.troubles.say(&format!("{name}: {said}"));
     }
 
     pub(super) fn works(&mut self, part: &'static str) {
-        if self.troubles.remove(part).is_some() {
-            (self.log)(&format!("{part}: works again"));
-        }
+        self.metrics.troubles.works(part);
     }
-}
-
-/// An error with its causes.
-fn with_causes(error: &HostError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// A log has a line for each message.
 pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    shown::line(text)
 }

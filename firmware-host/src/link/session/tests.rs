@@ -4,7 +4,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use proptest::prelude::*;
 use trm_protocol::device::{Board, Device};
-use trm_protocol::{Command, Firmware, MAX_COMMAND};
+use trm_protocol::{Capabilities, Command, Firmware, MAX_COMMAND};
 
 use super::*;
 

@@ -1,18 +1,27 @@
 //! Pictures out of files: those that are named, or all of a folder.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::Read as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
-use super::{Frame, FrameSource, JpegSplitter, Warnings};
+use trm_intake::Limits;
+
+use super::mjpeg::is_whole;
+use super::{Frame, FrameSource, Warnings};
+use crate::intake::read_file;
 use crate::vision::photo;
 use crate::{HostError, Result};
 
-/// Largest file that is read, bytes.
-const MAX_FILE: u64 = 64 << 20;
+/// What a picture's file may take.
+const FILE_LIMITS: Limits = Limits { bytes: 64 << 20, items: 0, depth: 0, time: None };
+
+/// Largest JPEG file, bytes: its decoder holds three copies. Sharp ones of 50 million pixels have 25 million.
+const MAX_JPEG_FILE: usize = 48 << 20;
+
+/// Most pictures of a folder.
+const MOST_PICTURES: usize = 100_000;
 
 /// Reads a JPEG or PNG file that must be there to its last byte, turned as its EXIF data says.
 ///
@@ -21,29 +30,27 @@ const MAX_FILE: u64 = 64 << 20;
 /// # Errors
 /// When the file cannot be read or decoded, ends too early, or is too large.
 pub fn open_whole(path: &Path) -> Result<RgbImage> {
-    let io = |action| move |source| HostError::Io { path: path.to_owned(), action, source };
-    let file = File::open(path).map_err(io("open"))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io("read"))?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(HostError::Source {
-            name: path.display().to_string(),
-            reason: format!("a file of more than {} MiB", MAX_FILE >> 20),
-            hint: "pictures of a camera are smaller, save it as JPEG",
-        });
+    let refuse = |reason, hint| HostError::Source { name: path.display().to_string(), reason, hint };
+    let bytes = read_file(path, FILE_LIMITS).map_err(|error| match error {
+        HostError::TooLarge { exceeded, .. } => {
+            refuse(exceeded.to_string(), "pictures of a camera are smaller, save it as JPEG")
+        }
+        HostError::Io { path, source, .. }
+            if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) =>
+        {
+            HostError::Io { path, action: "open", source }
+        }
+        other => other,
+    })?;
+    let jpeg = bytes.starts_with(&[0xFF, 0xD8]);
+    if jpeg && bytes.len() > MAX_JPEG_FILE {
+        let reason = format!("{} bytes are more than the limit of {MAX_JPEG_FILE} of a JPEG", bytes.len());
+        return Err(refuse(reason, "save it without metadata, or smaller"));
     }
     // First, so that a broken or oversized picture is called that.
     let picture = photo::from_bytes(&bytes, path)?;
-    if bytes.starts_with(&[0xFF, 0xD8]) {
-        let mut splitter = JpegSplitter::with_limit(bytes.len() + 1);
-        splitter.push(&bytes);
-        if splitter.next_jpeg().is_none() {
-            return Err(HostError::Source {
-                name: path.display().to_string(),
-                reason: "the picture is cut short".to_owned(),
-                hint: "is it still being written or copied?",
-            });
-        }
+    if jpeg && !is_whole(&bytes) {
+        return Err(refuse("the picture is cut short".to_owned(), "is it still being written or copied?"));
     }
     Ok(picture)
 }
@@ -114,14 +121,17 @@ fn pictures(path: &Path) -> Result<VecDeque<PathBuf>> {
     let mut found = Vec::new();
     for entry in path.read_dir().map_err(io)? {
         let entry = entry.map_err(io)?;
-        let path = entry.path();
+        let file = entry.path();
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let picture = path
+        let picture = file
             .extension()
             .and_then(|extension| extension.to_str())
             .is_some_and(|extension| ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known)));
-        if picture && !hidden && !path.is_dir() {
-            found.push(path);
+        if picture && !hidden && !file.is_dir() {
+            found.push(file);
+        }
+        if found.len() > MOST_PICTURES {
+            return Err(no_pictures(path, &format!("more than the limit of {MOST_PICTURES} pictures in this folder")));
         }
     }
     found.sort();

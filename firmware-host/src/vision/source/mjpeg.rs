@@ -10,6 +10,9 @@ use crate::{HostError, Result};
 /// Largest picture of a stream, bytes. Sharp ones of 4K cameras have 4 million.
 pub const MAX_JPEG: usize = 16 << 20;
 
+/// Bytes of a stream without one picture after which it is taken for none: four of the largest pictures.
+const MOST_NOISE: u64 = 4 * MAX_JPEG as u64;
+
 /// Bytes that are read at once.
 const CHUNK: usize = 64 << 10;
 
@@ -101,12 +104,7 @@ impl JpegSplitter {
     pub fn next_jpeg(&mut self) -> Option<Vec<u8>> {
         loop {
             let data = &self.buffer[self.start..];
-            let step = match self.place {
-                Place::Outside => outside(data),
-                Place::Marker(pixels) => marker(data, self.at, pixels),
-                Place::Pixels => pixels(data, self.at),
-            };
-            match step {
+            match step(data, self.at, self.place) {
                 Step::Go { at, place, tables } => {
                     (self.at, self.place) = (at, place);
                     self.tables |= tables;
@@ -164,6 +162,34 @@ enum Step {
     Whole { end: usize },
     /// More bytes are needed to go on from here.
     More { at: usize },
+}
+
+fn step(data: &[u8], at: usize, place: Place) -> Step {
+    match place {
+        Place::Outside => outside(data),
+        Place::Marker(pixels) => marker(data, at, pixels),
+        Place::Pixels => pixels(data, at),
+    }
+}
+
+/// Whether there is a JPEG picture in a file that is there to its last byte.
+pub(super) fn is_whole(file: &[u8]) -> bool {
+    let (mut start, mut at, mut place, mut broken) = (0, 0, Place::Outside, 0);
+    loop {
+        match step(&file[start..], at, place) {
+            Step::Go { at: next, place: then, .. } => (at, place) = (next, then),
+            Step::Begin { at: begin } => (start, at, place) = (start + begin, 2, Place::Marker(false)),
+            Step::Broken => {
+                broken += 1;
+                (start, place) = (start + 2, Place::Outside);
+                if broken == MOST_BROKEN {
+                    return false;
+                }
+            }
+            Step::Whole { .. } => return true,
+            Step::More { .. } => return false,
+        }
+    }
 }
 
 fn outside(data: &[u8]) -> Step {
@@ -238,10 +264,11 @@ impl<R: Read + Send> MjpegStream<R> {
 
 impl<R: Read + Send> FrameSource for MjpegStream<R> {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        let mut broken = 0;
+        let (mut broken, mut noise) = (0, 0);
         loop {
             while let Some(jpeg) = self.splitter.next_jpeg() {
                 self.number += 1;
+                noise = 0;
                 let name = format!("{}#{}", self.name, self.number);
                 match photo::from_bytes(&jpeg, Path::new(&name)) {
                     Ok(image) => {
@@ -259,6 +286,13 @@ impl<R: Read + Send> FrameSource for MjpegStream<R> {
                     });
                 }
             }
+            if noise > MOST_NOISE {
+                return Err(HostError::Source {
+                    name: self.name.clone(),
+                    reason: format!("no JPEG picture in {noise} bytes, the limit is {MOST_NOISE}"),
+                    hint: "is it a stream of JPEG pictures? ffmpeg makes one with -f mjpeg",
+                });
+            }
             match self.reader.read(&mut self.chunk) {
                 Ok(0) => {
                     if self.number == 0 && self.splitter.discarded() > 0 {
@@ -269,7 +303,10 @@ impl<R: Read + Send> FrameSource for MjpegStream<R> {
                     }
                     return Ok(None);
                 }
-                Ok(count) => self.splitter.push(&self.chunk[..count]),
+                Ok(count) => {
+                    self.splitter.push(&self.chunk[..count]);
+                    noise += count as u64;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(source) => return Err(HostError::Io { path: self.name.clone().into(), action: "read", source }),
             }

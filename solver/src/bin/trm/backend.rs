@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use trm_models::{GraphKind, ModelBundle};
-use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
+use trm_solver::engine::MAX_THREADS;
+use trm_solver::engine::ort::{Candidate, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_solver::engine::tract::TractEngine;
+use trm_solver::errln;
 use trm_solver::tuning::{Trial, Tuning, TuningCache};
 use trm_solver::{Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, SolverError, StepSession};
+
+use crate::deadline;
 
 /// Which engine runs the graphs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -46,6 +50,14 @@ impl ProviderName {
     }
 }
 
+/// A number of threads that a machine can have: each takes memory before it has done anything.
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(threads @ 0..=MAX_THREADS) => Ok(threads),
+        _ => Err(format!("expected 0 to {MAX_THREADS}; 0 leaves the choice to the program")),
+    }
+}
+
 /// Engine and device.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Engine")]
@@ -57,7 +69,7 @@ pub(crate) struct BackendArgs {
     #[arg(long, value_name = "PROVIDER", default_value = "auto")]
     pub(crate) provider: ProviderName,
     /// Threads within an operator; 0 takes what `trm bench --tune` found best, or one for each core
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
     pub(crate) threads: usize,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
@@ -119,7 +131,7 @@ pub(crate) struct EngineArgs {
     device_id: i32,
     /// Threads within an operator; 0 takes one for each core. With 1, a run is the same bit for bit however often it is
     /// interrupted
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
     threads: usize,
     /// Let idle threads spin instead of sleep; measure before you use it
     #[arg(long)]
@@ -191,7 +203,12 @@ impl BackendArgs {
         let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose, provider: self.provider };
         if ort {
             match OrtEngine::load(self.device.ort_lib.as_deref()) {
-                Ok(engine) => backend.engines.push(Box::new(engine)),
+                Ok(engine) => {
+                    if let (true, Some(exposed)) = (verbose, engine.exposed()) {
+                        errln!("{}: {exposed}", engine.library().display());
+                    }
+                    backend.engines.push(Box::new(engine));
+                }
                 Err(error) if tract => backend.pass_over("ort", &error),
                 Err(error) => return Err(error),
             }
@@ -243,7 +260,7 @@ impl Backend {
         let tuning = providers.iter().find_map(|provider| cache.recall(bundle, engine, provider.as_str()))?;
         if self.verbose {
             let Tuning { single, stream } = tuning;
-            eprintln!(
+            errln!(
                 "{} is tuned for {engine}: {} for one puzzle, {} for a stream in {} rows ({})",
                 bundle.label(),
                 single.threads_in_words(),
@@ -266,7 +283,13 @@ impl Backend {
         graph: &GraphSource<'_>,
         options: &SessionOptions,
     ) -> Result<Loaded<dyn StepSession>> {
-        self.first_that_works(|engine| engine.load_step_graph(graph, options), |session| session.info().clone())
+        let mut loaded = self.first_that_works(
+            graph,
+            |engine| engine.load_step_graph(graph, options),
+            |session| session.info().clone(),
+        )?;
+        loaded.session = deadline::watch(graph.name, loaded.session);
+        Ok(loaded)
     }
 
     /// Loads a solve or unrolled graph on the first engine that takes it.
@@ -275,18 +298,23 @@ impl Backend {
         graph: &GraphSource<'_>,
         options: &SessionOptions,
     ) -> Result<Loaded<dyn SolveSession>> {
-        self.first_that_works(|engine| engine.load_solve_graph(graph, options), |session| session.info().clone())
+        self.first_that_works(graph, |engine| engine.load_solve_graph(graph, options), |session| session.info().clone())
     }
 
     fn first_that_works<S: ?Sized>(
         &self,
+        graph: &GraphSource<'_>,
         load: impl Fn(&dyn Engine) -> Result<Box<S>>,
         info: impl Fn(&S) -> SessionInfo,
     ) -> Result<Loaded<S>> {
         let mut fallbacks: Vec<String> = self.passed_over.iter().cloned().collect();
         let last = self.engines.len().saturating_sub(1);
         for (position, engine) in self.engines.iter().enumerate() {
-            match load(engine.as_ref()) {
+            let loaded = {
+                let _call = deadline::Call::begin(|| format!("{}: {} did not load it", graph.name, engine.name()));
+                load(engine.as_ref())
+            };
+            match loaded {
                 Ok(session) => {
                     let info = info(&session);
                     fallbacks.extend(info.fallbacks.iter().cloned());
@@ -303,7 +331,7 @@ impl Backend {
 
     fn explain(&self, info: &SessionInfo, fallbacks: &[String]) {
         if self.verbose {
-            eprintln!(
+            errln!(
                 "{} {} ({}), {} graph, {} rows, {} threads, loaded in {:.1} ms",
                 info.engine,
                 info.engine_version,
@@ -314,19 +342,24 @@ impl Backend {
                 info.load_time.as_secs_f64() * 1e3
             );
             for fallback in fallbacks {
-                eprintln!("  not {fallback}");
+                errln!("  not {fallback}");
             }
         }
     }
 
     fn pass_over(&mut self, engine: &str, error: &SolverError) {
         let reason = reason(engine, error);
-        // A library that the environment names and that does not work is a surprise worth a line; none at all is not.
-        if !matches!(error, SolverError::LibraryNotFound { .. }) {
-            eprintln!("warning: not using {reason}");
+        // A library that is there and does not work is a surprise worth a line; none at all is not.
+        if !is_plain_absence(error) {
+            errln!("warning: not using {reason}");
         }
         self.passed_over = Some(reason);
     }
+}
+
+/// Whether there is no library of ONNX Runtime, nor anything that would be expected to be one.
+pub(crate) fn is_plain_absence(error: &SolverError) -> bool {
+    matches!(error, SolverError::LibraryNotFound { refused } if !refused.iter().any(Candidate::is_surprising))
 }
 
 fn may_work_elsewhere(error: &SolverError) -> bool {
@@ -336,8 +369,8 @@ fn may_work_elsewhere(error: &SolverError) -> bool {
 /// An engine with why it does not work, in one line without hints.
 fn reason(engine: &str, error: &SolverError) -> String {
     let mut text = match error {
-        // The list of all folders searched is for those who ask for this engine.
-        SolverError::LibraryNotFound { .. } => "no ONNX Runtime library found".to_owned(),
+        // Where it was looked for is for those who ask for this engine.
+        error if is_plain_absence(error) => "no ONNX Runtime library found".to_owned(),
         _ => error.to_string(),
     };
     if let Some(hint) = text.find("\nhint: ") {

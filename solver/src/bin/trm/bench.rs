@@ -14,6 +14,7 @@ use trm_solver::engine::tract::TractEngine;
 use trm_solver::machine::{Machine, Sensors, forget_peak_memory, load_average, peak_memory};
 use trm_solver::tuning::{Trial, Tuning, TuningCache};
 use trm_solver::{Engine, GraphSource, Model, SessionOptions, SolverError};
+use trm_solver::{console, errln};
 
 use crate::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
 use crate::{Exit, failure, interrupt};
@@ -41,7 +42,7 @@ pub(crate) struct Args {
         value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Vec<u32>,
     /// Threads within an operator; left out, one, and one for each core, with --tune also what is between
-    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1_024))]
     threads: Vec<u16>,
     /// Time for each figure: steps take it once, puzzles take it once more
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
@@ -148,11 +149,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let models = args.models()?;
     let load_before = load_average();
     if let Some(load) = load_before.filter(|&load| load > BUSY) {
-        eprintln!(
+        errln!(
             "warning: other programs are running (load average {load:.2}): times will be longer than the machine's own"
         );
     }
-    interrupt::listen()?;
+    interrupt::listen_briefly()?;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::this(),
@@ -182,7 +183,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         report.tuned = remember(&models, &report.rows)?;
     }
 
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
         writeln!(out)?;

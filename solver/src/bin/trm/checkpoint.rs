@@ -2,11 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use trm_export::checkpoint::StateDict;
-use trm_models::{ConfigSource, ModelError, TrmConfig};
+use trm_intake::Printable;
+use trm_models::{Architecture, ConfigRecord, ConfigSource, ModelError, TrmConfig};
+use trm_solver::errln;
 
 use crate::failure;
+use crate::identities::IDENTIFIERS;
+use crate::weights::{beside, config_of, has_config};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, clap::Args)]
@@ -27,6 +32,32 @@ pub(crate) struct ConfigArgs {
     /// Rows of the puzzle-embedding table, whatever the files say
     #[arg(long, value_name = "N")]
     num_puzzle_identifiers: Option<usize>,
+    /// Set a setting of the model, whatever the files say: `H_cycles=3`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Leave out a key that nothing is known of, or the file `identifiers.json`; may be repeated
+    #[arg(long, value_name = "KEY")]
+    ignore: Vec<String>,
+    /// Take a class that is not known here as one of the public ones: its arithmetic must be the same
+    #[arg(long, value_name = "CLASS")]
+    assume_class: Option<ClassName>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ClassName {
+    /// Tiny Recursive Model
+    Trm,
+    /// Hierarchical Reasoning Model
+    Hrm,
+}
+
+impl From<ClassName> for Architecture {
+    fn from(name: ClassName) -> Self {
+        match name {
+            ClassName::Trm => Self::Trm,
+            ClassName::Hrm => Self::Hrm,
+        }
+    }
 }
 
 impl ConfigArgs {
@@ -35,49 +66,60 @@ impl ConfigArgs {
         self.config.is_some()
             || self.dataset.is_some()
             || [self.seq_len, self.vocab, self.num_puzzle_identifiers].iter().any(Option::is_some)
+            || !self.set.is_empty()
+            || !self.ignore.is_empty()
+            || self.assume_class.is_some()
+    }
+
+    /// Whether the file of identities is to be left out.
+    pub(crate) fn ignores_identifiers(&self) -> bool {
+        self.ignore.iter().any(|key| key == IDENTIFIERS)
     }
 
     /// The configuration of a checkpoint: what was asked for, or what lies beside it if that is complete. Files that
     /// were not named are named on stderr.
-    pub(crate) fn find(&self, checkpoint: &Path, weights: &StateDict) -> Result<Option<TrmConfig>> {
-        if !self.given() && !beside(checkpoint, "all_config.yaml").is_file() {
+    pub(crate) fn find(&self, checkpoint: &Path, weights: &StateDict) -> Result<Option<(TrmConfig, ConfigRecord)>> {
+        if !self.given() && !has_config(checkpoint, weights) {
             return Ok(None);
         }
         match self.read(checkpoint, weights) {
             Err(error) if !self.given() && matches!(error.downcast_ref(), Some(ModelError::MissingField { .. })) => {
-                eprintln!("not enough: {}", failure::message(&error));
+                errln!("not enough: {}", failure::message(&error));
                 Ok(None)
             }
             found => found.map(Some),
         }
     }
 
-    /// The configuration of a checkpoint. How many puzzle identities there are, nobody has to say: the table of their
-    /// embeddings has that many rows.
-    pub(crate) fn read(&self, checkpoint: &Path, weights: &StateDict) -> Result<TrmConfig> {
+    /// The configuration of a checkpoint, with where its settings came from. How many puzzle identities there are, nobody
+    /// has to say: the table of their embeddings has that many rows.
+    pub(crate) fn read(&self, checkpoint: &Path, weights: &StateDict) -> Result<(TrmConfig, ConfigRecord)> {
         let mut source = if let Some(path) = &self.config {
             ConfigSource::from_yaml_file(path)?
         } else {
-            let path = beside(checkpoint, "all_config.yaml");
-            let source = ConfigSource::from_yaml_file(&path).map_err(|error| match error {
-                error @ ModelError::Io { .. } => anyhow::Error::new(error).context(format!(
-                    "{}: no configuration\nhint: pass --config with the all_config.yaml that training saved",
-                    checkpoint.display()
-                )),
-                other => other.into(),
-            })?;
-            eprintln!("using {}", path.display());
-            source
+            config_of(checkpoint, weights)?
         };
         if let Some(path) = &self.dataset {
             source = source.dataset_file(path)?;
         } else {
             let path = beside(checkpoint, "dataset.json");
             if path.is_file() {
-                eprintln!("using {}", path.display());
+                errln!("using {}", path.display());
                 source = source.dataset_file(&path)?;
             }
         }
+        let (config, record) = self.apply(source, weights)?.resolve()?;
+        if !record.unknown.is_empty() {
+            let keys: Vec<String> = record.unknown.iter().take(20).map(|key| Printable(key).to_string()).collect();
+            let more = record.unknown.len() - keys.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            errln!("warning: nothing is known of {}{more}: not used", keys.join(", "));
+        }
+        Ok((config, record))
+    }
+
+    /// A configuration's source with what the options say.
+    fn apply(&self, mut source: ConfigSource, weights: &StateDict) -> Result<ConfigSource> {
         if let Some(seq_len) = self.seq_len {
             source = source.seq_len(seq_len);
         }
@@ -87,17 +129,22 @@ impl ConfigArgs {
         if let Some(count) = self.num_puzzle_identifiers {
             source = source.num_puzzle_identifiers(count);
         }
-        match source.build() {
-            Err(ModelError::MissingField { field: "num_puzzle_identifiers", .. }) => {
-                let rows = weights.get("puzzle_emb.weights").and_then(|table| table.shape.first().copied());
-                Ok(source.num_puzzle_identifiers(rows.unwrap_or(1)).build()?)
-            }
-            built => Ok(built?),
+        for setting in &self.set {
+            let (key, value) = setting
+                .split_once('=')
+                .with_context(|| format!("--set {}: no `=`\nhint: --set H_cycles=3", Printable(setting)))?;
+            source = source.set(key.trim(), value.trim())?;
         }
+        for key in self.ignore.iter().filter(|key| *key != IDENTIFIERS) {
+            if key.trim().is_empty() {
+                bail!("--ignore: no key\nhint: --ignore KEY, as the message about it says");
+            }
+            source = source.ignore(key.trim());
+        }
+        if let Some(class) = self.assume_class {
+            source = source.assume(class.into());
+        }
+        let rows = weights.get("puzzle_emb.weights").and_then(|table| table.shape.first().copied());
+        Ok(source.table_rows(rows.unwrap_or(1)))
     }
-}
-
-/// A file in a checkpoint's folder.
-pub(crate) fn beside(checkpoint: &Path, name: &str) -> PathBuf {
-    checkpoint.parent().unwrap_or(Path::new("")).join(name)
 }

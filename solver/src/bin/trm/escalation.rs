@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use trm_solver::console;
 use trm_solver::solve::escalation::{self, Point};
 use trm_solver::{Model, Question, SolveOptions, StepSession};
 
@@ -31,7 +32,7 @@ pub(crate) fn run(
     let puzzles = escalation::measure(session, model.task().as_ref(), options, questions)?;
     let points = escalation::points(&puzzles, options);
     escalation::plot(&points, svg)?;
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if json {
         let points: Vec<_> = points.iter().map(json_point).collect();
         serde_json::to_writer(&mut out, &points).map_err(io::Error::from)?;

@@ -6,24 +6,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded};
+use trm_solver::console;
 use trm_solver::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
 use crate::Exit;
 use crate::backend::BackendArgs;
+use crate::deadline;
 use crate::escalation;
 use crate::generate::Kind;
 use crate::interrupt;
 use crate::solve::{RunArgs, read_puzzles};
 
+/// The most puzzles of `--escalation`.
+const MOST_ESCALATED: usize = 100_000;
+
 /// Measure a model on a data set, on fresh generated puzzles, or on puzzles without answers.
 ///
 /// Prints the share of answers that are exact (equal to the label on every labelled cell), valid by the task's rules
-/// and, for mazes, optimal, each with its 95 % Wilson interval; and the same after every step. Ctrl-C prints what was
-/// measured so far.
+/// and, for mazes, optimal, each with its 95 % Wilson interval; and the same after every step. `cell` is the share of right
+/// cells among the labelled cells of all puzzles together; `accuracy` is the mean over puzzles of each one's share, as the
+/// public training code reports it. Cells that a label ignores, and puzzles without labelled cells, count for neither.
+/// Ctrl-C prints what was measured so far.
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true))]
 pub(crate) struct Args {
@@ -69,6 +77,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let options = args.run.options(&args.halt, args.tries)?;
     let model = Model::open(&args.bundle)?;
     let source = Source::open(args, &model)?;
+    deadline::start(args.run.time_limit);
     let backend = args.backend.open(verbose)?;
     let tuning = backend.tuning(model.bundle());
     let options = args.run.tuned(&options, tuning.as_ref());
@@ -76,6 +85,13 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let task: Arc<dyn Task> = model.task().into();
     if let Some(svg) = &args.escalation {
         let count = args.limit.unwrap_or(usize::MAX);
+        let found = source.len().min(count);
+        if found > MOST_ESCALATED {
+            bail!(
+                "--escalation: {found} puzzles are more than the limit of {MOST_ESCALATED}\nhint: all attempts at each are \
+                 kept to the end; --limit 1000 is enough for a curve"
+            );
+        }
         let questions = source.questions(task.as_ref()).take(count).collect::<Result<Vec<_>, _>>()?;
         let mut loaded =
             backend.load_step(model.bundle(), &args.backend.tuned_options(options.batch, tuning.as_ref()))?;
@@ -87,7 +103,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
         Ok(loaded.session)
     });
 
-    interrupt::listen()?;
+    interrupt::listen_briefly()?;
     let count = source.len().min(args.limit.unwrap_or(usize::MAX));
     let bar = progress_bar(count);
     let questions = source.questions(task.as_ref()).take(count);
@@ -103,7 +119,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let complete = evaluation.puzzles == count;
     let fallbacks = fallbacks.borrow();
     let report = JsonReport::new(args, &model, &evaluation, complete, count, &fallbacks);
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -149,7 +165,7 @@ impl Source {
             return Ok(Self::Data(Box::new(data)));
         }
         if let Some(file) = &args.puzzles {
-            let puzzles = read_puzzles(std::slice::from_ref(file))?;
+            let puzzles = read_puzzles(std::slice::from_ref(file), Some(model))?;
             puzzles.iter().try_for_each(|puzzle| model.check_fit(puzzle))?;
             return Ok(Self::Puzzles(puzzles));
         }
@@ -202,6 +218,8 @@ struct JsonReport<'a> {
     mean_steps: Option<f64>,
     puzzles_per_second: Option<f64>,
     by_step: Vec<JsonStep>,
+    /// The mean over puzzles of the share of right cells; `cell` is the share of all puzzles' cells together.
+    accuracy: Option<f64>,
     exact_interval: Option<[f64; 2]>,
     valid_interval: Option<[f64; 2]>,
     optimal_interval: Option<[f64; 2]>,
@@ -232,6 +250,7 @@ struct JsonStep {
     step: usize,
     exact: Option<f64>,
     cell: Option<f64>,
+    accuracy: Option<f64>,
     valid: Option<f64>,
     halted: Option<f64>,
 }
@@ -255,6 +274,7 @@ impl<'a> JsonReport<'a> {
             step: index + 1,
             exact: at.exact.value(),
             cell: at.cell.value(),
+            accuracy: at.accuracy.value(),
             valid: at.valid.value(),
             halted: at.halted.value(),
         };
@@ -273,6 +293,7 @@ impl<'a> JsonReport<'a> {
             mean_steps: evaluation.mean_steps(),
             puzzles_per_second: evaluation.puzzles_per_second(),
             by_step: evaluation.by_step.iter().enumerate().map(step).collect(),
+            accuracy: evaluation.accuracy.value(),
             exact_interval: interval(&evaluation.exact),
             valid_interval: interval(&evaluation.valid),
             optimal_interval: interval(&evaluation.optimal),
@@ -331,6 +352,14 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
     if let Some(cell) = report.cell {
         writeln!(out, "  {:<8} {:>6.2} %", "cell", 100.0 * cell)?;
     }
+    if let Some(accuracy) = report.accuracy {
+        writeln!(
+            out,
+            "  {:<8} {:>6.2} %  (the mean of each puzzle's share of right cells)",
+            "accuracy",
+            100.0 * accuracy
+        )?;
+    }
     if let (Some(steps), Some(total)) = (report.mean_steps, report.mean_total_steps) {
         writeln!(
             out,
@@ -350,7 +379,7 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
     }
     writeln!(out, "first attempts after each step, in %:\n  step    exact     cell    valid   halted")?;
     let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.2}", 100.0 * share));
-    for JsonStep { step, exact, cell, valid, halted } in &report.by_step {
+    for JsonStep { step, exact, cell, valid, halted, .. } in &report.by_step {
         writeln!(
             out,
             "  {step:>4} {:>8} {:>8} {:>8} {:>8}",

@@ -9,29 +9,27 @@ use trm_export::bundle::card_notes;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::trm::{GraphOptions, Precision};
 use trm_export::{BundleRequest, Sample, export_bundle};
+use trm_intake::Printable;
 use trm_models::{
-    CARD, CheckpointOrigin, GraphKind, GraphTarget, MANIFEST, Measured, ModelBundle, ModelError, SELF_TEST, TrmConfig,
-    WEIGHTS, hash_file,
+    CARD, GraphKind, GraphTarget, MANIFEST, Measured, ModelBundle, ModelError, SELF_TEST, TrmConfig, WEIGHTS,
 };
 use trm_puzzles::PuzzleKind;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, Model, SessionOptions, SolverError, model, selftest};
+use trm_solver::{Engine, Model, SessionOptions, model, selftest};
+use trm_solver::{console, errln, outln};
 
-use crate::checkpoint::{ConfigArgs, beside};
+use crate::backend::is_plain_absence;
+use crate::checkpoint::ConfigArgs;
 use crate::task::{self, Size, TaskName};
-use crate::{Exit, failure};
-
-/// What puzzle names a data set's identities by; an ARC model is of little use without it.
-const IDENTIFIERS: &str = "identifiers.json";
-/// The file that names some thousand puzzles has 1 MB.
-const MAX_IDENTIFIERS_BYTES: u64 = 256 << 20;
+use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
+use crate::{Exit, failure, identities, settings};
 
 /// Arguments of `trm export`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Checkpoint of the public training code (torch or safetensors); or a bundle with its weights, to write it anew for
-    /// another target or precision
+    /// Checkpoint of the public training code (torch, safetensors, numpy, or a folder of Hugging Face's hub); or a bundle
+    /// with its weights, to write it anew for another target or precision
     #[arg(value_name = "CHECKPOINT|BUNDLE")]
     source: PathBuf,
     /// Folder of the new bundle; with --to, the new file
@@ -90,6 +88,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     ort_lib: Option<PathBuf>,
     #[command(flatten)]
+    weights: WeightsArgs,
+    #[command(flatten)]
     config: ConfigArgs,
 }
 
@@ -138,9 +138,9 @@ impl From<TargetName> for GraphTarget {
 pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     match (args.to, args.task) {
         (Some(format), _) => write_weights(args, format),
-        (None, _) if args.source.is_dir() => rewrite_bundle(args),
+        (None, _) if args.source.is_dir() && !is_checkpoint(&args.source) => rewrite_bundle(args),
         (None, Some(task)) => write_bundle(args, task),
-        (None, None) => bail!("--task is missing\nhint: one of sudoku, maze and arc"),
+        (None, None) => bail!("--task is missing\nhint: one of sudoku, maze, arc and tokens"),
     }
 }
 
@@ -150,25 +150,23 @@ fn write_weights(args: &Args, format: WeightsFormat) -> Result<Exit> {
     if out.exists() && !args.overwrite {
         bail!("{} is already there\nhint: choose another file, or pass --overwrite", out.display());
     }
-    let (weights, config) = if source.is_dir() {
+    let (weights, config) = if source.is_dir() && !is_checkpoint(source) {
         let bundle = ModelBundle::open(source)?;
-        // Checked against its hash before it is parsed.
-        drop(bundle.file(WEIGHTS)?);
-        (StateDict::read(source.join(WEIGHTS))?, Some(bundle.manifest().config.clone()))
+        (StateDict::of_bundle(&bundle)?, Some(bundle.manifest().config.clone()))
     } else {
-        let weights = StateDict::read(source)?;
+        let weights = args.weights.read(source)?;
         let config = config.find(source, &weights)?;
-        (weights, config)
+        (weights, config.map(|(config, _)| config))
     };
     match &config {
         Some(config) => weights.check(config)?,
-        None => eprintln!("no configuration given or found: the weights are written as they are"),
+        None => errln!("no configuration given or found: the weights are written as they are"),
     }
     match format {
         WeightsFormat::Torch => weights.write_torch(out, prefix)?,
         WeightsFormat::Safetensors => weights.write_safetensors(out, prefix)?,
     }
-    println!("{}: {} tensors, {} parameters", out.display(), weights.len(), weights.num_parameters());
+    outln!("{}: {} tensors, {} parameters", out.display(), weights.len(), weights.num_parameters())?;
     Ok(Exit::Done)
 }
 
@@ -197,9 +195,7 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
             source.display()
         );
     }
-    // Checked against their hashes before they are read.
-    model.bundle().verify()?;
-    let weights = StateDict::read(source.join(WEIGHTS))?;
+    let weights = StateDict::of_bundle(model.bundle())?;
     let of_writer = |name: &str| {
         // Tensors too large for a graph lie beside it, and are written with it.
         [WEIGHTS, CARD, SELF_TEST].contains(&name) || Path::new(name).extension().is_some_and(|kind| kind == "data")
@@ -237,12 +233,14 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         licence: args.licence.clone().or_else(|| manifest.licence.clone()),
         accuracy,
         checkpoint: manifest.checkpoint.clone(),
+        configuration: manifest.configuration.clone(),
+        identities: manifest.identities.clone(),
         with_weights: true,
         notes,
         files,
     };
     let bundle = export_bundle(request, out, args.overwrite)?;
-    summarise(&bundle, &model.kind(), &weights, model.config());
+    summarise(&bundle, &model.kind(), &weights, model.config())?;
     self_test(&bundle, args.ort_lib.as_deref())
 }
 
@@ -291,12 +289,11 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
     let Args { source, out, .. } = args;
     // Before the minutes that a large checkpoint takes.
     refuse_to_replace(out, args.overwrite)?;
-    let weights = StateDict::read(source)?;
-    let config = args.config.read(source, &weights)?;
+    let weights = args.weights.read(source)?;
+    let (config, record) = args.config.read(source, &weights)?;
     let kind = task::puzzle_kind(task, args.grid, args.boxes, &config)?;
     weights.check(&config)?;
-    let (sha256, _) = hash_file(source)?;
-    let file = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (identities, names) = identities::of_checkpoint(source, &config, args.config.ignores_identifiers())?;
     let request = BundleRequest {
         name: name(args)?,
         task: task::spec(&kind),
@@ -308,13 +305,18 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
         training_data: args.training_data.clone(),
         licence: args.licence.clone(),
         accuracy: args.measured.as_deref().map(measured).transpose()?.unwrap_or_default(),
-        checkpoint: Some(CheckpointOrigin { file, sha256 }),
+        checkpoint: Some(origin_of(source, &weights)?),
+        configuration: Some(record),
+        identities,
         with_weights: true,
         notes: args.card_notes()?,
-        files: identifiers(source, &kind)?.into_iter().chain(args.attached()?).collect(),
+        files: names.into_iter().chain(args.attached()?).collect(),
     };
     let bundle = export_bundle(request, out, args.overwrite)?;
-    summarise(&bundle, &kind, &weights, &config);
+    summarise(&bundle, &kind, &weights, &config)?;
+    let mut out = console::stdout();
+    settings::write(&mut out, &config, bundle.manifest().configuration.as_ref(), false)?;
+    settings::write_identities(&mut out, bundle.manifest().identities.as_ref())?;
     self_test(&bundle, args.ort_lib.as_deref())
 }
 
@@ -328,7 +330,11 @@ pub(crate) fn measured(path: &Path) -> Result<Vec<Measured>> {
     let share = |value: f64| (0.0..=1.0).contains(&value);
     for Measured { what, value, interval, .. } in &figures {
         if !share(*value) || interval.is_some_and(|(low, high)| !share(low) || !share(high) || low > high) {
-            bail!("{}: `{what}` is no share from 0 to 1 with its interval\nhint: 95 % is 0.95", path.display());
+            bail!(
+                "{}: `{}` is no share from 0 to 1 with its interval\nhint: 95 % is 0.95",
+                path.display(),
+                Printable(what)
+            );
         }
     }
     Ok(figures)
@@ -353,42 +359,25 @@ fn name(args: &Args) -> Result<String> {
     folder.map(str::to_owned).context("--out names no folder that could name the model\nhint: pass --name")
 }
 
-/// The names of an ARC model's puzzle identities, where they lie beside the checkpoint.
-fn identifiers(checkpoint: &Path, kind: &PuzzleKind) -> Result<Option<(String, Vec<u8>)>> {
-    let path = beside(checkpoint, IDENTIFIERS);
-    if !matches!(kind, PuzzleKind::Arc(_)) || !path.is_file() {
-        return Ok(None);
-    }
-    let read_error = || format!("cannot read {}", path.display());
-    let bytes = path.metadata().with_context(read_error)?.len();
-    if bytes > MAX_IDENTIFIERS_BYTES {
-        bail!("{} is {bytes} bytes, more than the {MAX_IDENTIFIERS_BYTES} that it may have", path.display());
-    }
-    let content = std::fs::read(&path).with_context(read_error)?;
-    serde_json::from_slice::<serde::de::IgnoredAny>(&content)
-        .with_context(|| format!("{}: not JSON", path.display()))?;
-    eprintln!("using {}", path.display());
-    Ok(Some((IDENTIFIERS.to_owned(), content)))
-}
-
-fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, config: &TrmConfig) {
+fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, config: &TrmConfig) -> Result<()> {
     let manifest = bundle.manifest();
-    println!(
+    outln!(
         "{}: {}, {} for {}, {} parameters, {}",
         bundle.label(),
-        manifest.name,
+        Printable(&manifest.name),
         config.architecture,
         model::describe(kind),
         weights.num_parameters(),
-        manifest.precision
-    );
+        Printable(&manifest.precision)
+    )?;
     for graph in manifest.graphs.values() {
         let steps = graph.steps.map_or_else(String::new, |steps| format!(", {steps} steps"));
-        println!("  {:<14} {:>12} bytes{steps}", graph.file, graph.hash.bytes);
+        outln!("  {:<14} {:>12} bytes{steps}", graph.file, graph.hash.bytes)?;
     }
     for (name, hash) in &manifest.files {
-        println!("  {name:<20} {:>6} bytes", hash.bytes);
+        outln!("  {name:<20} {:>6} bytes", hash.bytes)?;
     }
+    Ok(())
 }
 
 /// Runs the bundle's self-test on every engine there is. An engine that computes something else is a failed answer.
@@ -396,11 +385,11 @@ fn self_test(bundle: &ModelBundle, ort_lib: Option<&Path>) -> Result<Exit> {
     let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
     match OrtEngine::load(ort_lib) {
         Ok(engine) => engines.push(Box::new(engine)),
-        Err(SolverError::LibraryNotFound { .. }) if ort_lib.is_none() => {
-            eprintln!("self-test on tract only: no ONNX Runtime library found");
+        Err(error) if ort_lib.is_none() && is_plain_absence(&error) => {
+            errln!("self-test on tract only: no ONNX Runtime library found");
         }
         Err(error) if ort_lib.is_some() => return Err(error.into()),
-        Err(error) => eprintln!("self-test on tract only: {}", failure::message(&error.into())),
+        Err(error) => errln!("self-test on tract only: {}", failure::message(&error.into())),
     }
     let (mut failed, mut tested) = (false, false);
     for engine in &engines {
@@ -408,27 +397,27 @@ fn self_test(bundle: &ModelBundle, ort_lib: Option<&Path>) -> Result<Exit> {
             match selftest::run_if_possible(engine.as_ref(), bundle, kind, &SessionOptions::default()) {
                 Ok(None) => {}
                 Ok(Some(report)) => {
-                    println!("self-test on {} ({}), {kind} graph: {report}", report.engine, report.provider);
+                    outln!("self-test on {} ({}), {kind} graph: {report}", report.engine, report.provider)?;
                     failed |= !report.passed;
                     tested = true;
                 }
                 Err(error) => {
-                    println!(
+                    outln!(
                         "self-test on {}, {kind} graph: FAILED: {}",
                         engine.name(),
                         failure::message(&error.into())
-                    );
+                    )?;
                     failed = true;
                 }
             }
         }
     }
     if failed {
-        eprintln!("error: the bundle was written, but an engine does not compute what it should");
+        errln!("error: the bundle was written, but an engine does not compute what it should");
         return Ok(Exit::AnswerFailed);
     }
     if !tested {
-        eprintln!("warning: NOT TESTED: no engine here runs these graphs; run `trm doctor` where one does");
+        errln!("warning: NOT TESTED: no engine here runs these graphs; run `trm doctor` where one does");
     }
     Ok(Exit::Done)
 }

@@ -1,23 +1,16 @@
 //! How an error ends the program: what is printed, and which exit code follows.
 
-use std::io;
-
+use trm_intake::Printable;
 use trm_solver::SolverError;
+use trm_solver::errln;
 
 use crate::Exit;
 
-/// Prints an error to stderr and tells the exit code. A closed stdout (`trm solve … | head -1`) is no error.
+/// Prints an error to stderr and tells the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> Exit {
-    if error.chain().any(is_broken_pipe) {
-        return Exit::Done;
-    }
-    eprintln!("error: {}", message(error));
+    errln!("error: {}", message(error));
     let engine_failed = error.chain().any(|cause| cause.downcast_ref().is_some_and(SolverError::is_engine_failure));
     if engine_failed { Exit::EngineFailed } else { Exit::BadInput }
-}
-
-fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// One line with the error and its causes, then the hints. A cause that the line already says is left out.
@@ -45,12 +38,31 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     line
 }
 
+/// The text on one line, without anything that a terminal would obey: messages repeat file names, keys and other text from
+/// outside. It is cut where it is longer than anybody reads: parsers quote what they were given.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    const MOST: usize = 2_000;
+    let mut line: Vec<char> = Vec::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(MOST + 1));
+        if line.len() > MOST {
+            line.truncate(MOST);
+            line.push('…');
+            break;
+        }
+    }
+    // Piece by piece, since a name is cut sooner than a message.
+    let shown = |piece: &[char]| Printable(&piece.iter().collect::<String>()).to_string();
+    line.chunks(Printable::MOST).map(shown).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use anyhow::Context;
 
     use super::*;
@@ -67,6 +79,15 @@ mod tests {
     }
 
     #[test]
+    fn no_terminal_obeys_a_message() {
+        let error = anyhow::anyhow!("cannot read \u{1b}]0;x\u{7}\u{202e}.pt\nhint: \u{9b}2J {}", "y".repeat(1000));
+        let message = message(&error);
+        let (said, hint) = message.split_once("\nhint: ").expect("a hint");
+        assert_eq!(said, "cannot read \\u{1b}]0;x\\u{7}\\u{202e}.pt");
+        assert!(hint.starts_with("\\u{9b}2J yyy") && hint.ends_with(&"y".repeat(900)), "{hint}");
+    }
+
+    #[test]
     fn a_cause_is_not_repeated() {
         let error =
             Err::<(), _>(io::Error::other("no such file")).context("a.txt: no such file").expect_err("an error");
@@ -74,11 +95,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_too_long_to_read_is_cut() {
+        let error = anyhow::anyhow!("{}\nhint: {}", "é".repeat(5_000), "ab ".repeat(2_000));
+        let message = message(&error);
+        assert_eq!(message.chars().count(), 2_001 + "\nhint: ".len() + 2_001, "{message}");
+    }
+
+    #[test]
     fn engine_failures_are_told_from_bad_input() {
         let engine = SolverError::Engine { engine: "ort", action: "run".to_owned(), source: "out of memory".into() };
         assert_eq!(report(&anyhow::Error::from(engine).context("puzzle 3")), Exit::EngineFailed);
         assert_eq!(report(&anyhow::anyhow!("no such puzzle")), Exit::BadInput);
-        let closed = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert_eq!(report(&anyhow::Error::from(closed).context("cannot write")), Exit::Done);
     }
 }

@@ -1,6 +1,6 @@
 //! `trm generate`: fresh puzzles with their answers, to train on, to look at, to measure with.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -8,6 +8,7 @@ use serde_json::json;
 use trm_puzzles::formats::Alphabet;
 use trm_puzzles::{Generate, Layout, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, seeded};
 use trm_solver::SolverError;
+use trm_solver::console;
 
 use crate::Exit;
 use crate::task::Size;
@@ -98,12 +99,15 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let task = args.kind.task(args.size)?;
     let alphabet = match task {
         PuzzleKind::Maze(_) => Alphabet::maze('#', ' '),
-        _ => Alphabet::sudoku('0'),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => Alphabet::sudoku('0'),
     };
     let generator = args.kind.generator("trm generate", task)?;
     let mut rng = seeded(args.seed);
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(console::stdout());
     for _ in 0..args.count {
+        if console::is_closed() {
+            break;
+        }
         let example = generator.generate(&mut rng)?;
         // Rows, so that a maze in JSON can be looked at.
         let rows = |grid| alphabet.text(grid).lines().map(str::to_owned).collect::<Vec<_>>();

@@ -6,14 +6,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use trm_export::checkpoint::StateDict;
+use trm_export::checkpoint::{Ledger, StateDict};
 use trm_export::onnx::{OnnxSummary, write::encode};
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphSpec, Manifest, ModelBundle, ModelError, TrmConfig, WEIGHTS, hash_file};
+use trm_intake::Printable;
+use trm_models::{
+    Architecture, ConfigRecord, GraphKind, GraphSpec, Identities, Manifest, ModelBundle, ModelError, TrmConfig,
+    WEIGHTS, hash_file,
+};
+use trm_solver::console;
 use trm_solver::{Model, model};
 
 use crate::Exit;
 use crate::checkpoint::ConfigArgs;
+use crate::train::TRAINING;
+use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
+use crate::{identities, settings};
 
 /// An ONNX file is a protobuf message, which cannot be larger.
 const MAX_ONNX_BYTES: u64 = 2 << 30;
@@ -27,13 +35,15 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    weights: WeightsArgs,
+    #[command(flatten)]
     config: ConfigArgs,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     let path = Path::new(&args.path);
-    if !path.is_file() {
+    if !is_checkpoint(path) {
         let inspection = Bundle::read(&Model::open(&args.path)?)?;
         return print(args.json, &inspection, Bundle::write);
     }
@@ -43,8 +53,8 @@ pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
         if inspection.graph.is_none() {
             let graph = &inspection.content;
             let names = |list: &[(String, String)]| {
-                let mut names: Vec<&str> = list.iter().take(4).map(|(name, _)| name.as_str()).collect();
-                names.extend((list.len() > 4).then_some("…"));
+                let mut names: Vec<String> = list.iter().take(4).map(|(name, _)| Printable(name).to_string()).collect();
+                names.extend((list.len() > 4).then(|| "…".to_owned()));
                 names.join(", ")
             };
             bail!(
@@ -57,16 +67,16 @@ pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
         }
         return Ok(exit);
     }
-    let inspection = Checkpoint::read(path, &args.config)?;
+    let inspection = Checkpoint::read(path, &args.weights, &args.config)?;
     print(args.json, &inspection, Checkpoint::write)
 }
 
 fn print<T: Serialize>(
     json: bool,
     inspection: &T,
-    write: impl Fn(&T, &mut io::StdoutLock<'static>) -> io::Result<()>,
+    write: impl Fn(&T, &mut console::Stdout) -> io::Result<()>,
 ) -> Result<Exit> {
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if json {
         serde_json::to_writer(&mut out, inspection)?;
         writeln!(out)?;
@@ -111,10 +121,12 @@ impl GraphContent {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         for (role, tensors) in [("in", &self.inputs), ("out", &self.outputs)] {
             for (name, ty) in tensors {
-                writeln!(out, "    {role:<3} {name:<14} {ty}")?;
+                let name = Printable(name).to_string();
+                writeln!(out, "    {role:<3} {name:<14} {}", Printable(ty))?;
             }
         }
-        let operators: Vec<_> = self.operators.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        let operators: Vec<_> =
+            self.operators.iter().map(|(name, count)| format!("{} {count}", Printable(name))).collect();
         writeln!(out, "    operators: {}", operators.join(", "))?;
         writeln!(out, "    {} parameters, {}", self.parameters, flops(self.matmul_flops))
     }
@@ -147,7 +159,7 @@ fn tensors(weights: &StateDict) -> Vec<Tensor> {
 fn write_tensors(out: &mut impl Write, tensors: &[Tensor]) -> io::Result<()> {
     let width = tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
     for Tensor { name, dtype, shape } in tensors {
-        writeln!(out, "  {name:<width$}  {dtype:<8} {shape:?}")?;
+        writeln!(out, "  {:<width$}  {dtype:<8} {shape:?}", Printable(name).to_string())?;
     }
     Ok(())
 }
@@ -219,26 +231,30 @@ impl Bundle {
         })
     }
 
-    fn write(&self, out: &mut io::StdoutLock<'static>) -> io::Result<()> {
+    fn write(&self, out: &mut console::Stdout) -> io::Result<()> {
         let Manifest { name, config, precision, training_data, licence, accuracy, files, producer, .. } =
             &self.manifest;
         let place = self.path.as_ref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
+        let (name, precision) = (Printable(name), Printable(precision));
         writeln!(out, "{name}: bundle for {}, {precision} ({place})", self.puzzle)?;
         write_config(out, config)?;
         if let Some(parameters) = self.parameters {
             writeln!(out, "  {parameters} parameters")?;
         }
         writeln!(out, "  a step: {}", flops(self.step_flops))?;
-        writeln!(out, "  written by {producer}; every hash verified")?;
+        writeln!(out, "  written by {}; every hash verified", Printable(producer))?;
         for (what, text) in [("training data", training_data), ("licence", licence)] {
-            writeln!(out, "  {what}: {}", text.as_deref().unwrap_or("not stated"))?;
+            writeln!(out, "  {what}: {}", Printable(text.as_deref().unwrap_or("not stated")))?;
         }
         if let Some(origin) = &self.manifest.checkpoint {
-            writeln!(out, "  made of {}, SHA-256 {}", origin.file, origin.sha256)?;
+            writeln!(out, "  made of {}, SHA-256 {}", Printable(&origin.file), Printable(&origin.sha256))?;
         }
         for measured in accuracy {
-            writeln!(out, "  measured: {} {:.1} % (n = {})", measured.what, 100.0 * measured.value, measured.n)?;
+            let (what, share) = (Printable(&measured.what), 100.0 * measured.value);
+            writeln!(out, "  measured: {what} {share:.1} % (n = {})", measured.n)?;
         }
+        settings::write_identities(out, self.manifest.identities.as_ref())?;
+        settings::write(out, config, self.manifest.configuration.as_ref(), files.contains_key(TRAINING))?;
         writeln!(out, "graphs")?;
         for (kind, content) in &self.graphs {
             let Some(graph) = self.manifest.graphs.get(kind) else { continue };
@@ -257,10 +273,10 @@ impl Bundle {
     }
 }
 
-/// The weights that a bundle carries for training. Their hash must have been verified.
+/// The weights that a bundle carries for training.
 fn weights(bundle: &ModelBundle) -> Result<Option<StateDict>> {
-    let path = bundle.folder().map(|folder| folder.join(WEIGHTS)).filter(|path| path.is_file());
-    Ok(path.map(StateDict::read).transpose()?)
+    let listed = bundle.folder().is_some() && bundle.manifest().files.contains_key(WEIGHTS);
+    Ok(listed.then(|| StateDict::of_bundle(bundle)).transpose()?)
 }
 
 /// A checkpoint, with what its configuration says where there is one.
@@ -270,42 +286,59 @@ struct Checkpoint {
     path: PathBuf,
     sha256: String,
     bytes: u64,
+    /// Which weights were read, and what became of the rest of the file.
+    reading: Ledger,
     parameters: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<TrmConfig>,
+    /// Where the settings came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<ConfigRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identities: Option<Identities>,
     #[serde(skip_serializing_if = "Option::is_none")]
     step_graph: Option<GraphContent>,
     tensors: Vec<Tensor>,
 }
 
 impl Checkpoint {
-    fn read(path: &Path, config: &ConfigArgs) -> Result<Self> {
-        let weights = StateDict::read(path)?;
-        let config = config.find(path, &weights)?;
+    fn read(path: &Path, weights: &WeightsArgs, config: &ConfigArgs) -> Result<Self> {
+        let weights = weights.read(path)?;
+        let ignored = config.ignores_identifiers();
+        let (config, configuration) = config.find(path, &weights)?.unzip();
+        let identities = match &config {
+            Some(config) => identities::of_checkpoint(path, config, ignored)?.0,
+            None => None,
+        };
         let step_graph = match &config {
             Some(config) => Some(step_graph(config, &weights, path)?),
             None => None,
         };
-        let (sha256, bytes) = hash_file(path)?;
+        let sizes = weights.files().iter().map(|file| Ok(file.metadata()?.len()));
         Ok(Self {
             kind: "checkpoint",
             path: path.to_owned(),
-            sha256,
-            bytes,
+            sha256: origin_of(path, &weights)?.sha256,
+            bytes: sizes.sum::<Result<u64>>()?,
+            reading: weights.ledger().clone(),
             parameters: weights.num_parameters(),
             config,
+            configuration,
+            identities,
             step_graph,
             tensors: tensors(&weights),
         })
     }
 
-    fn write(&self, out: &mut io::StdoutLock<'static>) -> io::Result<()> {
+    fn write(&self, out: &mut console::Stdout) -> io::Result<()> {
         writeln!(out, "{}: checkpoint of {} parameters", self.path.display(), self.parameters)?;
         writeln!(out, "  {} bytes, SHA-256 {}", self.bytes, self.sha256)?;
         match (&self.config, &self.step_graph) {
             (Some(config), Some(graph)) => {
                 write_config(out, config)?;
                 writeln!(out, "  the weights fit the configuration")?;
+                settings::write_identities(out, self.identities.as_ref())?;
+                settings::write(out, config, self.configuration.as_ref(), false)?;
                 writeln!(out, "step graph")?;
                 graph.write(out)?;
             }
@@ -353,13 +386,14 @@ impl OnnxFile {
         Ok(Self { kind: "onnx", path: path.to_owned(), sha256, bytes, graph, content, metadata })
     }
 
-    fn write(&self, out: &mut io::StdoutLock<'static>) -> io::Result<()> {
+    fn write(&self, out: &mut console::Stdout) -> io::Result<()> {
         let kind = self.graph.map_or_else(|| "ONNX file".to_owned(), |kind| format!("{kind} graph"));
         writeln!(out, "{}: {kind}, opset {}", self.path.display(), self.content.opset.unwrap_or(0))?;
         writeln!(out, "  {} bytes, SHA-256 {}", self.bytes, self.sha256)?;
-        writeln!(out, "  written by {}", if self.content.producer.is_empty() { "?" } else { &self.content.producer })?;
+        let producer = if self.content.producer.is_empty() { "?" } else { &self.content.producer };
+        writeln!(out, "  written by {}", Printable(producer))?;
         for (key, value) in &self.metadata {
-            writeln!(out, "  {key}: {value}")?;
+            writeln!(out, "  {}: {}", Printable(key), Printable(value))?;
         }
         self.content.write(out)
     }
@@ -377,9 +411,9 @@ fn is_graph(kind: GraphKind, content: &GraphContent) -> bool {
 }
 
 fn any_config() -> Result<TrmConfig, ModelError> {
-    let yaml = "{name: trm, H_cycles: 1, L_cycles: 1, L_layers: 1, hidden_size: 2, num_heads: 1, expansion: 1, \
+    let yaml = "{H_cycles: 1, L_cycles: 1, L_layers: 1, hidden_size: 2, num_heads: 1, expansion: 1, \
                 pos_encodings: rope, halt_max_steps: 1, halt_exploration_prob: 0, puzzle_emb_len: 0}";
-    trm_models::ConfigSource::from_yaml_str(yaml, "sizes")?.seq_len(1).vocab_size(2).build()
+    trm_models::ConfigSource::from_yaml_str(yaml, "sizes")?.assume(Architecture::Trm).seq_len(1).vocab_size(2).build()
 }
 
 #[cfg(test)]

@@ -1,22 +1,60 @@
-//! Ctrl-C as a request: the command finishes its step, prints what it has and ends.
+//! Ctrl-C, SIGTERM and SIGHUP as a request: the command finishes its step, saves or prints what it has and ends. Commands
+//! that have nothing to save do not listen, and end at once.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+static SAVED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first Ctrl-C only sets the flag that [`requested`] reads; a second one ends the process.
+/// As shells report a program that SIGINT ended.
+const INTERRUPTED: i32 = 130;
+/// What is only printed is waited for this long.
+const BRIEFLY: Duration = Duration::from_millis(1_700);
+
+/// From now on the first signal only sets the flag that [`requested`] reads; a second one ends the process. For work that
+/// is saved when its step is done.
 pub(crate) fn listen() -> anyhow::Result<()> {
-    ctrlc::set_handler(|| {
-        if REQUESTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    })
-    .context("cannot listen for Ctrl-C")
+    handle(|| {})
 }
 
-/// Whether Ctrl-C was pressed.
+/// As [`listen`], but a process that has not ended soon after the first signal is ended. For work of which there is only
+/// something to print.
+pub(crate) fn listen_briefly() -> anyhow::Result<()> {
+    handle(|| {
+        // The handler itself waits for the second signal.
+        thread::spawn(|| {
+            thread::sleep(BRIEFLY);
+            std::process::exit(INTERRUPTED);
+        });
+    })
+}
+
+fn handle(first: impl Fn() + Send + 'static) -> anyhow::Result<()> {
+    ctrlc::set_handler(move || {
+        if SAVED.load(Ordering::Relaxed) {
+            let _ = writeln!(std::io::stderr(), "interrupted: the run is saved, --resume goes on from here");
+            std::process::exit(INTERRUPTED);
+        }
+        if REQUESTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        first();
+    })
+    .context("cannot listen for signals")
+}
+
+/// Everything is saved: the next signal ends the process. Tells whether there was one already.
+pub(crate) fn saved() -> bool {
+    SAVED.store(true, Ordering::Relaxed);
+    requested()
+}
+
+/// Whether the command was asked to end.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }

@@ -1,33 +1,41 @@
 //! `trm`: solve puzzles with recursive models, train, measure and export them, look into them.
 //!
 //! Results go to stdout, progress and remarks to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage
-//! or input, 3 engine or device failure, 130 interrupted.
+//! or input, 3 engine or device failure, 130 interrupted. Where stdout's
+//! reader has gone, the program is silent and ends with the code of what it did.
 
 mod backend;
 mod bench;
 mod checkpoint;
+mod deadline;
 mod doctor;
 mod escalation;
 mod eval;
 mod export;
 mod failure;
 mod generate;
+mod identities;
 mod inspect;
 mod interrupt;
 mod output;
 mod parity;
 mod plan;
 mod quantize;
+mod settings;
+mod sign;
 mod solve;
 mod task;
 mod text;
 mod train;
+mod verify;
 mod watch;
+mod weights;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use trm_solver::manual;
+use trm_solver::engine::ort;
+use trm_solver::{console, manual};
 
 /// How a command ended that did not fail with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,16 +52,23 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+impl Exit {
+    /// The program's exit code.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::AnswerFailed => 1,
+            Self::BadInput => 2,
+            Self::EngineFailed => 3,
+            // As shells report a program that SIGINT ended.
+            Self::Interrupted => 130,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::AnswerFailed => 1,
-            Exit::BadInput => 2,
-            Exit::EngineFailed => 3,
-            // As shells report a program that SIGINT ended.
-            Exit::Interrupted => 130,
-        })
+        Self::from(exit.code())
     }
 }
 
@@ -88,11 +103,15 @@ enum Command {
     /// Print fresh puzzles with their answers
     Generate(generate::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
-    Export(export::Args),
+    Export(Box<export::Args>),
     /// Turn a bundle into one of smaller precision, if it holds
     Quantize(quantize::Args),
     /// Say what a bundle, a checkpoint or an .onnx file is
     Inspect(inspect::Args),
+    /// Sign a bundle, so that others can tell who made it
+    Sign(sign::Args),
+    /// Verify a bundle: who signed it, and that every file is as it was signed
+    Verify(verify::Args),
     /// Compare a model with the numbers that the reference implementation recorded
     Parity(parity::Args),
     /// Measure steps, puzzles and memory on this machine
@@ -108,7 +127,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { verbose, command } = Cli::parse();
+    // This program as another process of itself, which opens ONNX Runtime's library and says how that went.
+    if let Some(code) = ort::answer_probe() {
+        return code;
+    }
+    let Cli { verbose, command } = match console::parse_arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let result = match command {
         Command::Solve(args) => solve::run(&args, verbose),
         Command::Plan(args) => plan::run(&args, verbose),
@@ -118,12 +144,14 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args, verbose),
         Command::Quantize(args) => quantize::run(&args),
         Command::Inspect(args) => inspect::run(&args, verbose),
+        Command::Sign(args) => sign::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Parity(args) => parity::run(&args, verbose),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
     };
-    match result {
+    match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
         Ok(exit) => exit.into(),
         Err(error) => failure::report(&error).into(),
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
+use trm_intake::Printable;
 use trm_models::file::write_atomically;
 use trm_puzzles::{Puzzle, PuzzleKind, Verdict, maze};
 use trm_solver::render::{picture, wrong_cells};
@@ -103,7 +104,7 @@ impl Solved<'_> {
     /// A drawing with steps, verdict and time below.
     pub(crate) fn write_drawing(&self, out: &mut impl Write, colour: bool) -> io::Result<()> {
         let Self { puzzle, report, .. } = self;
-        writeln!(out, "{}  {}", puzzle.source, model::describe(&puzzle.kind))?;
+        writeln!(out, "{}  {}", Printable(&puzzle.source), model::describe(&puzzle.kind))?;
         let wrong = wrong_cells(&report.verdict);
         let style = |index: usize| {
             let cell = trm_puzzles::Cell::from_index(index, report.answer.width());

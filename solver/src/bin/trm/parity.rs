@@ -1,5 +1,6 @@
 //! `trm parity`: a model against the numbers that the reference implementation recorded.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -7,17 +8,22 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
+use trm_intake::Printable;
 use trm_models::{GraphKind, MANIFEST};
+use trm_solver::console;
 use trm_solver::parity::{
-    Golden, RECORDED_STEPS, ReferenceSolveSession, ReferenceStepSession, Start, StepComparison, Subject, Tolerances,
-    compare_solve, compare_step,
+    Comparison, Golden, Outcome, Quantity, ReferenceSolveSession, ReferenceStepSession, Scope, Start, StepComparison,
+    Subject, compare_step, compare_whole,
 };
-use trm_solver::{Model, SessionInfo, SessionOptions, SolveSession, StepSession};
+use trm_solver::{Model, SessionInfo, SessionOptions, SolveSession, SolverError, StepSession};
 
 use crate::Exit;
 use crate::backend::{Backend, BackendArgs, BackendChoice, DeviceArgs, ProviderName};
 
-/// Arguments of `trm parity`.
+/// Compare a model with numbers that the public code recorded, step by step.
+///
+/// The recording says what is judged and how far it may be off (its manifest.json; docs/parity.md). Exit code 0 if all
+/// of that is within its limits; 1 if something is out of them, or was not judged: then what was not is named.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A bundle's folder, a shipped model, or a folder with a checkpoint; if left out, the golden's own checkpoint
@@ -31,9 +37,12 @@ pub(crate) struct Args {
     /// Graph that is run: step, solve or unrolled
     #[arg(long, value_name = "GRAPH", default_value = "step")]
     graph: GraphKind,
-    /// Largest absolute error allowed at the steps that are judged, instead of the golden's own limits
+    /// Largest absolute error allowed of the numbers that are judged, instead of the golden's own limits
     #[arg(long, value_name = "ERROR", value_parser = limit)]
     atol: Option<f64>,
+    /// Judge these steps only (`1,2,4`); the others are said to be left out
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    steps: Option<Vec<usize>>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -81,7 +90,10 @@ struct Report<'a> {
     backend_version: String,
     provider: &'static str,
     graph: GraphKind,
-    steps: Vec<StepComparison>,
+    #[serde(flatten)]
+    comparison: Comparison,
+    /// Where the recording's limits come from.
+    limits_from: String,
     ms: f64,
     passed: bool,
 }
@@ -94,32 +106,28 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
         None => Subject::of_checkpoint(golden.dir())?,
     };
     golden.check_model(subject.name(), subject.config())?;
-    let tolerances = Tolerances::of(&golden);
-    let tolerances = args.atol.map_or(tolerances, |atol| tolerances.with_limit(atol));
     let started = Instant::now();
-    let (steps, info) = args.compare(&subject, &golden, &tolerances, verbose)?;
-    let judged = steps.iter().filter_map(|row| row.passed);
+    let (comparison, info) = args.compare(&subject, &golden, verbose)?;
     let report = Report {
         golden: golden.name(),
         model: subject.name(),
-        backend: info.engine,
-        backend_version: info.engine_version,
-        provider: info.provider,
+        backend: info.as_ref().map_or("none", |info| info.engine),
+        backend_version: info.as_ref().map(|info| info.engine_version.clone()).unwrap_or_default(),
+        provider: info.as_ref().map_or("none", |info| info.provider),
         graph: args.graph,
+        limits_from: golden.judge().map(|judge| Printable(&judge.how).to_string()).unwrap_or_default(),
         ms: (started.elapsed().as_secs_f64() * 1e4).round() / 10.0,
-        // All of nothing would be true.
-        passed: judged.clone().count() > 0 && judged.clone().all(|passed| passed),
-        steps,
+        passed: comparison.outcome == Outcome::Passed,
+        comparison,
     };
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         serde_json::to_writer(&mut out, &report)?;
         writeln!(out)?;
     } else {
         report.write(&mut out)?;
     }
-    let nothing_judged = report.steps.iter().all(|row| row.passed.is_none());
-    Ok(if report.passed || nothing_judged { Exit::Done } else { Exit::AnswerFailed })
+    Ok(if report.passed { Exit::Done } else { Exit::AnswerFailed })
 }
 
 /// A bundle or shipped model, or a folder with a checkpoint and its configuration.
@@ -138,32 +146,26 @@ fn is_bundle(dir: &Path) -> bool {
 }
 
 impl Args {
-    fn compare(
-        &self,
-        subject: &Subject,
-        golden: &Golden,
-        tolerances: &Tolerances,
-        verbose: bool,
-    ) -> Result<(Vec<StepComparison>, SessionInfo)> {
+    /// Runs the graph, and says what ran it if anything did. An engine that cannot be opened is an error; a graph that it
+    /// cannot run is something not judged.
+    fn compare(&self, subject: &Subject, golden: &Golden, verbose: bool) -> Result<(Comparison, Option<SessionInfo>)> {
+        let steps = self.steps.as_ref().map(|steps| steps.iter().copied().collect::<BTreeSet<_>>());
+        let scope = Scope { atol: self.atol, steps };
+        if !golden.can_run() {
+            return Ok((Comparison::of_nothing(self.graph, golden, &scope), None));
+        }
         let runner = Runner::new(self, verbose)?;
         if self.graph == GraphKind::Step {
-            let mut session = runner.step(subject, golden)?;
-            return Ok((compare_step(session.as_mut(), golden, tolerances)?, session.info().clone()));
-        }
-        let recorded = RECORDED_STEPS.into_iter().filter(|&step| step <= golden.steps());
-        let mut rows = Vec::new();
-        let mut session: Option<Box<dyn SolveSession>> = None;
-        for steps in recorded {
-            // An unrolled graph has its number of steps built in; a solve graph takes any.
-            let mut running = match session.take().filter(|_| self.graph == GraphKind::Solve) {
-                Some(session) => session,
-                None => runner.solve(self.graph, steps, subject, golden)?,
+            let mut session = match runner.step(subject, golden) {
+                Ok(session) => session,
+                Err(error) => return Ok((Comparison::not_run(self.graph, error)?, None)),
             };
-            rows.push(compare_solve(running.as_mut(), golden, tolerances, steps)?);
-            session = Some(running);
+            return Ok((compare_step(session.as_mut(), golden, &scope)?, Some(session.info().clone())));
         }
-        let info = session.map(|session| session.info().clone());
-        Ok((rows, info.ok_or_else(|| anyhow::anyhow!("{}: no step was recorded", golden.name()))?))
+        let mut load = |steps| runner.solve(self.graph, steps, subject, golden);
+        let comparison = compare_whole(self.graph, golden, &scope, &mut load)?;
+        let info = comparison.info().cloned();
+        Ok((comparison, info))
     }
 
     fn backend(&self, backend: BackendChoice) -> BackendArgs {
@@ -204,7 +206,7 @@ impl Runner {
         Ok(Self::Engine { backend: args.open(verbose)?, options })
     }
 
-    fn step(&self, subject: &Subject, golden: &Golden) -> Result<Box<dyn StepSession>> {
+    fn step(&self, subject: &Subject, golden: &Golden) -> Result<Box<dyn StepSession>, SolverError> {
         let batch = golden.batch();
         match self {
             Self::Engine { backend, options } => {
@@ -225,7 +227,7 @@ impl Runner {
         steps: usize,
         subject: &Subject,
         golden: &Golden,
-    ) -> Result<Box<dyn SolveSession>> {
+    ) -> Result<Box<dyn SolveSession>, SolverError> {
         let batch = golden.batch();
         let steps = (kind == GraphKind::Unrolled).then_some(steps);
         match self {
@@ -243,18 +245,57 @@ impl Runner {
 }
 
 impl Report<'_> {
-    /// A table of the errors and a line that sums them up.
+    /// A table of the errors, what was not judged, and a line that sums up.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { golden, model, backend, backend_version, provider, graph, .. } = self;
+        let Self { golden, model, backend, backend_version, provider, graph, comparison, .. } = self;
         writeln!(out, "{golden}: {graph} graph of {model} on {backend} {backend_version} ({provider})")?;
+        if !comparison.steps.is_empty() {
+            self.write_steps(out)?;
+        }
+        if !self.limits_from.is_empty() {
+            writeln!(out, "limits: {}", self.limits_from)?;
+        }
+        for (what, list) in [("shown only", &comparison.shown), ("left out", &comparison.left_out)] {
+            if !list.is_empty() {
+                writeln!(out, "{what}: {}", list.join("; "))?;
+            }
+        }
+        for what in &comparison.failures {
+            writeln!(out, "failed: {what}")?;
+        }
+        for what in &comparison.not_judged {
+            writeln!(out, "not judged: {what}")?;
+        }
+        let judged = comparison.steps.iter().filter(|row| row.passed.is_some()).count();
+        let worst = comparison.steps.iter().flat_map(|row| row.limits.keys().filter_map(|of| shown_error(row, *of)));
+        let worst = worst.fold(0.0, f64::max);
+        let ms = self.ms;
+        match comparison.outcome {
+            Outcome::Passed => writeln!(out, "passed: {judged} steps judged, largest error {worst:.1e}, {ms:.0} ms"),
+            Outcome::Failed => {
+                writeln!(out, "FAILED: largest error {worst:.1e} over {judged} steps judged, {ms:.0} ms")
+            }
+            Outcome::NotJudged => writeln!(
+                out,
+                "NOT JUDGED: nothing is out of its limits in {judged} steps, but {} not judged, {ms:.0} ms",
+                match comparison.not_judged.len() {
+                    1 => "one thing was".to_owned(),
+                    count => format!("{count} things were"),
+                }
+            ),
+        }
+    }
+
+    fn write_steps(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "largest absolute error against the reference")?;
         writeln!(
             out,
             "{:>6} {:>9} {:>7} {:>9} {:>10} {:>9} {:>9} {:>8}",
             "step", "logits", "argmax", "q_halt", "q_continue", "z_H", "z_L", "limit"
         )?;
-        for row in &self.steps {
+        for row in &self.comparison.steps {
             let error = |error: Option<f64>| error.map_or_else(|| "-".to_owned(), |error| format!("{error:.1e}"));
+            let limits = row.limits.iter().filter(|(quantity, _)| **quantity != Quantity::Answer);
             writeln!(
                 out,
                 "{:>6} {:>9} {:>7} {:>9} {:>10} {:>9} {:>9} {:>8}  {}",
@@ -268,25 +309,22 @@ impl Report<'_> {
                 error(row.q_continue),
                 error(row.z_h),
                 error(row.z_l),
-                row.tolerance.map_or_else(|| "-".to_owned(), |limit| format!("{limit:.0e}")),
+                limits.map(|(_, limit)| *limit).reduce(f64::max).map_or_else(|| "-".to_owned(), |l| format!("{l:.0e}")),
                 match row.passed {
                     Some(true) => "ok",
                     Some(false) => "OUT OF TOLERANCE",
-                    None => "not judged",
+                    None => "shown only",
                 }
             )?;
         }
-        if self.steps.iter().any(|row| row.start == Start::Recorded) {
-            writeln!(out, "* from the reference's own carry after step 1")?;
+        if self.comparison.steps.iter().any(|row| row.start == Start::Recorded) {
+            writeln!(out, "* from the reference's own carry after the step before")?;
         }
-        let judged = self.steps.iter().filter(|row| row.passed.is_some()).count();
-        let worst = self.steps.iter().filter(|row| row.passed.is_some()).flat_map(StepComparison::output_errors);
-        let worst = worst.fold(0.0, f64::max);
-        let ms = self.ms;
-        match (judged, self.passed) {
-            (0, _) => writeln!(out, "no step can be judged: this recording is chaotic from the first step on"),
-            (_, true) => writeln!(out, "passed: {judged} steps judged, largest error {worst:.1e}, {ms:.0} ms"),
-            (_, false) => writeln!(out, "FAILED: largest error {worst:.1e} over {judged} steps judged, {ms:.0} ms"),
-        }
+        Ok(())
     }
+}
+
+/// A judged error that is a distance, not a number of cells.
+fn shown_error(row: &StepComparison, quantity: Quantity) -> Option<f64> {
+    row.error(quantity).filter(|_| quantity != Quantity::Answer)
 }

@@ -14,11 +14,12 @@ use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::trm::quantize::Activations;
 use trm_export::{BundleRequest, Sample, export_bundle};
-use trm_models::{MANIFEST, Measured, ModelBundle, ModelError, WEIGHTS};
+use trm_models::{MANIFEST, Measured, ModelBundle, ModelError};
 use trm_puzzles::{DataSet, IGNORE_LABEL, PuzzleKind, Task, seeded};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::quantize::{Fidelity, QuantizeOptions, Quantized, Share, StepFidelity, Subject, Target, quantize};
 use trm_solver::{Model, Question};
+use trm_solver::{console, errln};
 
 use crate::Exit;
 use crate::generate::Kind;
@@ -128,9 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             model.bundle().manifest().precision
         );
     }
-    // Checked against its hash before it is parsed.
-    drop(model.bundle().file(WEIGHTS)?);
-    let weights = StateDict::read(args.bundle.join(WEIGHTS))?;
+    let weights = StateDict::of_bundle(model.bundle())?;
     let task: Arc<dyn Task> = model.task().into();
     let [calibration, held_out] = args.puzzles(&model, task.as_ref())?;
     let engine = OrtEngine::load(args.ort_lib.as_deref())?;
@@ -157,7 +156,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let quantized = quantize(&engine, &subject, &options, &mut |doing| {
         bar.set_message(doing.to_owned());
         if bar.is_hidden() {
-            eprintln!("{doing}");
+            errln!("{doing}");
         }
     })?;
     bar.finish_and_clear();
@@ -184,7 +183,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         report.size = Some(bytes(&written) as f64 / bytes(model.bundle()) as f64);
         report.written = Some(written.label());
     }
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -192,7 +191,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         out.write_all(report.text().as_bytes())?;
     }
     if !passed {
-        eprintln!(
+        errln!(
             "error: more than {} points were lost: nothing was written\n\
              hint: --precision mixed leaves the most sensitive products in float32; --calibration-count takes more puzzles",
             args.max_loss
@@ -248,6 +247,10 @@ impl Args {
                 command: command.clone(),
             })
         };
+        // The rows of the table keep their names.
+        let names = manifest.identities.as_ref().and_then(|identities| identities.names.as_ref());
+        let names = names.map(|file| Ok::<_, ModelError>((file.clone(), model.bundle().file(file)?.into_owned())));
+        let names = names.transpose()?;
         let request = BundleRequest {
             name,
             task: manifest.task.clone(),
@@ -260,9 +263,11 @@ impl Args {
             licence: manifest.licence.clone(),
             accuracy: [measured("exact", last.exact), measured("valid", last.valid)].into_iter().flatten().collect(),
             checkpoint: manifest.checkpoint.clone(),
+            configuration: manifest.configuration.clone(),
+            identities: manifest.identities.clone(),
             with_weights: false,
             notes: Some(format!("## Against {} in float32\n\n{}", manifest.name, report.text())),
-            files: Vec::new(),
+            files: names.into_iter().collect(),
         };
         Ok(export_bundle(request, &self.out, self.overwrite)?)
     }
@@ -302,7 +307,7 @@ fn generated(model: &Model, task: &dyn Task, count: usize, seed: u64) -> Result<
         // Every 4x4 sudoku with one solution is solved by singles.
         PuzzleKind::Sudoku(_) if model.config().seq_len <= 16 => &[Kind::SudokuEasy],
         PuzzleKind::Sudoku(_) => &[Kind::SudokuEasy, Kind::SudokuHard],
-        other => bail!(
+        other @ (PuzzleKind::Arc(_) | PuzzleKind::Tokens(_)) => bail!(
             "no puzzles can be generated for {}, which solves a {}\nhint: --calibrate and --held-out take data sets",
             model.name(),
             trm_solver::model::describe(&other)

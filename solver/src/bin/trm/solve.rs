@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use trm_puzzles::{Puzzle, Task, Verdict, formats};
+use trm_puzzles::{Puzzle, PuzzleKind, Task, Verdict, formats};
+use trm_solver::console;
 use trm_solver::solve::DEFAULT_NOISE;
 use trm_solver::tuning::Tuning;
 use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
 
 use crate::Exit;
 use crate::backend::{Backend, BackendArgs};
+use crate::deadline::{self, TimeLimit};
 use crate::output::{Solved, numbered};
 use crate::text::stdout_has_colour;
 use crate::watch::Watch;
@@ -26,7 +28,8 @@ const STDIN: &str = "stdin";
 /// Solve puzzles and verify the answers.
 ///
 /// Reads sudokus (81 characters in a line, or 9 rows), mazes drawn with # S G, micromouse mazes, MovingAI maps with
-/// their scenarios, ARC json; several puzzles in a file, several files, or stdin. An answer that breaks a rule is tried
+/// their scenarios, ARC json; several puzzles in a file, several files, or stdin. For a model of `--task tokens`, lines of
+/// numbers, JSON arrays or an .npy array. An answer that breaks a rule is tried
 /// again on symmetric copies of the puzzle, and what is printed says whether it was verified.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -79,6 +82,10 @@ pub(crate) struct RunArgs {
     /// Seed of the symmetries and the noise
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Most seconds that the engine may take to load the model, and for each step; 0 or `none` for no limit. A graph that
+    /// does not end within them ends the program with exit code 3
+    #[arg(long, value_name = "SECONDS", default_value = "1800")]
+    pub(crate) time_limit: TimeLimit,
 }
 
 impl RunArgs {
@@ -108,13 +115,18 @@ impl RunArgs {
 pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let options = args.run.options(&args.halt, args.tries)?;
     args.png.as_deref().map(check_png_path).transpose()?;
-    let puzzles = read_puzzles(&args.files)?;
-    let groups = group_by_model(&puzzles, args.model.as_deref())?;
+    let model = args.model.as_deref().map(Model::open).transpose()?;
+    let puzzles = read_puzzles(&args.files, model.as_ref())?;
+    if args.png.is_some() && puzzles.iter().any(|puzzle| matches!(puzzle.kind, PuzzleKind::Tokens(_))) {
+        bail!("--png: sequences of tokens have no picture\nhint: leave --png out; --json prints them for programs");
+    }
+    let groups = group_by_model(&puzzles, model)?;
+    deadline::start(args.run.time_limit);
     let backend = args.backend.open(verbose)?;
 
     let watch = args.watch.then(Watch::new);
     let mut printer = Printer::new(&puzzles, args.json, args.png.as_deref(), watch);
-    for group in &groups {
+    for group in groups.iter().take_while(|_| !console::is_closed()) {
         solve_group(group, args, &options, &backend, &mut printer)?;
     }
     Ok(if printer.failed { Exit::AnswerFailed } else { Exit::Done })
@@ -165,9 +177,8 @@ struct Group {
 }
 
 /// The model for each puzzle: the one that was named, which must fit all, or the shipped one that fits.
-fn group_by_model(puzzles: &[Puzzle], name: Option<&str>) -> anyhow::Result<Vec<Group>> {
-    if let Some(name) = name {
-        let model = Model::open(name)?;
+fn group_by_model(puzzles: &[Puzzle], model: Option<Model>) -> anyhow::Result<Vec<Group>> {
+    if let Some(model) = model {
         puzzles.iter().try_for_each(|puzzle| model.check_fit(puzzle))?;
         return Ok(vec![Group { model, members: (0..puzzles.len()).collect() }]);
     }
@@ -181,8 +192,9 @@ fn group_by_model(puzzles: &[Puzzle], name: Option<&str>) -> anyhow::Result<Vec<
     Ok(groups)
 }
 
-/// All puzzles of the files, each checked against its rules, before any is solved.
-pub(crate) fn read_puzzles(files: &[PathBuf]) -> anyhow::Result<Vec<Puzzle>> {
+/// All puzzles of the files, each checked against its rules, before any is solved. Sequences of tokens are read for a model
+/// that takes them.
+pub(crate) fn read_puzzles(files: &[PathBuf], model: Option<&Model>) -> anyhow::Result<Vec<Puzzle>> {
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() {
         if io::stdin().is_terminal() {
@@ -194,17 +206,24 @@ pub(crate) fn read_puzzles(files: &[PathBuf]) -> anyhow::Result<Vec<Puzzle>> {
     };
     let mut puzzles = Vec::new();
     for file in files {
-        puzzles.extend(if file.as_os_str() == "-" { read_stdin()? } else { formats::read(file)? });
+        puzzles.extend(match (file.as_os_str() == "-", model.map(Model::kind)) {
+            (true, kind) => read_stdin(kind)?,
+            (false, Some(kind)) => formats::read_for(file, kind)?,
+            (false, None) => formats::read(file)?,
+        });
     }
     puzzles.iter().try_for_each(Puzzle::check)?;
     Ok(puzzles)
 }
 
-fn read_stdin() -> anyhow::Result<Vec<Puzzle>> {
+fn read_stdin(kind: Option<PuzzleKind>) -> anyhow::Result<Vec<Puzzle>> {
     let mut bytes = Vec::new();
     // One byte more than is accepted, so that the parser sees that it is too much.
-    io::stdin().lock().take(formats::MAX_BYTES + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
-    Ok(formats::parse(STDIN, &bytes)?)
+    io::stdin().lock().take(formats::LIMITS.bytes + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
+    Ok(match kind {
+        Some(kind) => formats::parse_for(STDIN, &bytes, kind)?,
+        None => formats::parse(STDIN, &bytes)?,
+    })
 }
 
 /// Whether a picture can be written there, found out before anything is solved.
@@ -223,7 +242,7 @@ pub(crate) fn check_png_path(path: &Path) -> anyhow::Result<()> {
 /// Prints answers in the order of the input, however they arrive.
 struct Printer<'a> {
     puzzles: &'a [Puzzle],
-    out: BufWriter<io::StdoutLock<'static>>,
+    out: BufWriter<console::Stdout>,
     json: bool,
     colour: bool,
     png: Option<&'a Path>,
@@ -239,7 +258,7 @@ impl<'a> Printer<'a> {
     fn new(puzzles: &'a [Puzzle], json: bool, png: Option<&'a Path>, watch: Option<Watch>) -> Self {
         Self {
             puzzles,
-            out: BufWriter::new(io::stdout().lock()),
+            out: BufWriter::new(console::stdout()),
             json,
             colour: stdout_has_colour(),
             png,
@@ -323,6 +342,6 @@ impl Observer for GroupPrinter<'_, '_> {
     }
 
     fn stop(&mut self) -> bool {
-        self.printer.error.is_some()
+        self.printer.error.is_some() || console::is_closed()
     }
 }

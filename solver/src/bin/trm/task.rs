@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use rand::Rng;
 use trm_export::Sample;
 use trm_models::{TaskKind, TaskSpec, TrmConfig};
-use trm_puzzles::{Arc, Grid, Maze, PuzzleKind, Sudoku, seeded};
+use trm_puzzles::{Arc, Grid, Maze, PuzzleKind, Sudoku, Task, Tokens, seeded};
 
 /// Puzzles in a bundle's self-test.
 const SAMPLE_ROWS: usize = 2;
@@ -23,6 +23,8 @@ pub(crate) enum TaskName {
     Maze,
     /// ARC-AGI grids
     Arc,
+    /// Sequences of tokens of your own: nothing is known of their rules, so no answer is verified
+    Tokens,
 }
 
 /// `HEIGHTxWIDTH`
@@ -56,6 +58,9 @@ pub(crate) fn puzzle_kind(
     if boxes.is_some() && name != TaskName::Sudoku {
         bail!("--boxes is for sudoku only");
     }
+    if grid.is_some() && name == TaskName::Tokens {
+        bail!("--grid is for puzzles; sequences of tokens have seq_len tokens\nhint: leave --grid out");
+    }
     let seq_len = config.seq_len;
     let side = seq_len.isqrt();
     let square = (side * side == seq_len).then_some(Size { height: side, width: side });
@@ -68,6 +73,7 @@ pub(crate) fn puzzle_kind(
             PuzzleKind::Maze(Maze::new(size.height, size.width)?)
         }
         TaskName::Arc => PuzzleKind::Arc(Arc),
+        TaskName::Tokens => PuzzleKind::Tokens(Tokens::new(seq_len, config.vocab_size)?),
     };
     let task = kind.task();
     let (height, width) = (task.height(), task.width());
@@ -81,14 +87,14 @@ pub(crate) fn puzzle_kind(
             task.seq_len(),
             match name {
                 TaskName::Arc => "ARC models have seq_len 900; is this one for another task?",
-                _ => "pass the --grid that the model was trained on",
+                _ => "pass the --grid that the model was trained on, or --task tokens for sequences of your own",
             }
         );
     }
     if task.vocab_size() != config.vocab_size {
         bail!(
             "--task {}: a grid of {height}x{width} needs {} tokens, but the model has vocab_size {}\n\
-             hint: was it trained on another task?",
+             hint: was it trained on another task? --task tokens takes sequences of your own",
             task.name(),
             task.vocab_size(),
             config.vocab_size
@@ -117,7 +123,8 @@ pub(crate) fn spec(kind: &PuzzleKind) -> TaskSpec {
     let (name, boxes) = match kind {
         PuzzleKind::Sudoku(sudoku) => (TaskKind::Sudoku, Some((sudoku.box_height(), sudoku.box_width()))),
         PuzzleKind::Maze(_) => (TaskKind::Maze, None),
-        _ => (TaskKind::Arc, None),
+        PuzzleKind::Arc(_) => (TaskKind::Arc, None),
+        PuzzleKind::Tokens(_) => (TaskKind::Tokens, None),
     };
     let (box_height, box_width) = boxes.unzip();
     TaskSpec {
@@ -137,9 +144,10 @@ pub(crate) fn sample(kind: &PuzzleKind, config: &TrmConfig) -> Result<Sample> {
     let generator = kind.generator()?;
     let mut tokens = Vec::with_capacity(SAMPLE_ROWS * config.seq_len);
     for _ in 0..SAMPLE_ROWS {
-        let grid = match &generator {
-            Some(generator) => generator.generate(&mut rng)?.puzzle,
-            None => arc_grid(&mut rng)?,
+        let grid = match (&generator, kind) {
+            (Some(generator), _) => generator.generate(&mut rng)?.puzzle,
+            (None, PuzzleKind::Tokens(task)) => sequence(*task, &mut rng)?,
+            (None, _) => arc_grid(&mut rng)?,
         };
         tokens.extend(kind.task().encode(&grid)?);
     }
@@ -149,6 +157,13 @@ pub(crate) fn sample(kind: &PuzzleKind, config: &TrmConfig) -> Result<Sample> {
 }
 
 /// A grid of 3x3 to 30x30 random colours.
+/// Any tokens.
+fn sequence(task: Tokens, rng: &mut impl Rng) -> Result<Grid> {
+    let mut below = |bound: usize| (u64::from(rng.next_u32()) % bound as u64) as i32;
+    let tokens: Vec<i32> = (0..task.seq_len()).map(|_| below(task.vocab_size())).collect();
+    Ok(task.grid(&tokens)?)
+}
+
 fn arc_grid(rng: &mut impl Rng) -> Result<Grid> {
     let mut below = |bound: u32| (rng.next_u32() % bound) as u8;
     let (height, width) = (3 + usize::from(below(28)), 3 + usize::from(below(28)));
@@ -162,7 +177,7 @@ mod tests {
     use super::*;
 
     fn config(seq_len: usize, vocab_size: usize, identities: usize) -> TrmConfig {
-        let yaml = "{arch: {name: trm@TinyRecursiveReasoningModel_ACTV1, H_cycles: 1, L_cycles: 1, L_layers: 1, \
+        let yaml = "{arch: {name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, H_cycles: 1, L_cycles: 1, L_layers: 1, \
                     hidden_size: 64, num_heads: 2, expansion: 2, pos_encodings: rope, puzzle_emb_ndim: 64, \
                     puzzle_emb_len: 1, halt_max_steps: 4, halt_exploration_prob: 0.1}}";
         let source = ConfigSource::from_yaml_str(yaml, "all_config.yaml").expect("parses");
@@ -200,6 +215,8 @@ mod tests {
         assert!(text.contains("--boxes is for sudoku only"), "{text}");
         let text = refused(TaskName::Sudoku, Some(size("9x4")), None, &config(36, 8, 1));
         assert!(text.contains("9x4 is no sudoku"), "{text}");
+        let text = refused(TaskName::Tokens, Some(size("9x9")), None, &config(81, 6, 1));
+        assert!(text.starts_with("--grid is for puzzles"), "{text}");
         assert!("9".parse::<Size>().is_err());
         assert!("0x9".parse::<Size>().is_err());
     }
@@ -212,6 +229,7 @@ mod tests {
             (TaskName::Sudoku, config(256, 18, 1)),
             (TaskName::Maze, config(900, 6, 1)),
             (TaskName::Arc, arc.clone()),
+            (TaskName::Tokens, config(7, 5000, 1)),
         ] {
             let kind = puzzle_kind(name, None, None, &config).expect("fits");
             let sample = sample(&kind, &config).expect("a sample");

@@ -1,6 +1,7 @@
 //! Drawings of grids for a terminal: which character is which cell, and how it is set off.
 
 use trm_puzzles::{Grid, Puzzle, PuzzleKind};
+use trm_solver::console;
 
 /// How a cell is set off from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,7 @@ const RESET: &str = "\x1b[0m";
 
 /// Whether stdout shows colours: it is a terminal, and `NO_COLOR` (<https://no-color.org>) is not set.
 pub(crate) fn stdout_has_colour() -> bool {
-    use std::io::IsTerminal;
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    console::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A grid as [`Puzzle::drawing`] draws it, with cells set off by `style`, which is asked for each cell by its number,
@@ -56,7 +56,8 @@ pub(crate) fn drawing(puzzle: &Puzzle, grid: &Grid, style: impl Fn(usize) -> Opt
 fn cell_test(puzzle: &Puzzle, grid: &Grid, drawing: &str) -> Option<fn(char) -> bool> {
     let is_cell: fn(char) -> bool = match puzzle.kind {
         PuzzleKind::Sudoku(_) => |character| !" |-+\n".contains(character),
-        _ => |character| character != '\n',
+        PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => |character| character != '\n',
+        PuzzleKind::Tokens(_) => return None,
     };
     // A micromouse drawing has other characters and more of them.
     (drawing.chars().filter(|&character| is_cell(character)).count() == grid.cells().len()).then_some(is_cell)

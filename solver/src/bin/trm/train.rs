@@ -10,7 +10,7 @@ use serde::Serialize;
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::{BundleRequest, export_bundle};
-use trm_models::{GraphKind, Measured, WEIGHTS};
+use trm_models::{GraphKind, Measured, TaskKind};
 use trm_solver::Model;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::train::config::TrainConfig;
@@ -21,6 +21,7 @@ use trm_solver::train::log::{EvalRecord, TrainRecord};
 use trm_solver::train::run::RunFolder;
 use trm_solver::train::runtime::{NamedTensor, Weights};
 use trm_solver::train::trainer::{CURVES_SVG, TrainEnd, TrainObserver, Trainer};
+use trm_solver::{console, errln};
 
 use crate::backend::EngineArgs;
 use crate::{Exit, export, interrupt, task};
@@ -28,7 +29,7 @@ use crate::{Exit, export, interrupt, task};
 /// The bundle in a run's folder.
 const MODEL: &str = "model";
 /// The run's settings, in its bundle: what fine-tuning takes its old puzzles from.
-const TRAINING: &str = "training.toml";
+pub(crate) const TRAINING: &str = "training.toml";
 /// Updates of a fine-tuning run unless it says otherwise.
 const FINE_TUNING_STEPS: u64 = 500;
 /// Learning rate of a fine-tuning run, a fraction of what training from nothing takes.
@@ -40,7 +41,7 @@ pub(crate) struct Args {
     /// Settings of the run, as TOML
     #[arg(value_name = "CONFIG", conflicts_with = "task")]
     config: Option<PathBuf>,
-    /// Task with its size: sudoku-4, sudoku-9, maze-9, maze-11x15
+    /// Task with its size: sudoku-4, sudoku-9, maze-9, maze-11x15, tokens-81x11
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
     /// Folder of the run: settings, log, curves, checkpoints, and at the end the bundle `model`
@@ -121,10 +122,11 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
     let session = args.engine.session_options();
     let (mut trainer, start) = if args.resume {
         let (folder, mut config) = RunFolder::open(&args.out)?;
+        let folder = folder.locked()?;
         args.change(&mut config)?;
         let loaded = folder.read()?;
         for warning in &loaded.warnings {
-            eprintln!("warning: {warning}");
+            errln!("warning: {warning}");
         }
         let trainer = Trainer::resume(&engine, config, folder.clone(), loaded.checkpoint, session.clone())?;
         // What was changed holds from now on, for this run and the next --resume.
@@ -138,13 +140,17 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
         (Trainer::start(&engine, config, folder, weights.clone(), session.clone())?, weights)
     };
     if verbose {
-        eprintln!("training with {} on ONNX Runtime {}", trainer.runtime_name(), engine.version());
+        errln!("training with {} on ONNX Runtime {}", trainer.runtime_name(), engine.version());
     }
     interrupt::listen()?;
     let mut watch = Watch::new(trainer.config().schedule.steps, trainer.state().step);
     let end = trainer.run(&mut watch);
     watch.bar.finish_and_clear();
-    let end = end?;
+    let end = match end? {
+        // Measuring and exporting what is saved can be done another time.
+        TrainEnd::Finished | TrainEnd::TimeUp if interrupt::saved() => TrainEnd::Stopped,
+        end => end,
+    };
     let outcome = finish(args, &engine, &trainer, end, start.as_ref(), watch.last)?;
     outcome.print(args.json)?;
     Ok(if end == TrainEnd::Stopped { Exit::Interrupted } else { Exit::Done })
@@ -163,12 +169,9 @@ impl Args {
             bail!("nothing to train\nhint: give a settings file, --task TASK, --from BUNDLE, or --resume");
         };
         let model = Model::open(from)?;
-        let bytes = model.bundle().file(WEIGHTS).context(
+        let weights = StateDict::of_bundle(model.bundle()).context(
             "fine-tuning starts from the bundle's weights\nhint: give the bundle's folder, such as models/sudoku-9",
         )?;
-        let file = tempfile::NamedTempFile::new().context("cannot make a temporary file")?;
-        std::fs::write(file.path(), &bytes).with_context(|| format!("cannot write {}", file.path().display()))?;
-        let weights = StateDict::read(file.path())?;
         weights.check(model.config())?;
         let named = |(name, tensor): (&str, &trm_export::checkpoint::WeightTensor)| {
             (name.to_owned(), NamedTensor { shape: tensor.shape.clone(), data: tensor.data.clone() })
@@ -209,10 +212,11 @@ impl Args {
 fn fine_tuning(model: &Model) -> Result<TrainConfig> {
     let task = model.task();
     let spec = &model.bundle().manifest().task;
-    let name = match (spec.box_height, spec.box_width) {
-        (Some(height), Some(width)) => format!("sudoku-{height}x{width}"),
-        _ if task.name() == "arc" => "arc".to_owned(),
-        _ => format!("{}-{}x{}", task.name(), task.height(), task.width()),
+    let name = match (spec.kind, spec.box_height, spec.box_width) {
+        (TaskKind::Sudoku, Some(height), Some(width)) => format!("sudoku-{height}x{width}"),
+        (TaskKind::Arc, ..) => "arc".to_owned(),
+        (TaskKind::Tokens, ..) => format!("tokens-{}x{}", task.seq_len(), task.vocab_size()),
+        (TaskKind::Sudoku | TaskKind::Maze, ..) => format!("{}-{}x{}", task.name(), task.height(), task.width()),
     };
     let mut config = TrainConfig::preset(&name)?;
     if let Ok(text) = model.bundle().file(TRAINING) {
@@ -307,6 +311,8 @@ fn finish(
         licence: args.licence.clone(),
         accuracy,
         checkpoint: None,
+        configuration: None,
+        identities: None,
         with_weights: true,
         notes: None,
         files: vec![
@@ -357,7 +363,7 @@ impl Compared {
 
 impl Outcome {
     fn print(&self, json: bool) -> Result<()> {
-        let mut out = std::io::stdout().lock();
+        let mut out = console::stdout();
         if json {
             serde_json::to_writer(&mut out, self)?;
             return Ok(writeln!(out)?);
@@ -435,7 +441,7 @@ impl TrainObserver for Watch {
             record.exact_low * 1e2,
             record.exact_high * 1e2
         );
-        self.bar.suspend(|| eprintln!("{line}"));
+        self.bar.suspend(|| errln!("{line}"));
     }
 
     fn stop(&mut self) -> bool {

@@ -1,9 +1,10 @@
 //! `--watch`: the answer after every step, in place on a terminal, one below the other elsewhere.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use trm_puzzles::{Grid, Puzzle, Task, Verdict};
+use trm_solver::console;
 use trm_solver::{AttemptKind, StepView};
 
 use crate::text::{self, Style, stdout_has_colour};
@@ -24,7 +25,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Frames for stdout.
     pub(crate) fn new() -> Self {
-        Self { in_place: io::stdout().is_terminal(), colour: stdout_has_colour(), previous: None, lines: 0 }
+        Self { in_place: console::stdout().is_terminal(), colour: stdout_has_colour(), previous: None, lines: 0 }
     }
 
     /// Shows a first attempt's answer after a step, cells that changed set off. Symmetric copies are not shown.

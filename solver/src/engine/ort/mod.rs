@@ -5,6 +5,7 @@
 //! `ORT_DISABLE_TELEMETRY=1`.
 
 mod library;
+mod outside;
 mod provider;
 pub(crate) mod session;
 mod solve_session;
@@ -17,7 +18,8 @@ use std::sync::{Mutex, PoisonError};
 use ::ort::LoadDynamicError;
 use ::ort::environment::Environment;
 
-pub use self::library::{FoundLibrary, SearchEnvironment, find_library};
+pub use self::library::probe::answer_probe;
+pub use self::library::{Candidate, FoundLibrary, LibraryProblem, Place, SearchEnvironment, find_library};
 pub use self::provider::{ExecutionProvider, ProviderChoice, ProviderOptions, default_cache_dir};
 use super::{Engine, GraphSource, SessionOptions, SolveSession, StepSession};
 use crate::{Result, SolverError};
@@ -34,12 +36,14 @@ static RUNTIME: Mutex<Option<OrtEngine>> = Mutex::new(None);
 pub struct OrtEngine {
     environment: Environment,
     library: PathBuf,
+    exposed: Option<String>,
     version: String,
 }
 
 impl OrtEngine {
-    /// Finds and loads the library; see [`find_library`] for the order. Once a library is loaded, this returns the
-    /// same runtime again, and refuses another library.
+    /// Finds and loads the library; see [`find_library`] for the order. In a program that [answers probes](answer_probe) it
+    /// has been opened in a process of its own before. Once a library is loaded, this returns the same runtime again, and
+    /// refuses another library.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = runtime.as_ref() {
@@ -48,9 +52,15 @@ impl OrtEngine {
                 None => Ok(engine.clone()),
             };
         }
-        let found = find_library(explicit, &SearchEnvironment::of_process())?;
+        let found = library::find_that_opens(explicit, &SearchEnvironment::of_process(), &library::probe::opens)?;
         let engine = Self::load_found(&found)?;
         Ok(runtime.insert(engine).clone())
+    }
+
+    /// Every place that [`OrtEngine::load`] looks for the library in, with what is there and why that is not loaded.
+    #[must_use]
+    pub fn survey(explicit: Option<&Path>) -> Vec<Place> {
+        library::survey(explicit, &SearchEnvironment::of_process(), &library::probe::opens)
     }
 
     fn expect_library(self, path: &Path) -> Result<Self> {
@@ -62,13 +72,12 @@ impl OrtEngine {
     }
 
     fn load_found(found: &FoundLibrary) -> Result<Self> {
-        let builder = ::ort::init_from(&found.path).map_err(|error| SolverError::LibraryRejected {
+        let builder = ::ort::init_from(&found.path).map_err(|error| SolverError::LibraryFails {
             path: found.path.clone(),
-            origin: found.origin.to_owned(),
             reason: match error {
-                LoadDynamicError::Dlopen { error, .. } => error.to_string(),
-                LoadDynamicError::BadVersion { version_str, .. } => format!("version {version_str} is too old"),
-                other => other.to_string(),
+                LoadDynamicError::Dlopen { error, .. } => format!("cannot be opened: {error}"),
+                LoadDynamicError::BadVersion { version_str, .. } => format!("is too old (version {version_str})"),
+                other => format!("cannot be used: {other}"),
             },
         })?;
         let environment = builder
@@ -77,7 +86,7 @@ impl OrtEngine {
             .build()
             .map_err(|error| failed("start ONNX Runtime", error))?;
         let version = library::version_of(&found.path);
-        Ok(Self { environment, library: found.path.clone(), version })
+        Ok(Self { environment, library: found.path.clone(), exposed: found.exposed.clone(), version })
     }
 
     /// The one environment of the process, for sessions of one's own.
@@ -90,6 +99,12 @@ impl OrtEngine {
     #[must_use]
     pub fn library(&self) -> &Path {
         &self.library
+    }
+
+    /// Who else can replace the library, if it was named and somebody can.
+    #[must_use]
+    pub fn exposed(&self) -> Option<&str> {
+        self.exposed.as_deref()
     }
 
     /// The library's version, `1.32.0`; `unknown` if its file name does not say.

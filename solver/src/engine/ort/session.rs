@@ -1,14 +1,19 @@
 //! Loading graphs into sessions of ONNX Runtime.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use ::ort::logging::LogLevel;
 use ::ort::session::Session;
 use ::ort::session::builder::GraphOptimizationLevel;
-use ::ort::value::{Outlet, TensorElementType, ValueType};
+use ::ort::value::{DynValue, Outlet, TensorElementType, ValueType};
+use trm_export::ExportError;
+use trm_export::onnx::external_tensors;
+use trm_intake::Printable;
 use trm_models::{ElementType, FoundTensor};
 
+use super::outside::{Contained, contain};
 use super::provider::{ExecutionProvider, unsuited};
 use super::{NAME, OrtEngine, failed};
 use crate::engine::{GraphSource, SessionInfo, SessionOptions, checks};
@@ -27,12 +32,13 @@ pub(super) struct Committed {
 pub(super) fn commit(engine: &OrtEngine, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Committed> {
     checks::check_options(options)?;
     let started = Instant::now();
+    let contained = contain(graph)?;
     let candidates = options.provider.candidates();
     let mut fallbacks = Vec::new();
     for (i, &provider) in candidates.iter().enumerate() {
         let attempt = match unsuited(provider, graph) {
             Some(reason) => Err(SolverError::Provider { provider, reason }),
-            None => try_provider(engine, graph, options, provider),
+            None => try_provider(engine, graph, &contained, options, provider),
         };
         match attempt {
             Ok((sessions, lane_rows)) => {
@@ -65,6 +71,7 @@ pub(super) fn commit(engine: &OrtEngine, graph: &GraphSource<'_>, options: &Sess
 fn try_provider(
     engine: &OrtEngine,
     graph: &GraphSource<'_>,
+    contained: &Contained<'_>,
     options: &SessionOptions,
     provider: ExecutionProvider,
 ) -> Result<(Vec<Session>, usize)> {
@@ -77,7 +84,7 @@ fn try_provider(
     let load = |lane_rows: usize, threads: usize| {
         let options = SessionOptions { batch: lane_rows, threads, ..options.clone() };
         let memory = if on_cpu { Memory::AsNeeded } else { Memory::Planned };
-        build(engine, &name, &graph.bytes, graph.folder.as_deref(), &options, provider, memory)
+        build(engine, &name, &contained.bytes, &contained.initializers, &options, provider, memory)
     };
     let first = load(lane_rows, (threads / sessions).max(1))?;
     if row_by_row && fixed_batch(&first).is_some_and(|fixed| fixed != 1) {
@@ -114,12 +121,12 @@ enum Memory {
     Planned,
 }
 
-/// Loads any graph on one provider; `name` is what errors call it.
+/// Loads any graph on one provider; `name` is what errors call it, `initializers` are what the bytes leave out.
 fn build(
     engine: &OrtEngine,
     name: &str,
     bytes: &[u8],
-    folder: Option<&Path>,
+    initializers: &[(String, Arc<DynValue>)],
     options: &SessionOptions,
     provider: ExecutionProvider,
     memory: Memory,
@@ -139,8 +146,8 @@ fn build(
         if options.bfloat16_products {
             builder = builder.with_config_entry("mlas.enable_gemm_fastmath_arm64_bfloat16", "1")?;
         }
-        if let Some(folder) = folder.and_then(Path::to_str) {
-            builder = builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?;
+        for (name, value) in initializers {
+            builder = builder.with_external_initializer(name, Arc::clone(value))?;
         }
         builder.commit_from_memory(bytes)
     };
@@ -159,13 +166,18 @@ pub(crate) fn load_plain(
     bytes: &[u8],
     options: &SessionOptions,
 ) -> Result<(Session, ExecutionProvider)> {
+    // Left to itself, ONNX Runtime opens the files that a graph names, from the current folder on.
+    if let Some(tensor) = external_tensors(bytes, Path::new(name))?.first() {
+        let problem = format!("the tensor {} lies in another file, which is not opened", Printable(&tensor.name));
+        return Err(ExportError::NotOnnx { path: name.into(), problem }.into());
+    }
     let mut failure = SolverError::Provider {
         provider: ExecutionProvider::TensorRt,
         reason: "it does not train; cuda and cpu do".to_owned(),
     };
     let trains = |provider: &ExecutionProvider| *provider != ExecutionProvider::TensorRt;
     for provider in options.provider.candidates().into_iter().filter(trains) {
-        match build(engine, name, bytes, None, options, provider, Memory::Planned) {
+        match build(engine, name, bytes, &[], options, provider, Memory::Planned) {
             Ok(session) => return Ok((session, provider)),
             Err(error @ SolverError::Provider { .. }) => failure = error,
             Err(error) => return Err(error),

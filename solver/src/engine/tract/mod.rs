@@ -7,7 +7,6 @@
 
 mod session;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,8 +18,8 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::scan::Scan;
 use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
 
-use super::checks;
 use super::{Engine, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession};
+use super::{checks, external};
 use crate::{Result, SolverError};
 
 /// The engine's name.
@@ -84,6 +83,7 @@ impl Prepared {
         }
         let started = Instant::now();
         let action = || format!("load the {} graph of {}", graph.kind, graph.name);
+        let outside = external::read(graph)?;
         let framework = tract_onnx::onnx().with_ignore_value_info(true);
         let mut proto = framework
             .proto_model_for_read(&mut &*graph.bytes)
@@ -91,6 +91,7 @@ impl Prepared {
         let (inputs, outputs) = proto.graph.as_ref().map(interface).unwrap_or_default();
         checks::check_interface(graph, 1, &inputs, &outputs)?;
         proto.graph.iter_mut().for_each(fix_batch);
+        external::put_inside(&mut proto, outside);
 
         let threads = options.resolved_threads();
         let (row_pool, executor, threads) = if options.batch == 1 {
@@ -149,7 +150,7 @@ fn prepare(
     executor: Executor,
 ) -> TractResult<Arc<TypedRunnableModel>> {
     let spec = GraphSpec::new(graph.kind, graph.config);
-    let mut model = framework.parse(proto, graph.folder.as_deref().and_then(Path::to_str))?.model;
+    let mut model = framework.parse(proto, None)?.model;
     let outlets = model.input_outlets()?.to_vec();
     let mut inputs = Vec::with_capacity(outlets.len());
     for input in &spec.inputs {

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use trm_intake::{Budget, Limits};
 
 use super::pixels::{self, Mode, Rule, UNKNOWN_GREY};
 use super::read::bad;
@@ -16,8 +17,17 @@ use super::{LoadedMap, OccupancyMap, check_resolution};
 use crate::Result;
 use crate::plan::Pose;
 
+/// What the yaml may take; that of a map has 150 bytes.
+const YAML_LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 32, time: None };
+
 /// `path` is the yaml's, `bytes` its content.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
+    Budget::new(YAML_LIMITS).take_bytes(bytes.len() as u64).map_err(|exceeded| {
+        bad(
+            &path.display().to_string(),
+            format!("not the yaml of a map: {exceeded}\nhint: it names an image, and says how to read it"),
+        )
+    })?;
     let yaml = Yaml::parse(path, bytes)?;
     let image_path = yaml.image()?;
     let resolution = yaml.number("resolution", "0.05")?;
@@ -26,7 +36,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     let rule = yaml.rule()?;
     let image = pixels::decode(&image_path, &yaml.source)?;
     let size = (image.width() as usize, image.height() as usize);
-    let (values, unmapped_but_free) = pixels::values(image, &rule);
+    let (values, unmapped_but_free) = pixels::values(&image, &rule);
     let note = note(unmapped_but_free, &rule, &yaml.source);
     let map = OccupancyMap::new(yaml.source, size, resolution, origin, values)?;
     Ok(LoadedMap { note, ..LoadedMap::from(map) })
@@ -65,7 +75,9 @@ impl Yaml {
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let source = path.display().to_string();
         let text = std::str::from_utf8(bytes).map_err(|_| bad(&source, "not UTF-8 text, where yaml is expected"))?;
-        let budget = serde_saphyr::budget! { max_events: 10_000, max_aliases: 100, max_depth: 32 };
+        let budget = serde_saphyr::budget! {
+            max_events: YAML_LIMITS.items as usize, max_aliases: 100, max_depth: YAML_LIMITS.depth as usize,
+        };
         let options = serde_saphyr::options! {
             budget: budget, with_snippet: false, non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
         };

@@ -19,14 +19,20 @@ mod warehouse;
 mod write;
 
 pub use moving_ai::{Scenario, scenarios};
-pub use read::{LoadedMap, MAX_BYTES};
+pub use read::{LIMITS, LoadedMap};
 pub use warehouse::warehouse;
+
+use std::ops::RangeInclusive;
 
 use super::Pose;
 use crate::{Result, SolverError};
 
 /// The most cells that a map may have: 5,000 x 5,000. Planning takes some 20 bytes a cell.
 pub const MAX_CELLS: usize = 25_000_000;
+
+/// Metres a cell that a map may have, from those of microscopes to those of planets. What is computed from them (a
+/// robot's radius in cells) stays a number.
+const RESOLUTIONS: RangeInclusive<f64> = 1e-9..=1e9;
 
 /// The value of a cell about which nothing is known.
 pub const UNKNOWN: i8 = -1;
@@ -222,13 +228,19 @@ pub(crate) fn check_size(source: &str, width: usize, height: usize) -> Result<()
 }
 
 pub(crate) fn check_resolution(source: &str, resolution: f64) -> Result<()> {
-    if resolution.is_finite() && resolution > 0.0 {
+    if RESOLUTIONS.contains(&resolution) {
         return Ok(());
     }
-    Err(SolverError::BadMap {
-        source_name: source.to_owned(),
-        message: format!("the resolution is {resolution}, expected metres a cell above zero, such as 0.05"),
-    })
+    let message = if resolution.is_finite() && resolution > 0.0 {
+        format!(
+            "the resolution is {resolution:e}, expected {:e} to {:e} metres a cell, such as 0.05",
+            RESOLUTIONS.start(),
+            RESOLUTIONS.end()
+        )
+    } else {
+        format!("the resolution is {resolution}, expected metres a cell above zero, such as 0.05")
+    };
+    Err(SolverError::BadMap { source_name: source.to_owned(), message })
 }
 
 #[cfg(test)]

@@ -5,9 +5,13 @@
 //! `info.width`, `info.height`, `info.origin.position`, `info.origin.orientation`, `data`, and `header.frame_id` where
 //! there is a header. Others are ignored.
 
-use serde::Deserialize;
+use std::fmt;
 
-use super::read::bad;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use trm_intake::{Budget, Exceeded, Limits};
+
+use super::read::{LIMITS, bad};
 use super::{MAX_CELLS, OccupancyMap, check_size};
 use crate::Result;
 use crate::plan::Pose;
@@ -18,12 +22,51 @@ const NORM_TOLERANCE: f64 = 0.01;
 /// The largest x or y of a quaternion that counts as a turn about z alone: a tilt of a tenth of a degree.
 const TILT_TOLERANCE: f64 = 0.001;
 
+/// What a message in json may take beside its bytes: a thousand names, and lists within lists.
+const JSON_LIMITS: Limits = Limits { items: 1_000, ..LIMITS };
+
+/// What a message in yaml may take: a parser of yaml is slow, and holds what it has read twice.
+const YAML_LIMITS: Limits = Limits { bytes: 64 << 20, ..LIMITS };
+
+/// The longest name or other text in a message, in bytes.
+const LONGEST_TEXT: u64 = 4 << 10;
+
 #[derive(Deserialize)]
 struct Grid {
     #[serde(default)]
     header: Header,
     info: Info,
-    data: Vec<i8>,
+    data: Cells,
+}
+
+/// The values of cells, no more than a map may have.
+struct Cells(Vec<i8>);
+
+impl<'de> Deserialize<'de> for Cells {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CellsVisitor;
+        impl<'de> Visitor<'de> for CellsVisitor {
+            type Value = Cells;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of values from -1 to 100")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cells, A::Error> {
+                let mut cells = Vec::new();
+                while let Some(cell) = list.next_element()? {
+                    if cells.len() == MAX_CELLS {
+                        return Err(A::Error::custom(format_args!(
+                            "data has more than the limit of {MAX_CELLS} values"
+                        )));
+                    }
+                    cells.push(cell);
+                }
+                Ok(Cells(cells))
+            }
+        }
+        deserializer.deserialize_seq(CellsVisitor)
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -61,16 +104,35 @@ struct Quaternion {
 }
 
 pub(super) fn from_json(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
-    let grid = serde_json::from_slice(bytes).map_err(|error| {
+    let refused = |reason: String| {
         bad(
             source,
             format!(
-                "not an OccupancyGrid in json: {error}\nhint: it is an object with info (resolution, width, height, \
+                "not an OccupancyGrid in json: {reason}\nhint: it is an object with info (resolution, width, height, \
                  origin) and data, values from -1 to 100"
             ),
         )
-    })?;
+    };
+    Budget::new(JSON_LIMITS)
+        .take_json(bytes, LONGEST_TEXT)
+        .and_then(|()| check_values(bytes, &mut Budget::new(LIMITS)))
+        .map_err(|exceeded| refused(exceeded.to_string()))?;
+    let grid = serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
     map(source, grid)
+}
+
+/// Holds a yaml against its limits before a parser does, which takes a hundred times as long.
+fn check_yaml(text: &[u8]) -> Result<(), Exceeded> {
+    let mut budget = Budget::new(YAML_LIMITS);
+    budget.take_bytes(text.len() as u64)?;
+    check_values(text, &mut budget)
+}
+
+/// Takes as many items as there may be values, before the first is kept.
+fn check_values(text: &[u8], budget: &mut Budget) -> Result<(), Exceeded> {
+    // Values stand on lines of their own, or between commas; beside them a message has thirty lines.
+    let separators = text.iter().filter(|byte| matches!(byte, b'\n' | b',')).count() as u64;
+    budget.take_items(separators.saturating_sub(1_000))
 }
 
 pub(super) fn from_yaml(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
@@ -83,6 +145,7 @@ pub(super) fn from_yaml(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
             ),
         )
     };
+    check_yaml(bytes).map_err(|exceeded| refused(exceeded.to_string()))?;
     let text = std::str::from_utf8(bytes).map_err(|_| refused("not UTF-8 text".to_owned()))?;
     // echo ends each message with a line ---, behind which another document would begin.
     let text = text.trim_end();
@@ -102,7 +165,7 @@ fn map(source: &str, grid: Grid) -> Result<OccupancyMap> {
     check_size(source, info.width, info.height)?;
     let Origin { position, orientation } = info.origin;
     let origin = Pose { x: position.x, y: position.y, yaw: yaw(source, &orientation)? };
-    let map = OccupancyMap::new(source, (info.width, info.height), info.resolution, origin, data)?;
+    let map = OccupancyMap::new(source, (info.width, info.height), info.resolution, origin, data.0)?;
     Ok(if header.frame_id.is_empty() { map } else { map.with_frame(header.frame_id) })
 }
 

@@ -4,13 +4,20 @@
 //! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
 //! otherwise: there every pixel that is not opaque is unknown, here alpha is averaged in.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder};
+use trm_intake::{Budget, Limits};
 
-use super::read::bad;
-use super::{FREE, OCCUPIED, UNKNOWN, check_size};
+use super::read::{LIMITS, bad};
+use super::{FREE, MAX_CELLS, OCCUPIED, UNKNOWN, check_size};
 use crate::Result;
+use crate::pictures::{PictureError, decoder};
+
+/// What a map's image may take: four bytes for each cell.
+const IMAGE_LIMITS: Limits = Limits { bytes: 4 * MAX_CELLS as u64, items: MAX_CELLS as u64, depth: 0, time: None };
 
 /// How an image's brightness is read, from the yaml.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +77,7 @@ impl Rule {
 /// Decodes an image: its pixels, the top row first. An image with too many is refused by its header.
 pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
     let shown = path.display().to_string();
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|error| {
+    let unreadable = |error: std::io::Error| {
         bad(
             named_by,
             format!(
@@ -78,27 +85,41 @@ pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
                  absolute one; was the image copied along with the yaml?"
             ),
         )
-    })?;
-    let damaged = |error: image::ImageError| {
-        bad(
+    };
+    let refused = |error: PictureError| match error {
+        PictureError::Io(error) => unreadable(error),
+        PictureError::Image(error) => bad(
             named_by,
             format!(
                 "its image {shown} cannot be decoded: {error}\nhint: is the file whole? maps are pgm, png or bmp images"
             ),
-        )
+        ),
+        error => bad(named_by, format!("its image {shown}: {error}")),
     };
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let file = File::open(path).map_err(unreadable)?;
+    // A header may be as long as its file.
+    let length = file.metadata().map_err(unreadable)?.len();
+    Budget::new(LIMITS).take_bytes(length).map_err(|exceeded| {
+        bad(named_by, format!("its image {shown}: {exceeded}\nhint: crop the map, or save it as png"))
+    })?;
+    let decoder = decoder(BufReader::new(file), &mut Budget::new(IMAGE_LIMITS)).map_err(|error| match error {
+        PictureError::Pixels { width, height, .. } => match check_size(&shown, width as usize, height as usize) {
+            Ok(()) => refused(error),
+            Err(too_large) => too_large,
+        },
+        error => refused(error),
+    })?;
     let (width, height) = decoder.dimensions();
     check_size(&shown, width as usize, height as usize)?;
-    DynamicImage::from_decoder(decoder).map_err(damaged)
+    DynamicImage::from_decoder(decoder).map_err(|error| refused(PictureError::Image(error)))
 }
 
 /// The values of an image's pixels as a map has them, the bottom row first; and how many pixels of the grey that map
 /// savers write for unknown are free.
-pub(super) fn values(image: DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
+pub(super) fn values(image: &DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
     let width = image.width() as usize;
     let mut unmapped_but_free = 0;
-    let values = if let DynamicImage::ImageLuma8(grey) = &image {
+    let values = if let DynamicImage::ImageLuma8(grey) = image {
         let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.value([wide(grey); 3], None)).collect();
         let unmapped_is_free = table[usize::from(UNKNOWN_GREY)] == FREE;
         let value = |&grey: &u8| {
@@ -108,13 +129,17 @@ pub(super) fn values(image: DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
         grey.as_raw().rchunks(width).flatten().map(value).collect()
     } else {
         let has_alpha = image.color().has_alpha();
-        let value = |&[red, green, blue, alpha]: &[u16; 4]| {
+        let mut value = |&[red, green, blue, alpha]: &[u16; 4]| {
             let value = rule.value([red, green, blue], has_alpha.then_some(alpha));
             unmapped_but_free += usize::from(value == FREE && [red, green, blue] == [wide(UNKNOWN_GREY); 3]);
             value
         };
-        let pixels = image.into_rgba16();
-        pixels.as_raw().rchunks(4 * width).flat_map(|row| row.as_chunks().0).map(value).collect()
+        // A row at a time: all of them at 16 bits would take eight bytes a cell.
+        let row = |y| image.crop_imm(0, y, image.width(), 1).into_rgba16();
+        (0..image.height())
+            .rev()
+            .flat_map(|y| row(y).as_raw().as_chunks().0.iter().map(&mut value).collect::<Vec<_>>())
+            .collect()
     };
     (values, unmapped_but_free)
 }

@@ -1,16 +1,18 @@
 //! Finds out what a file of a map is.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
-use super::{OccupancyMap, drawing, map_server, moving_ai, occupancy_grid};
+use trm_intake::{Budget, Limits, ReadError};
+
+use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid};
 use crate::plan::Pose;
 use crate::{Result, SolverError};
 
-/// The longest text that is read: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images
-/// have no such limit; they are refused by the size in their header.
-pub const MAX_BYTES: u64 = 128 << 20;
+/// What a map's text may take: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images are
+/// refused by the size in their header as well.
+pub const LIMITS: Limits = Limits { bytes: 128 << 20, items: MAX_CELLS as u64, depth: 32, time: None };
 
 /// A map, and what its file says beside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +35,13 @@ impl LoadedMap {
     /// Fails for a file that cannot be read or is none of them, for an image without the yaml that gives its scale, for
     /// a map of more than [`MAX_CELLS`](super::MAX_CELLS); the error names the file and says what is wrong where.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_within(path, &mut Budget::new(LIMITS))
+    }
+
+    /// As [`read`](Self::read), drawing the text on `budget`.
+    pub fn read_within(path: &Path, budget: &mut Budget) -> Result<Self> {
         let source = path.display().to_string();
-        let bytes = read_bytes(path, &source)?;
+        let bytes = read_bytes(path, &source, budget)?;
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         match Form::of(path, bytes) {
             Form::MapServer => map_server::parse(path, bytes),
@@ -130,23 +137,25 @@ fn has(content: &[u8], key: &[u8]) -> bool {
 }
 
 /// The whole of a text. An image is refused by its first bytes, whatever its length.
-fn read_bytes(path: &Path, source: &str) -> Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| bad(source, format!("cannot be read: {error}"));
-    let mut file = File::open(path).map_err(unreadable)?;
+fn read_bytes(path: &Path, source: &str, budget: &mut Budget) -> Result<Vec<u8>> {
+    let refused = |error: ReadError| match error {
+        ReadError::Io(error) => bad(source, format!("cannot be read: {error}")),
+        ReadError::Exceeded(exceeded) => {
+            bad(source, format!("{exceeded} for maps written as text\nhint: save the map as pgm and yaml"))
+        }
+    };
+    let mut file = File::open(path).map_err(|error| refused(error.into()))?;
     let mut bytes = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.by_ref().take(8).read_to_end(&mut bytes).map_err(|error| refused(error.into()))?;
     if is_image(&bytes) {
         return Err(bad(source, format!("an image alone tells neither scale nor origin\nhint: {}", yaml_of(path))));
     }
-    file.take(MAX_BYTES + 1 - bytes.len() as u64).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(bad(
-            source,
-            format!(
-                "longer than {MAX_BYTES} bytes, the limit for maps written as text\nhint: save the map as pgm and yaml"
-            ),
-        ));
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    if length > budget.bytes_left() {
+        budget.take_bytes(length).map_err(|exceeded| refused(exceeded.into()))?;
     }
+    let mut reader = budget.bounded(io::Cursor::new(std::mem::take(&mut bytes)).chain(file));
+    reader.read_to_end(&mut bytes).map_err(|error| refused(reader.why(error)))?;
     Ok(bytes)
 }
 

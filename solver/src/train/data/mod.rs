@@ -8,7 +8,7 @@ mod stream;
 
 use std::collections::HashSet;
 
-use trm_puzzles::{Grid, IGNORE_LABEL, PAD, Task, Verdict};
+use trm_puzzles::{Grid, IGNORE_LABEL, Task, Verdict};
 
 pub use prefetch::Prefetch;
 pub use stream::Stream;
@@ -31,7 +31,7 @@ impl TrainExample {
     fn encode(task: &dyn Task, puzzle: &Grid, answer: &Grid, puzzle_id: i32) -> Result<Self> {
         let mut labels = task.encode(answer)?;
         for label in &mut labels {
-            if *label == PAD {
+            if Some(*label) == task.padding() {
                 *label = IGNORE_LABEL;
             }
         }

@@ -55,7 +55,7 @@ impl Source {
                     None => generator,
                 })]
             }
-            _ => {
+            PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => {
                 return Err(SolverError::TrainData {
                     origin: "generate".to_owned(),
                     reason: "nothing generates arc tasks".to_owned(),
@@ -243,7 +243,7 @@ fn wrong_label(task: &dyn Task, tokens: &[i32], labels: &[i32]) -> Option<String
     if labels.iter().all(|&label| label == IGNORE_LABEL) {
         return Some("no cell has a label".to_owned());
     }
-    if task.name() == "arc" {
+    if !task.has_rules() {
         return None;
     }
     let puzzle = task.decode(&blank_grid(task), tokens).ok()?;
@@ -260,9 +260,9 @@ fn bad_label(origin: String, reason: String) -> SolverError {
 }
 
 /// The example as a symmetry of the task shows it. ARC data sets come augmented, and their grids may lie anywhere on
-/// the canvas: they stay as they are.
+/// the canvas: they stay as they are, and so do sequences of tokens.
 pub(super) fn transform(task: &dyn Task, symmetry: &dyn Symmetry, example: TrainExample) -> Result<TrainExample> {
-    if task.name() == "arc" {
+    if !task.has_rules() {
         return Ok(example);
     }
     let puzzle = task.decode(&blank_grid(task), &example.tokens)?;

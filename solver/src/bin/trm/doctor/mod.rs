@@ -1,5 +1,6 @@
 //! `trm doctor`: engines, providers, models, and whether they work on this machine.
 
+mod library;
 mod warm;
 
 use std::fs;
@@ -8,13 +9,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
+use trm_intake::Printable;
 use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
+use trm_solver::console;
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::machine::Machine;
 use trm_solver::selftest::{self, SelfTestReport};
 use trm_solver::{Engine, GraphSource, SessionOptions, SolverError};
 
+use self::library::PlaceState;
 use crate::backend::DeviceArgs;
 use crate::{Exit, failure};
 
@@ -49,7 +53,10 @@ struct Diagnosis {
     machine: Machine,
     engines: Vec<EngineState>,
     bundles: Vec<BundleState>,
-    /// An engine passes every self-test.
+    /// What named a library of ONNX Runtime that cannot be used: `--ort-lib` or `ORT_DYLIB_PATH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked_in_vain: Option<&'static str>,
+    /// An engine passes every self-test, and a library that was named can be used.
     passed: bool,
 }
 
@@ -63,6 +70,12 @@ struct EngineState {
     #[serde(skip_serializing_if = "Option::is_none")]
     build: Option<String>,
     providers: Vec<ProviderState>,
+    /// Where its library was looked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    searched: Vec<PlaceState>,
+    /// Who else can replace the library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exposed: Option<String>,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -120,6 +133,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         library: None,
         build: None,
         providers: vec![ProviderState { name: "cpu", usable: true, problem: None }],
+        searched: Vec::new(),
+        exposed: None,
         problem: None,
         passed: None,
     }];
@@ -127,6 +142,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if let Some(engine) = ort {
         engines.push(Box::new(engine));
     }
+    let asked_in_vain = library::asked_by(args.device.ort_lib.as_deref()).filter(|_| state.problem.is_some());
     states.push(state);
 
     let mut tested: Vec<BundleState> = bundles.iter().map(|bundle| test(bundle, &engines)).collect();
@@ -142,11 +158,12 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let diagnosis = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
         machine: Machine::this(),
-        passed: states.iter().any(|state| state.passed == Some(true)),
+        passed: asked_in_vain.is_none() && states.iter().any(|state| state.passed == Some(true)),
+        asked_in_vain,
         engines: states,
         bundles: tested,
     };
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         serde_json::to_writer(&mut out, &diagnosis)?;
         writeln!(out)?;
@@ -164,16 +181,21 @@ fn ort(device: &DeviceArgs, bundles: &[ModelBundle]) -> (Option<OrtEngine>, Engi
         library: None,
         build: None,
         providers: Vec::new(),
+        searched: Vec::new(),
+        exposed: None,
         problem: None,
         passed: None,
     };
     let engine = match OrtEngine::load(device.ort_lib.as_deref()) {
         Ok(engine) => engine,
         Err(error) => {
+            state.searched = library::places(device.ort_lib.as_deref(), None);
             state.problem = Some(one_line(error));
             return (None, state);
         }
     };
+    state.searched = library::places(device.ort_lib.as_deref(), Some(engine.library()));
+    state.exposed = engine.exposed().map(str::to_owned);
     state.version = Some(engine.version().to_owned());
     state.library = Some(engine.library().to_owned());
     state.build = Some(engine.build_info().to_owned());
@@ -236,7 +258,7 @@ fn test(bundle: &ModelBundle, engines: &[Box<dyn Engine>]) -> BundleState {
         }
     }
     let place = bundle.folder().map_or_else(|| "built in".to_owned(), |folder| folder.display().to_string());
-    BundleState { name: bundle.manifest().name.clone(), place, problem: None, tests }
+    BundleState { name: Printable(&bundle.manifest().name).to_string(), place, problem: None, tests }
 }
 
 fn one_line(error: SolverError) -> String {
@@ -266,28 +288,36 @@ impl Diagnosis {
                 }
             }
         }
-        writeln!(out, "{}", if self.passed { "all is well" } else { "no engine passes every self-test" })
+        match self.asked_in_vain {
+            Some(named_by) => writeln!(out, "the library that {named_by} names cannot be used"),
+            None if self.passed => writeln!(out, "all is well"),
+            None => writeln!(out, "no engine passes every self-test"),
+        }
     }
 }
 
 impl EngineState {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let Self { name, version, library, build, providers, problem, .. } = self;
+        let Self { name, version, library, build, providers, searched, exposed, problem, .. } = self;
         if let Some(problem) = problem {
-            return writeln!(out, "  {name}: not available: {problem}");
+            writeln!(out, "  {name}: not available: {problem}")?;
+        } else {
+            write!(out, "  {name} {}", version.as_deref().unwrap_or("of unknown version"))?;
+            if let Some(library) = library {
+                write!(out, ", {}", library.display())?;
+            }
+            writeln!(out)?;
         }
-        write!(out, "  {name} {}", version.as_deref().unwrap_or("of unknown version"))?;
-        if let Some(library) = library {
-            write!(out, ", {}", library.display())?;
-        }
-        writeln!(out)?;
-        if let Some(build) = build {
-            writeln!(out, "    {build}")?;
+        for line in [build, exposed].into_iter().flatten() {
+            writeln!(out, "    {line}")?;
         }
         for ProviderState { name, usable, problem } in providers {
             let state = if *usable { "works" } else { "not usable: " };
             writeln!(out, "    {name}: {state}{}", problem.as_deref().unwrap_or_default())?;
         }
-        Ok(())
+        if !searched.is_empty() {
+            writeln!(out, "    its library was looked for in")?;
+        }
+        searched.iter().try_for_each(|place| place.write(out))
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use trm_models::ModelBundle;
 use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, default_cache_dir};
 use trm_solver::{ActStep, Engine, Model, SessionOptions, SolverError};
+use trm_solver::{console, errln};
 
 use crate::Exit;
 use crate::backend::DeviceArgs;
@@ -61,7 +62,7 @@ pub(super) fn run(bundles: &[String], batches: &[u32], device: &DeviceArgs, json
         }
     }
     (report.files, report.bytes) = size_of(&report.cache_dir)?;
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if json {
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -93,7 +94,7 @@ fn progress_bar(number: usize, all: usize, bundle: &str, batch: usize) -> Progre
         bar.set_style(style);
     }
     if bar.is_hidden() {
-        eprintln!("{message}");
+        errln!("{message}");
     }
     bar.enable_steady_tick(Duration::from_millis(200));
     bar

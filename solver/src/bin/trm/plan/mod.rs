@@ -11,12 +11,13 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use trm_models::file::write_atomically;
 use trm_solver::plan::map::{LoadedMap, Scenario, scenarios, warehouse};
-use trm_solver::plan::trial::{Pair, random_pairs};
+use trm_solver::plan::trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::plan::{
-    ExactSearch, Fallback, Goal, Network, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot, StopWatch, Terrain,
-    UnknownSpace, picture,
+    ExactSearch, Fallback, Goal, MOST_POSES, Network, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot,
+    StopWatch, Terrain, UnknownSpace, picture,
 };
 use trm_solver::{Model, SessionOptions};
+use trm_solver::{console, errln};
 
 use self::output::{write_json, write_plan};
 use crate::Exit;
@@ -94,8 +95,9 @@ pub(crate) struct Args {
     #[arg(long)]
     no_optimum: bool,
     /// Measure on random pairs of free places more than 3 m apart, against exact search
-    #[arg(long, value_name = "N", conflicts_with_all = ["start", "goal", "png"])]
-    pairs: Option<usize>,
+    #[arg(long, value_name = "N", conflicts_with_all = ["start", "goal", "png"],
+        value_parser = clap::value_parser!(u64).range(..=MOST_PAIRS as u64))]
+    pairs: Option<u64>,
     /// Measure on the scenarios in the .scen beside a MovingAI map, against exact search and the lengths it gives
     #[arg(long, conflicts_with_all = ["start", "goal", "png"])]
     scenarios: bool,
@@ -211,7 +213,7 @@ enum Task {
 fn task(args: &Args, loaded: &LoadedMap, robot: &Robot) -> anyhow::Result<Task> {
     match args.pairs {
         Some(0) => bail!("--pairs 0: nothing to measure"),
-        Some(count) => Ok(Task::RandomPairs(count)),
+        Some(count) => Ok(Task::RandomPairs(usize::try_from(count)?)),
         None if args.scenarios => {
             if robot.radius > 0.0 {
                 bail!("--radius {}: the lengths of scenarios are for a point\nhint: leave --radius out", robot.radius);
@@ -239,7 +241,7 @@ fn fine_enough(map: OccupancyMap, robot: &Robot) -> anyhow::Result<OccupancyMap>
     }
     let parts = (CELLS_A_RADIUS * map.resolution() / robot.radius).ceil();
     let divided = map.divided(parts as usize)?;
-    eprintln!(
+    errln!(
         "note: cells of {} m are larger than the robot's radius of {} m: each is divided into {parts} x {parts}",
         map.resolution(),
         robot.radius
@@ -286,7 +288,7 @@ fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
         None => LoadedMap::read(&args.map)?,
     };
     if let Some(note) = &loaded.note {
-        eprintln!("note: {note}");
+        errln!("note: {note}");
     }
     Ok(match args.resolution {
         Some(resolution) => loaded.with_resolution(resolution)?,
@@ -339,6 +341,7 @@ fn load_network(args: &Args, model: &Model, backend: &Backend) -> anyhow::Result
         (0, false) => 1,
         (rows, _) => rows as usize,
     };
+    Network::check_memory(model, lanes, rows)?;
     let mut options: SessionOptions = args.backend.session_options(rows);
     if options.threads == 0 && lanes > 1 {
         options.threads = (cores / lanes).max(1);
@@ -361,6 +364,16 @@ fn plan_one(
     fallbacks: &[String],
 ) -> anyhow::Result<Exit> {
     let plan = planner.plan(start, goal)?;
+    if let (Outcome::Planned(path), Some(spacing)) = (&plan.outcome, args.spacing) {
+        let poses = path.poses_at(spacing);
+        if poses > MOST_POSES as f64 {
+            bail!(
+                "--spacing {spacing}: {poses:.0} poses on a path of {:.2} m are more than the limit of {MOST_POSES}\nhint: \
+                 metres between two poses, such as 0.05",
+                path.length
+            );
+        }
+    }
     let terrain = planner.terrain();
     let (from, to) = (terrain.free_cell("start", start.x, start.y)?, terrain.free_cell("goal", goal.x, goal.y)?);
     let optimal = match &plan.outcome {
@@ -371,7 +384,7 @@ fn plan_one(
         Outcome::Planned(path) => Some(path),
         _ => None,
     };
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         write_json(&mut out, args, planner, &plan, optimal, times, fallbacks)?;
     } else {

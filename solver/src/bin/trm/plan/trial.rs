@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_solver::bench::Spread;
+use trm_solver::console;
 use trm_solver::plan::Planner;
 use trm_solver::plan::map::Scenario;
 use trm_solver::plan::trial::{LEAST_DISTANCE, Pair, PairResult, Summary, try_pair};
@@ -23,7 +24,7 @@ pub(super) fn run(
     times: &LoadTimes,
     fallbacks: &[String],
 ) -> anyhow::Result<Exit> {
-    interrupt::listen()?;
+    interrupt::listen_briefly()?;
     let bar = progress_bar(pairs.len());
     let mut results: Vec<PairResult> = Vec::with_capacity(pairs.len());
     for pair in pairs {
@@ -37,7 +38,7 @@ pub(super) fn run(
 
     let summary = Summary::of(&results);
     let against_published = published.map(|published| Published::of(planner, published, &results));
-    let mut out = io::stdout().lock();
+    let mut out = console::stdout();
     if args.json {
         let report = json(args, planner, &summary, against_published.as_ref(), times, fallbacks);
         serde_json::to_writer(&mut out, &report).map_err(io::Error::from)?;

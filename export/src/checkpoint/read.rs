@@ -1,0 +1,97 @@
+//! Reading a checkpoint: from a path to checked weights.
+
+use std::path::{Path, PathBuf};
+
+use trm_intake::{Budget, Limits, Printable};
+
+use super::{Read, StateDict, WeightTensor, folder, nano_trm, npz, safetensors, torch};
+use crate::{ExportError, Result};
+
+/// Memory for a file's names and structure, and for what a small file may unpack to.
+const BYTES_FOR_ANY: u64 = 48 << 20;
+/// Memory for a byte of the file: weights are held in float32, and may be compressed or shared.
+const BYTES_FOR_A_BYTE: u64 = 4;
+/// Objects, names and records.
+const ITEMS: u64 = 1 << 21;
+/// Levels of nested settings.
+const DEPTH: u32 = 32;
+
+/// How a checkpoint is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The set of weights to read, of a file with several: its key, such as `ema` or `callbacks.EMACallback.shadow`, or
+    /// the prefix of its names. Keys that are not known are then left out.
+    pub weights: Option<String>,
+}
+
+/// The budget of reading files of `length` bytes together.
+fn budget(length: u64) -> Budget {
+    let bytes = length.saturating_mul(BYTES_FOR_A_BYTE).saturating_add(BYTES_FOR_ANY);
+    Budget::new(Limits { bytes, items: ITEMS, depth: DEPTH, time: None })
+}
+
+/// See [`StateDict::read_with`].
+pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<StateDict> {
+    let files = folder::resolve(path)?;
+    let mut length = 0_u64;
+    for file in &files.all {
+        let metadata = file.metadata().map_err(|source| io_error(file, source))?;
+        if !metadata.is_file() {
+            return Err(super::bad(file, "this is no file", Some("expected the weights, such as `step_1000`")));
+        }
+        length = length.saturating_add(metadata.len());
+    }
+    let mut budget = budget(length);
+    let read = if let Some(index) = &files.index {
+        folder::read_shards(index, &files, options, &mut budget)?
+    } else if safetensors::is_safetensors(&files.weights)? {
+        safetensors::read(&files.weights, options, &mut budget)?
+    } else if npz::is_npz(&files.weights)? {
+        npz::read(&files.weights, options, &mut budget)?
+    } else {
+        torch::read(&files.weights, options, &mut budget)?
+    };
+    finish(read, path, files.all)
+}
+
+pub(super) fn io_error(path: &Path, source: std::io::Error) -> ExportError {
+    ExportError::Io { action: "read", path: path.to_owned(), source }
+}
+
+/// Vets the numbers, and brings a dialect's tensors into the public layout.
+fn finish(read: Read, path: &Path, files: Vec<PathBuf>) -> Result<StateDict> {
+    let Read { mut tensors, mut ledger, settings } = read;
+    for (name, tensor) in &tensors {
+        vet(name, tensor, path)?;
+        if !tensor.data.is_empty() && tensor.data.iter().all(|value| *value == 0.0) {
+            ledger.all_zero.push(Printable(name).to_string());
+        }
+    }
+    ledger.all_zero.sort_unstable();
+    let settings = settings.map(|(key, fields)| nano_trm::translate(key, fields, &tensors));
+    nano_trm::adapt(&mut tensors, &mut ledger);
+    Ok(StateDict::of_file(path, files, tensors, ledger, settings))
+}
+
+/// Refuses numbers that no computation recovers from.
+fn vet(name: &str, tensor: &WeightTensor, path: &Path) -> Result<()> {
+    let Some(first) = tensor.data.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let nan = tensor.data.iter().filter(|value| value.is_nan()).count();
+    let infinite = tensor.data.iter().filter(|value| value.is_infinite()).count();
+    let mut index = Vec::new();
+    let mut rest = first;
+    for size in tensor.shape.iter().rev() {
+        index.push(rest % size.max(&1));
+        rest /= size.max(&1);
+    }
+    index.reverse();
+    Err(ExportError::BadTensor {
+        origin: path.display().to_string(),
+        tensor: Printable(name).to_string(),
+        reason: format!(
+            "has {nan} NaN and {infinite} infinite values among {}, the first at {index:?}: no answer would follow from it\n\
+             hint: take a checkpoint from before training diverged",
+            tensor.data.len()
+        ),
+    })
+}

@@ -1,0 +1,260 @@
+//! Where a [`TrmConfig`] comes from: the public `all_config.yaml`, the data set's `dataset.json`, and explicit values.
+
+mod account;
+mod known;
+mod record;
+mod strict_json;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use trm_intake::{Budget, Limits, Printable};
+
+use self::account::Account;
+use self::known::{ARCH_FIELDS, DATA_FIELDS};
+use crate::config::FORWARD_DTYPES;
+use crate::{Architecture, ModelError, Result, TrmConfig};
+
+pub use self::record::{ConfigRecord, Setting, SettingSource};
+
+/// Larger files are not configurations; the published ones have 1 KB.
+const CONFIG_LIMITS: Limits = Limits { bytes: 1 << 20, items: 100_000, depth: 32, time: None };
+
+/// Collects what a [`TrmConfig`] is made of, then checks it as a whole.
+///
+/// An explicit value wins over the files. `dataset.json` and the configuration may both give a field if they agree.
+///
+/// The model's settings stand under `arch:`; in a file without it (the public `config/arch/*.yaml`), at the top level.
+/// `seq_len`, `vocab_size` and `num_puzzle_identifiers` may stand beside `arch:`, where some checkpoints keep them.
+/// Numbers may be written as the reference's parser accepts them: `4`, `4.0` or `"4"`.
+///
+/// Every key is accounted for: it is a setting, or known to matter in training only, or an error under `arch:` and
+/// named by [`ConfigRecord::unknown`] elsewhere. A setting in a place where the public code does not read it is an error.
+#[derive(Debug, Clone)]
+pub struct ConfigSource {
+    config: Document,
+    dataset: Option<Document>,
+    /// Explicit values by field, each with the option that gave it.
+    given: BTreeMap<&'static str, (Value, &'static str)>,
+    table_rows: Option<usize>,
+    ignored: BTreeSet<String>,
+    assumed: Option<Architecture>,
+}
+
+/// A parsed file and the name by which errors call it.
+#[derive(Debug, Clone)]
+struct Document {
+    origin: String,
+    fields: Map<String, Value>,
+}
+
+impl ConfigSource {
+    /// Reads an `all_config.yaml`.
+    pub fn from_yaml_file(path: &Path) -> Result<Self> {
+        Self::from_yaml_str(&read_text(path)?, &path.display().to_string())
+    }
+
+    /// Parses the text of an `all_config.yaml`; `origin` is what errors call it.
+    pub fn from_yaml_str(text: &str, origin: &str) -> Result<Self> {
+        let budget = serde_saphyr::budget! { max_events: 100_000, max_aliases: 100, max_depth: 32 };
+        // A field of the training configuration may well be `.inf`.
+        let options = serde_saphyr::options! {
+            budget: budget, with_snippet: false, non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
+        };
+        let value: Value =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| ModelError::ConfigSyntax {
+                origin: origin.to_owned(),
+                // Some of the parser's messages span lines.
+                reason: Printable(&error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).to_string(),
+            })?;
+        Ok(Self::new(Document::new(value, origin)?))
+    }
+
+    /// Takes fields that were read elsewhere, such as the configuration inside a checkpoint; `origin` is what errors call
+    /// them. They may stand under `arch`, as in an `all_config.yaml`, or at the top level.
+    pub fn from_fields(fields: Map<String, Value>, origin: &str) -> Result<Self> {
+        Ok(Self::new(Document { origin: origin.to_owned(), fields }))
+    }
+
+    fn new(config: Document) -> Self {
+        Self {
+            config,
+            dataset: None,
+            given: BTreeMap::new(),
+            table_rows: None,
+            ignored: BTreeSet::new(),
+            assumed: None,
+        }
+    }
+
+    /// Adds a data set's `dataset.json`: `seq_len`, `vocab_size`, `num_puzzle_identifiers`.
+    pub fn dataset_file(mut self, path: &Path) -> Result<Self> {
+        let origin = path.display().to_string();
+        let value = strict_json::parse(&read_text(path)?)
+            .map_err(|error| ModelError::ConfigSyntax { origin: origin.clone(), reason: error.to_string() })?;
+        self.dataset = Some(Document::new(value, &origin)?);
+        Ok(self)
+    }
+
+    /// Cells of the grid, whatever the files say.
+    #[must_use]
+    pub fn seq_len(self, seq_len: usize) -> Self {
+        self.give("seq_len", seq_len.into(), "--seq-len")
+    }
+
+    /// Number of tokens, whatever the files say.
+    #[must_use]
+    pub fn vocab_size(self, vocab_size: usize) -> Self {
+        self.give("vocab_size", vocab_size.into(), "--vocab")
+    }
+
+    /// Rows of the puzzle-embedding table, whatever the files say.
+    #[must_use]
+    pub fn num_puzzle_identifiers(self, count: usize) -> Self {
+        self.give("num_puzzle_identifiers", count.into(), "--num-puzzle-identifiers")
+    }
+
+    /// Rows of the puzzle-embedding table among the weights, taken where nothing else says how many puzzles there are.
+    #[must_use]
+    pub fn table_rows(mut self, rows: usize) -> Self {
+        self.table_rows = Some(rows);
+        self
+    }
+
+    /// Any setting by the reference's name (with or without `arch.` in front), whatever the files say. The value is read
+    /// as one of the files would be.
+    ///
+    /// # Errors
+    /// [`ModelError::UnknownSetting`] for a name that is none, or that has been given before.
+    pub fn set(self, key: &str, value: &str) -> Result<Self> {
+        let plain = key.strip_prefix("arch.").unwrap_or(key);
+        let mut fields = ARCH_FIELDS.into_iter().chain(DATA_FIELDS);
+        let unknown = |reason: String, hint: String| ModelError::UnknownSetting { option: "--set", reason, hint };
+        let Some(field) = fields.find(|field| *field == plain) else {
+            let names = || ARCH_FIELDS.into_iter().chain(DATA_FIELDS);
+            let hint = match known::nearest(plain, names()) {
+                Some(near) => format!("is `{near}` meant?"),
+                None => format!("the settings are {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            return Err(unknown(format!("there is no setting `{}`", Printable(key)), hint));
+        };
+        if let Some((_, option)) = self.given.get(field) {
+            let reason = format!("`{field}` is given twice, the first time by {option}");
+            return Err(unknown(reason, "give it once".to_owned()));
+        }
+        Ok(self.give(field, value.into(), "--set"))
+    }
+
+    /// Leaves a key out that nothing is known of, or that stands where it is not read.
+    #[must_use]
+    pub fn ignore(mut self, key: &str) -> Self {
+        self.ignored.insert(key.to_owned());
+        self
+    }
+
+    /// Takes a class that is not known, or none, as this architecture.
+    #[must_use]
+    pub fn assume(mut self, architecture: Architecture) -> Self {
+        self.assumed = Some(architecture);
+        self
+    }
+
+    fn give(mut self, field: &'static str, value: Value, option: &'static str) -> Self {
+        self.given.insert(field, (value, option));
+        self
+    }
+
+    /// The configuration, complete and [validated](TrmConfig::validate).
+    pub fn build(&self) -> Result<TrmConfig> {
+        self.resolve().map(|(config, _)| config)
+    }
+
+    /// The configuration as [`build`](Self::build) makes it, with the account of where it came from.
+    pub fn resolve(&self) -> Result<(TrmConfig, ConfigRecord)> {
+        let mut account = Account::new(self);
+        let (architecture, first_release) = account.class()?;
+        account.account_for_keys(architecture, first_release)?;
+        let hrm = architecture == Architecture::Hrm;
+        let puzzle_emb_ndim = account.count("puzzle_emb_ndim", Some(0))?;
+        let default_identities = (puzzle_emb_ndim == 0).then_some(1);
+        let config = TrmConfig {
+            architecture,
+            seq_len: account.data_field("seq_len", "--seq-len", None)?,
+            vocab_size: account.data_field("vocab_size", "--vocab", None)?,
+            hidden_size: account.count("hidden_size", None)?,
+            num_heads: account.count("num_heads", None)?,
+            expansion: account.number("expansion", None)?,
+            h_cycles: account.count("H_cycles", None)?,
+            l_cycles: account.count("L_cycles", None)?,
+            h_layers: account.count("H_layers", if hrm { None } else { Some(0) })?,
+            l_layers: account.count("L_layers", None)?,
+            // HRM's first release has attention only and ignores the field.
+            mlp_t: if first_release { account.fixed("mlp_t", false) } else { account.flag("mlp_t", false)? },
+            pos_encodings: account.pos_encodings(first_release)?,
+            puzzle_emb_ndim,
+            puzzle_emb_len: if hrm {
+                account.fixed("puzzle_emb_len", 0)
+            } else {
+                account.count("puzzle_emb_len", Some(16))?
+            },
+            num_puzzle_identifiers: account.data_field(
+                "num_puzzle_identifiers",
+                "--num-puzzle-identifiers",
+                default_identities,
+            )?,
+            halt_max_steps: account.count("halt_max_steps", None)?,
+            halt_exploration_prob: account.number("halt_exploration_prob", None)?,
+            no_act_continue: if hrm {
+                account.fixed("no_ACT_continue", false)
+            } else {
+                account.flag("no_ACT_continue", true)?
+            },
+            rms_norm_eps: account.number("rms_norm_eps", Some(1e-5))?,
+            rope_theta: account.number("rope_theta", Some(10_000.0))?,
+            forward_dtype: account.forward_dtype()?,
+        };
+        config.validate()?;
+        Ok((config, account.into_record()))
+    }
+}
+
+impl Document {
+    fn new(value: Value, origin: &str) -> Result<Self> {
+        match value {
+            Value::Object(fields) => Ok(Self { origin: origin.to_owned(), fields }),
+            _ => Err(ModelError::ConfigSyntax { origin: origin.to_owned(), reason: "not a mapping of fields".into() }),
+        }
+    }
+
+    /// The file's name without its folder.
+    fn file(&self) -> String {
+        let name = Path::new(&self.origin).file_name();
+        name.map_or_else(|| self.origin.clone(), |name| name.to_string_lossy().into_owned())
+    }
+
+    /// What stands under `arch:`.
+    fn arch(&self) -> Option<&Map<String, Value>> {
+        self.fields.get("arch").and_then(Value::as_object)
+    }
+
+    /// A field's value and its key with what it stands under. `${.other}`, Hydra's reference to a sibling (the public
+    /// `puzzle_emb_ndim: ${.hidden_size}`), is followed once.
+    fn find(&self, field: &str) -> Option<(&Value, String)> {
+        let (fields, key) = match self.arch() {
+            Some(arch) if arch.contains_key(field) => (arch, format!("arch.{field}")),
+            Some(_) if !DATA_FIELDS.contains(&field) => return None,
+            _ => (&self.fields, field.to_owned()),
+        };
+        let value = fields.get(field)?;
+        let sibling = value.as_str().and_then(|text| text.strip_prefix("${.")?.strip_suffix('}'));
+        Some((sibling.and_then(|name| fields.get(name)).unwrap_or(value), key))
+    }
+}
+
+/// Reads a small text file, refusing one too large to be a configuration.
+fn read_text(path: &Path) -> Result<String> {
+    let bytes = crate::file::read_within(path, &mut Budget::new(CONFIG_LIMITS), "configuration")?;
+    String::from_utf8(bytes)
+        .map_err(|_| ModelError::ConfigSyntax { origin: path.display().to_string(), reason: "not UTF-8 text".into() })
+}

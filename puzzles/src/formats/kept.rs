@@ -1,0 +1,58 @@
+//! Puzzles as they are found in an input, bounded in what keeping them takes.
+
+use trm_intake::{Budget, Limits};
+
+use super::Puzzle;
+use crate::{Grid, PuzzleError, Result};
+
+/// Bytes that puzzles may take whatever their text, and for each byte of it. A 9x9 sudoku in a line takes four times its
+/// text; of smaller ones, which take more, a quarter of a million are kept.
+const FREE: u64 = 64 << 20;
+const TIMES: u64 = 4;
+
+/// What keeping a puzzle takes beside its cells and names.
+pub(super) const OVERHEAD: u64 = 256;
+
+/// Puzzles, and what is left for more of them.
+pub(super) struct Kept<'o> {
+    origin: &'o str,
+    budget: Budget,
+    puzzles: Vec<Puzzle>,
+}
+
+impl<'o> Kept<'o> {
+    /// For an input of so many bytes.
+    pub(super) fn new(origin: &'o str, text: usize) -> Self {
+        let bytes = FREE + TIMES * text as u64;
+        let limits = Limits { bytes, items: u64::MAX, depth: 0, time: None };
+        Self { origin, budget: Budget::new(limits), puzzles: Vec::new() }
+    }
+
+    /// Keeps a puzzle; an error when all of them take too much.
+    pub(super) fn push(&mut self, puzzle: Puzzle) -> Result<()> {
+        let cells = |grid: &Grid| grid.cells().len() as u64;
+        let names = puzzle.source.len() + puzzle.id.as_ref().map_or(0, String::len);
+        let taken = OVERHEAD + cells(&puzzle.grid) + puzzle.solution.as_ref().map_or(0, cells) + names as u64;
+        self.budget.take_bytes(taken).map_err(|exceeded| PuzzleError::TooLarge {
+            origin: self.origin.to_owned(),
+            unit: "bytes for the puzzles in it",
+            found: exceeded.found,
+            limit: exceeded.limit,
+        })?;
+        self.puzzles.push(puzzle);
+        Ok(())
+    }
+
+    /// The puzzles; an error when there are none.
+    pub(super) fn some(self) -> Result<Vec<Puzzle>> {
+        if self.puzzles.is_empty() {
+            return Err(PuzzleError::Empty { origin: self.origin.to_owned() });
+        }
+        Ok(self.puzzles)
+    }
+
+    /// The puzzles, if any.
+    pub(super) fn all(self) -> Vec<Puzzle> {
+        self.puzzles
+    }
+}

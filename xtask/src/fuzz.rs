@@ -1,0 +1,41 @@
+//! `cargo xtask test fuzz`: every reader gets inputs for some seconds, on the stable compiler.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use lexopt::prelude::*;
+
+use crate::{checks, process};
+
+/// What the check is given beside its name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
+    /// Seconds for each reader: few, so that every run has them; `--seconds 60` is what a change of a reader is given.
+    seconds: f64,
+    seed: u64,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { seconds: 3.0, seed: 1 }
+    }
+}
+
+impl Wanted {
+    /// Takes `--seconds` and `--seed`.
+    pub(crate) fn take(&mut self, option: &str, parser: &mut lexopt::Parser) -> Result<()> {
+        match option {
+            "seconds" => self.seconds = parser.value()?.parse()?,
+            "seed" => self.seed = parser.value()?.parse()?,
+            _ => bail!("invalid option '--{option}'"),
+        }
+        Ok(())
+    }
+}
+
+/// Builds the driver and runs it; a reader that panics, hangs or takes too much memory is an error.
+pub(crate) fn run(wanted: &Wanted) -> Result<()> {
+    let mut command = Command::new(checks::built_program("fuzz-smoke")?);
+    command.args(["--seconds", &wanted.seconds.to_string(), "--seed", &wanted.seed.to_string()]);
+    process::run(&mut command)
+}
