@@ -94,7 +94,6 @@ fn start(target: &Target, options: &Options, progress: &Path, errors: &Path) -> 
         .arg(&options.corpus)
         .arg("--progress")
         .arg(progress)
-        // A trace would take the place of the last words.
         .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -119,7 +118,9 @@ fn processor_time(process: u32) -> Duration {
 
 /// The message of a panic, or the last line.
 fn last_words(errors: &str) -> String {
-    let lines: Vec<&str> = errors.lines().filter(|line| !line.trim().is_empty()).collect();
+    // Rust's own notes on how to get a trace are none.
+    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let lines: Vec<&str> = errors.lines().filter(said).collect();
     let at = lines.iter().position(|line| line.contains("panicked at")).unwrap_or(lines.len().saturating_sub(1));
     lines.iter().skip(at).take(2).copied().collect::<Vec<_>>().join(" ")
 }
