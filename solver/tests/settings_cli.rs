@@ -195,7 +195,7 @@ fn no_terminal_obeys_a_manifest() {
         assert!(!text.chars().any(obeyed), "{args:?}: {text:?}");
     }
     // What no text of a manifest needs is refused, and shown without effect.
-    for character in ["\\u001b", "\\u0007", "\\u009b", "\\n"] {
+    for character in ["\\u001b", "\\u0007", "\\u009b"] {
         std::fs::write(&path, whole.replace("\"MIT\"", &format!("\"MIT{character}\""))).expect("written");
         let output = trm(folder.path(), &["inspect", "bundle"]);
         assert_exit(&output, 2);
