@@ -24,6 +24,7 @@ fn start(place: &Place, more: &str) -> (Running, Feeder) {
     (running, feeder)
 }
 
+#[cfg(feature = "mqtt")]
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -31,17 +31,18 @@ const MORE: u64 = 4;
 /// Something that is counted.
 struct Workload {
     name: &'static str,
-    /// Instructions of one run, counted with Rust 1.95 on x86-64.
+    /// Instructions of one run, counted with Rust 1.95 on x86-64. Checks for overflow are 2 to 15 % of what our own code
+    /// takes, and none of the engines'.
     expected: u64,
     /// Prepares, and runs a number of times.
     run: fn(u64) -> Result<()>,
 }
 
 const WORKLOADS: [Workload; 6] = [
-    Workload { name: "generate-sudoku", expected: 987_000, run: |times| generate(&sudoku()?, times) },
-    Workload { name: "generate-maze", expected: 433_000, run: |times| generate(&maze()?, times) },
-    Workload { name: "verify-maze", expected: 139_000, run: verify_maze },
-    Workload { name: "export", expected: 11_370_000, run: export },
+    Workload { name: "generate-sudoku", expected: 1_005_000, run: |times| generate(&sudoku()?, times) },
+    Workload { name: "generate-maze", expected: 473_000, run: |times| generate(&maze()?, times) },
+    Workload { name: "verify-maze", expected: 147_000, run: verify_maze },
+    Workload { name: "export", expected: 13_110_000, run: export },
     Workload { name: "tract-step", expected: 14_800_000, run: tract_step },
     Workload { name: "tract-solve", expected: 14_700_000, run: tract_solve },
 ];
