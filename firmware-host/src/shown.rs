@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trm_intake::Printable;
+use trm_intake::Escaped;
 
 /// A path as it may be shown.
 #[must_use]
@@ -13,16 +13,7 @@ pub fn path(path: &Path) -> String {
 /// Text of any length without characters that a terminal or a log would obey.
 #[must_use]
 pub fn text(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    let mut buffer = [0; 4];
-    for c in text.chars() {
-        // One by one, since a whole text would be cut to what is shown of a name.
-        match c {
-            ' '..='~' => shown.push(c),
-            _ => shown.push_str(&Printable(c.encode_utf8(&mut buffer)).to_string()),
-        }
-    }
-    shown
+    Escaped(text).to_string()
 }
 
 /// Text in one line, for a log that has a line for each message: white space of any kind is a space, and what a

@@ -1,11 +1,15 @@
 //! Every command of `trm-host` with its output on a full disk, into a closed pipe, and with nobody to complain to.
 #![cfg(target_os = "linux")]
 
-use std::fs::OpenOptions;
+#[path = "../../solver/tests/outputs/mod.rs"]
+mod outputs;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+
+use outputs::{NO_SPACE, closed, errors, full};
 
 /// Each command's words, in the folder of the package; `OUT` is a place that is not there yet, `PORT` a robot's port, `PATH` a path
 /// that it can drive.
@@ -78,23 +82,6 @@ fn trm_host(words: &[&str], stdout: Stdio, stderr: Stdio) -> Child {
         .spawn()
         .expect("trm-host starts")
 }
-
-fn full() -> Stdio {
-    OpenOptions::new().write(true).open("/dev/full").expect("a full device").into()
-}
-
-/// A pipe that nobody reads any more, as `head -1` leaves it.
-fn closed() -> Stdio {
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    writer.into()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-const NO_SPACE: &str = "error: cannot write to standard output: No space left on device";
 
 #[test]
 fn a_full_disk_is_an_error_and_a_closed_pipe_is_none() {

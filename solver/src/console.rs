@@ -6,12 +6,13 @@
 //!   print stop early ([`is_closed`]), all others finish their work, and the exit code says how that went;
 //! - a remark that cannot be written is lost.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the reader of standard output has gone.
+/// True if the reader of standard output has gone.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line of results to standard output, with the arguments of `println!`. The value is an [`io::Result`].
@@ -43,7 +44,7 @@ pub fn stdout() -> Stdout {
 }
 
 impl Stdout {
-    /// Whether somebody looks at it, rather than a file or a program.
+    /// True if somebody looks at it, rather than a file or a program.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.0.is_terminal()
@@ -78,7 +79,7 @@ fn judged<T>(error: io::Error, done: T) -> io::Result<T> {
     }
 }
 
-/// Whether the reader of standard output has gone: nothing that is printed arrives any more.
+/// True if the reader of standard output has gone: nothing that is printed arrives any more.
 #[must_use]
 pub fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
@@ -119,17 +120,18 @@ pub fn parse_arguments<P: clap::Parser>() -> Result<P, ExitCode> {
         match printed.or_else(|error| judged(error, ())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                remark(format_args!("error: {}", sentence(&error)));
+                remark(format_args!("error: {}", with_causes(&error)));
                 ExitCode::from(2)
             }
         }
     })
 }
 
-/// The error with its causes.
-fn sentence(error: &io::Error) -> String {
+/// An error and its causes, parted by colons.
+#[must_use]
+pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
         cause = error.source();
@@ -145,7 +147,7 @@ mod tests {
     fn an_error_names_the_output_and_its_cause() {
         let error = judged(io::Error::from_raw_os_error(28), ()).expect_err("a full disk is an error");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-        let said = sentence(&error);
+        let said = with_causes(&error);
         assert!(said.starts_with("cannot write to standard output: "), "{said}");
         assert_eq!(said.matches("standard output").count(), 1, "{said}");
     }

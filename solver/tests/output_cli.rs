@@ -1,10 +1,13 @@
 //! Every command of `trm` with its output on a full disk, into a closed pipe, and with nobody to complain to.
 #![cfg(target_os = "linux")]
 
-use std::fs::OpenOptions;
+mod outputs;
+
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+
+use outputs::{NO_SPACE, closed, errors, full};
 
 /// Each command's words, in the folder of the package; `OUT` is a place that is not there yet.
 const COMMANDS: [&[&str]; 16] = [
@@ -63,29 +66,13 @@ fn trm(words: &[&str], stdout: Stdio, stderr: Stdio) -> Output {
         .expect("trm runs")
 }
 
-fn full() -> Stdio {
-    OpenOptions::new().write(true).open("/dev/full").expect("a full device").into()
-}
-
-/// A pipe that nobody reads any more, as `head -1` leaves it.
-fn closed() -> Stdio {
-    let (reader, writer) = std::io::pipe().expect("a pipe");
-    drop(reader);
-    writer.into()
-}
-
-fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 #[test]
 fn a_full_disk_is_an_error_and_a_closed_pipe_is_none() {
     for words in COMMANDS {
         let output = trm(words, full(), Stdio::piped());
         let said = errors(&output);
         assert_eq!(output.status.code(), Some(2), "{words:?} into a full disk: {said}");
-        let error = "error: cannot write to standard output: No space left on device";
-        assert!(said.contains(error) && !said.contains("panicked"), "{words:?} into a full disk: {said}");
+        assert!(said.contains(NO_SPACE) && !said.contains("panicked"), "{words:?} into a full disk: {said}");
 
         let output = trm(words, closed(), Stdio::piped());
         let said = errors(&output);

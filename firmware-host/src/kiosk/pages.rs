@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use trm_http::{HttpError, HttpLimits, HttpServer, Method, Request, Response, StatusCode, reply, service_fn};
+use trm_solver::console::with_causes;
 
 use super::config::{MetricsConfig, ms};
 use super::metrics::Metrics;
-use super::troubles::with_causes;
 use crate::{HostError, Result};
 
 /// Time between attempts to have the port.
@@ -23,7 +23,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The thread that tries again looks this often whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What clients may take: pages are asked for without bodies.
+/// Limits of clients: pages are asked for without bodies.
 const LIMITS: HttpLimits = HttpLimits {
     connections: 256,
     header_bytes: 8 << 10,

@@ -1,4 +1,4 @@
-//! What is wrong at the moment, by part and kind: for the log, `/healthz` and whoever asks.
+//! Present troubles by part and kind: for the log, `/healthz` and whoever asks.
 //!
 //! A trouble is logged when it begins and when it ends, at most once a minute each; how often it came in between is said
 //! with the next time. So neither a part that comes and goes nor names that differ each time fill a log: parts and kinds
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use trm_models::ModelError;
+use trm_solver::console::with_causes;
 
 use crate::{HostError, shown};
 
@@ -24,13 +25,13 @@ const STALE: Duration = Duration::from_mins(1);
 pub struct Trouble {
     /// The part: `camera`, `state`, `metrics`.
     pub part: &'static str,
-    /// What kind of trouble: `full`, `not-found`, `in-use`.
+    /// The kind of trouble: `full`, `not-found`, `in-use`.
     pub kind: &'static str,
-    /// What happened, in one line; the first of its kind.
+    /// The message in one line, the first of its kind.
     pub message: String,
     /// Seconds that it has lasted.
     pub seconds: u64,
-    /// How often it was met.
+    /// The number of times it was met.
     pub times: u64,
 }
 
@@ -138,7 +139,7 @@ impl Troubles {
         }
     }
 
-    /// What is wrong now.
+    /// The present troubles.
     #[must_use]
     pub fn list(&self) -> Vec<Trouble> {
         let entries = self.entries();
@@ -200,18 +201,6 @@ pub(crate) fn kind_of_io(error: &io::Error) -> &'static str {
         Kind::ConnectionRefused | Kind::HostUnreachable | Kind::NetworkUnreachable | Kind::TimedOut => "unreachable",
         _ => "input-output",
     }
-}
-
-/// An error with its causes.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -51,11 +51,11 @@ impl fmt::Display for Resource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{found} {resource} are more than the limit of {limit}")]
 pub struct Exceeded {
-    /// What ran out.
+    /// The resource that ran out.
     pub resource: Resource,
-    /// How much the input asked for; where reading stopped early, what it had come to.
+    /// The amount that the input asked for; where reading stopped early, what it had come to.
     pub found: u64,
-    /// How much it may have.
+    /// The limit.
     pub limit: u64,
 }
 
@@ -70,7 +70,7 @@ pub enum ReadError {
     Exceeded(#[from] Exceeded),
 }
 
-/// What is left of the [`Limits`] of one reading. Drawn on before memory is taken, so that a size written in a file
+/// The rest of the [`Limits`] of one reading. Drawn on before memory is taken, so that a size written in a file
 /// never decides alone how much is allocated.
 #[derive(Debug, Clone)]
 pub struct Budget {

@@ -3,7 +3,8 @@
 //! - [`Budget`]: bytes, items, depth and time that one reading may take. Every reader of files, archives, images, maps,
 //!   frames and requests draws on one before it allocates; [`Exceeded`] says which limit was hit.
 //!   [`Budget::take_json`] and [`Budget::take_lines`] count what a text would become before it is parsed.
-//! - [`Printable`]: text from outside without control characters, for messages, logs and terminals.
+//! - [`Printable`]: a name or a line from outside without control characters, and not too long, for messages, logs and
+//!   terminals; [`Escaped`]: text of any length without them.
 //!
 //! ```
 //! use trm_intake::{Budget, Limits};
@@ -20,4 +21,4 @@ mod json;
 mod printable;
 
 pub use budget::{Bounded, Budget, Exceeded, Limits, ReadError, Resource};
-pub use printable::Printable;
+pub use printable::{Escaped, Printable};

@@ -2,6 +2,21 @@
 
 use std::fmt::{self, Write as _};
 
+/// Text of any length from outside, each character that a terminal or a log would obey written as an escape. A name is
+/// better shown by [`Printable`], which also bounds it.
+///
+/// ```
+/// assert_eq!(trm_intake::Escaped("v1\x1b[2J\nok").to_string(), "v1\\u{1b}[2J\\nok");
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| write_escaped(f, c))
+    }
+}
+
 /// Text from outside (a manifest, a file name, a device's answer) as it may be shown: characters that a terminal or a
 /// log would obey (control characters, line and paragraph separators, changes of direction, invisible marks) are
 /// written as escapes, and no more than [`Printable::MOST`] characters are shown.
@@ -23,17 +38,17 @@ impl fmt::Display for Printable<'_> {
             if at == Self::MOST {
                 return f.write_char('…');
             }
-            if is_obeyed(c) {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
-            }
+            write_escaped(f, c)?;
         }
         Ok(())
     }
 }
 
-/// Whether a terminal or a viewer of logs acts on the character instead of showing it.
+fn write_escaped(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
+    if is_obeyed(c) { write!(f, "{}", c.escape_default()) } else { f.write_char(c) }
+}
+
+/// True for a character that a terminal or a viewer of logs acts on instead of showing it.
 fn is_obeyed(c: char) -> bool {
     c.is_control()
         // Zero-width and direction marks, line and paragraph separators, overrides, isolates, the byte-order mark.

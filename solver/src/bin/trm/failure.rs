@@ -1,6 +1,6 @@
 //! How an error ends the program: what is printed, and which exit code follows.
 
-use trm_intake::Printable;
+use trm_intake::Escaped;
 use trm_solver::SolverError;
 use trm_solver::errln;
 
@@ -42,21 +42,19 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 /// outside. It is cut where it is longer than anybody reads: parsers quote what they were given.
 fn one_line(text: &str) -> String {
     const MOST: usize = 2_000;
-    let mut line: Vec<char> = Vec::new();
+    let mut line = String::new();
     for word in text.split_whitespace() {
         if !line.is_empty() {
             line.push(' ');
         }
         line.extend(word.chars().take(MOST + 1));
-        if line.len() > MOST {
-            line.truncate(MOST);
+        if let Some((end, _)) = line.char_indices().nth(MOST) {
+            line.truncate(end);
             line.push('…');
             break;
         }
     }
-    // Piece by piece, since a name is cut sooner than a message.
-    let shown = |piece: &[char]| Printable(&piece.iter().collect::<String>()).to_string();
-    line.chunks(Printable::MOST).map(shown).collect()
+    Escaped(&line).to_string()
 }
 
 #[cfg(test)]
