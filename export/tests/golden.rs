@@ -13,7 +13,7 @@ struct Golden {
     config: TrmConfig,
     weights: StateDict,
     outputs: Vec<u8>,
-    /// What is judged of the recording.
+    /// The judged parts of the recording.
     judge: serde_json::Value,
 }
 
@@ -38,7 +38,7 @@ impl Golden {
         Self { config, weights, outputs: read(&dir.join("outputs.safetensors")), judge: manifest["judge"].clone() }
     }
 
-    /// Whether the recording wants the answer after a step to be equal.
+    /// True if the recording wants the answer after a step to be equal.
     fn judges_answer(&self, step: usize) -> bool {
         let steps = self.judge["steps"].as_array().expect("what is judged");
         steps.iter().any(|row| row["step"] == step && row["limits"].get("answer").is_some())

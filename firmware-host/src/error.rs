@@ -27,7 +27,7 @@ pub enum HostError {
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// What it has too much of.
+        /// The limit that it exceeds.
         exceeded: Exceeded,
     },
     /// A picture that cannot be decoded.

@@ -6,7 +6,7 @@ use trm_intake::{Budget, Limits, ReadError};
 
 use crate::{HostError, Result};
 
-/// What a small text may take: settings, a label, a password, what a kiosk remembers.
+/// Limits of a small text: settings, a label, a password, what a kiosk remembers.
 pub(crate) const SMALL: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 32, time: None };
 
 /// The longest line of settings, in bytes: their parser quotes it.

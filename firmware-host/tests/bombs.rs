@@ -395,7 +395,7 @@ fn streams_without_a_picture_end() {
     assert!(message.starts_with("/dev/zero: 65535x65535 pixels, expected 1 to 40 million\nhint: "), "{message}");
 }
 
-/// What is large and honest is read.
+/// Large honest inputs are read.
 #[test]
 fn a_picture_of_40_megapixels_is_read() {
     let bytes = png(8_000, 5_000, image::ExtendedColorType::Rgb8, None);

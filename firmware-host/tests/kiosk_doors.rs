@@ -45,7 +45,7 @@ fn requests_that_ended_a_kiosk_are_refused() {
     running.works();
 }
 
-/// What an attack did.
+/// The effect of an attack.
 #[derive(Debug)]
 struct Effect {
     before_kib: u64,

@@ -16,7 +16,7 @@ use kiosks::{Feeder, Place, Running, eventually, kiosk, quoted};
 use trm_firmware_host::kiosk::StateStore;
 
 const LIMIT: Duration = Duration::from_secs(2);
-/// What is logged when a part was given up: an end in order says nothing of the kind.
+/// The line in the log when a part was given up: an end in order says nothing of the kind.
 const LAST_RESORT: &str = "does not let go";
 
 /// Ends a kiosk by both signals, each on a fresh one, in order and in time.
@@ -142,7 +142,7 @@ fn with_a_picture_that_takes_long() {
 
 // the other commands
 
-/// How long a command takes to end that was started and has said `sign` on stdout or stderr.
+/// The time that a command takes to end that was started and has said `sign` on stdout or stderr.
 fn ends(mut command: Command, sign: &str, signal: &str) -> (Option<i32>, Duration) {
     let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (tell, told) = std::sync::mpsc::channel();

@@ -14,7 +14,7 @@ use crate::{ModelError, Result};
 /// File name of the graph.
 pub const CLASSIFIER_GRAPH: &str = "classify.onnx";
 
-/// What a classifier's two files may take together; the graph of the built-in one has half a megabyte.
+/// Limits of a classifier's two files together; the graph of the built-in one has half a megabyte.
 pub const CLASSIFIER_LIMITS: Limits = Limits { bytes: 32 << 20, items: 4_096, depth: 32, time: None };
 
 /// The longest text in a manifest, in bytes.

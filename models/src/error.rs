@@ -195,7 +195,7 @@ pub enum ModelError {
         /// `is` or `are`.
         verb: &'static str,
     },
-    /// What a manifest lists as a file is something else.
+    /// Something else stands where the manifest lists a file.
     #[error("{bundle}: {file} is {found}, expected a file in the bundle's folder\nhint: copy the bundle again")]
     NotAFile {
         /// The bundle.

@@ -11,9 +11,9 @@ use std::sync::Mutex;
 
 use tempfile::{Builder, NamedTempFile, TempDir};
 
-/// How the names of temporary files begin.
+/// The beginning of the names of temporary files.
 const FILE: &str = ".trm-file-";
-/// How the names of temporary folders begin.
+/// The beginning of the names of temporary folders.
 const FOLDER: &str = ".trm-bundle-";
 
 /// Names that were swept away, or taken for it, before they could be held; more is no accident.
@@ -127,7 +127,7 @@ fn is_held(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Whether the path still leads to the file that was opened.
+/// True if the path still leads to the file that was opened.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;

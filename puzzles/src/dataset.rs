@@ -14,14 +14,14 @@ use crate::{Example, Generate, IGNORE_LABEL, PAD, PuzzleError, Result, Task, see
 /// The one set that this crate writes.
 const SET: &str = "all";
 
-/// What a data set may take: the bytes of all its arrays as they are kept, four a token, and its sets. The largest public
+/// Limits of a data set: the bytes of all its arrays as they are kept, four a token, and its sets. The largest public
 /// ones (a thousand augmentations of each evaluation task of ARC) take 3 GB.
 pub const DATA_LIMITS: Limits = Limits { bytes: 4 << 30, items: 1_000, depth: 0, time: None };
 
-/// What `dataset.json` may take: the published ones have 300 bytes.
+/// Limits of `dataset.json`: the published ones have 300 bytes.
 const DESCRIPTION_LIMITS: Limits = Limits { bytes: 1 << 20, items: 100_000, depth: 8, time: None };
 
-/// What `identifiers.json` may take: the public ARC set has 876,406 names of some 40 bytes.
+/// Limits of `identifiers.json`: the public ARC set has 876,406 names of some 40 bytes.
 const NAMES_LIMITS: Limits = Limits { bytes: 64 << 20, items: 2 << 20, depth: 8, time: None };
 
 /// The longest name in one of these, in bytes.

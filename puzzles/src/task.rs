@@ -43,7 +43,7 @@ pub trait Task: Debug + Send + Sync {
     /// Judges an answer to `puzzle` by the task's rules.
     fn verify(&self, puzzle: &Grid, answer: &Grid) -> Verdict;
 
-    /// Whether the task has rules that an answer can be verified by. Without them [`verify`](Self::verify) says at best
+    /// True if the task has rules that an answer can be verified by. Without them [`verify`](Self::verify) says at best
     /// [`Verdict::Unverifiable`].
     fn has_rules(&self) -> bool {
         true

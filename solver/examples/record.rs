@@ -116,7 +116,7 @@ fn record(session: &mut dyn StepSession, tokens: Vec<i32>, steps: usize, golden:
     Ok(())
 }
 
-/// What is judged of a recording: the signals at every step, logits and answers where they are recorded.
+/// The judged parts of a recording: the signals at every step, logits and answers where they are recorded.
 fn judge(steps: usize, (logits, signal): (f64, f64)) -> Judge {
     let row = |step| {
         let mut row = JudgedStep { step, ..JudgedStep::default() };

@@ -228,7 +228,7 @@ pub enum SolverError {
     LibraryFails {
         /// The file.
         path: PathBuf,
-        /// What it does: `crashes when it is opened (…)`.
+        /// The fault: `crashes when it is opened (…)`.
         reason: String,
     },
     /// A second ONNX Runtime library was asked for in one process.
@@ -365,7 +365,7 @@ impl SolverError {
 /// Most libraries that a message says something of.
 const MOST_REFUSED: usize = 3;
 
-/// What was found and is not loaded, from the first on.
+/// Candidates that are not loaded, from the first on.
 fn refused_libraries(refused: &[Candidate]) -> String {
     let told = |candidate: &Candidate| {
         let problem = candidate.problem.as_ref().map(LibraryProblem::to_string).unwrap_or_default();

@@ -43,10 +43,10 @@ pub enum PictureError {
     /// Its pixels take more bytes than the budget has.
     #[error("its pixels take {} bytes, more than the limit of {}\nhint: save it with 8 bits a channel", .0.found, .0.limit)]
     Bytes(Exceeded),
-    /// What it carries beside its pixels is too large, once unpacked.
+    /// The data beside its pixels are too large, once unpacked.
     #[error("{what}\nhint: save the picture without its metadata")]
     Aside {
-        /// What does, and its limit.
+        /// The resource, and its limit.
         what: String,
     },
 }

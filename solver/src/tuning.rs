@@ -16,7 +16,7 @@ use crate::{Result, SolverError};
 /// A larger batch has to be this much faster: it costs memory, and the first answer comes later.
 const WORTH_A_LARGER_BATCH: f64 = 0.97;
 
-/// What a remembered choice may take; one has 300 bytes.
+/// Limits of a remembered choice; one has 300 bytes.
 const REMEMBERED_LIMITS: Limits = Limits { bytes: 64 << 10, items: 0, depth: 0, time: None };
 
 /// A measured combination.

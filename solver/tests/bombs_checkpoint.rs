@@ -16,7 +16,7 @@ use zip::{CompressionMethod, ZipWriter};
 const TRM: &str = env!("CARGO_BIN_EXE_trm");
 /// As much as a pickle may have.
 const PICKLE: usize = 8 << 20;
-/// What a small file unpacks to.
+/// The size that a small file unpacks to.
 const UNPACKED: usize = 320 << 20;
 const NOT_OF_THIS_SIZE: &str = "a checkpoint of this size";
 

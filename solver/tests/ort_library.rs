@@ -175,7 +175,7 @@ fn the_search_goes_from_the_cache_to_python() {
     );
 }
 
-/// What is not absolute would be another folder wherever the program is started.
+/// A relative path would be another folder wherever the program is started.
 #[test]
 fn nothing_is_searched_that_depends_on_the_current_folder() {
     let dir = tempfile::tempdir_in(".").expect("a folder in the current one");

@@ -220,7 +220,7 @@ fn nothing_is_loaded_from_a_folder_that_others_can_write() {
     assert!(mark.exists(), "in a folder of one's own it is tried");
 }
 
-/// What has worked is not tried again, until it changes.
+/// A library that has worked is not tried again until it changes.
 #[test]
 fn a_library_that_works_is_remembered() {
     let library = std::env::var_os("ORT_DYLIB_PATH").expect("cargo xtask test sets ORT_DYLIB_PATH");

@@ -44,7 +44,7 @@ fn assert_passed(what: &str, rows: &[StepComparison]) {
     }
 }
 
-/// How many steps of a golden are judged, which is part of the golden.
+/// The number of steps of a golden that are judged, which is part of the golden.
 fn judged_steps(name: &str) -> usize {
     match name {
         "sudoku_mlp_bf16" => 0,
@@ -260,13 +260,13 @@ impl Parts {
         Ok((Golden::open(&dir)?, folder))
     }
 
-    /// What a comparison says of it.
+    /// Its name in a comparison.
     fn compare(&self, session: &mut dyn StepSession) -> Result<Comparison, SolverError> {
         let (golden, _folder) = self.open("recording")?;
         compare_step(session, &golden, &Scope::default())
     }
 
-    /// Whether something is found to be wrong with it.
+    /// True if something is found to be wrong with it.
     fn is_found_wrong(&self, session: &mut dyn StepSession) -> bool {
         self.compare(session).map_or(true, |comparison| comparison.outcome != Outcome::Passed)
     }
@@ -354,7 +354,7 @@ fn a_folders_name_decides_nothing() {
     }
 }
 
-/// What is not in the manifest, or not in the recording, is named, and the outcome is not "passed".
+/// Everything that is not in the manifest, or not in the recording, is named, and the outcome is not "passed".
 #[test]
 fn what_was_not_judged_is_named() {
     let (golden, subject) = golden("sudoku_mlp_stable");

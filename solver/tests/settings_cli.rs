@@ -1,4 +1,4 @@
-//! What a configuration says, where it came from, and models without rules, as a user of `trm` meets them.
+//! Configurations, the origins of their settings, and models without rules, as a user of `trm` meets them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -22,7 +22,7 @@ struct Check {
     run: fn(given: &Given) -> Result<()>,
 }
 
-/// What checks are given.
+/// The input of all checks.
 struct Given {
     /// ONNX Runtime's library.
     ort: PathBuf,
@@ -169,7 +169,7 @@ const EXPORTED: [(&str, &str, &str, &str); 5] = [
     ("hrm_att_stable", "sudoku", "81", "11"),
 ];
 
-/// What Python's own ONNX tools say of the shipped bundles and of freshly exported ones, what numpy says of the figures of
+/// Runs Python's own ONNX tools on the shipped bundles and of freshly exported ones, what numpy says of the figures of
 /// `trm eval`, and the recorder of goldens where there is PyTorch.
 fn python_side(given: &Given) -> Result<()> {
     let environment = Environment::with(python::CHECK)?;

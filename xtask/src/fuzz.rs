@@ -7,7 +7,7 @@ use lexopt::prelude::*;
 
 use crate::{checks, process};
 
-/// What the check is given beside its name.
+/// Arguments of the check beside its name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wanted {
     /// Seconds for each reader: few, so that every run has them; `--seconds 60` is what a change of a reader is given.

@@ -50,7 +50,7 @@ impl Environment {
         Ok(Self { packages })
     }
 
-    /// Whether the packages of a requirements file are there already.
+    /// True if the packages of a requirements file are there already.
     pub(crate) fn is_installed(requirements: &str) -> bool {
         folder_of(requirements).is_ok_and(|packages| packages.is_dir())
     }

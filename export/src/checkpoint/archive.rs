@@ -51,7 +51,7 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
         self.zip.file_names().filter_map(|name| name.ok().map(std::borrow::Cow::into_owned))
     }
 
-    /// Whether there is such a record.
+    /// True if there is such a record.
     pub(super) fn has(&self, name: &str) -> bool {
         self.zip.index_for_name(name).is_some()
     }
@@ -106,7 +106,7 @@ pub(super) fn damaged(path: &Path, name: &str, reason: &str) -> ExportError {
     bad(path, format!("record {} {reason}", Printable(short.unwrap_or(name))), Some(DAMAGED))
 }
 
-/// How many records an archive claims to have, and how many bytes their directory; `None` where there is no end of a
+/// The records that an archive claims to have, and the bytes of their directory; `None` where there is no end of a
 /// directory. Only the zip64 form can claim more than 65,535.
 fn measure(reader: &mut (impl Read + Seek), length: u64) -> io::Result<Option<(u64, u64)>> {
     const END: &[u8] = b"PK\x05\x06";

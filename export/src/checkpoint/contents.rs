@@ -1,4 +1,4 @@
-//! What a file holds, before any weight is read: its tensors, the sets of weights that they form, and every other key.
+//! The contents of a file before any weight is read: its tensors, the sets of weights that they form, and every other key.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) const TOP: &str = ".";
 
 const WEIGHTS_ALONE: &str = "save the weights alone: torch.save(model.state_dict(), path)";
 
-/// What a file holds.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) items: Vec<Item>,
@@ -29,7 +29,7 @@ pub(super) struct Contents {
     pub(super) keys: Vec<(String, Fate)>,
     /// Settings of the run that wrote the file, and the key they lie under.
     pub(super) settings: Option<(String, Map<String, Json>)>,
-    /// Whether `state_dict` is a moving average, as Lightning's `WeightAveraging` writes it.
+    /// True if `state_dict` is a moving average, as Lightning's `WeightAveraging` writes it.
     pub(super) averages: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Set {
     /// The keys that lead to it.
     pub(super) name: String,
     pub(super) items: Vec<usize>,
-    /// Whether its tensors have no names: a list.
+    /// True if its tensors have no names: a list.
     pub(super) unnamed: usize,
     /// The first entry that is no tensor, and what it is.
     pub(super) strange: Option<(String, &'static str)>,
@@ -65,7 +65,7 @@ impl Contents {
     }
 }
 
-/// What a pickle holds, and its tensors by their numbers.
+/// A pickle's values, and its tensors by their numbers.
 pub(super) fn of_pickle<'p, 'a>(
     pickle: &'p Pickle<'a>,
     path: &Path,

@@ -39,7 +39,7 @@ pub(super) struct Index {
     shards: BTreeMap<String, Vec<String>>,
 }
 
-/// Whether a folder holds weights under a name that is known: a folder of Hugging Face's hub.
+/// True if a folder holds weights under a name that is known: a folder of Hugging Face's hub.
 #[must_use]
 pub fn is_checkpoint_folder(path: &Path) -> bool {
     WEIGHTS.iter().any(|name| path.join(name).is_file())

@@ -1,8 +1,8 @@
-//! What the keys of whole checkpoints mean.
+//! The meaning of the keys of whole checkpoints.
 
 use serde_json::{Map, Value as Json};
 
-/// What becomes of a key that holds no weights.
+/// The fate of a key that holds no weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
     /// Tensors of the optimiser and its like: never looked into.
@@ -117,7 +117,7 @@ const ALSO_SETTINGS: [&str; 12] = [
     "ema",
 ];
 
-/// What becomes of a key that turned out to hold no weights.
+/// Settles the fate of a key that turned out to hold no weights.
 pub(super) fn fate(key: &str) -> Fate {
     let key = key.to_ascii_lowercase();
     let key = key.as_str();
@@ -134,14 +134,14 @@ pub(super) fn fate(key: &str) -> Fate {
     if harmless { Fate::Harmless } else { Fate::Unknown }
 }
 
-/// Whether weights lie under such a key, whatever their names.
+/// True if weights lie under such a key, whatever their names.
 pub(super) fn holds_weights(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let words = ["model", "state_dict", "weights", "params", "parameters", "module", "network", "net"];
     words.iter().any(|word| key.contains(word)) && !key.contains("hyper_param") || is_average(&key)
 }
 
-/// Whether a set of this name is a moving average.
+/// True if a set of this name is a moving average.
 pub(super) fn is_average(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let words = ["shadow", "averag", "polyak", "swa_", "teacher"];
@@ -149,7 +149,7 @@ pub(super) fn is_average(name: &str) -> bool {
     words.iter().any(|word| name.contains(word)) || name.split(|c: char| !c.is_ascii_alphanumeric()).any(of_ema)
 }
 
-/// Whether settings are those of a model.
+/// True if settings are those of a model.
 pub(super) fn describes_a_model(fields: &Map<String, Json>) -> bool {
     ["arch", "hidden_size", "H_cycles"].iter().any(|field| fields.contains_key(*field))
 }

@@ -150,7 +150,7 @@ fn describe(missing: &[&str], unused: &[&str]) -> String {
     }
 }
 
-/// What the names that were found say about the settings.
+/// Hints about the settings from the names that were found.
 fn suspect(state: &StateDict, config: &TrmConfig, missing: &[&str], unused: &[&str]) -> String {
     let any = |names: &[&str], part: &str| names.iter().any(|name| name.contains(part));
     if missing.len() == layout(config).len() {

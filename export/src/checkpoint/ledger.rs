@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How a checkpoint was read: which set of weights was taken, and what became of everything else in the file.
+/// The record of a reading: which set of weights was taken, and what became of everything else in the file.
 ///
 /// Nothing of a file is left out without an entry here. A file that holds one state dict and nothing else, under the
 /// public code's names, has an empty ledger but for [`Ledger::prefix`].
@@ -16,7 +16,7 @@ pub struct Ledger {
     /// The set that buffers come from, where the one that was taken has none, and their canonical names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filled_from: Option<(String, Vec<String>)>,
-    /// What stood in front of every canonical name, without the wrappers of modules; several if names differ.
+    /// The prefix of every canonical name, without the wrappers of modules; several if names differ.
     pub prefix: Vec<String>,
     /// The code whose names the tensors have, where it is not the public one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub struct Ledger {
     /// Tensors that are no weights, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<(String, String)>,
-    /// What was changed to fit the public code's layout.
+    /// Changes that make it fit the public code's layout.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub adapted: Vec<String>,
     /// Tensors of nothing but zeros.
@@ -76,7 +76,7 @@ impl Ledger {
         notes
     }
 
-    /// What may be wrong with the weights, one sentence each.
+    /// Warnings about the weights, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         if self.all_zero.is_empty() {

@@ -42,7 +42,7 @@ pub use state_dict::{DEFAULT_PREFIX, StateDict, WeightDtype, WeightTensor};
 
 use crate::ExportError;
 
-/// What the reader of a format returns.
+/// The result of a format's reader.
 struct Read {
     tensors: Vec<(String, WeightTensor)>,
     ledger: Ledger,

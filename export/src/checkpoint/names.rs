@@ -14,7 +14,7 @@ const TRANSPARENT: [&str; 9] = [
     "_dp_wrapped_module",
 ];
 
-/// What models are called by the modules that hold them. Tensors under several of these are still one model.
+/// Names of models in the modules that hold them. Tensors under several of these are still one model.
 const HOLDERS: [&str; 6] = ["model", "inner", "net", "network", "trm", "hrm"];
 
 /// Buffers of the public modules: a moving average of parameters does not have them.
@@ -23,12 +23,12 @@ pub(super) const BUFFERS: [&str; 3] = ["H_init", "L_init", "puzzle_emb.weights"]
 /// A name taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parsed {
-    /// What stands in front of the canonical name, without transparent words; empty for a name that has no canonical
+    /// The prefix of the canonical name, without transparent words; empty for a name that has no canonical
     /// ending.
     pub(super) prefix: String,
     /// The canonical name; `None` if the name ends like none.
     pub(super) canonical: Option<String>,
-    /// Whether the ending is nano-trm's word for it.
+    /// True if the ending is nano-trm's word for it.
     pub(super) nano: bool,
 }
 
@@ -55,12 +55,12 @@ pub(super) fn stripped(name: &str, prefix: &str) -> String {
     if rest.is_empty() { name.to_owned() } else { rest.join(".") }
 }
 
-/// Whether a prefix is made of nothing but the usual words for what holds a model.
+/// True if a prefix is made of nothing but the usual words for what holds a model.
 pub(super) fn only_holders(prefix: &str) -> bool {
     prefix.split('.').all(|word| word.is_empty() || HOLDERS.contains(&word))
 }
 
-/// Whether a name lies under a prefix.
+/// True if a name lies under a prefix.
 pub(super) fn is_under(name: &str, prefix: &str) -> bool {
     words(name).starts_with(&prefix.split('.').collect::<Vec<_>>())
 }

@@ -17,7 +17,7 @@ pub(super) struct Settings {
     pub(super) fields: Result<Map<String, Value>, String>,
 }
 
-/// What nano-trm's settings are called in the public code.
+/// The public code's names of nano-trm's settings.
 const RENAMED: [(&str, &str); 12] = [
     ("hidden_size", "hidden_size"),
     ("num_layers", "L_layers"),

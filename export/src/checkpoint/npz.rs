@@ -21,7 +21,7 @@ use crate::{ExportError, Result};
 /// Numpy's own headers have 118 bytes.
 const MAX_HEADER_BYTES: u64 = 16 << 10;
 
-/// Whether a file is a zip archive whose first record is an array.
+/// True if a file is a zip archive whose first record is an array.
 pub(super) fn is_npz(path: &Path) -> Result<bool> {
     let mut start = Vec::new();
     let read_error = |source| io_error(path, source);
@@ -82,7 +82,7 @@ struct Header {
     descr: String,
     dtype: Option<WeightDtype>,
     big_endian: bool,
-    /// Whether the first index runs fastest.
+    /// True if the first index runs fastest.
     fortran: bool,
     shape: Vec<usize>,
 }

@@ -16,7 +16,7 @@ const ITEMS: u64 = 1 << 21;
 /// Levels of nested settings.
 const DEPTH: u32 = 32;
 
-/// How a checkpoint is read.
+/// Options for reading a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// The set of weights to read, of a file with several: its key, such as `ema` or `callbacks.EMACallback.shadow`, or

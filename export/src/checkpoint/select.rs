@@ -11,7 +11,7 @@ use super::ledger::list;
 use super::{Ledger, ReadOptions, bad, names};
 use crate::{ExportError, Result};
 
-/// What is to be loaded.
+/// The part of a graph that is to be loaded.
 #[derive(Debug)]
 pub(super) struct Selection {
     /// Canonical names and the numbers of their tensors.
@@ -200,7 +200,7 @@ fn collision<'i>(candidates: &[Candidate], items: &'i [Item]) -> Option<(String,
     })
 }
 
-/// Whether two sets are the same tensors of the same storages.
+/// True if two sets are the same tensors of the same storages.
 fn same(a: &Candidate, b: &Candidate, items: &[Item]) -> bool {
     let key = |id: &usize| {
         let Item { name, shape, place, .. } = &items[*id];

@@ -139,7 +139,7 @@ impl StateDict {
         Self { origin: path.display().to_string(), files, tensors, ledger, settings }
     }
 
-    /// How the file was read: what was taken of it, and what was left out and why.
+    /// The record of the reading: what was taken of it, and what was left out and why.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

@@ -113,7 +113,7 @@ impl Message {
     }
 }
 
-/// What is known of a tensor while its fields pass by.
+/// The known fields of a tensor while they pass by.
 #[derive(Default)]
 struct Fields<'a> {
     dims: Vec<i64>,

@@ -73,7 +73,7 @@ where
     .await;
 }
 
-/// What is wrong with a request before its body is looked at.
+/// The status that refuses a request before its body is looked at.
 fn refusal(request: &hyper::Request<Incoming>, limits: &HttpLimits) -> Option<StatusCode> {
     let headers = request.headers();
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What clients may take, all of them together and each.
+/// Limits of clients, all of them together and each.
 ///
 /// The most memory that clients can make the server hold is `connections` times the sum of twice `header_bytes`,
 /// `body_bytes` (where a service collects bodies) and some 4 KiB: with the defaults 26 MiB, and 10 MiB where bodies are left
@@ -56,7 +56,7 @@ impl HttpLimits {
     }
 }
 
-/// How many files the process may have open; `None` if that is not limited or not known.
+/// The limit of files that the process may have open; `None` if that is not limited or not known.
 #[cfg(target_os = "linux")]
 fn descriptors() -> Option<usize> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;

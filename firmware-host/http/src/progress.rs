@@ -1,11 +1,11 @@
-//! How far a connection is, and who keeps it waiting.
+//! The progress of a connection, and the side that keeps it waiting.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::HttpLimits;
 
-/// What a connection is at.
+/// A phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Between two requests.
@@ -36,7 +36,7 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Progress(Mutex<State>);
 
-/// How long a client may take to hang up.
+/// The longest time that a client may take to hang up.
 const CLOSING: std::time::Duration = std::time::Duration::from_millis(500);
 
 impl Progress {
@@ -106,7 +106,7 @@ impl Progress {
         self.enter(Phase::Closing, &[Phase::Idle, Phase::Head, Phase::Answer, Phase::Body, Phase::Sending]);
     }
 
-    /// What the connection is at.
+    /// The connection's phase.
     pub(crate) fn phase(&self) -> Phase {
         self.with(|state| state.phase)
     }

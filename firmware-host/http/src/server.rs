@@ -25,12 +25,12 @@ const GRACE: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_millis(50);
 /// A connection that was silent for this long is closed when the process is out of file descriptors.
 const LONG: Duration = Duration::from_secs(1);
-/// How long a server that is dropped waits for a service that does not let go of its thread.
+/// The time that a dropped server waits for a service that does not let go of its thread.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 /// Priority of the server's thread below the program's, as of nice(1).
 #[cfg(target_os = "linux")]
 const NICE: i32 = 4;
-/// What a client gets that nobody can make room for.
+/// The answer to a client that nobody can make room for.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Why a server does not start.
@@ -55,7 +55,7 @@ pub enum HttpError {
     },
 }
 
-/// What has happened at a server since its start.
+/// Counts of a server since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HttpCounts {
     /// Connections accepted.
@@ -281,7 +281,7 @@ impl Door {
     }
 }
 
-/// Whether accepting failed for a reason that is gone with the client.
+/// True if accepting failed for a reason that is gone with the client.
 fn of_one_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)

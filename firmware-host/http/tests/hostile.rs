@@ -12,7 +12,7 @@ use trm_http::HttpLimits;
 
 const SHORT: Duration = Duration::from_millis(300);
 
-/// How long the server leaves a connection open on which this was said.
+/// The time until the server closes a connection on which this was said.
 fn left_open(server: &trm_http::HttpServer, said: &[u8]) -> (Duration, String) {
     let mut stream = connect(server.address());
     stream.write_all(said).unwrap();

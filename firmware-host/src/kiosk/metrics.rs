@@ -1,4 +1,4 @@
-//! What a kiosk counts and measures, its troubles, and the text that tells of them.
+//! Counters, measurements and troubles of a kiosk, and the text that tells of them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -28,7 +28,7 @@ const STEPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// What is wrong now.
+    /// The present troubles.
     pub troubles: Troubles,
     /// Frames taken.
     pub frames: Counter,

@@ -282,7 +282,7 @@ impl ModelStore {
         }
     }
 
-    /// Whether there is anything in `incoming/` to be activated.
+    /// True if there is anything in `incoming/` to be activated.
     pub fn has_incoming(&self) -> Result<bool> {
         Ok(!self.incoming()?.is_empty())
     }

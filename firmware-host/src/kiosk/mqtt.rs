@@ -89,7 +89,7 @@ impl MqttStatus {
     }
 }
 
-/// How to connect, as soon as the password can be read; `None` when the kiosk ends before that.
+/// Options for connecting, as soon as the password can be read; `None` when the kiosk ends before that.
 fn options(config: &MqttConfig, shared: &Shared, metrics: &Metrics) -> Option<MqttOptions> {
     let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
     options.set_keep_alive(Duration::from_secs(config.keep_alive_s)).set_last_will(LastWill::new(

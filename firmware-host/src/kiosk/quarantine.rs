@@ -31,7 +31,7 @@ pub(super) struct UnderTest {
     pub(super) incoming: Option<String>,
 }
 
-/// What was found of a test that has never ended.
+/// The remains of a test that has never ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Left {
     Nothing,

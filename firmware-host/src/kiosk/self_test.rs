@@ -31,13 +31,13 @@ impl std::fmt::Display for NotPassed {
     }
 }
 
-/// What a model must pass to be activated, and again at every start.
+/// The test that a model must pass to be activated, and again at every start.
 pub trait SelfTest {
     /// Proves that a bundle computes on this machine what it computed where it was made. When `stop` becomes true, the test
     /// is broken off.
     fn run(&self, bundle: &ModelBundle, stop: &AtomicBool) -> Result<(), NotPassed>;
 
-    /// Whether the bundle was made by somebody who is trusted; the reason when it was not.
+    /// Checks that the bundle was made by somebody who is trusted; the error is the reason.
     fn trusts(&self, bundle: &ModelBundle) -> Result<(), String> {
         let _ = bundle;
         Ok(())

@@ -26,7 +26,7 @@ const POLL: Duration = Duration::from_millis(20);
 /// Bytes of a tester's words that are kept.
 const MOST_SAID: u64 = 8 << 10;
 
-/// What a tester may take.
+/// Limits of a tester.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestLimits {
     /// Bytes of address space, besides six times the size of the bundle. A thread that allocates reserves 64 MiB of it.

@@ -22,7 +22,7 @@ const IDLE: Duration = Duration::from_millis(5);
 
 /// Whoever waits for a device looks this often whether to give up.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long closing a link may take: a frame on a busy line, or a port being opened.
+/// The longest time that closing a link may take: a frame on a busy line, or a port being opened.
 const CLOSING: Duration = Duration::from_millis(500);
 
 /// A device behind a link, whether it is connected at the moment or not. Dropping it closes the link; commands that are

@@ -102,7 +102,7 @@ impl<'c> Panel<'c> {
     }
 }
 
-/// Whether a panel is of a size that panels have. Pictures are made as large as a device says.
+/// True if a panel is of a size that panels have. Pictures are made as large as a device says.
 pub(super) fn is_believable(panel: trm_protocol::Panel) -> bool {
     let sides = 1..=LONGEST_PANEL_SIDE;
     sides.contains(&panel.width) && sides.contains(&panel.height)

@@ -9,7 +9,7 @@ use trm_solver::plan::Pose;
 use super::Route;
 use crate::{HostError, Result};
 
-/// What a path may take: its bytes, and its poses, a list each: as many as `trm plan` makes, and a few names.
+/// Limits of a path: its bytes, and its poses, a list each: as many as `trm plan` makes, and a few names.
 const LIMITS: Limits = Limits { bytes: 64 << 20, items: 1_000_000 + 1_000, depth: 16, time: None };
 
 /// The longest name or other text in it, in bytes.

@@ -13,7 +13,7 @@ use crate::{HostError, Result};
 /// Most pixels of a picture that is decoded. A phone makes 12 to 50 million; three bytes each have to be held once.
 pub const MAX_PIXELS: u64 = 40_000_000;
 
-/// What a picture may take: its pixels, and the bytes that they are decoded to.
+/// Limits of a picture: its pixels, and the bytes that they are decoded to.
 pub const PHOTO_LIMITS: Limits = Limits { bytes: 4 * MAX_PIXELS, items: MAX_PIXELS, depth: 0, time: None };
 
 /// Longest side of the picture that boards are looked for in, pixels. A cell of a board that fills it has about 100.

@@ -12,10 +12,10 @@ use super::quad::{Quad, from_top_left};
 use crate::intake::{SMALL, read_text};
 use crate::{HostError, Result};
 
-/// What a set may have: photographs. The public one has 200.
+/// Limits of a set: photographs. The public one has 200.
 const SET_LIMITS: Limits = Limits { bytes: 0, items: 100_000, depth: 0, time: None };
 
-/// What the corners of all boards may take: a hundred bytes each.
+/// Limits of the corners of all boards: a hundred bytes each.
 const OUTLINE_LIMITS: Limits = Limits { bytes: 16 << 20, ..SET_LIMITS };
 
 /// A photograph of the set.

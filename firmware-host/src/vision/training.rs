@@ -33,10 +33,10 @@ const BATCH: usize = 64;
 
 const N: usize = CELL_PIXELS;
 
-/// What a file of fonts may take: its bytes, and its digits, of 3 KB each once unpacked. The public one has 29,900.
+/// Limits of a file of fonts: its bytes, and its digits, of 3 KB each once unpacked. The public one has 29,900.
 const FONT_LIMITS: Limits = Limits { bytes: 64 << 20, items: 40_000, depth: 0, time: None };
 
-/// What the picture of one digit may take.
+/// Limits of the picture of one digit.
 const DIGIT_LIMITS: Limits = Limits { bytes: 8 * (N * N) as u64, items: (N * N) as u64, depth: 0, time: None };
 
 /// A cell's picture with its digit, 0 for an empty cell.

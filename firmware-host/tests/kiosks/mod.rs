@@ -150,7 +150,7 @@ impl Running {
         serde_json::from_str(&body).unwrap_or_else(|_| panic!("{body}"))
     }
 
-    /// Whether `/healthz` lists such a trouble.
+    /// True if `/healthz` lists such a trouble.
     pub(crate) fn is_troubled(&self, part: &str, kind: &str) -> bool {
         let health = self.health();
         let troubles = health["troubles"].as_array().unwrap();

@@ -9,7 +9,7 @@ use trm_puzzles::{DataSet, Maze, MazeGenerator};
 
 use crate::scratch::with_folder;
 
-/// What was read is used as programs use it.
+/// Uses a reading as programs do.
 fn used(puzzles: trm_puzzles::Result<Vec<Puzzle>>) -> bool {
     let Ok(puzzles) = puzzles else { return false };
     for puzzle in &puzzles {

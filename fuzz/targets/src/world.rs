@@ -69,7 +69,7 @@ pub(crate) fn path(data: &[u8]) -> bool {
     PathFile::read("path.json", data).is_ok()
 }
 
-/// What comes over the line, from either side.
+/// Bytes from the line, from either side.
 pub(crate) fn frames(data: &[u8]) -> bool {
     let (mut decoder, mut heard) = (Decoder::new(), false);
     for &byte in data {

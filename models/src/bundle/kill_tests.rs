@@ -26,7 +26,7 @@ pub(super) fn reached(moment: &'static str) {
     }
 }
 
-/// Whether this process is to do without exchanging names.
+/// True in a process that is to do without exchanging names.
 pub(super) fn exchange_is_off() -> bool {
     std::env::var_os(NO_EXCHANGE).is_some()
 }
@@ -64,7 +64,7 @@ fn kill(mut process: Child) {
     process.wait().expect("gone");
 }
 
-/// What the graph at the target says, once every file of the bundle was found to be whole.
+/// The message of the graph at the target, once every file of the bundle was found to be whole.
 fn content(target: &Path, when: &str) -> String {
     let bundle = ModelBundle::open(target).unwrap_or_else(|error| panic!("lost, {when}: {error}"));
     bundle.verify().unwrap_or_else(|error| panic!("damaged, {when}: {error}"));

@@ -192,7 +192,7 @@ pub struct CheckpointOrigin {
     pub file: String,
     /// SHA-256 of the checkpoint, lower-case hexadecimal.
     pub sha256: String,
-    /// What was decided when it was read, a sentence each: which set of weights, what was left out. Empty for a file that
+    /// Decisions of the reading, a sentence each: which set of weights, what was left out. Empty for a file that
     /// left no choice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reading: Vec<String>,

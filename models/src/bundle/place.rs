@@ -13,10 +13,10 @@ use crate::file::{folder_of, kept, sync_folder};
 use crate::unfinished::hold;
 use crate::{ModelError, Result};
 
-/// How the name begins under which an old bundle waits for the new one to be in place.
+/// The beginning of the name under which an old bundle waits for the new one to be in place.
 const ASIDE: &str = ".trm-aside-";
 
-/// How long a reader waits for a writer that is between its two renames; these take no time.
+/// The time that a reader waits for a writer that is between its two renames; these take no time.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Moments at which a test can end the process.

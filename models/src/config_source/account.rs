@@ -21,7 +21,7 @@ pub(super) struct Account<'a> {
 /// A value as it was found.
 struct Found<'a> {
     value: &'a Value,
-    /// How errors call the place.
+    /// The name of the place in errors.
     origin: String,
     source: SettingSource,
 }
@@ -358,7 +358,7 @@ fn find_in<'a>(document: &'a Document, field: &str) -> Option<Found<'a>> {
     Some(Found { value, origin: document.origin.clone(), source })
 }
 
-/// Whether the class reads the setting.
+/// True if the class reads the setting.
 fn is_read(field: &str, architecture: Architecture, first_release: bool) -> bool {
     match field {
         "puzzle_emb_len" | "no_ACT_continue" => architecture == Architecture::Trm,
@@ -368,7 +368,7 @@ fn is_read(field: &str, architecture: Architecture, first_release: bool) -> bool
     }
 }
 
-/// Whether the key changes nothing at this value: the public code passes `causal: false` itself.
+/// True if the key changes nothing at this value: the public code passes `causal: false` itself.
 fn off(key: &str, value: &Value) -> bool {
     key == "causal" && as_flag(value) == Some(false)
 }

@@ -132,7 +132,7 @@ pub(super) fn class_names() -> String {
     CLASSES.map(|class| class.name).join(", ")
 }
 
-/// Whether two names differ in case and separators only: `mlp_T` and `mlp_t`.
+/// True if two names differ in case and separators only: `mlp_T` and `mlp_t`.
 pub(super) fn same_but_for_spelling(a: &str, b: &str) -> bool {
     fn letters(text: &str) -> impl Iterator<Item = char> {
         text.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase())

@@ -233,7 +233,7 @@ impl Document {
         name.map_or_else(|| self.origin.clone(), |name| name.to_string_lossy().into_owned())
     }
 
-    /// What stands under `arch:`.
+    /// The fields under `arch:`.
     fn arch(&self) -> Option<&Map<String, Value>> {
         self.fields.get("arch").and_then(Value::as_object)
     }

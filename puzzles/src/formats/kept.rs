@@ -10,7 +10,7 @@ use crate::{Grid, PuzzleError, Result};
 const FREE: u64 = 64 << 20;
 const TIMES: u64 = 4;
 
-/// What keeping a puzzle takes beside its cells and names.
+/// Bytes of a kept puzzle beside its cells and names.
 pub(super) const OVERHEAD: u64 = 256;
 
 /// Puzzles, and what is left for more of them.

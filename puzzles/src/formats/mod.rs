@@ -23,7 +23,7 @@ use trm_intake::{Budget, Limits};
 
 use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens};
 
-/// What an input may take: its bytes, and its lines or, of JSON, its lists, objects and texts. What becomes of it is
+/// Limits of an input: its bytes, and its lines or, of JSON, its lists, objects and texts. What becomes of it is
 /// bounded beside: puzzles may take four times the bytes of their text, and 64 MiB.
 pub const LIMITS: Limits = Limits { bytes: 64 << 20, items: 2 << 20, depth: 64, time: None };
 
@@ -52,7 +52,7 @@ impl PuzzleKind {
         }
     }
 
-    /// What makes puzzles of the task for measuring with: easy sudokus, mazes of all layouts; none for ARC and tokens.
+    /// The generator of puzzles to measure with: easy sudokus, mazes of all layouts; none for ARC and tokens.
     ///
     /// # Errors
     /// A sudoku that is too large to be made.

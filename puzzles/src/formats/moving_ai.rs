@@ -13,7 +13,7 @@ use super::{Alphabet, LIMITS, Puzzle, budget_of, read_file};
 use crate::maze::{FREE, GOAL, MAX_SIDE, START, WALL};
 use crate::{Cell, Grid, PuzzleError, Result};
 
-/// What the mazes of all scenarios together may take, in bytes: each is the whole map.
+/// Limits of the mazes of all scenarios together, in bytes: each is the whole map.
 const SCENARIO_LIMITS: Limits = Limits { bytes: 64 << 20, ..LIMITS };
 
 /// A map: walls and free cells, no start or goal.

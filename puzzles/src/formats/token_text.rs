@@ -12,7 +12,7 @@ use trm_intake::{Budget, Printable};
 use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, npy};
 use crate::{Grid, PuzzleError, Result, Task, Tokens};
 
-/// What a sequence looks like, for messages.
+/// The form of a sequence, for messages.
 const EXPECTED: &str = "expected whole numbers, as in `3 1 4`, `3,1,4` or `[3, 1, 4]`";
 
 /// An object in a line.

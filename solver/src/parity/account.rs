@@ -1,4 +1,4 @@
-//! What became of every number of a recording: judged, shown, left out, or not judged.
+//! The account of every number of a recording: judged, shown, left out, or not judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use super::golden::Part;
 use super::judge::{Judge, JudgedStep, Quantity, Start};
 use crate::{Result, SessionInfo, SolverError};
 
-/// What a comparison came to.
+/// The outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -24,7 +24,7 @@ pub enum Outcome {
     NotJudged,
 }
 
-/// What is asked of a comparison besides what the recording says.
+/// The wishes for a comparison besides what the recording says.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scope {
     /// The largest absolute error, instead of the recording's own limits.
@@ -38,12 +38,12 @@ impl Scope {
         self.steps.as_ref().is_none_or(|steps| steps.contains(&step))
     }
 
-    /// Whether a step must be run, for itself or for one after it.
+    /// True if a step must be run, for itself or for one after it.
     pub(super) fn reaches(&self, step: usize) -> bool {
         self.steps.as_ref().is_none_or(|steps| steps.last().is_some_and(|last| step <= *last))
     }
 
-    /// What is judged of a step: nothing outside of the scope, or where the recording says nothing.
+    /// The judged parts of a step: nothing outside of the scope, or where the recording says nothing.
     pub(super) fn row(&self, golden: &Golden, step: usize, from: Start) -> JudgedStep {
         let row = golden.judge().and_then(|judge| judge.row(step, from)).filter(|_| self.includes(step));
         let row = row.cloned().unwrap_or(JudgedStep { step, from, ..JudgedStep::default() });
@@ -70,22 +70,22 @@ impl Scope {
 /// A model against a recording.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Comparison {
-    /// What it came to.
+    /// The outcome.
     pub outcome: Outcome,
     /// Every step that was run.
     pub steps: Vec<StepComparison>,
-    /// What is wrong besides numbers out of their limits.
+    /// Faults besides numbers out of their limits.
     pub failures: Vec<String>,
-    /// What the recording has or lists and was not judged, and why.
+    /// Parts that the recording has or lists and that were not judged, and why.
     pub not_judged: Vec<String>,
-    /// What the recording wants shown only.
+    /// Quantities that the recording wants shown only.
     pub shown: Vec<String>,
-    /// What was not asked for, or what the graph does not put out.
+    /// Parts that were not asked for, or that the graph does not put out.
     pub left_out: Vec<String>,
     /// The graph that was run.
     #[serde(skip)]
     graph: GraphKind,
-    /// What ran it, where several sessions did.
+    /// The session that ran it, where there were several.
     #[serde(skip)]
     ran_on: Option<SessionInfo>,
 }
@@ -123,7 +123,7 @@ impl Comparison {
         Ok(Self { not_judged, ..Self::new(graph) })
     }
 
-    /// What ran it, where several sessions did.
+    /// The session that ran it, where there were several.
     #[must_use]
     pub fn info(&self) -> Option<&SessionInfo> {
         self.ran_on.as_ref()
@@ -196,7 +196,7 @@ impl Comparison {
         self
     }
 
-    /// What became of a recorded part.
+    /// The fate of a recorded part.
     fn fate(&self, judge: &Judge, scope: &Scope, tensor: &str, part: Part) -> Fate {
         let (step, quantity) = match part {
             Part::Unknown => return Fate::NotJudged("no model puts out what has this name".to_owned()),
@@ -239,7 +239,7 @@ impl Comparison {
         }
     }
 
-    /// What the manifest lists and the recording lacks.
+    /// Tensors that the manifest lists and the recording lacks.
     fn missing(&self, judge: &Judge, golden: &Golden, scope: &Scope) -> Vec<String> {
         let parts = golden.parts();
         let recorded: BTreeSet<_> = parts
@@ -282,7 +282,7 @@ impl Comparison {
     }
 }
 
-/// What became of a part of the recording.
+/// The fate of a part of the recording.
 enum Fate {
     Judged,
     NotJudged(String),

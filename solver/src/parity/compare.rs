@@ -42,7 +42,7 @@ pub struct StepComparison {
     /// The most that each quantity may be off; empty for a step that is shown only.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub limits: BTreeMap<Quantity, f64>,
-    /// Whether everything that has a limit, and was compared, is within it; `None` if nothing was.
+    /// True if everything that has a limit, and was compared, is within it; `None` if nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passed: Option<bool>,
     /// Quantities whose limit would accept zeros, so that being within it says nothing.
@@ -107,7 +107,7 @@ impl StepComparison {
         self.passed = (!compared.is_empty()).then(|| compared.iter().all(|within| *within));
     }
 
-    /// How far a quantity is off, cells for the answer; `None` if it was not compared.
+    /// The largest difference of a quantity, cells for the answer; `None` if it was not compared.
     #[must_use]
     pub fn error(&self, quantity: Quantity) -> Option<f64> {
         match quantity {
@@ -120,7 +120,7 @@ impl StepComparison {
         }
     }
 
-    /// Whether a quantity was held to a limit that says something.
+    /// True if a quantity was held to a limit that says something.
     #[must_use]
     pub fn has_judged(&self, quantity: Quantity) -> bool {
         self.limits.contains_key(&quantity) && self.error(quantity).is_some() && !self.meaningless.contains(&quantity)

@@ -66,7 +66,7 @@ pub struct Golden {
 pub(super) enum Part {
     /// A quantity at a step.
     Output(usize, Quantity),
-    /// What the model was given, or the labels.
+    /// The model's input, or the labels.
     Given,
     /// A tensor that this program does not know.
     Unknown,
@@ -94,7 +94,7 @@ struct Sizes {
     forward_dtype: Option<String>,
 }
 
-/// What a manifest of the form before says of the output projections.
+/// The scale of the output projections in a manifest of the form before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Scale {
     /// It is not of that form.
@@ -180,7 +180,7 @@ impl Golden {
         Printable(&self.name.clone().unwrap_or_else(folder)).to_string()
     }
 
-    /// What is judged: the manifest's section `judge`, or the limits of the form before it; `None` if the manifest has
+    /// The judged parts: the manifest's section `judge`, or the limits of the form before it; `None` if the manifest has
     /// neither, or there is no manifest.
     #[must_use]
     pub fn judge(&self) -> Option<&Judge> {
@@ -287,7 +287,7 @@ impl Golden {
         vec![numbered(name).map_or(Part::Unknown, |(step, quantity)| Part::Output(step, quantity))]
     }
 
-    /// What is judged, as a section for a manifest: with the SHA-256 of every tensor that is not wholly judged by itself. `None` if
+    /// The judged parts as a section for a manifest: with the SHA-256 of every tensor that is not wholly judged by itself. `None` if
     /// nothing says what is judged.
     ///
     /// # Errors
@@ -309,7 +309,7 @@ impl Golden {
         Ok(Some(judge))
     }
 
-    /// Whether there is something to run a model with.
+    /// True if there is something to run a model with.
     #[must_use]
     pub fn can_run(&self) -> bool {
         self.inputs.is_some() && self.recording.has("puzzle_identifiers") && self.steps > 0

@@ -1,4 +1,4 @@
-//! What a recording says is to be judged, and how far the numbers may be apart.
+//! The section of a recording that names what is judged, and how far the numbers may be apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Start {
     Recorded,
 }
 
-/// What is compared of a step.
+/// A quantity that is compared of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quantity {
@@ -44,7 +44,7 @@ impl Quantity {
     /// All of them, in the order in which they are listed.
     pub const ALL: [Self; 6] = [Self::Logits, Self::QHalt, Self::QContinue, Self::ZH, Self::ZL, Self::Answer];
 
-    /// Whether every graph puts it out; the states come out of a step graph only.
+    /// True if every graph puts it out; the states come out of a step graph only.
     #[must_use]
     pub fn is_state(self) -> bool {
         matches!(self, Self::ZH | Self::ZL)
@@ -76,7 +76,7 @@ pub struct Judge {
     /// Where the limits come from, in words.
     #[serde(default)]
     pub how: String,
-    /// What is judged of each step.
+    /// The judged parts of each step.
     pub steps: Vec<JudgedStep>,
     /// SHA-256 of the tensors that are not wholly judged, in hexadecimal.
     #[serde(default)]
@@ -86,7 +86,7 @@ pub struct Judge {
     pub(super) without_digests: bool,
 }
 
-/// What is judged of a step.
+/// The judged parts of a step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JudgedStep {
@@ -166,12 +166,12 @@ impl Judge {
         }
     }
 
-    /// What is judged of a step from a start, if anything is.
+    /// The judged parts of a step from a start, if there are any.
     pub(super) fn row(&self, step: usize, from: Start) -> Option<&JudgedStep> {
         self.steps.iter().find(|row| row.step == step && row.from == from)
     }
 
-    /// Whether a quantity of a step is only shown, whatever the start.
+    /// True if a quantity of a step is only shown, whatever the start.
     pub(super) fn is_shown(&self, step: usize, quantity: Quantity) -> bool {
         self.steps.iter().any(|row| row.step == step && row.shown.contains(&quantity))
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::golden::Part;
 use super::judge::{Judge, JudgedStep, Quantity, Start};
 
-/// What such a manifest says of its recording.
+/// The facts in such a manifest about its recording.
 #[derive(Debug)]
 pub(super) struct OldForm<'a> {
     /// The output projections were scaled down, so that rounding does not grow from step to step.

@@ -82,7 +82,7 @@ impl PlannedPath {
         self.segments.iter().map(|segment| segment.steps).sum()
     }
 
-    /// How many poses [`divided`](Self::divided) would make with this spacing, were there no limit.
+    /// The number of poses that [`divided`](Self::divided) would make with this spacing, were there no limit.
     #[must_use]
     pub fn poses_at(&self, spacing: f64) -> f64 {
         let pieces = |pair: &[Pose]| (pair[0].distance(&pair[1]) / spacing).ceil().max(1.0);

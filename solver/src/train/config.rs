@@ -16,7 +16,7 @@ use super::config_sections::{
 use crate::engine::MAX_THREADS;
 use crate::{Result, SolverError};
 
-/// What a file of settings may take; one with every setting has 4 KB.
+/// Limits of a file of settings; one with every setting has 4 KB.
 const CONFIG_LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 0, time: None };
 /// The longest line in it, in bytes.
 const LONGEST_LINE: u64 = 4 << 10;

@@ -72,7 +72,7 @@ fn puzzles_without_end_end_with_their_reader() {
     assert!(first.starts_with(b"{\"answer\":"), "{}", String::from_utf8_lossy(&first[..100]));
 }
 
-/// What is large and honest is read.
+/// Large honest inputs are read.
 #[test]
 fn large_inputs_are_read() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const MOST_MIB: f64 = 200.0;
 /// The most time of the processor.
 const MOST_CPU: Duration = Duration::from_secs(2);
-/// How long a bomb may go off before it is ended. A busy machine is no fault of the program's.
+/// Time after which a bomb is ended. A busy machine is no fault of the program's.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 const GNU_TIME: &str = "/usr/bin/time";
@@ -31,11 +31,11 @@ pub(crate) struct Bomb {
     /// Standard input is this file of the folder.
     stdin: Option<&'static str>,
     code: i32,
-    /// What the message has in it.
+    /// A part of the message.
     says: &'static str,
 }
 
-/// What a run took.
+/// The resources that a run took.
 struct Taken {
     code: Option<i32>,
     peak_mib: f64,
@@ -100,7 +100,7 @@ impl Bomb {
         Taken { code, peak_mib, cpu, stderr }
     }
 
-    /// What is wrong with how it was taken.
+    /// Complaints about how it was taken.
     fn complaints(&self, taken: &Taken) -> Vec<String> {
         let mut wrong = Vec::new();
         if taken.code != Some(self.code) {
@@ -177,7 +177,7 @@ fn children(parent: u32) -> Vec<String> {
     list.split_whitespace().map(str::to_owned).collect()
 }
 
-/// What GNU time wrote: KiB, then seconds in the program and in the kernel.
+/// GNU time's figures: KiB, then seconds in the program and in the kernel.
 fn parse_figures(text: &str) -> Option<(f64, Duration)> {
     let numbers: Vec<f64> = text.lines().last()?.split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let &[kib, user, system] = &numbers[..] else { return None };

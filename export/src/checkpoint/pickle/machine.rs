@@ -12,10 +12,10 @@ use super::{Object, PickleError, Storage, Value};
 /// Values that may lie on the stack at a time; Python itself stacks no more than a thousand items of a list.
 const MAX_STACK: usize = 1 << 18;
 const MAX_MARKS: usize = 1 << 16;
-/// What a value in a list or a dictionary takes, a vector's room to grow included.
+/// Bytes of a value in a list or a dictionary, a vector's room to grow included.
 const VALUE_BYTES: u64 = 2 * size_of::<Value<'_>>() as u64;
 const OBJECT_BYTES: u64 = 2 * size_of::<Object<'_>>() as u64;
-/// What an entry of the memo takes, the room of a hash table included.
+/// Bytes of an entry of the memo, the room of a hash table included.
 const MEMO_BYTES: u64 = 2 * (size_of::<(u32, Value<'_>)>() as u64 + 1);
 
 type Pair<'a> = (Value<'a>, Value<'a>);

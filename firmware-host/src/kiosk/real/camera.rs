@@ -14,7 +14,7 @@ use crate::{HostError, Result};
 
 /// A camera that gives no picture for this long has failed, and is waited for again.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a start waits to hear that a camera cannot be opened. A pipe that nobody writes to yet opens later.
+/// The time that a start waits to hear that a camera cannot be opened. A pipe that nobody writes to yet opens later.
 const OPENING: Duration = Duration::from_secs(2);
 /// The loop looks this often whether it is to end.
 const LOOK: Duration = Duration::from_millis(50);
@@ -62,7 +62,7 @@ impl Camera for Stream {
     }
 }
 
-/// What the source's thread tells.
+/// A message of the source's thread.
 enum Told {
     /// The source is open.
     Opened,
@@ -134,7 +134,7 @@ impl Background {
         }
     }
 
-    /// What the thread tells within `patience`, unless the kiosk is to end.
+    /// The next message of the thread within `patience`, unless the kiosk is to end.
     fn wait(&mut self, patience: Duration) -> Option<Told> {
         let until = Instant::now() + patience;
         while !self.stop.load(Ordering::Relaxed) {

@@ -67,7 +67,7 @@ pub fn parts(
     })
 }
 
-/// What a model must pass to be activated: signed with one of the keys, if there are any, and tested by this program in a
+/// The test that a model must pass to be activated: signed with one of the keys, if there are any, and tested by this program in a
 /// process of its own.
 #[must_use]
 pub fn self_test(trust: Vec<TrustedKey>) -> Arc<dyn SelfTest + Send + Sync> {

@@ -15,7 +15,7 @@ use crate::{HostError, Result};
 /// How often the thread looks whether the link came back.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long the last picture may take when the kiosk ends.
+/// The longest time for the last picture when the kiosk ends.
 const LAST_PICTURE: Duration = Duration::from_millis(300);
 
 /// Pixels of the largest rectangle that is given to the link at once: as much as its queue holds, or less.

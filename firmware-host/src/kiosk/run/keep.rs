@@ -15,13 +15,13 @@ use crate::{HostError, Result};
 /// Time between attempts to save what could not be saved.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What was found in the state folder, and what there is in place of what was not.
+/// The findings in the state folder, and substitutes for what was not there.
 #[derive(Debug)]
 pub(super) struct Keep {
     /// `None` while the folder cannot be used.
     store: Option<StateStore>,
     folder: std::path::PathBuf,
-    /// What is remembered was saved.
+    /// True once the state in memory was saved.
     saved: bool,
     tried: Instant,
 }

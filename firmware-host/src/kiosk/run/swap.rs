@@ -12,7 +12,7 @@ use crate::Result;
 use crate::kiosk::models::{Activated, Active, ModelStore, SelfTest};
 use crate::kiosk::parts::Parts;
 
-/// What became of `incoming/`, and what to say of it.
+/// The outcome of looking into `incoming/`, and remarks on it.
 type Taken = (Result<Vec<Activated>>, Vec<String>);
 
 /// The test of what lies in `incoming/`, which may take minutes.
@@ -32,7 +32,7 @@ impl Testing {
         }));
     }
 
-    /// What came of it, once it has ended.
+    /// The outcome, once it has ended.
     fn ended(&mut self) -> Option<Taken> {
         let thread = self.thread.take_if(|thread| thread.is_finished())?;
         // A panic of the thread was said by itself; its journal accuses the model.

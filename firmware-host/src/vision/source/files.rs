@@ -14,7 +14,7 @@ use crate::intake::read_file;
 use crate::vision::photo;
 use crate::{HostError, Result};
 
-/// What a picture's file may take.
+/// Limits of a picture's file.
 const FILE_LIMITS: Limits = Limits { bytes: 64 << 20, items: 0, depth: 0, time: None };
 
 /// Largest JPEG file, bytes: its decoder holds three copies. Sharp ones of 50 million pixels have 25 million.

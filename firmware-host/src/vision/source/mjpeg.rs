@@ -172,7 +172,7 @@ fn step(data: &[u8], at: usize, place: Place) -> Step {
     }
 }
 
-/// Whether there is a JPEG picture in a file that is there to its last byte.
+/// True if there is a JPEG picture in a file that is there to its last byte.
 pub(super) fn is_whole(file: &[u8]) -> bool {
     let (mut start, mut at, mut place, mut broken) = (0, 0, Place::Outside, 0);
     loop {

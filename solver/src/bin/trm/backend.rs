@@ -357,7 +357,7 @@ impl Backend {
     }
 }
 
-/// Whether there is no library of ONNX Runtime, nor anything that would be expected to be one.
+/// True if there is no library of ONNX Runtime, nor anything that would be expected to be one.
 pub(crate) fn is_plain_absence(error: &SolverError) -> bool {
     matches!(error, SolverError::LibraryNotFound { refused } if !refused.iter().any(Candidate::is_surprising))
 }

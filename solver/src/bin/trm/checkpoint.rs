@@ -71,7 +71,7 @@ impl ConfigArgs {
             || self.assume_class.is_some()
     }
 
-    /// Whether the file of identities is to be left out.
+    /// True if the file of identities is to be left out.
     pub(crate) fn ignores_identifiers(&self) -> bool {
         self.ignore.iter().any(|key| key == IDENTIFIERS)
     }

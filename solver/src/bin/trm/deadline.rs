@@ -13,13 +13,13 @@ use trm_solver::{ActOutput, ActStep, Carry, Result, SessionInfo, StepSession};
 
 use crate::Exit;
 
-/// How often the clock is looked at, at most and at least.
+/// The shortest and longest time between looks at the clock.
 const LOOK: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
 
-/// How long the program may take to leave, once it was decided to.
+/// The longest time that the program may take to leave, once it was decided to.
 const LEAVING: Duration = Duration::from_secs(2);
 
-/// How long a call of an engine may take: seconds, or `none`.
+/// The longest time that a call of an engine may take: seconds, or `none`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct TimeLimit(Option<Duration>);
 
@@ -36,7 +36,7 @@ impl FromStr for TimeLimit {
     }
 }
 
-/// What is waited for.
+/// The call that is waited for.
 struct Waiting {
     since: Instant,
     /// The model, its engine and what that does not do.

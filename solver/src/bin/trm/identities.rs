@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits { bytes: 256 << 20, items: 1 << 27, depth: 4, time
 /// A file of a bundle: its name and content.
 type NamedFile = (String, Vec<u8>);
 
-/// What becomes of the identities of a checkpoint: the account for the manifest, and the file of names where one lies
+/// Accounts for the identities of a checkpoint: the record for the manifest, and the file of names where one lies
 /// beside the checkpoint.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ static SAVED: AtomicBool = AtomicBool::new(false);
 
 /// As shells report a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
-/// What is only printed is waited for this long.
+/// The time to wait for what is only printed.
 const BRIEFLY: Duration = Duration::from_millis(1_700);
 
 /// From now on the first signal only sets the flag that [`requested`] reads; a second one ends the process. For work that
@@ -54,7 +54,7 @@ pub(crate) fn saved() -> bool {
     requested()
 }
 
-/// Whether the command was asked to end.
+/// True if the command was asked to end.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }

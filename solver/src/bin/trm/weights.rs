@@ -15,7 +15,7 @@ use trm_solver::errln;
 const HUB_CONFIG: &str = "config.json";
 /// The published ones have 1 KB.
 const CONFIG_LIMITS: Limits = Limits { bytes: 1 << 20, items: 0, depth: 0, time: None };
-/// What Hugging Face's libraries write beside a model's own settings.
+/// Keys that Hugging Face's libraries write beside a model's own settings.
 const OF_THE_HUB: [&str; 8] = [
     "architectures",
     "model_type",
@@ -54,7 +54,7 @@ impl WeightsArgs {
     }
 }
 
-/// Whether a path is a checkpoint rather than a bundle or the name of a model: a file, or a folder of Hugging Face's hub.
+/// True if a path is a checkpoint rather than a bundle or the name of a model: a file, or a folder of Hugging Face's hub.
 pub(crate) fn is_checkpoint(path: &Path) -> bool {
     path.is_file() || (is_checkpoint_folder(path) && !path.join(MANIFEST).is_file())
 }
@@ -65,7 +65,7 @@ pub(crate) fn beside(checkpoint: &Path, name: &str) -> PathBuf {
     folder.join(name)
 }
 
-/// Whether a configuration lies beside a checkpoint, or in it.
+/// True if a configuration lies beside a checkpoint, or in it.
 pub(crate) fn has_config(checkpoint: &Path, weights: &StateDict) -> bool {
     ["all_config.yaml", HUB_CONFIG].iter().any(|name| beside(checkpoint, name).is_file())
         || !matches!(weights.settings(), Ok(None))
@@ -121,7 +121,7 @@ fn of_hub(mut fields: Map<String, Value>) -> Map<String, Value> {
     fields
 }
 
-/// What a bundle says of the checkpoint that it was made of. Of several files the hash is that of the list that
+/// The origin that a bundle names: the checkpoint that it was made of. Of several files the hash is that of the list that
 /// `sha256sum` prints of them, an index first.
 pub(crate) fn origin_of(checkpoint: &Path, weights: &StateDict) -> Result<CheckpointOrigin> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();

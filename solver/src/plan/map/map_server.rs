@@ -17,7 +17,7 @@ use super::{LoadedMap, OccupancyMap, check_resolution};
 use crate::Result;
 use crate::plan::Pose;
 
-/// What the yaml may take; that of a map has 150 bytes.
+/// Limits of the yaml; that of a map has 150 bytes.
 const YAML_LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 32, time: None };
 
 /// `path` is the yaml's, `bytes` its content.

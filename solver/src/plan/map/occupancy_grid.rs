@@ -22,10 +22,10 @@ const NORM_TOLERANCE: f64 = 0.01;
 /// The largest x or y of a quaternion that counts as a turn about z alone: a tilt of a tenth of a degree.
 const TILT_TOLERANCE: f64 = 0.001;
 
-/// What a message in json may take beside its bytes: a thousand names, and lists within lists.
+/// Limits of a message in json beside its bytes: a thousand names, and lists within lists.
 const JSON_LIMITS: Limits = Limits { items: 1_000, ..LIMITS };
 
-/// What a message in yaml may take: a parser of yaml is slow, and holds what it has read twice.
+/// Limits of a message in yaml: a parser of yaml is slow, and holds what it has read twice.
 const YAML_LIMITS: Limits = Limits { bytes: 64 << 20, ..LIMITS };
 
 /// The longest name or other text in a message, in bytes.

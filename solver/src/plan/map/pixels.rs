@@ -16,7 +16,7 @@ use super::{FREE, MAX_CELLS, OCCUPIED, UNKNOWN, check_size};
 use crate::Result;
 use crate::pictures::{PictureError, decoder};
 
-/// What a map's image may take: four bytes for each cell.
+/// Limits of a map's image: four bytes for each cell.
 const IMAGE_LIMITS: Limits = Limits { bytes: 4 * MAX_CELLS as u64, items: MAX_CELLS as u64, depth: 0, time: None };
 
 /// How an image's brightness is read, from the yaml.

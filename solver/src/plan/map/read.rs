@@ -10,7 +10,7 @@ use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_g
 use crate::plan::Pose;
 use crate::{Result, SolverError};
 
-/// What a map's text may take: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images are
+/// Limits of a map's text: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images are
 /// refused by the size in their header as well.
 pub const LIMITS: Limits = Limits { bytes: 128 << 20, items: MAX_CELLS as u64, depth: 32, time: None };
 

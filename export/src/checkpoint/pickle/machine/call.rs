@@ -1,4 +1,4 @@
-//! What a pickle's calls make: each global stands for a plain value, and nothing is ever called.
+//! Values of a pickle's calls: each global stands for a plain value, and nothing is ever called.
 
 use super::super::globals::{Global, StorageType};
 use super::super::{MAX_DIMS, Object, PickleError, Storage, Tensor, Value};

@@ -26,7 +26,7 @@ const MOST_WAITING: Duration = Duration::from_mins(1);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(20);
 
-/// What came of a reader.
+/// The outcome of a reader.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) inputs: u64,

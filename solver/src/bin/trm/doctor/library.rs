@@ -9,7 +9,7 @@ use trm_solver::engine::ort::{Candidate, OrtEngine, Place};
 /// A place that is looked into.
 #[derive(Debug, Serialize)]
 pub(super) struct PlaceState {
-    /// What leads to it: `--ort-lib`, `VIRTUAL_ENV`, `system`, …
+    /// The place's origin: `--ort-lib`, `VIRTUAL_ENV`, `system`, …
     origin: &'static str,
     path: PathBuf,
     libraries: Vec<LibraryState>,
@@ -41,7 +41,7 @@ pub(super) fn places(named: Option<&Path>, loaded: Option<&Path>) -> Vec<PlaceSt
     OrtEngine::survey(named).into_iter().map(place).collect()
 }
 
-/// What named a library: then it is to work.
+/// The option or variable that named a library, which then has to work.
 pub(super) fn asked_by(named: Option<&Path>) -> Option<&'static str> {
     let variable = "ORT_DYLIB_PATH";
     let by_variable = || std::env::var_os(variable).filter(|value| !value.is_empty()).map(|_| variable);

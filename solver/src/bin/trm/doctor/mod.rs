@@ -53,7 +53,7 @@ struct Diagnosis {
     machine: Machine,
     engines: Vec<EngineState>,
     bundles: Vec<BundleState>,
-    /// What named a library of ONNX Runtime that cannot be used: `--ort-lib` or `ORT_DYLIB_PATH`.
+    /// The option or variable that named an unusable library of ONNX Runtime: `--ort-lib` or `ORT_DYLIB_PATH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     asked_in_vain: Option<&'static str>,
     /// An engine passes every self-test, and a library that was named can be used.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::libraries_in;
 
-/// How deep below the download cache, or a folder that was named, a library may lie:
+/// Levels below the download cache, or a folder that was named, a library may lie:
 /// `onnxruntime/1.32.0/onnxruntime/capi/libonnxruntime.so`.
 pub(super) const CACHE_DEPTH: usize = 5;
 
@@ -82,7 +82,7 @@ impl SearchEnvironment {
         }
     }
 
-    /// What was named, by an argument or by `ORT_DYLIB_PATH`.
+    /// The path that was named, by an argument or by `ORT_DYLIB_PATH`.
     pub(super) fn named(&self, explicit: Option<&Path>) -> Option<Spot> {
         let variable = || Some((VARIABLE, PathBuf::from(self.ort_dylib_path.as_ref()?)));
         let (origin, path) = explicit.map(|path| (EXPLICIT, path.to_path_buf())).or_else(variable)?;

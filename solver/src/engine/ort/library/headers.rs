@@ -1,4 +1,4 @@
-//! What a file's headers say of it, without running any of it.
+//! Reads a library file's headers, without running any of it.
 
 use std::cell::Cell;
 use std::env::consts::ARCH;
@@ -34,7 +34,7 @@ impl<'a> ReadRef<'a> for &'a Frugal {
     }
 }
 
-/// Whether a file is a complete shared library for this processor that exports `OrtGetApiBase`; else, what is wrong.
+/// Checks that a file is a complete shared library for this processor that exports `OrtGetApiBase`; the error says what is wrong.
 pub(super) fn check(path: &Path) -> Result<(), String> {
     let metadata = fs::metadata(path).map_err(|error| format!("cannot open: {error}"))?;
     // Asked before it is opened: opening a pipe would wait for somebody who writes into it.

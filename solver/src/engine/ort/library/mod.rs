@@ -40,7 +40,7 @@ pub enum LibraryProblem {
 pub struct FoundLibrary {
     /// Its path, absolute and without links.
     pub path: PathBuf,
-    /// What led to it: `--ort-lib`, `ORT_DYLIB_PATH`, `VIRTUAL_ENV`, `beside the program`, …
+    /// The origin of the path: `--ort-lib`, `ORT_DYLIB_PATH`, `VIRTUAL_ENV`, `beside the program`, …
     pub origin: &'static str,
     /// Who else can replace it. Only a library that was named is taken in spite of that.
     pub exposed: Option<String>,
@@ -49,7 +49,7 @@ pub struct FoundLibrary {
 /// A place where the library is looked for, and what is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// What leads to it: `--ort-lib`, `VIRTUAL_ENV`, `system`, …
+    /// The place's origin: `--ort-lib`, `VIRTUAL_ENV`, `system`, …
     pub origin: &'static str,
     /// The folder, or the file that was named.
     pub path: PathBuf,
@@ -67,14 +67,14 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Whether its owner may expect it to be loaded, and should be told: not a file of another kind or processor.
+    /// True if its owner may expect it to be loaded, and should be told: not a file of another kind or processor.
     #[must_use]
     pub fn is_surprising(&self) -> bool {
         matches!(self.problem, Some(LibraryProblem::Exposed(_) | LibraryProblem::Fails(_)))
     }
 }
 
-/// How a file is opened before it is loaded.
+/// Flags for opening a file before it is loaded.
 type Open<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
 
 /// Finds the library: `explicit`, then `ORT_DYLIB_PATH`, then the places of the environment, of which the first library

@@ -24,14 +24,14 @@ use crate::{Result, SessionOptions, SolverError};
 
 /// The hidden first argument of a program that is to open a library and say how that went.
 const ARGUMENT: &str = "--open-onnx-runtime";
-/// What the answer begins with: anything else on stdout is the library's.
+/// The beginning of the answer: anything else on stdout is the library's.
 const GREETING: &str = concat!("trm-solver ", env!("CARGO_PKG_VERSION"), " opened it: ");
 const WORKS: &str = "works";
 /// Opening takes a fraction of a second; from a slow card, under load, a few.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a process that has nothing more to say is asked for its end.
+/// Time between looks at a process that has nothing more to say.
 const POLL: Duration = Duration::from_millis(1);
-/// What a process may still have to say after its end, if it has left somebody behind that holds its pipes.
+/// The time for what a process may still have to say after its end, if it has left somebody behind that holds its pipes.
 const AFTERWARDS: Duration = Duration::from_millis(100);
 /// Most bytes that are kept of what a library prints.
 const MOST_OUTPUT: u64 = 4096;
@@ -128,7 +128,7 @@ fn multiply(engine: &OrtEngine) -> Result<()> {
     Err(SolverError::LibraryFails { path: engine.library().to_owned(), reason })
 }
 
-/// Whether a library works in a process of its own; else, what became of that. What has worked is remembered in the user's
+/// Tries a library in a process of its own; the error says what became of that. What has worked is remembered in the user's
 /// cache folder, until the file or this program changes. Where no process can be started (a program that does not
 /// [answer](answer_probe), an emulator), the library counts as working.
 pub(in crate::engine::ort) fn opens(library: &Path) -> Result<(), String> {
@@ -192,7 +192,7 @@ fn listen(pipe: Option<impl Read + Send + 'static>) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// What is to be made of a process that has ended.
+/// Judges a process that has ended.
 fn judge(status: ExitStatus, said: &str, complained: &str) -> Result<(), String> {
     let answer = said.strip_prefix(GREETING).and_then(|rest| rest.strip_suffix('\n')).filter(|it| !it.contains('\n'));
     if let Some(signal) = signal_of(status) {

@@ -15,7 +15,7 @@ pub(super) struct Remembered {
     library: Fingerprint,
 }
 
-/// What a library is told by. Another file in its place differs, and so does another program or processor: home folders are
+/// The marks that tell a library from another. Another file in its place differs, and so does another program or processor: home folders are
 /// shared by machines.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Fingerprint {
@@ -42,7 +42,7 @@ impl Remembered {
         Some(Self { file: folder.join(format!("{name}.json")), library: Fingerprint::of(library)? })
     }
 
-    /// Whether it worked, as it is now. A file that cannot be read is nothing remembered.
+    /// True if the library worked as it is now. A file that cannot be read is nothing remembered.
     pub(super) fn is_known(&self) -> bool {
         let known = fs::read(&self.file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         known.is_some_and(|known: Fingerprint| known == self.library)
@@ -80,7 +80,7 @@ impl Fingerprint {
     }
 }
 
-/// What tells the first core's kind and its instructions, as far as the kernel says.
+/// The lines that tell the first core's kind and its instructions, as far as the kernel says.
 fn processor() -> String {
     use std::io::Read;
     let mut start = Vec::new();
