@@ -58,7 +58,7 @@ HALF = Rule(factor=2, floor=1e-2, cap=0.2)
 
 def scalar(text):
     """A plain or quoted YAML scalar."""
-    if text[:1] in "'\"":
+    if text.startswith(("'", '"')):
         return text[1:-1]
     if text in ("null", "~", ""):
         return None

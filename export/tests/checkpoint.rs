@@ -257,6 +257,9 @@ fn checks_weights_against_the_configuration() {
     let mut more = state.clone();
     more.insert("extra", WeightTensor { dtype: WeightDtype::F32, shape: vec![1], data: vec![0.0] });
     assert!(message(&mlp, &more).contains("has no place for `extra`"), "{}", message(&mlp, &more));
+    let last = format!("L_level.layers.{}.x", usize::MAX);
+    more.insert(&last, WeightTensor { dtype: WeightDtype::F32, shape: vec![1], data: vec![0.0] });
+    assert!(message(&mlp, &more).contains(&last), "{}", message(&mlp, &more));
 }
 
 #[test]

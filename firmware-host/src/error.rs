@@ -23,7 +23,7 @@ pub enum HostError {
         source: std::io::Error,
     },
     /// A file that is larger, or asks for more, than anything of its kind.
-    #[error("{}: {exceeded}\nhint: is it the right file?", path.display())]
+    #[error("{}: {exceeded}\nhint: is it the right file?", shown::path(path))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -201,8 +201,9 @@ pub enum HostError {
     },
     /// A device that says its panel is of a size that no panel has.
     #[error(
-        "{port}: the device says that its panel has {width}x{height} pixels, expected 1 to {} a side\nhint: correct the \
+        "{}: the device says that its panel has {width}x{height} pixels, expected 1 to {} a side\nhint: correct the \
          capabilities in its firmware",
+        shown::text(port),
         crate::link::LONGEST_PANEL_SIDE
     )]
     PanelSize {
@@ -315,7 +316,7 @@ pub enum HostError {
         /// The address.
         address: std::net::SocketAddr,
         /// The system's reason.
-        reason: String,
+        reason: std::io::Error,
     },
     /// systemd was not told.
     #[error("cannot tell systemd of `{message}` through NOTIFY_SOCKET")]
@@ -390,8 +391,17 @@ fn hint_line(hint: Option<&str>) -> String {
     hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
 }
 
+/// An error and its causes in one line. Hints are left out: they are for whoever sits before the machine.
+pub(crate) fn without_hints(error: &dyn std::error::Error) -> String {
+    let first_line = |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
+    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(first_line);
+    std::iter::once(first_line(error)).chain(causes).collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
+    use trm_intake::Resource;
+
     use super::*;
 
     /// What cannot be provoked on every machine: root may open anything.
@@ -405,6 +415,7 @@ mod tests {
              `sudo usermod -a -G dialout $USER`, then log in again"
         );
     }
+
     /// A file may be called anything, and be put where a kiosk looks for pictures.
     #[test]
     fn names_are_shown_without_what_a_terminal_obeys() {
@@ -413,11 +424,16 @@ mod tests {
         let source = || std::io::Error::from(std::io::ErrorKind::NotFound);
         let errors = [
             HostError::Io { path: name.into(), action: "open", source: source() },
+            HostError::TooLarge {
+                path: name.into(),
+                exceeded: Exceeded { resource: Resource::Bytes, found: 2, limit: 1 },
+            },
             HostError::PictureTooLarge { path: name.into(), width: 9, height: 9 },
             HostError::Source { name: name.to_owned(), reason: "no path".to_owned(), hint: "none" },
             HostError::Device { path: name.into(), action: "open", source: source() },
             HostError::CannotDrive { port: name.to_owned(), firmware: name.to_owned(), reason: "no", hint: "none" },
             HostError::NoPort { path: name.into() },
+            HostError::PanelSize { port: name.to_owned(), width: 9_000, height: 9 },
         ];
         for error in errors {
             let text = error.to_string();

@@ -3,25 +3,19 @@
 
 #![cfg(target_os = "linux")]
 
+#[path = "kiosks/device.rs"]
+mod device;
 #[path = "../../solver/tests/measured/mod.rs"]
 mod measured;
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use image::ImageEncoder as _;
-use measured::{Bomb, all, bomb, option, repeated};
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use measured::{Bomb, all, bomb, filled, option, png_checksum, repeated, sparse};
 use trm_firmware_host::vision::photo;
 use trm_firmware_host::vision::source::{FrameSource as _, MjpegStream, SourceSpec};
-use trm_protocol::{
-    Ack, Capabilities, Decoder, Firmware, FromDevice, FromHost, MAX_FRAME, Outcomes, Panel, PixelFormat, Welcome,
-    encode,
-};
 
 const TRM_HOST: &str = env!("CARGO_BIN_EXE_trm-host");
 
@@ -42,10 +36,8 @@ fn png_that_says(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = png(64, 64, image::ExtendedColorType::L8, None);
     bytes[16..20].copy_from_slice(&width.to_be_bytes());
     bytes[20..24].copy_from_slice(&height.to_be_bytes());
-    let crc = bytes[12..29].iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
-    });
-    bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
+    let checksum = png_checksum(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&checksum);
     bytes
 }
 
@@ -61,11 +53,6 @@ fn picture(name: &'static str, file: &'static str, bytes: Vec<u8>, says: &'stati
     bomb(&format!("read: {name}"), &format!("read {file}"), says, move |folder| {
         fs::write(folder.join(file), &bytes).expect("written");
     })
-}
-
-/// A file that is as long as it says and holds nothing.
-fn sparse(path: &Path, length: u64) {
-    File::create(path).and_then(|file| file.set_len(length)).expect("a file");
 }
 
 #[test]
@@ -141,6 +128,9 @@ fn photographs() {
 
 #[test]
 fn sets_of_photographs_and_readers() {
+    let set = |name: &str, file: &str, parts, length, says| {
+        filled(&format!("read --eval: {name}"), "read --eval .", file, parts, length, says)
+    };
     let reader = |name: &'static str, [before, piece, after]: [&'static str; 3], length, says| {
         bomb(&format!("read --reader: {name}"), "read --reader . p.png", says, move |folder| {
             repeated(&folder.join("manifest.json"), before, piece, after, length);
@@ -153,28 +143,28 @@ fn sets_of_photographs_and_readers() {
     all(
         TRM_HOST,
         &[
-            bomb(
-                "read --eval: a label of 64 MB",
-                "read --eval .",
+            set(
+                "a label of 64 MB",
+                "p.dat",
+                ["", "0 ", ""],
+                64 << 20,
                 "bytes are more than the limit of 1048576\nhint: ",
-                |folder| {
-                    repeated(&folder.join("p.dat"), "", "0 ", "", 64 << 20);
-                },
             ),
-            bomb("read --eval: a label of a million digits", "read --eval .", "is no label", |folder| {
-                repeated(&folder.join("p.dat"), "a\nb\n", "0\n", "", 1 << 20);
-            }),
-            bomb(
-                "read --eval: outlines of 64 MB",
-                "read --eval .",
+            set("a label of a million digits", "p.dat", ["a\nb\n", "0\n", ""], 1 << 20, "is no label"),
+            set(
+                "outlines of 64 MB",
+                "outlines.csv",
+                ["", "\n", ""],
+                64 << 20,
                 "bytes are more than the limit of 16777216\nhint: ",
-                |folder| {
-                    repeated(&folder.join("outlines.csv"), "", "\n", "", 64 << 20);
-                },
             ),
-            bomb("read --eval: an outline of a million numbers", "read --eval .", "line 2 is no outline", |folder| {
-                repeated(&folder.join("outlines.csv"), "a\nb", ",0", "\n", 16 << 20);
-            }),
+            set(
+                "an outline of a million numbers",
+                "outlines.csv",
+                ["a\nb", ",0", "\n"],
+                16 << 20,
+                "line 2 is no outline",
+            ),
             reader("a manifest of 1 TB", ["", " ", ""], 33 << 20, "bytes, more than the"),
             reader(
                 "a manifest of lists",
@@ -200,10 +190,8 @@ fn sets_of_photographs_and_readers() {
 
 #[test]
 fn paths_to_drive() {
-    let path = |name: &'static str, [before, piece, after]: [&'static str; 3], length, says| {
-        bomb(&format!("drive: {name}"), "drive --path p.json --port /nowhere", says, move |folder| {
-            repeated(&folder.join("p.json"), before, piece, after, length);
-        })
+    let path = |name: &str, parts, length, says| {
+        filled(&format!("drive: {name}"), "drive --path p.json --port /nowhere", "p.json", parts, length, says)
     };
     let poses = "{\"status\":\"planned\",\"path\":[";
     all(
@@ -246,10 +234,8 @@ fn paths_to_drive() {
 
 #[test]
 fn settings() {
-    let config = |name: &'static str, [before, piece, after]: [&'static str; 3], length, says| {
-        bomb(&format!("kiosk: {name}"), "kiosk --check --config k.toml", says, move |folder| {
-            repeated(&folder.join("k.toml"), before, piece, after, length);
-        })
+    let config = |name: &str, parts, length, says| {
+        filled(&format!("kiosk: {name}"), "kiosk --check --config k.toml", "k.toml", parts, length, says)
     };
     all(
         TRM_HOST,
@@ -266,44 +252,30 @@ fn settings() {
 #[test]
 fn options() {
     let limit = "is not in ";
+    let screen = |size: &'static str, stride: &'static str| {
+        let name = format!("display: a screen that says {size}");
+        bomb(&name, "display --framebuffer fb0 --sysfs .", "do not lie in", move |folder| {
+            fs::create_dir(folder.join("fb0")).expect("a folder");
+            for (name, text) in [("virtual_size", size), ("bits_per_pixel", "32"), ("stride", stride)] {
+                fs::write(folder.join("fb0").join(name), text).expect("written");
+            }
+        })
+    };
     all(
         TRM_HOST,
         &[
             option("display --size 65535x65535 --png a.png", "32 to 4096 pixels a side"),
             option("display --size 99999999999999999999x1 --png a.png", "32 to 4096 pixels a side"),
             option("display --framebuffer /dev/null --animate 18446744073709551615", limit),
-            bomb(
-                "display: a screen that says 4294967295x4294967295",
-                "display --framebuffer fb0 --sysfs .",
-                "do not lie in",
-                |folder| {
-                    fs::create_dir(folder.join("fb0")).expect("a folder");
-                    for (name, text) in
-                        [("virtual_size", "4294967295,4294967295"), ("bits_per_pixel", "32"), ("stride", "4294967295")]
-                    {
-                        fs::write(folder.join("fb0").join(name), text).expect("written");
-                    }
-                },
-            ),
-            bomb(
-                "display: a screen that says 16384x16384",
-                "display --framebuffer fb0 --sysfs .",
-                "do not lie in",
-                |folder| {
-                    fs::create_dir(folder.join("fb0")).expect("a folder");
-                    for (name, text) in [("virtual_size", "16384,16384"), ("bits_per_pixel", "32"), ("stride", "65536")]
-                    {
-                        fs::write(folder.join("fb0").join(name), text).expect("written");
-                    }
-                },
-            ),
-            bomb(
+            screen("4294967295,4294967295", "4294967295"),
+            screen("16384,16384", "65536"),
+            filled(
                 "display: a puzzle of 64 MiB of comments",
                 "display --grid p.txt --png a.png",
+                "p.txt",
+                ["", "# c\n", ""],
+                64 << 20,
                 "lines is more than the limit",
-                |folder| {
-                    repeated(&folder.join("p.txt"), "", "# c\n", "", 64 << 20);
-                },
             ),
             option("simulate --panel 65535x65535", "each 1 to 4096"),
             option("simulate --stall 18446744073709551615", limit),
@@ -318,48 +290,10 @@ fn options() {
     );
 }
 
-/// A device on a pseudo-terminal that answers every hello with a panel of this size.
-fn device(width: u16, height: u16) -> PathBuf {
-    let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
-    grantpt(&device).expect("granted");
-    unlockpt(&device).expect("unlocked");
-    let path = PathBuf::from(std::ffi::OsStr::from_bytes(ptsname(&device, Vec::new()).expect("a name").as_bytes()));
-    let host = rustix::fs::open(&path, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).expect("open");
-    let mut raw = tcgetattr(&host).expect("settings");
-    raw.make_raw();
-    tcsetattr(&host, OptionalActions::Now, &raw).expect("set");
-    let mut device = File::from(device);
-    std::thread::spawn(move || {
-        // The line stays up while no host is there.
-        let _host = host;
-        let (mut decoder, mut byte) = (Decoder::new(), [0]);
-        while device.read(&mut byte).is_ok_and(|count| count == 1) {
-            let Some(Ok(packet)) = decoder.push(byte[0]) else { continue };
-            let Ok(FromHost::Hello(hello)) = packet.message() else { continue };
-            let welcome = FromDevice::Welcome(Welcome {
-                firmware: Firmware { name: "boaster", version: [255; 3] },
-                capabilities: Capabilities {
-                    panel: Some(Panel { width, height, format: PixelFormat::Rgb565 }),
-                    leds: u8::MAX,
-                    buttons: u8::MAX,
-                    motors: true,
-                    window: u8::MAX,
-                    silence_ms: u16::MAX,
-                },
-                resumed: false,
-                ack: Ack { session: hello.session, next: 0, outcomes: Outcomes::NONE },
-            });
-            let mut frame = [0; MAX_FRAME];
-            let _ = device.write_all(encode(&welcome, &mut frame).expect("a frame"));
-        }
-    });
-    path
-}
-
 #[test]
 fn devices_that_boast() {
     let boast = |command: &str, (width, height): (u16, u16), says| {
-        let port = device(width, height);
+        let port = device::start("boaster", (width, height));
         let line = format!("{command} --port {}", port.display());
         bomb(&format!("{command}: a panel of {width}x{height}"), &line, says, |folder| {
             fs::write(folder.join("p.json"), r#"{"status":"planned","path":[[0,0,0],[1,0,0]]}"#).expect("written");

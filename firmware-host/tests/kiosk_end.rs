@@ -90,8 +90,7 @@ fn a_pipe_that_stalls_is_a_trouble_and_comes_back() {
 #[test]
 fn with_a_device_that_confirms_nothing() {
     ends_in_order(|place| {
-        let port = place.path("tty");
-        silent_device::start(&port, "silent");
+        let port = silent_device::start("silent", (240, 240));
         let device = format!(
             "[[display]]\ntarget = \"panel\"\ntheme = \"240x240\"\n[device]\nport = {}\nheartbeat_ms = 50\n",
             quoted(&port)
@@ -181,8 +180,7 @@ fn trm_host(arguments: &[&str]) -> Command {
 #[test]
 fn driving_a_robot_that_confirms_nothing_ends() {
     let place = Place::new();
-    let port = place.path("tty");
-    silent_device::start(&port, "silent");
+    let port = silent_device::start("silent", (240, 240));
     let path = place.path("path.json");
     std::fs::write(&path, r#"{"status": "planned", "path": [[0, 0, 0], [5, 0, 0]]}"#).unwrap();
     for signal in ["-TERM", "-INT"] {
@@ -215,9 +213,10 @@ fn simulating_a_device_ends() {
 
 #[test]
 fn measuring_a_link_ends() {
-    for arguments in [["link", "--soak", "1000000"], ["link", "--bench", "--updates=100000"]] {
+    for arguments in [["link", "--soak", "1000000"], ["link", "--bench", "--updates=10000"]] {
         let mut process = trm_host(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(500));
+        assert!(process.try_wait().unwrap().is_none(), "{arguments:?} ended by itself");
         let asked = Instant::now();
         assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
         process.wait().unwrap();
@@ -238,8 +237,7 @@ fn a_node_of_ros_2_ends() {
 #[test]
 fn the_name_of_a_firmware_is_shown_without_what_a_terminal_obeys() {
     let place = Place::new();
-    let port = place.path("tty");
-    silent_device::start(&port, "x\x1b[2J\nerror: y\u{202e}");
+    let port = silent_device::start("x\x1b[2J\nerror: y\u{202e}", (240, 240));
     let output = trm_host(&["link", "--port", port.to_str().unwrap()]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{output:?}");

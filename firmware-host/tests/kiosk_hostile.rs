@@ -146,11 +146,7 @@ fn what_kills_its_tester_is_set_aside_and_a_good_model_taken() {
     boundless(&place("boundless"));
     growing(&place("growing"));
     absurd(&place("absurd"));
-    let good = incoming(state).join("sudoku-6");
-    fs::create_dir(&good).unwrap();
-    for file in ModelBundle::open(shipped("sudoku-6")).unwrap().manifest().file_names().chain(["manifest.json"]) {
-        fs::copy(shipped("sudoku-6").join(file), good.join(file)).unwrap();
-    }
+    copy("sudoku-6", &place("sudoku-6"));
     let (started, mut remarks) = (Instant::now(), Vec::new());
     let taken = store.take_incoming(&tester(limits(1_024, 10)), &NEVER, &mut remarks).unwrap();
     eprintln!("{:.1?}: {remarks:#?}", started.elapsed());

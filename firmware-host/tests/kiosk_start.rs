@@ -49,6 +49,22 @@ fn a_state_folder_that_cannot_be_made_is_a_trouble_until_it_can() {
 }
 
 #[test]
+fn a_models_folder_that_cannot_be_made_is_a_trouble_until_it_can() {
+    let place = Place::new();
+    let models = place.path("state").join("models");
+    std::fs::create_dir(place.path("state")).unwrap();
+    // A file where the folder should be.
+    std::fs::write(&models, "in the way").unwrap();
+    let (running, _feeder) = start(&place, "");
+    eventually("the models are missed", || running.health()["troubles"][0]["part"] == "models");
+    running.says("the built-in models are used");
+    std::fs::remove_file(&models).unwrap();
+    running.says("models: works again");
+    eventually("no trouble is left", || running.health()["troubles"] == serde_json::json!([]));
+    assert!(models.join("incoming").is_dir());
+}
+
+#[test]
 fn counters_in_memory_are_added_to_those_on_disk() {
     let place = Place::new();
     let hidden = place.path("hidden");

@@ -15,7 +15,7 @@ use crate::{ModelError, Result};
 pub const CLASSIFIER_GRAPH: &str = "classify.onnx";
 
 /// Limits of a classifier's two files together; the graph of the built-in one has half a megabyte.
-pub const CLASSIFIER_LIMITS: Limits = Limits { bytes: 32 << 20, items: 4_096, depth: 32, time: None };
+const LIMITS: Limits = Limits { bytes: 32 << 20, items: 4_096, depth: 32, time: None };
 
 /// The longest text in a manifest, in bytes.
 const LONGEST_TEXT: u64 = 64 << 10;
@@ -65,26 +65,19 @@ impl ClassifierBundle {
     /// Opens a folder.
     ///
     /// # Errors
-    /// When files are missing, or damaged, or of a later format.
-    pub fn open(folder: &Path) -> Result<Self> {
-        Self::open_within(folder, &mut Budget::new(CLASSIFIER_LIMITS))
-    }
-
-    /// As [`open`](Self::open), drawing on `budget`.
-    ///
-    /// # Errors
     /// When files are missing, or damaged, or of a later format, or too large.
-    pub fn open_within(folder: &Path, budget: &mut Budget) -> Result<Self> {
+    pub fn open(folder: &Path) -> Result<Self> {
+        let mut budget = Budget::new(LIMITS);
         let manifest = folder.join(MANIFEST);
         if !manifest.is_file() {
             return Err(ModelError::NotABundle { path: folder.to_owned() });
         }
-        let manifest = read_within(&manifest, budget, "manifest")?;
+        let manifest = read_within(&manifest, &mut budget, "manifest")?;
         budget.take_json(&manifest, LONGEST_TEXT).map_err(|exceeded| ModelError::BadManifest {
             bundle: folder.display().to_string(),
             reason: exceeded.to_string(),
         })?;
-        let graph = read_within(&folder.join(CLASSIFIER_GRAPH), budget, "classifier")?;
+        let graph = read_within(&folder.join(CLASSIFIER_GRAPH), &mut budget, "classifier")?;
         Self::checked(&manifest, Cow::Owned(graph), &folder.display().to_string())
     }
 

@@ -8,7 +8,8 @@
 //!   [`TrmConfig::validate`].
 //! - [`GraphSpec`]: names, dtypes and shapes of every graph's inputs and outputs.
 //! - [`ModelBundle`]: a folder, or files built into the program: [`Manifest`], graphs, [`SelfTest`], every file hashed;
-//!   written by [`BundleWriter`], signed for whoever has the [`TrustedKey`]. [`SHIPPED`] lists the models that come with the program.
+//!   written by [`BundleWriter`], signed for whoever has the [`TrustedKey`]. [`SHIPPED`] lists the models that come with
+//!   the program.
 //!
 //! ```
 //! use trm_models::{ConfigSource, GraphKind, GraphSpec};
@@ -58,7 +59,7 @@ pub use bundle::{
     Manifest, Measured, ModelBundle, SELF_TEST, SIGNATURE, SelfTest, Signed, TaskKind, TaskSpec, TrustedKey, WEIGHTS,
     hash_file,
 };
-pub use classifier::{CLASSIFIER_GRAPH, CLASSIFIER_LIMITS, ClassifierBundle, ClassifierManifest};
+pub use classifier::{CLASSIFIER_GRAPH, ClassifierBundle, ClassifierManifest};
 pub use config::{Architecture, PosEncodings, TrmConfig};
 pub use config_source::{ConfigRecord, ConfigSource, Setting, SettingSource};
 pub use error::ModelError;

@@ -8,7 +8,7 @@ use crate::{Cell, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, 
 use crate::{Violation, random};
 
 /// Height and width of the canvas.
-const CANVAS: usize = 30;
+pub(crate) const CANVAS: usize = 30;
 /// Token of the markers to the right of and below a grid.
 const END: i32 = 1;
 /// Token of colour 0.

@@ -144,7 +144,7 @@ impl DataSet {
 
     /// As [`read`](Self::read), drawing on `budget`: the arrays' bytes and the sets. All headers are read before the first
     /// value.
-    pub fn read_within(dir: &Path, budget: &mut Budget) -> Result<Self> {
+    fn read_within(dir: &Path, budget: &mut Budget) -> Result<Self> {
         let path = dir.join("dataset.json");
         if !path.is_file() {
             let split = ["test", "train"].into_iter().find(|split| dir.join(split).join("dataset.json").is_file());

@@ -1,6 +1,6 @@
 //! The one error type of this crate.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use trm_intake::{Exceeded, ReadError, Resource};
 
@@ -179,19 +179,13 @@ impl PuzzleError {
     pub(crate) fn exceeded(origin: impl Into<String>, items: &'static str) -> impl FnOnce(Exceeded) -> Self {
         let origin = origin.into();
         move |Exceeded { resource, found, limit }| {
-            let unit = match resource {
-                Resource::Items => items,
-                Resource::Bytes => "bytes",
-                Resource::Depth => "levels of nesting",
-                Resource::Text => "bytes of one text",
-                _ => "ms",
-            };
+            let unit = if resource == Resource::Items { items } else { resource.unit() };
             Self::TooLarge { origin, unit, found, limit }
         }
     }
 
     /// The error of a file that could not be read, or is too large.
-    pub(crate) fn read(path: &std::path::Path) -> impl FnOnce(ReadError) -> Self {
+    pub(crate) fn read(path: &Path) -> impl FnOnce(ReadError) -> Self {
         move |error| match error {
             ReadError::Io(source) => Self::io("read", path)(source),
             ReadError::Exceeded(exceeded) => Self::exceeded(path.display().to_string(), "items")(exceeded),

@@ -1,7 +1,7 @@
 //! Pictures from files: decoded only after what they say of themselves was held against a budget.
 //!
 //! A picture of a kilobyte can claim four billion pixels, or carry a colour profile that unpacks to a gigabyte. What a
-//! decoder keeps beside the pixels is bounded by [`ASIDE`], the pixels by the caller's budget.
+//! decoder keeps beside the pixels is bounded by 16 MiB, the pixels by the caller's budget.
 
 use std::io::{self, BufRead, ErrorKind, Read as _, SeekFrom};
 
@@ -9,7 +9,7 @@ use image::{ImageDecoder, ImageError, ImageReader};
 use trm_intake::{Budget, Exceeded};
 
 /// The most bytes that a decoder may keep beside the pixels: colour profile, texts, rows.
-pub const ASIDE: u64 = 16 << 20;
+const ASIDE: u64 = 16 << 20;
 
 /// Deflate packs no more than this many bytes into one.
 const DEFLATE_RATIO: u64 = 1_032;

@@ -11,7 +11,7 @@ use common::ort;
 use prost::Message as _;
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::external_tensors;
-use trm_export::onnx::proto::{ModelProto, StringStringEntryProto};
+use trm_export::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use trm_export::onnx::write::encode_with_limit;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{BundleWriter, GraphKind, ModelBundle, SELF_TEST};
@@ -207,8 +207,21 @@ fn two_tensors_do_not_share_a_place() {
         initializers.extend(copies);
         model.encode_to_vec()
     });
-    for engine in engines() {
-        let error = load(engine.as_ref(), &bundle).expect_err("refused");
+    // No more than the file has, and half of it twice.
+    let halves = self::bundle(&folder.path().join("halves"), &[GraphKind::Step], |_, bytes| {
+        let mut model = ModelProto::decode(bytes.as_slice()).expect("a model");
+        let initializers = &mut model.graph.as_mut().expect("a graph").initializer;
+        let outside = |tensor: &&mut TensorProto| tensor.data_location == 1 && tensor.dims[0] % 2 == 0;
+        let half = initializers.iter_mut().find(outside).expect("one outside");
+        half.dims[0] /= 2;
+        let length = half.external_data[2].value.parse::<u64>().expect("a length");
+        half.external_data[2].value = (length / 2).to_string();
+        let copy = TensorProto { name: format!("{}.again", half.name), ..half.clone() };
+        initializers.push(copy);
+        model.encode_to_vec()
+    });
+    for (engine, bundle) in engines().iter().flat_map(|engine| [(engine, &bundle), (engine, &halves)]) {
+        let error = load(engine.as_ref(), bundle).expect_err("refused");
         assert!(error.contains("tensors of the graph overlap in it"), "{error}");
     }
 }

@@ -34,6 +34,19 @@ fn steps(run: &Path) -> u64 {
     log.lines().filter_map(step).max().unwrap_or(0)
 }
 
+/// Waits until a training has done so many steps.
+fn trained(mut process: Child, run: &Path, least: u64) -> Child {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while steps(run) < least {
+        if Instant::now() >= deadline {
+            let _ = process.kill();
+            panic!("it does not train: {:?}", process.wait_with_output());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process
+}
+
 #[test]
 fn training_saves_its_step() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -45,12 +58,7 @@ fn training_saves_its_step() {
             .args(["--set", "log.every=1", "--set", "evaluation.every=0", "--set", "batch.groups=2"])
             .spawn()
             .expect("trm starts");
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while steps(&run) < 3 {
-            assert!(Instant::now() < deadline, "it does not train: {:?}", process.wait_with_output());
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let (code, took, said, errors) = end(process, name);
+        let (code, took, said, errors) = end(trained(process, &run, 3), name);
         assert_eq!(code, Some(130), "{name}: {errors}");
         assert!(took < LIMIT, "{name}: {took:?}");
         let result: serde_json::Value = serde_json::from_str(&said).expect("a result");
@@ -79,11 +87,7 @@ fn measuring_while_training_is_broken_off() {
         .args(["--set", "evaluation.puzzles=20000", "--set", "batch.groups=2"])
         .spawn()
         .expect("trm starts");
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while steps(&run) < 2 {
-        assert!(Instant::now() < deadline, "it does not train: {:?}", process.wait_with_output());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let process = trained(process, &run, 2);
     std::thread::sleep(Duration::from_millis(500));
     let (code, took, said, errors) = end(process, "-TERM");
     assert!(code == Some(130) && took < LIMIT, "{code:?} after {took:?}: {errors}");

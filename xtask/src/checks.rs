@@ -169,8 +169,8 @@ const EXPORTED: [(&str, &str, &str, &str); 5] = [
     ("hrm_att_stable", "sudoku", "81", "11"),
 ];
 
-/// Runs Python's own ONNX tools on the shipped bundles and of freshly exported ones, what numpy says of the figures of
-/// `trm eval`, and the recorder of goldens where there is PyTorch.
+/// Runs Python's own ONNX tools on the shipped bundles and on freshly exported ones, compares the figures of `trm eval` with
+/// numpy's, and runs the recorder of goldens where there is PyTorch.
 fn python_side(given: &Given) -> Result<()> {
     let environment = Environment::with(python::CHECK)?;
     let mut bundles = workspace::shipped_bundles()?;

@@ -1,9 +1,11 @@
 //! `cargo xtask test features`: combinations of features that no other check compiles, and the oldest compiler.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use crate::process;
+use crate::{process, workspace};
 
 /// Combinations beside the one that all other checks build, which is the defaults with `ros2`. Of the whole workspace, so that the
 /// engines have the features that they have everywhere, and little of them is read again.
@@ -23,11 +25,11 @@ pub(crate) fn check() -> Result<()> {
         clippy.args(["--exclude", "trm-fuzz"]).args(arguments).args(["--", "-D", "warnings"]);
         process::run(&mut clippy)?;
     }
-    let toolchain = ["run", &oldest, "cargo", "check", "--release", "--workspace", "--target-dir", "target/oldest"];
-    let mut check = std::process::Command::new("rustup");
-    let version = std::process::Command::new("rustup").args(["run", &oldest, "rustc", "--version"]).output();
+    let version = Command::new("rustup").args(["run", &oldest, "rustc", "--version"]).output();
     if version.is_ok_and(|output| output.status.success()) {
-        return process::run(check.args(toolchain).current_dir(crate::workspace::root()));
+        let mut check = Command::new("rustup");
+        check.args(["run", &oldest, "cargo", "check", "--release", "--workspace", "--target-dir", "target/oldest"]);
+        return process::run(check.current_dir(workspace::root()));
     }
     eprintln!(
         "\n!! NOT TESTED: that Rust {oldest} compiles the workspace: it is not installed; `rustup toolchain install {oldest}`. \

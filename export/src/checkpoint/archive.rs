@@ -7,6 +7,7 @@ use trm_intake::{Budget, Printable};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::read::io_error;
 use super::{bad, exceeded};
 use crate::{ExportError, Result};
 
@@ -27,7 +28,7 @@ pub(super) struct Archive<'p, R> {
 impl<'p, R: Read + Seek> Archive<'p, R> {
     /// Opens an archive of `length` bytes; its directory is measured before it is read.
     pub(super) fn open(mut reader: R, length: u64, path: &'p Path) -> Result<Self> {
-        let io_error = |source| ExportError::Io { action: "read", path: path.to_owned(), source };
+        let io_error = |source| io_error(path, source);
         let directory = measure(&mut reader, length).map_err(io_error)?;
         if let Some((records, bytes)) = directory
             && (records > MAX_RECORDS || bytes > MAX_DIRECTORY_BYTES)

@@ -33,7 +33,7 @@ pub(super) struct Contents {
     pub(super) averages: bool,
 }
 
-/// A tensor that can be loaded; its place among its like is its number.
+/// A tensor that can be loaded. Its index among [`Contents::items`] is its number.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Item {
     /// As the file has it.
@@ -51,7 +51,7 @@ pub(super) struct Set {
     /// The keys that lead to it.
     pub(super) name: String,
     pub(super) items: Vec<usize>,
-    /// True if its tensors have no names: a list.
+    /// The number of its tensors, if they have no names: those of a list. They are not among the items.
     pub(super) unnamed: usize,
     /// The first entry that is no tensor, and what it is.
     pub(super) strange: Option<(String, &'static str)>,
@@ -242,6 +242,9 @@ impl<'a> Walk<'_, 'a, '_> {
             _ => None,
         };
         let is_tensor = |value: Value<'a>| pickle.tensor(value).is_some();
+        // A file can give one long key a million times over, in two bytes each; every one is looked at.
+        let length: u64 = items.iter().filter_map(named).map(|(key, _)| key.len() as u64).sum();
+        self.budget.take_bytes(length).map_err(|over| exceeded(self.path, "the list of keys", over, WEIGHTS_ALONE))?;
         let direct = items.iter().filter_map(named).filter(|(_, value)| is_tensor(*value));
         let (mut any, mut weights) = (false, false);
         for (key, _) in direct {
@@ -290,5 +293,34 @@ impl<'a> Walk<'_, 'a, '_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trm_intake::Limits;
+
+    use super::*;
+
+    #[test]
+    fn a_long_key_that_is_there_over_and_over_is_not_looked_at_each_time() {
+        let long = vec![b'k'; 1 << 16];
+        // model: {k: [], k: [], …}, the key memoised.
+        let program = |times: usize| {
+            let head: &[u8] = b"\x80\x02}X\x05\x00\x00\x00model}(X\x00\x00\x01\x00";
+            [head, &long, b"q\x00]", &b"h\x00]".repeat(times), b"us."].concat()
+        };
+        let read = |times: usize| {
+            let mut budget = Budget::new(Limits { bytes: 8 << 20, items: 1 << 16, depth: 8, time: None });
+            let program = program(times);
+            let pickle = Pickle::parse(&program, &mut budget).expect("a dictionary");
+            of_pickle(&pickle, Path::new("step_1"), &mut budget).map(drop).expect_err("no weights").to_string()
+        };
+        assert!(read(1).contains("there are no tensors of weights in this checkpoint"), "{}", read(1));
+        assert!(
+            read(1000).contains("the list of keys takes more than a checkpoint of this size may"),
+            "{}",
+            read(1000)
+        );
     }
 }

@@ -58,14 +58,15 @@ pub(super) fn gather(
     let mut data = Vec::with_capacity(count);
     for _ in 0..count {
         data.push(elements[position]);
-        // Counts up like an odometer, the last dimension fastest.
+        // Counts up like an odometer, the last dimension fastest. A dimension of size 1 may have any stride: what it adds
+        // it takes away again.
         for ((digit, size), stride) in index.iter_mut().zip(shape).zip(&tensor.strides).rev() {
             *digit += 1;
-            position += stride;
+            position = position.wrapping_add(*stride);
             if *digit < *size {
                 break;
             }
-            position -= *digit * stride;
+            position = position.wrapping_sub(digit.wrapping_mul(*stride));
             *digit = 0;
         }
     }

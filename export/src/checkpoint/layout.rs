@@ -4,6 +4,7 @@ use trm_intake::Printable;
 use trm_models::{Architecture, PosEncodings, TrmConfig};
 
 use super::StateDict;
+use super::ledger::first;
 use crate::{ExportError, Result};
 
 /// Name and shape of a tensor that a configured model needs.
@@ -134,13 +135,7 @@ pub(super) fn check(state: &StateDict, config: &TrmConfig) -> Result<()> {
 }
 
 fn describe(missing: &[&str], unused: &[&str]) -> String {
-    let list = |names: &[&str]| {
-        let shown: Vec<String> = names.iter().take(4).map(|name| format!("`{}`", Printable(name))).collect();
-        match names.len() - shown.len() {
-            0 => shown.join(", "),
-            more => format!("{} and {more} more", shown.join(", ")),
-        }
-    };
+    let list = |names: &[&str]| first(names, 4);
     match (missing.is_empty(), unused.is_empty()) {
         (false, true) => format!("it needs {}, which are not there", list(missing)),
         (true, _) => format!("it has no place for {}", list(unused)),
@@ -161,7 +156,7 @@ fn suspect(state: &StateDict, config: &TrmConfig, missing: &[&str], unused: &[&s
     }
     let layers = |network: &str| {
         let layer = |name: &str| name.strip_prefix(network)?.strip_prefix(".layers.")?.split('.').next()?.parse().ok();
-        state.iter().filter_map(|(name, _)| layer(name)).max().map_or(0, |last: usize| last + 1)
+        state.iter().filter_map(|(name, _)| layer(name)).max().map_or(0, |last: u16| usize::from(last) + 1)
     };
     let (of_h, of_l) = (layers("H_level"), layers("L_level"));
     if of_h > 0 && config.architecture == Architecture::Trm {

@@ -89,8 +89,13 @@ impl Ledger {
 
 /// Names in backticks; at most eight.
 pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    first(names, 8)
+}
+
+/// Names in backticks, and how many there are beyond the first `most`.
+pub(super) fn first<S: AsRef<str>>(names: &[S], most: usize) -> String {
     let shown: Vec<String> =
-        names.iter().take(8).map(|name| format!("`{}`", trm_intake::Printable(name.as_ref()))).collect();
+        names.iter().take(most).map(|name| format!("`{}`", trm_intake::Printable(name.as_ref()))).collect();
     match names.len() - shown.len() {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

@@ -40,17 +40,17 @@ pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> R
     let mut archive = Archive::open(file, length, path)?;
     let names: Vec<String> = archive.names().collect();
     let (mut items, mut headers) = (Vec::new(), Vec::new());
+    let too_many = |over| exceeded(path, "the list of tensors", over, "expected the weights of a TRM or HRM");
     for name in names {
         let Some(tensor) = name.strip_suffix(".npy") else {
             let reason = format!("record {} is no array", Printable(&name));
             return Err(bad(path, reason, Some("expected an archive of numpy.savez or mlx.savez")));
         };
-        budget
-            .take_items(1)
-            .and_then(|()| budget.take_bytes(512 + name.len() as u64))
-            .map_err(|over| exceeded(path, "the list of tensors", over, "expected the weights of a TRM or HRM"))?;
+        budget.take_items(1).and_then(|()| budget.take_bytes(512 + name.len() as u64)).map_err(too_many)?;
         let start = archive.start(&name, MAX_HEADER_BYTES)?;
         let header = Header::parse(&start).map_err(|reason| damaged(path, &name, &reason))?;
+        // Numpy's own have three characters. One as long as a header can be packed into a few bytes.
+        budget.take_bytes(2 * header.descr.len() as u64).map_err(too_many)?;
         let dtype = header.dtype.ok_or_else(|| Printable(&header.descr).to_string());
         items.push(Item { name: tensor.to_owned(), dtype, shape: header.shape.clone(), place: None });
         headers.push(header);
@@ -197,6 +197,27 @@ mod tests {
         short.truncate(20);
         assert!(Header::parse(&short).is_err());
         assert!(Header::parse(b"\x80\x02").is_err());
+    }
+
+    #[test]
+    fn long_names_of_dtypes_draw_on_the_budget() {
+        use std::io::Write as _;
+        use trm_intake::Limits;
+        use zip::write::SimpleFileOptions;
+
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("model.npz");
+        let mut archive = zip::ZipWriter::new(File::create(&path).expect("file"));
+        let long = format!("{{'descr': '{}', 'fortran_order': False, 'shape': (), }}", "x".repeat(10_000));
+        for at in 0..100 {
+            archive.start_file(format!("t{at}.npy"), SimpleFileOptions::default()).expect("begun");
+            archive.write_all(&array(&long)).expect("written");
+        }
+        archive.finish().expect("whole");
+        let limits = Limits { bytes: 1 << 20, items: 1_000, depth: 0, time: None };
+        let read = super::read(&path, &ReadOptions::default(), &mut Budget::new(limits));
+        let message = read.map(drop).expect_err("refused").to_string();
+        assert!(message.contains("the list of tensors takes more than a checkpoint of this size may"), "{message}");
     }
 
     #[test]

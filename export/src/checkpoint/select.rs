@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use trm_intake::Printable;
+use trm_intake::{Budget, Limits, Printable};
 
 use super::contents::{Contents, Item, Set, TOP};
 use super::keys::{self, Fate};
 use super::ledger::list;
-use super::{Ledger, ReadOptions, bad, names};
+use super::{Ledger, ReadOptions, bad, exceeded, names};
 use crate::{ExportError, Result};
 
-/// The part of a graph that is to be loaded.
+/// Bounds the copies of tensors that lie under no set's prefix: each set gets all of them, so that thousands of both would
+/// fill the memory.
+const MOST_SHARED: Limits = Limits { bytes: 0, items: 1 << 20, depth: 0, time: None };
+
+/// The part of a file that is to be loaded.
 #[derive(Debug)]
 pub(super) struct Selection {
     /// Canonical names and the numbers of their tensors.
@@ -33,8 +37,9 @@ struct Candidate {
 /// Chooses the set that the options name, or the only one there is.
 pub(super) fn select(contents: &Contents, options: &ReadOptions, path: &Path) -> Result<Selection> {
     let mut candidates = Vec::new();
+    let mut shared = Budget::new(MOST_SHARED);
     for set in &contents.sets {
-        candidates.extend(split(set, contents));
+        candidates.extend(split(set, contents, path, &mut shared)?);
     }
     let chosen = choose(&candidates, contents, options, path)?;
     let mut ledger = Ledger { weights: shown(&chosen.name), prefix: chosen.prefixes.clone(), ..Ledger::default() };
@@ -69,7 +74,7 @@ fn shown(name: &str) -> String {
 }
 
 /// The parts of a set that lie under prefixes of their own, if they are weights of the same names or no one model's.
-fn split(set: &Set, contents: &Contents) -> Vec<Candidate> {
+fn split(set: &Set, contents: &Contents, path: &Path, shared: &mut Budget) -> Result<Vec<Candidate>> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     let mut canonical = BTreeSet::new();
     let (mut others, mut collide) = (Vec::new(), false);
@@ -88,18 +93,20 @@ fn split(set: &Set, contents: &Contents) -> Vec<Candidate> {
         "current_model_state" if contents.averages => false,
         name => keys::is_average(name),
     };
-    let whole = |prefixes: Vec<String>| Candidate {
-        name: set.name.clone(),
-        average: average(&set.name) || prefixes.iter().any(|prefix| keys::is_average(prefix)),
-        unnamed: set.unnamed,
-        items: set.items.clone(),
-        strange: set.strange.clone(),
-        prefixes,
-    };
     let prefixes: Vec<String> = groups.keys().cloned().collect();
     if prefixes.len() < 2 || (!collide && prefixes.iter().all(|prefix| names::only_holders(prefix))) {
-        return vec![whole(prefixes)];
+        return Ok(vec![Candidate {
+            name: set.name.clone(),
+            average: average(&set.name) || prefixes.iter().any(|prefix| keys::is_average(prefix)),
+            unnamed: set.unnamed,
+            items: set.items.clone(),
+            strange: set.strange.clone(),
+            prefixes,
+        }]);
     }
+    let copies = (prefixes.len() as u64).saturating_mul(others.len() as u64);
+    let hint = "save one set of weights alone: torch.save(model.state_dict(), path)";
+    shared.take_items(copies).map_err(|over| exceeded(path, "telling its sets of weights apart", over, hint))?;
     for id in others {
         let name = &contents.items[id].name;
         // A tensor of another name belongs to the longest prefix that it has, else to all.
@@ -115,9 +122,10 @@ fn split(set: &Set, contents: &Contents) -> Vec<Candidate> {
             (TOP, prefix) => prefix.to_owned(),
             (name, prefix) => format!("{name}.{prefix}"),
         };
-        Candidate { average: average(&name), name, items, ..whole(vec![prefix]) }
+        let (unnamed, strange) = (set.unnamed, set.strange.clone());
+        Candidate { average: average(&name), name, unnamed, items, strange, prefixes: vec![prefix] }
     };
-    groups.into_iter().map(part).collect()
+    Ok(groups.into_iter().map(part).collect())
 }
 
 fn choose<'c>(
@@ -193,11 +201,11 @@ fn collision<'i>(candidates: &[Candidate], items: &'i [Item]) -> Option<(String,
     if first.prefixes == second.prefixes {
         return None;
     }
-    first.items.iter().find_map(|a| {
-        let name = names::parse(&items[*a].name).canonical?;
-        let b = second.items.iter().find(|b| names::parse(&items[**b].name).canonical.as_ref() == Some(&name))?;
-        Some((format!("`{name}`"), items[*a].name.as_str(), items[*b].name.as_str()))
-    })
+    let named = |id: &usize| Some((names::parse(&items[*id].name).canonical?, items[*id].name.as_str()));
+    // From the last to the first, which stays.
+    let others: BTreeMap<String, &str> = second.items.iter().rev().filter_map(named).collect();
+    let mut pairs = first.items.iter().filter_map(named);
+    pairs.find_map(|(name, a)| others.get(&name).map(|b| (format!("`{name}`"), a, *b)))
 }
 
 /// True if two sets are the same tensors of the same storages.
@@ -271,4 +279,26 @@ fn fill(
         tensors.extend(found);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::WeightDtype;
+
+    fn refused(names: impl Iterator<Item = String>) -> String {
+        let item = |name| Item { name, dtype: Ok(WeightDtype::F32), shape: vec![1], place: None };
+        let contents = Contents::flat(names.map(item).collect());
+        select(&contents, &ReadOptions::default(), Path::new("step_1")).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn thousands_of_sets_are_refused_before_they_share_thousands_of_tensors() {
+        let sets = |count: usize| (0..count).map(|at| format!("part{at}.H_init"));
+        let message = refused(sets(2_000).chain((0..2_000).map(|at| format!("other{at}"))));
+        assert!(message.contains("telling its sets of weights apart takes more than"), "{message}");
+        let message = refused(sets(20_000));
+        assert!(message.contains("several sets of weights: `part0` (1 tensors)"), "{message}");
+        assert!(message.contains("`part0.H_init` and `part1.H_init` are both `H_init`"), "{message}");
+    }
 }

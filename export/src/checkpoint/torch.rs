@@ -14,6 +14,7 @@ use super::archive::{Archive, DAMAGED};
 use super::contents::{self, Contents, Item};
 use super::gather::{gather, swap};
 use super::pickle::{Pickle, PickleError, StorageType, Tensor};
+use super::read::io_error;
 use super::select::{Selection, select};
 use super::{Read as Loaded, ReadOptions, WeightDtype, WeightTensor, bad};
 use crate::{ExportError, Result};
@@ -25,13 +26,13 @@ const RESAVE: &str = "save it again with a current torch: torch.save(torch.load(
 
 /// Reads the set of weights that the options name, or the only one.
 pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> Result<Loaded> {
-    let file = File::open(path).map_err(|source| ExportError::Io { action: "read", path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(|source| io_error(path, source))?;
     read_from(io::BufReader::new(file), path, options, budget)
 }
 
 /// As [`read`]; `path` is only for messages.
 fn read_from(mut reader: impl Read + Seek, path: &Path, options: &ReadOptions, budget: &mut Budget) -> Result<Loaded> {
-    let io_error = |source| ExportError::Io { action: "read", path: path.to_owned(), source };
+    let io_error = |source| io_error(path, source);
     let mut start = Vec::new();
     reader.by_ref().take(32).read_to_end(&mut start).map_err(io_error)?;
     if let Some((reason, hint)) = not_an_archive(&start) {

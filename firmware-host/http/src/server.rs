@@ -109,16 +109,18 @@ impl HttpServer {
         let bound = listener.local_addr().map_err(|source| HttpError::Listen { address, source })?;
         let (stop, stopped) = oneshot::channel();
         let counts = Arc::new(Counts::default());
+        let limits = limits.kept();
         let door = Door {
             listener,
-            limits: limits.kept(),
+            most: limits.connections,
             counts: Arc::clone(&counts),
             connections: HashMap::new(),
             tasks: JoinSet::new(),
         };
         let serve = move || {
             lower_priority();
-            runtime.block_on(door.serve(service, stopped));
+            let open = |socket, progress| connection::serve(socket, limits, progress, service.clone());
+            runtime.block_on(door.serve(open, stopped));
             runtime.shutdown_background();
         };
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(serve).map_err(no_thread)?;
@@ -183,21 +185,18 @@ struct Connection {
 /// The listening socket and the connections that came through it.
 struct Door {
     listener: TcpListener,
-    limits: HttpLimits,
+    /// Connections at the same time.
+    most: usize,
     counts: Arc<Counts>,
     connections: HashMap<Id, Connection>,
     tasks: JoinSet<()>,
 }
 
 impl Door {
-    /// Accepts and serves until the other end of `stopped` is gone.
-    async fn serve<S, B>(mut self, service: S, mut stopped: oneshot::Receiver<()>)
+    /// Accepts connections, and serves what `open` makes of them, until the other end of `stopped` is gone.
+    async fn serve<F>(mut self, open: impl Fn(TcpStream, Arc<Progress>) -> F, mut stopped: oneshot::Receiver<()>)
     where
-        S: Service<Request, Response = hyper::Response<B>> + Clone + Send + 'static,
-        S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Unpin + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Future<Output = ()> + Send + 'static,
     {
         loop {
             let room = self.room_at();
@@ -215,7 +214,7 @@ impl Door {
                     self.connections.remove(&id);
                 }
                 accepted = next => match accepted {
-                    Ok((socket, _)) => self.admit(socket, &service),
+                    Ok((socket, _)) => self.admit(socket, &open),
                     Err(error) if of_one_client(&error) => {}
                     Err(_) => {
                         self.counts.errors.fetch_add(1, Ordering::Relaxed);
@@ -231,24 +230,19 @@ impl Door {
         }
     }
 
-    fn admit<S, B>(&mut self, socket: TcpStream, service: &S)
+    fn admit<F>(&mut self, socket: TcpStream, open: impl Fn(TcpStream, Arc<Progress>) -> F)
     where
-        S: Service<Request, Response = hyper::Response<B>> + Clone + Send + 'static,
-        S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
-        S::Future: Send,
-        B: Body<Data = Bytes> + Unpin + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        F: Future<Output = ()> + Send + 'static,
     {
         self.counts.accepted.fetch_add(1, Ordering::Relaxed);
-        if self.connections.len() >= self.limits.connections && !self.displace() {
+        if self.connections.len() >= self.most && !self.displace() {
             self.counts.busy.fetch_add(1, Ordering::Relaxed);
             // It fits the buffer of a new socket, or the client learns nothing but that it was sent away.
             let _ = socket.try_write(BUSY);
             return;
         }
         let progress = Arc::new(Progress::new());
-        let serving = connection::serve(socket, self.limits, Arc::clone(&progress), service.clone());
-        let task = self.tasks.spawn(serving);
+        let task = self.tasks.spawn(open(socket, Arc::clone(&progress)));
         self.connections.insert(task.id(), Connection { progress, task });
     }
 
@@ -263,7 +257,7 @@ impl Door {
 
     /// When there will be room for another connection; `None` for now.
     fn room_at(&self) -> Option<Instant> {
-        if self.connections.len() < self.limits.connections {
+        if self.connections.len() < self.most {
             return None;
         }
         let (_, since) = self.slowest()?;

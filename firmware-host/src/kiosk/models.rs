@@ -16,20 +16,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use trm_intake::{Budget, Printable, ReadError};
 use trm_models::file::write_atomically;
 use trm_models::{MANIFEST, ModelBundle, ModelError, SIGNATURE};
 
-use super::quarantine::{Left, Quarantine, REASON, UnderTest};
+use super::quarantine::{Left, Quarantine, REASON, REFUSED, UnderTest};
 pub use super::self_test::{NotPassed, SelfTest};
-use super::state::sync_folder;
+use super::state::{digest, sync_folder};
 use crate::intake::SMALL;
 use crate::{HostError, Result};
 
 const POINTER: &str = "active.json";
 const INCOMING: &str = "incoming";
-const REFUSED: &str = "refused";
 const LOCK: &str = "models.lock";
 /// Names that begin so are being written; those left by a crash are removed.
 const UNFINISHED: &str = ".";
@@ -123,8 +121,9 @@ impl ModelStore {
         if !plain || name.is_empty() || name.len() > 100 || name.starts_with('.') {
             return Err(refused(format!("its name `{}` cannot be that of a folder", Printable(&name))));
         }
-        // The manifest holds the hashes of all other files: its own stands for the whole bundle.
-        let target = format!("{name}-{}", short_hash(bundle.manifest_bytes()));
+        // The manifest holds the hashes of all other files: its own stands for the whole bundle, twelve digits tell those of
+        // a folder apart.
+        let target = format!("{name}-{}", &digest(bundle.manifest_bytes())[..12]);
         let unfinished = self.folder.join(format!("{UNFINISHED}{target}"));
         // What a crash has left, of this or another bundle, must not fill the disk.
         let mut pointer = self.pointer()?;
@@ -201,7 +200,7 @@ impl ModelStore {
         };
         let name = test.incoming.as_ref().unwrap_or(&test.bundle);
         let path = self.folder.join(INCOMING).join(name);
-        if test.incoming.is_some() && path.is_dir() {
+        if test.incoming.is_some() && is_folder(&path) {
             self.quarantine.set_aside(&path, name, reason)?;
             remarks.push(format!("{} is set aside in refused/: {reason}", Printable(name)));
         } else {
@@ -300,7 +299,7 @@ impl ModelStore {
             let lock = self.lock()?;
             self.settle(&lock, remarks)?;
             let path = self.folder.join(INCOMING).join(&name);
-            if !path.is_dir() {
+            if !is_folder(&path) {
                 continue;
             }
             // One that was refused before, and is to be tried again.
@@ -324,12 +323,11 @@ impl ModelStore {
         Ok(activated)
     }
 
-    /// Folders in `incoming/` that are complete. A link is none: it leads to a place where nothing is to be written.
+    /// Folders in `incoming/` that are complete.
     fn incoming(&self) -> Result<Vec<String>> {
         let incoming = self.folder.join(INCOMING);
         let mut names = names_in(&incoming)?;
-        let is_folder = |name: &str| incoming.join(name).symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
-        names.retain(|name| !name.starts_with(UNFINISHED) && is_folder(name));
+        names.retain(|name| !name.starts_with(UNFINISHED) && is_folder(&incoming.join(name)));
         Ok(names)
     }
 
@@ -419,14 +417,9 @@ fn take_back(pointer: &mut Pointer, task: &str) -> Option<Slot> {
     Some(slot)
 }
 
-/// Twelve digits of a SHA-256: they tell the bundles of a folder apart.
-fn short_hash(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().take(6).fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// True for a folder; a link is none: it leads to a place where nothing is to be written.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// What a bundle solves, as `active.json` calls it: `sudoku-9x9`, `maze-11x15`.

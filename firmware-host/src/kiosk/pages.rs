@@ -5,6 +5,7 @@
 //! it is tried again.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,6 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use trm_http::{HttpError, HttpLimits, HttpServer, Method, Request, Response, StatusCode, reply, service_fn};
-use trm_solver::console::with_causes;
 
 use super::config::{MetricsConfig, ms};
 use super::metrics::Metrics;
@@ -114,14 +114,17 @@ fn try_to_listen(
         }
         Err(error) => {
             metrics.failed("metrics");
-            metrics.troubles.report_error("metrics", &unable(address, &error));
+            metrics.troubles.report_error("metrics", &unable(address, error));
             false
         }
     }
 }
 
-fn unable(address: SocketAddr, error: &HttpError) -> HostError {
-    let reason = std::error::Error::source(error).map_or_else(|| error.to_string(), with_causes);
+fn unable(address: SocketAddr, error: HttpError) -> HostError {
+    let reason = match error {
+        HttpError::Listen { source, .. } | HttpError::Thread { source, .. } => source,
+        other => io::Error::other(other),
+    };
     HostError::Listen { address, reason }
 }
 

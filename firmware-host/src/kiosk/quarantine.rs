@@ -16,7 +16,8 @@ use super::state::sync_folder;
 use crate::{HostError, Result};
 
 const JOURNAL: &str = "testing.json";
-const REFUSED: &str = "refused";
+/// The folder of bundles that were set aside.
+pub(super) const REFUSED: &str = "refused";
 /// The file that says why a bundle was refused, in its folder.
 pub(super) const REASON: &str = "REASON.txt";
 /// A few names; nothing longer is read.

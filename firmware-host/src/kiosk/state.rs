@@ -234,7 +234,8 @@ fn decode(bytes: &[u8]) -> Result<KioskState, String> {
     serde_json::from_str(json).map_err(|error| format!("it is whole but not a state: {error}"))
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal.
+pub(super) fn digest(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a string does not fail.

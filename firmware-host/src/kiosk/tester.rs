@@ -18,9 +18,10 @@ use trm_solver::engine::tract::TractEngine;
 use trm_solver::{SessionOptions, selftest};
 
 use super::models::{NotPassed, SelfTest};
+use crate::error::without_hints;
 
 /// The tester's exit code for a model that it could test and that failed.
-pub const FAILED: u8 = 1;
+const FAILED: u8 = 1;
 /// Time between looks at a tester.
 const POLL: Duration = Duration::from_millis(20);
 /// Bytes of a tester's words that are kept.
@@ -214,19 +215,12 @@ pub fn test_here(folder: &Path, memory: u64, seconds: u64) -> Result<(), String>
         std::process::exit(i32::from(FAILED));
     });
     limit_this_process(memory, Duration::from_secs(seconds)).map_err(|error| format!("cannot set limits: {error}"))?;
-    let bundle = ModelBundle::open(folder).map_err(|error| with_causes(&error))?;
+    let bundle = ModelBundle::open(folder).map_err(|error| without_hints(&error))?;
     match selftest::run(&TractEngine, &bundle, GraphKind::Step, &SessionOptions::default()) {
         Ok(report) if report.passed => Ok(()),
         Ok(report) => Err(report.to_string()),
-        Err(error) => Err(with_causes(&error)),
+        Err(error) => Err(without_hints(&error)),
     }
-}
-
-/// An error and what led to it, without hints: they are for whoever sits before the machine.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let first_line = |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(first_line);
-    std::iter::once(first_line(error)).chain(causes).collect::<Vec<_>>().join(": ")
 }
 
 /// Seconds on all processors together.

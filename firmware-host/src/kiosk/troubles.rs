@@ -163,8 +163,7 @@ impl Troubles {
 }
 
 /// The kind of trouble that an error is.
-#[must_use]
-pub fn kind_of(error: &HostError) -> &'static str {
+fn kind_of(error: &HostError) -> &'static str {
     match error {
         HostError::Io { source, .. }
         | HostError::Device { source, .. }
@@ -181,7 +180,7 @@ pub fn kind_of(error: &HostError) -> &'static str {
         HostError::DeviceSilent { .. } => "silent",
         HostError::Command(_) => "command",
         HostError::PanelMismatch { .. } => "panel",
-        HostError::Listen { .. } => "in-use",
+        HostError::Listen { reason, .. } => kind_of_io(reason),
         HostError::Notify { .. } => "notify",
         HostError::KioskConfig { .. } => "settings",
         HostError::KioskState { .. } => "state",

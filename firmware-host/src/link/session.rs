@@ -2,6 +2,7 @@
 //!
 //! Commands wait in one queue. The first `flying` of them are on their way, numbered from `base`; the device takes them in
 //! order (go back N), so what it has not taken is sent again from there on.
+
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};

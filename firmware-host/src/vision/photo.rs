@@ -14,7 +14,7 @@ use crate::{HostError, Result};
 pub const MAX_PIXELS: u64 = 40_000_000;
 
 /// Limits of a picture: its pixels, and the bytes that they are decoded to.
-pub const PHOTO_LIMITS: Limits = Limits { bytes: 4 * MAX_PIXELS, items: MAX_PIXELS, depth: 0, time: None };
+const PHOTO_LIMITS: Limits = Limits { bytes: 4 * MAX_PIXELS, items: MAX_PIXELS, depth: 0, time: None };
 
 /// Longest side of the picture that boards are looked for in, pixels. A cell of a board that fills it has about 100.
 const WORKING_SIDE: u32 = 1000;

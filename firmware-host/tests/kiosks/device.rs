@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -13,8 +13,8 @@ use trm_protocol::{
     encode,
 };
 
-/// Starts it at this path, a symbolic link. It runs until the test ends.
-pub(crate) fn start(link: &Path, name: &'static str) {
+/// Starts it, with a panel of this size, on a pseudo-terminal, whose path is returned. It runs until the test ends.
+pub(crate) fn start(name: &'static str, (width, height): (u16, u16)) -> PathBuf {
     let device = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&device).unwrap();
     unlockpt(&device).unwrap();
@@ -23,15 +23,15 @@ pub(crate) fn start(link: &Path, name: &'static str) {
     let mut settings = tcgetattr(&host).unwrap();
     settings.make_raw();
     tcsetattr(&host, OptionalActions::Now, &settings).unwrap();
-    std::os::unix::fs::symlink(&path, link).unwrap();
     std::thread::spawn(move || {
         // Kept open, so that the line stays up while no host is there.
         let _host = host;
-        answer(File::from(device), name);
+        answer(File::from(device), name, Panel { width, height, format: PixelFormat::Rgb565 });
     });
+    path
 }
 
-fn answer(mut device: File, name: &'static str) {
+fn answer(mut device: File, name: &'static str, panel: Panel) {
     let (mut decoder, mut buffer, mut session) = (Decoder::new(), [0; 256], 0);
     while let Ok(length @ 1..) = device.read(&mut buffer) {
         for &byte in &buffer[..length] {
@@ -40,7 +40,6 @@ fn answer(mut device: File, name: &'static str) {
             let reply = match packet.message() {
                 Ok(FromHost::Hello(hello)) => {
                     session = hello.session;
-                    let panel = Panel { width: 240, height: 240, format: PixelFormat::Rgb565 };
                     FromDevice::Welcome(Welcome {
                         firmware: Firmware { name, version: [1, 2, 3] },
                         capabilities: Capabilities {

@@ -193,7 +193,7 @@ impl Running {
     }
 }
 
-/// Status and body of a page; tries again for a second when the connection is given up for others.
+/// Status and body of a page; tries again for five seconds when the connection is given up for others.
 pub(crate) fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let started = Instant::now();
     loop {

@@ -95,7 +95,7 @@ mod tests {
             let corpus = mutate::corpus(&fuzz.join("corpus").join(name)).expect(name);
             // Nothing of this project is an ONNX Runtime checkpoint of a few kilobytes: its seed is a broken one.
             let accepted = corpus.iter().filter(|seed| target.run(seed)).count();
-            assert!(accepted > 0 || ["npz", "ort-checkpoint"].contains(&name), "{name}: no seed is accepted");
+            assert!(accepted > 0 || name == "ort-checkpoint", "{name}: no seed is accepted");
             for seed in &corpus {
                 assert!(seed.len() <= 8 << 10, "{name}: a seed of {} bytes makes every mutation slow", seed.len());
             }

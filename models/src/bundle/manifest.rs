@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trm_intake::{Budget, Limits, Printable};
 
-use crate::{ConfigRecord, GraphKind, ModelError, Result, TrmConfig};
+use crate::{Architecture, ConfigRecord, GraphKind, ModelError, Result, TrmConfig};
 
 /// Version of the bundle format that this crate writes, and the highest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -308,7 +308,9 @@ impl Manifest {
         let tables = product(num_puzzle_identifiers, puzzle_emb_ndim)
             .saturating_add(product(vocab_size.saturating_add(length), hidden_size).saturating_mul(2));
         let mixing = product(hidden_size, hidden_size).saturating_mul(4).saturating_add(swiglu(length));
-        let blocks = (self.config.l_layers as u64).saturating_add(self.config.h_layers as u64);
+        // TRM has no such layers, whatever its configuration says of them.
+        let h_layers = if self.config.architecture == Architecture::Hrm { self.config.h_layers } else { 0 };
+        let blocks = (self.config.l_layers as u64).saturating_add(h_layers as u64);
         let blocks = blocks.saturating_mul(mixing.saturating_add(swiglu(hidden_size)));
         // An attention mask or a table of rotations is no larger than the weights of a block.
         tables.saturating_add(blocks).saturating_mul(8).saturating_add(REST)

@@ -204,7 +204,7 @@ impl ModelBundle {
                     let expected = self.manifest.hash(name).ok_or_else(|| self.missing(name.into(), String::new()))?;
                     let path = folder.join(name);
                     self.check_is_file(name, &path)?;
-                    let (digest, bytes) = hash_start(&path, expected.bytes + 1)?;
+                    let (digest, bytes) = hash_start(&path, expected.bytes.saturating_add(1))?;
                     if bytes != expected.bytes {
                         return Err(self.damaged_size(name, bytes, expected));
                     }

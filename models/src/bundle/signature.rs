@@ -125,6 +125,7 @@ impl ModelBundle {
         if !path.exists() {
             return Ok(None);
         }
+        self.check_is_file(SIGNATURE, &path)?;
         Ok(Some(String::from_utf8_lossy(&read_limited(&path, LIMIT, "signature")?).into_owned()))
     }
 }

@@ -246,6 +246,9 @@ fn links_out_of_the_folder_and_devices_are_refused() {
     for error in [bundle.file("step.onnx").expect_err("a device"), bundle.verify().expect_err("a device")] {
         assert!(error.to_string().contains("step.onnx is neither file nor folder"), "{error}");
     }
+    symlink("/dev/zero", target.join(SIGNATURE)).expect("a link");
+    let error = bundle.verify_signature(&[]).expect_err("a device").to_string();
+    assert!(error.contains("manifest.json.minisig is neither file nor folder"), "{error}");
 }
 
 #[test]
@@ -256,6 +259,7 @@ fn a_manifest_that_is_no_file_is_not_waited_for() {
     assert!(made.success());
     let error = ModelBundle::open(folder.path()).expect_err("a pipe").to_string();
     assert!(error.contains("manifest.json is no file, expected a file in the bundle's folder"), "{error}");
+    assert!(matches!(write(folder.path(), true, b"graph"), Err(ModelError::ForeignFolder { .. })));
 }
 
 #[test]
@@ -270,6 +274,12 @@ fn sizes_that_no_such_model_has_are_refused_unread() {
     };
     let error = parse(&|m| m["graphs"]["step"]["bytes"] = (1_u64 << 40).into()).expect_err("too large").to_string();
     assert!(error.contains("step.onnx has 1099511627776 bytes, a file of a model of this configuration"), "{error}");
+    // Layers that the architecture does not have make no room.
+    let layers = |m: &mut serde_json::Value| {
+        m["config"]["H_layers"] = 1_000_000_000_u64.into();
+        m["graphs"]["step"]["bytes"] = (1_u64 << 40).into();
+    };
+    assert!(parse(&layers).expect_err("too large").to_string().contains("step.onnx has 1099511627776 bytes"));
     let error = parse(&|m| m["files"]["card.md"] = hash(u64::MAX)).expect_err("too large").to_string();
     assert!(error.contains("card.md has 18446744073709551615 bytes"), "{error}");
     let many = |m: &mut serde_json::Value| (0..1_000).for_each(|i| m["files"][format!("f{i}")] = hash(1));

@@ -148,7 +148,12 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
 
 /// Many programs have a `manifest.json`; ours has a format version and graphs.
 pub(super) fn is_bundle(target: &Path) -> bool {
-    let manifest = read_limited(&target.join(MANIFEST), super::MANIFEST_LIMIT, "manifest");
+    let path = target.join(MANIFEST);
+    // A pipe would be waited for.
+    if !path.is_file() {
+        return false;
+    }
+    let manifest = read_limited(&path, super::MANIFEST_LIMIT, "manifest");
     let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
     manifest.is_some_and(|manifest| manifest["format_version"].is_u64() && manifest["graphs"].is_object())
 }

@@ -73,7 +73,7 @@ impl<'a> Account<'a> {
             (None, None) => {
                 return Err(ModelError::UnknownClass {
                     origin: found.origin,
-                    class: Printable(&shorten(&name)).to_string(),
+                    class: shown(&name),
                     known: known::class_names(),
                 });
             }
@@ -91,7 +91,7 @@ impl<'a> Account<'a> {
         {
             return Err(ModelError::ConfigSyntax {
                 origin: config.origin.clone(),
-                reason: format!("`arch` is {}, expected the model's settings", Printable(&shorten(&arch.to_string()))),
+                reason: format!("`arch` is {}, expected the model's settings", shown(&arch.to_string())),
             });
         }
         let mut unknown = Vec::new();
@@ -131,7 +131,7 @@ impl<'a> Account<'a> {
                     return Err(ModelError::BadField {
                         origin: dataset.origin.clone(),
                         field,
-                        found: Printable(&shorten(&value.to_string())).to_string(),
+                        found: shown(&value.to_string()),
                         expected: "0, as the public data sets have it".into(),
                         hint: Some(format!("--ignore {field} reads it as 0 nevertheless")),
                     });
@@ -342,7 +342,7 @@ impl<'a> Account<'a> {
         ModelError::BadField {
             origin: self.find(field).map_or_else(String::new, |found| found.origin),
             field,
-            found: format!("`{}`", Printable(&shorten(word))),
+            found: format!("`{}`", shown(word)),
             expected: expected.to_owned(),
             hint: hint.map(str::to_owned),
         }
@@ -400,7 +400,7 @@ fn bad(found: &Found<'_>, field: &'static str, expected: &str, hint: Option<Stri
     ModelError::BadField {
         origin: found.origin.clone(),
         field,
-        found: Printable(&shorten(&found.value.to_string())).to_string(),
+        found: shown(&found.value.to_string()),
         expected: expected.to_owned(),
         hint: hint.or_else(|| interpolation.then(|| "use the resolved all_config.yaml that training saved".into())),
     }
@@ -443,10 +443,10 @@ fn as_word(value: &Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-/// At most 80 characters of a value, on one line, for an error message.
-fn shorten(value: &str) -> String {
+/// At most 80 characters of a value, as they may be shown.
+fn shown(value: &str) -> String {
     match value.char_indices().nth(80) {
-        Some((end, _)) => format!("{}…", &value[..end]),
-        None => value.to_owned(),
+        Some((end, _)) => format!("{}…", Printable(&value[..end])),
+        None => Printable(value).to_string(),
     }
 }

@@ -35,15 +35,23 @@ pub enum Resource {
     Time,
 }
 
-impl fmt::Display for Resource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Resource {
+    /// Its unit, for messages.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
             Self::Bytes => "bytes",
             Self::Items => "items",
             Self::Depth => "levels of nesting",
             Self::Text => "bytes of one text",
             Self::Time => "ms",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.unit())
     }
 }
 
@@ -105,8 +113,10 @@ impl Budget {
     /// # Errors
     /// [`Exceeded`] if there are fewer, or the time is over; nothing is taken then.
     pub fn take_bytes(&mut self, count: u64) -> Result<(), Exceeded> {
-        self.bytes = taken(Resource::Bytes, self.bytes, count, self.limits.bytes)?;
-        self.check_time()
+        let sum = taken(Resource::Bytes, self.bytes, count, self.limits.bytes)?;
+        self.check_time()?;
+        self.bytes = sum;
+        Ok(())
     }
 
     /// Takes items.
@@ -114,8 +124,10 @@ impl Budget {
     /// # Errors
     /// [`Exceeded`] if there are fewer, or the time is over; nothing is taken then.
     pub fn take_items(&mut self, count: u64) -> Result<(), Exceeded> {
-        self.items = taken(Resource::Items, self.items, count, self.limits.items)?;
-        self.check_time()
+        let sum = taken(Resource::Items, self.items, count, self.limits.items)?;
+        self.check_time()?;
+        self.items = sum;
+        Ok(())
     }
 
     /// Goes one level down; [`Budget::leave`] comes back up.

@@ -40,9 +40,7 @@ impl Budget {
         }
         self.take_items(items)
     }
-}
 
-impl Budget {
     /// Takes the lines of a text, an item each. `longest` is the most bytes of one: parsers quote it in their errors.
     ///
     /// # Errors

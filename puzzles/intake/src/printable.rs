@@ -52,7 +52,7 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, c: char) -> fmt::Result {
 fn is_obeyed(c: char) -> bool {
     c.is_control()
         // Zero-width and direction marks, line and paragraph separators, overrides, isolates, the byte-order mark.
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -61,9 +61,9 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_left() {
-        let hostile = "a\x1b]0;title\x07\r\n\u{9b}31m\u{202e}cba\u{2066}\u{feff}\0";
+        let hostile = "a\x1b]0;title\x07\r\n\u{9b}31m\u{202e}cba\u{2066}\u{61c}\u{feff}\0";
         let shown = Printable(hostile).to_string();
-        assert_eq!(shown, "a\\u{1b}]0;title\\u{7}\\r\\n\\u{9b}31m\\u{202e}cba\\u{2066}\\u{feff}\\u{0}");
+        assert_eq!(shown, "a\\u{1b}]0;title\\u{7}\\r\\n\\u{9b}31m\\u{202e}cba\\u{2066}\\u{61c}\\u{feff}\\u{0}");
         assert!(!shown.chars().any(is_obeyed));
     }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use trm_intake::{Budget, Printable};
 
 use super::{Alphabet, Puzzle, PuzzleKind, budget_of};
+use crate::arc::CANVAS;
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
 
 /// A task: examples, and inputs whose outputs are asked for.
@@ -25,10 +26,7 @@ pub struct ArcTask {
 /// The longest id of a task, or name of a field, in bytes.
 const LONGEST_NAME: u64 = 4 << 10;
 
-/// The most rows and columns of a grid that are kept to be looked at.
-const LONGEST_SIDE: usize = 30;
-
-/// The most rows or columns that are looked at.
+/// The most rows of a grid, or cells of a row, that are read. A larger one than [`CANVAS`] is refused, by its size.
 const MOST: usize = 1_000;
 
 /// Rows of colours; `None` for what is no rectangle, or a larger one than any of ARC's.
@@ -66,7 +64,7 @@ impl<'de> Visitor<'de> for GridVisitor {
             if height > MOST {
                 return Err(A::Error::custom(format_args!("a grid of more than {MOST} rows")));
             }
-            fits &= length == width && length <= LONGEST_SIDE && height <= LONGEST_SIDE;
+            fits &= length == width && length <= CANVAS && height <= CANVAS;
         }
         let grid = if fits { Grid::from_cells(height, width, cells).ok() } else { None };
         Ok(JsonGrid(grid))
@@ -97,7 +95,7 @@ impl<'de> Visitor<'de> for RowInto<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<usize, A::Error> {
         let mut length = 0;
         while let Some(cell) = row.next_element::<u8>()? {
-            if self.keep && length < LONGEST_SIDE {
+            if self.keep && length < CANVAS {
                 self.cells.push(cell);
             }
             length += 1;
@@ -139,7 +137,7 @@ pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Resu
 }
 
 /// As [`parse_tasks`], of bytes that were drawn on `budget`.
-pub fn parse_tasks_within(
+fn parse_tasks_within(
     origin: &str,
     bytes: &[u8],
     solutions: Option<&[u8]>,
@@ -211,7 +209,12 @@ pub fn parse(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec
 }
 
 /// As [`parse`], of bytes that were drawn on `budget`.
-pub fn parse_within(origin: &str, bytes: &[u8], solutions: Option<&[u8]>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+pub(super) fn parse_within(
+    origin: &str,
+    bytes: &[u8],
+    solutions: Option<&[u8]>,
+    budget: &mut Budget,
+) -> Result<Vec<Puzzle>> {
     let tasks = parse_tasks_within(origin, bytes, solutions, budget)?;
     let puzzles: Vec<Puzzle> = tasks.into_iter().flat_map(|task| puzzles(origin, task)).collect();
     if puzzles.is_empty() {

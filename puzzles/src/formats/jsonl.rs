@@ -52,7 +52,12 @@ pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puz
 }
 
 /// As [`parse`] and [`parse_for`], of bytes that were drawn on `budget`.
-pub fn parse_within(origin: &str, bytes: &[u8], kind: Option<PuzzleKind>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+pub(super) fn parse_within(
+    origin: &str,
+    bytes: &[u8],
+    kind: Option<PuzzleKind>,
+    budget: &mut Budget,
+) -> Result<Vec<Puzzle>> {
     if let Some(PuzzleKind::Tokens(task)) = kind {
         return token_text::parse(origin, bytes, task);
     }

@@ -131,7 +131,7 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
 }
 
 /// As [`parse`], of bytes that were drawn on `budget`.
-pub fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
+fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let start = body.trim_ascii_start();
     if start.starts_with(b"{") && jsonl::looks_like(start) {
@@ -159,7 +159,7 @@ pub fn read(path: &Path) -> Result<Vec<Puzzle>> {
 }
 
 /// As [`read`], drawing on `budget`: the files that belong together share it.
-pub fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let origin = path.display().to_string();
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
     match extension {

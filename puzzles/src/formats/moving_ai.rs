@@ -53,7 +53,7 @@ impl MovingAiMap {
     }
 
     /// As [`parse`](Self::parse), of bytes that were drawn on `budget`.
-    pub fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Self> {
+    fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Self> {
         let lines = lines(origin, bytes, budget)?;
         let (mut height, mut width) = (None, None);
         let mut body = lines.iter();
@@ -190,7 +190,7 @@ pub fn parse_scenarios(origin: &str, bytes: &[u8]) -> Result<Vec<Scenario>> {
 }
 
 /// As [`parse_scenarios`], of bytes that were drawn on `budget`.
-pub fn parse_scenarios_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Scenario>> {
+fn parse_scenarios_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Scenario>> {
     let lines = lines(origin, bytes, budget)?;
     let version = lines.first().map_or("", |line| line.text.trim());
     if !matches!(version, "version 1" | "version 1.0") {
@@ -241,7 +241,7 @@ pub fn read(map: &Path, scenarios: &Path) -> Result<Vec<Puzzle>> {
 }
 
 /// As [`read`], drawing on `budget`.
-pub fn read_within(map: &Path, scenarios: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+pub(super) fn read_within(map: &Path, scenarios: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let name = map.display().to_string();
     let scenario_name = scenarios.display().to_string();
     let bytes = read_file(map, budget)?;

@@ -61,7 +61,7 @@ impl Array {
 
     /// The bytes that its values take as they are kept.
     fn kept(&self) -> u64 {
-        4 * self.shape().iter().product::<usize>() as u64
+        4 * self.shape().iter().map(|&axis| axis as u64).product::<u64>()
     }
 
     /// Draws what the values will take on a budget, without reading them.

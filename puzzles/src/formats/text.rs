@@ -74,7 +74,7 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
 }
 
 /// As [`parse`], of bytes that were drawn on `budget`.
-pub fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
+pub(super) fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let mut lines = lines(origin, bytes, budget)?;
     let mut kept = Kept::new(origin, bytes.len());
     if micromouse::looks_like(&lines) {

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use trm_intake::{Budget, Printable};
 
+use super::kept::Kept;
 use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, npy};
 use crate::{Grid, PuzzleError, Result, Task, Tokens};
 
@@ -39,17 +40,18 @@ pub fn parse(origin: &str, bytes: &[u8], task: Tokens) -> Result<Vec<Puzzle>> {
         line: body[..error.valid_up_to()].split(|&byte| byte == b'\n').count(),
         message: format!("not text: a byte that is not UTF-8\nhint: {EXPECTED}"),
     })?;
-    let mut puzzles = Vec::new();
+    let mut kept = Kept::new(origin, bytes.len());
     let list = text.trim().strip_prefix('[').filter(|rest| rest.trim_start().starts_with('['));
     if let Some(list) = list {
-        parse_list(origin, list, task, &mut puzzles)?;
+        parse_list(origin, list, task, &mut kept)?;
     } else {
         for (line, number) in text.split('\n').zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
             let fail = |message: String| PuzzleError::Syntax { origin: origin.to_owned(), line: number, message };
             let Line { input, answer, id } = tokens(line, task).map_err(fail)?;
-            puzzles.push(puzzle(format!("{origin}:{number}"), &input, answer.as_deref(), id, task)?);
+            kept.push(puzzle(format!("{origin}:{number}"), &input, answer.as_deref(), id, task)?)?;
         }
     }
+    let puzzles = kept.all();
     if puzzles.is_empty() {
         return Err(PuzzleError::data(origin, format!("no sequence in the input\nhint: {EXPECTED}")));
     }
@@ -57,7 +59,7 @@ pub fn parse(origin: &str, bytes: &[u8], task: Tokens) -> Result<Vec<Puzzle>> {
 }
 
 /// `[...], [...]]`: what follows the opening bracket of a list of sequences.
-fn parse_list(origin: &str, list: &str, task: Tokens, puzzles: &mut Vec<Puzzle>) -> Result<()> {
+fn parse_list(origin: &str, list: &str, task: Tokens, kept: &mut Kept<'_>) -> Result<()> {
     let fail = |message: String| PuzzleError::data(origin, message);
     // The list's own bracket comes after that of its last sequence.
     let Some(rows) = list.trim_end().strip_suffix(']').filter(|rows| rows.trim_end().ends_with(']')) else {
@@ -74,7 +76,7 @@ fn parse_list(origin: &str, list: &str, task: Tokens, puzzles: &mut Vec<Puzzle>)
             return Err(fail(format!("no sequence in place {index} of the list\nhint: {EXPECTED}")));
         };
         let input = numbers(row, task).map_err(|message| PuzzleError::data(source.as_str(), message))?;
-        puzzles.push(puzzle(source, &input, None, None, task)?);
+        kept.push(puzzle(source, &input, None, None, task)?)?;
     }
     Ok(())
 }
@@ -98,8 +100,11 @@ pub fn read(path: &Path, task: Tokens) -> Result<Vec<Puzzle>> {
         }
     };
     let values = array.values(&mut Budget::new(LIMITS))?;
-    let rows = values.chunks(width).enumerate();
-    rows.map(|(index, row)| puzzle(format!("{origin}[{index}]"), row, None, None, task)).collect()
+    let mut kept = Kept::new(&origin, size_of_val(values.as_slice()));
+    for (index, row) in values.chunks(width).enumerate() {
+        kept.push(puzzle(format!("{origin}[{index}]"), row, None, None, task)?)?;
+    }
+    Ok(kept.all())
 }
 
 /// One line's sequence.
@@ -188,6 +193,19 @@ mod tests {
         let long = format!("{{\"input\": [{}1]}}", "1,".repeat(1000));
         assert!(refused(&long).contains("1000 numbers are more than two sequences of 3"));
         assert!(refused(&"1 ".repeat(1000)).starts_with("t:1: more than the 3 tokens of a sequence"));
+    }
+
+    #[test]
+    fn sequences_that_would_take_many_times_their_text_are_refused() {
+        let text = "1\n".repeat(400_000);
+        let one = Tokens::new(1, 300).expect("a task");
+        let message = parse("t", text.as_bytes(), one).expect_err("refused").to_string();
+        assert!(message.contains("bytes for the puzzles in it"), "{message}");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ones.npy");
+        npy::write(&path, &[400_000, 1], &vec![1; 400_000], false).expect("written");
+        let message = read(&path, one).expect_err("refused").to_string();
+        assert!(message.contains("bytes for the puzzles in it"), "{message}");
     }
 
     #[test]

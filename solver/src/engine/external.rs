@@ -78,26 +78,28 @@ pub(super) fn read(graph: &GraphSource<'_>) -> Result<Vec<Outside>> {
             let path = Path::new(&Printable(&name).to_string()).to_owned();
             SolverError::from(ExportError::NotOnnx { path, problem })
         };
-        let mut used = 0;
+        tensors.sort_by_key(|tensor| tensor.offset);
+        let mut end = 0;
         for tensor in &tensors {
             let part = tensor.part(&file)?.len();
             if part == 0 || size(tensor) != Some(part) {
                 let ExternalTensor { name, dims, .. } = tensor;
                 return Err(refuse(format!("{part} bytes are no tensor {} of shape {dims:?}", Printable(name))));
             }
-            used += part;
-        }
-        if used > file.len() {
-            return Err(refuse("tensors of the graph overlap in it".to_owned()));
+            if tensor.offset < end {
+                return Err(refuse("tensors of the graph overlap in it".to_owned()));
+            }
+            end = tensor.offset + part as u64;
         }
         if let [tensor] = tensors.as_slice()
-            && used == file.len()
+            && tensor.offset == 0
+            && end == file.len() as u64
         {
             // The usual case, which may be gigabytes: not copied.
             outside.push(Outside { tensor: tensor.clone(), bytes: file.into_owned() });
             continue;
         }
-        for tensor in tensors.drain(..) {
+        for tensor in tensors {
             let bytes = tensor.part(&file)?.to_vec();
             outside.push(Outside { tensor, bytes });
         }

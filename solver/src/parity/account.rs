@@ -10,6 +10,7 @@ use super::Golden;
 use super::compare::{Ran, StepComparison, unrolled_steps};
 use super::golden::Part;
 use super::judge::{Judge, JudgedStep, Quantity, Start};
+use crate::console::with_causes;
 use crate::{Result, SessionInfo, SolverError};
 
 /// The outcome of a comparison.
@@ -330,13 +331,7 @@ pub(super) fn unable(error: SolverError) -> Result<SolverError> {
 
 /// An error with its causes in one line.
 fn chain(error: &SolverError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text.lines().map(|line| line.replacen("hint: ", "", 1)).collect::<Vec<_>>().join("; ")
+    with_causes(error).lines().map(|line| line.replacen("hint: ", "", 1)).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -125,16 +125,6 @@ impl StepComparison {
     pub fn has_judged(&self, quantity: Quantity) -> bool {
         self.limits.contains_key(&quantity) && self.error(quantity).is_some() && !self.meaningless.contains(&quantity)
     }
-
-    /// The errors of what the model puts out besides the states, where it was recorded.
-    pub fn output_errors(&self) -> impl Iterator<Item = f64> {
-        [self.logits, self.q_halt, self.q_continue].into_iter().flatten()
-    }
-
-    /// The errors of the carry, where it was recorded.
-    pub fn carry_errors(&self) -> impl Iterator<Item = f64> {
-        [self.z_h, self.z_l].into_iter().flatten()
-    }
 }
 
 /// Runs every recorded step from a fresh carry on a step graph, and from the reference's own carry those that the

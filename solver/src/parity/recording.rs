@@ -51,9 +51,10 @@ impl Recording {
         file.read_exact(&mut header).map_err(|_| bad("it ends within its list of tensors".to_owned()))?;
         let tensors: Metadata = serde_json::from_slice(&header)
             .map_err(|error| bad(format!("its list of tensors cannot be read: {error}")))?;
-        let (start, expected) = (8 + length, tensors.data_len() as u64);
-        if start + expected != bytes {
-            return Err(bad(format!("it has {bytes} bytes, its list of tensors says {}", start + expected)));
+        let start = 8 + length;
+        let expected = start.saturating_add(tensors.data_len() as u64);
+        if expected != bytes {
+            return Err(bad(format!("it has {bytes} bytes, its list of tensors says {expected}")));
         }
         Ok(Self { path: path.to_owned(), tensors, start })
     }

@@ -17,21 +17,9 @@ const ROWS: usize = 32;
 /// Most bytes of its largest tensor: on a large grid there are fewer rows.
 const LARGEST_TENSOR: usize = 2 << 20;
 
-/// Exact, right and valid answers to `examples` with these weights. `step` and `seconds` of the record are left at zero.
+/// Exact, right and valid answers to `examples` with these weights; `None` as soon as `stop` is true. `step` and `seconds`
+/// of the record are left at zero.
 pub fn measure(
-    engine: &OrtEngine,
-    config: &TrmConfig,
-    weights: &Weights,
-    task: &dyn Task,
-    examples: &[TrainExample],
-    options: &SessionOptions,
-) -> Result<EvalRecord> {
-    let record = measure_unless(engine, config, weights, task, examples, options, &mut || false)?;
-    Ok(record.unwrap_or_default())
-}
-
-/// As [`measure`]; `None` as soon as `stop` is true.
-pub(super) fn measure_unless(
     engine: &OrtEngine,
     config: &TrmConfig,
     weights: &Weights,

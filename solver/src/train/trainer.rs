@@ -257,7 +257,7 @@ impl Trainer {
         let (task, examples) = (self.stream.task(), self.stream.held_out());
         let stop = &mut || observer.stop();
         let (engine, session) = (&self.engine, &self.session);
-        let measured = held_out::measure_unless(engine, &self.model, &weights, task, examples, session, stop)?;
+        let measured = held_out::measure(engine, &self.model, &weights, task, examples, session, stop)?;
         let Some(mut record) = measured else { return Ok(()) };
         record.step = self.state.step;
         record.seconds = self.state.train_seconds;

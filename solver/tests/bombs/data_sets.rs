@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::measured::{all, bomb, repeated};
+use super::measured::{all, bomb, repeated, sparse};
 use super::{LONGEST, TRM, write};
 
 /// A `.npy` file of what a header says, with `values` behind it.
@@ -120,7 +120,7 @@ fn data_sets() {
                 data_set(folder, &["all"]);
                 let path = folder.join("all__inputs.npy");
                 fs::write(&path, npy("|u1", false, "(60000000000, 16)", &[])).expect("a header");
-                fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(1 << 40)).expect("a file");
+                sparse(&path, 1 << 40);
             }),
             bomb(
                 "eval: sparse arrays of 10 GB",
@@ -131,11 +131,7 @@ fn data_sets() {
                     for array in ["inputs", "labels"] {
                         let path = folder.join(format!("all__{array}.npy"));
                         fs::write(&path, npy("|u1", false, "(600000000, 16)", &[])).expect("a header");
-                        fs::OpenOptions::new()
-                            .write(true)
-                            .open(path)
-                            .and_then(|file| file.set_len(10 << 30))
-                            .expect("a file");
+                        sparse(&path, 10 << 30);
                     }
                 },
             ),

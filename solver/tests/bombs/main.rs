@@ -16,7 +16,7 @@ use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use measured::{all, bomb};
+use measured::{all, bomb, sparse};
 
 const TRM: &str = env!("CARGO_BIN_EXE_trm");
 /// As much as a file of puzzles may have.
@@ -30,9 +30,8 @@ fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) {
 fn recordings() {
     let recording = |name: &'static str, length: u64, header: &'static [u8], says| {
         bomb(&format!("parity: {name}"), "parity --golden .", says, move |folder| {
-            let path = folder.join("outputs.safetensors");
             write(folder, "outputs.safetensors", header);
-            fs::OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(length)).expect("a file");
+            sparse(&folder.join("outputs.safetensors"), length);
         })
     };
     all(

@@ -1,17 +1,12 @@
 //! Maps of ROS' `map_server` for `trm plan`: pictures that say too much of themselves.
 
-use std::fs;
-
-use super::measured::{all, bomb, repeated};
+use super::measured::{all, bomb, png_checksum, repeated, sparse};
 use super::{LONGEST, TRM, write};
 
 /// A chunk of a PNG with its checksum.
 fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let checked = [kind.as_slice(), data].concat();
-    let crc = checked.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
-    });
-    [&(data.len() as u32).to_be_bytes(), checked.as_slice(), &(!crc).to_be_bytes()].concat()
+    [&(data.len() as u32).to_be_bytes(), checked.as_slice(), &png_checksum(&checked)].concat()
 }
 
 /// A grey PNG that says it has so many pixels, and brings no more than a few.
@@ -120,11 +115,7 @@ fn pictures_of_maps() {
                 |folder| {
                     write(folder, "m.yaml", format!("image: m.pgm\n{YAML}"));
                     write(folder, "m.pgm", "P5\n");
-                    fs::OpenOptions::new()
-                        .write(true)
-                        .open(folder.join("m.pgm"))
-                        .and_then(|file| file.set_len(1 << 40))
-                        .expect("a file");
+                    sparse(&folder.join("m.pgm"), 1 << 40);
                 },
             ),
         ],

@@ -1,6 +1,6 @@
 //! Maps in text for `trm plan`.
 
-use super::measured::{all, bomb, option, repeated};
+use super::measured::{all, bomb, filled, option};
 use super::{LONGEST, TRM, write};
 
 const INFO: &str = r#""info": {"resolution": 0.05, "width": 3, "height": 1, "origin": {"position": {"x": 0, "y": 0, "z": 0}, "orientation": {"x": 0, "y": 0, "z": 0, "w": 1}}}"#;
@@ -8,12 +8,9 @@ const INFO: &str = r#""info": {"resolution": 0.05, "width": 3, "height": 1, "ori
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn texts_of_maps() {
-    let map = |name: &'static str, file: &'static str, [before, piece, after]: [&str; 3], length, says| {
-        let parts = [before, piece, after].map(str::to_owned);
+    let map = |name: &str, file: &str, parts: [&str; 3], length, says| {
         let line = format!("plan --map {file} --start 1,1 --goal 2,2");
-        bomb(&format!("plan: {name}"), &line, says, move |folder| {
-            repeated(&folder.join(file), &parts[0], &parts[1], &parts[2], length);
-        })
+        filled(&format!("plan: {name}"), &line, file, parts, length, says)
     };
     let whole = |name: &'static str, file: &'static str, text: String, says| {
         let line = format!("plan --map {file} --start 1,1 --goal 2,2");

@@ -1,22 +1,15 @@
 //! Texts, JSON and MovingAI maps for `trm solve`.
 
-use std::fs;
-
-use super::measured::{all, bomb, repeated};
+use super::measured::{all, bomb, filled, repeated, sparse};
 use super::{LONGEST, TRM, write};
 
 #[test]
 fn texts() {
-    let text = |name: &'static str, piece: &'static str, says| {
-        bomb(&format!("solve: {name}"), "solve p.txt", says, move |folder| {
-            repeated(&folder.join("p.txt"), "", piece, "", LONGEST);
-        })
+    let file = |name: &str, parts, length, says| {
+        filled(&format!("solve: {name}"), "solve p.txt", "p.txt", parts, length, says)
     };
-    let line = |name: &'static str, piece: &'static str, says| {
-        bomb(&format!("solve: {name}"), "solve p.txt", says, move |folder| {
-            repeated(&folder.join("p.txt"), "", piece, "\n", LONGEST);
-        })
-    };
+    let text = |name, piece, says| file(name, ["", piece, ""], LONGEST, says);
+    let line = |name, piece, says| file(name, ["", piece, "\n"], LONGEST, says);
     all(
         TRM,
         &[
@@ -40,31 +33,30 @@ fn texts() {
             ),
             text("64 MiB of rules", "---+---+---+---+---+---+---+---+---+---+\n", "no puzzle in the input"),
             text("64 MiB of posts", "o---o---o---o---o---o---o---o---o---o---o---o\n", "hint: "),
-            bomb(
-                "solve: half a million mazes of 1x2",
-                "solve p.txt",
+            file(
+                "half a million mazes of 1x2",
+                ["#S G#\n\n", "SG\n\n", ""],
+                4 << 19,
                 "bytes for the puzzles in it is more than",
-                |folder| {
-                    repeated(&folder.join("p.txt"), "#S G#\n\n", "SG\n\n", "", 4 << 19);
-                },
             ),
             bomb(
                 "solve: more than 64 MiB",
                 "solve p.txt",
                 "67108865 bytes is more than the limit of 67108864",
-                |folder| {
-                    fs::File::create(folder.join("p.txt"))
-                        .and_then(|file| file.set_len(LONGEST as u64 + 1))
-                        .expect("a file");
-                },
+                |folder| sparse(&folder.join("p.txt"), LONGEST as u64 + 1),
             ),
             bomb("solve: a sparse file of 1 TB", "solve p.txt", "bytes is more than the limit of 67108864", |folder| {
-                fs::File::create(folder.join("p.txt")).and_then(|file| file.set_len(1 << 40)).expect("a file");
+                sparse(&folder.join("p.txt"), 1 << 40);
             }),
             bomb("solve: /dev/zero", "solve /dev/zero", "67108865 bytes is more than the limit of 67108864", |_| ()),
-            bomb("solve: 64 MiB of comments on stdin", "solve", "16777217 lines is more than the limit", |folder| {
-                repeated(&folder.join("p.txt"), "", "# c\n", "", LONGEST);
-            })
+            filled(
+                "solve: 64 MiB of comments on stdin",
+                "solve",
+                "p.txt",
+                ["", "# c\n", ""],
+                LONGEST,
+                "16777217 lines is more than the limit",
+            )
             .on_stdin("p.txt"),
             bomb("solve: zeros without end on stdin", "solve -", "67108865 bytes is more than the limit", |folder| {
                 std::os::unix::fs::symlink("/dev/zero", folder.join("endless")).expect("a link");
@@ -79,10 +71,8 @@ const SPACES: &str = "                                                          
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn json() {
-    let file = |name: &'static str, file: &'static str, [before, piece, after]: [&'static str; 3], length, says| {
-        bomb(&format!("solve: {name}"), &format!("solve {file}"), says, move |folder| {
-            repeated(&folder.join(file), before, piece, after, length);
-        })
+    let file = |name: &str, file: &str, parts, length, says| {
+        filled(&format!("solve: {name}"), &format!("solve {file}"), file, parts, length, says)
     };
     let deep = 1_000_000;
     all(
@@ -207,12 +197,22 @@ fn moving_ai() {
                 "from 1 to 4096",
             ),
             map("a .map of 4096x4096 that has no rows", "type octile\nheight 4096\nwidth 4096\nmap\n", "the map has 0"),
-            bomb("solve: a .map of 64 MiB of empty rows", "solve m.map", "lines is more than the limit", |folder| {
-                repeated(&folder.join("m.map"), "type octile\nheight 4096\nwidth 4096\nmap\n", "\n", "", LONGEST);
-            }),
-            bomb("solve: a .map of one row of 64 MiB", "solve m.map", "this row has 67108", |folder| {
-                repeated(&folder.join("m.map"), "type octile\nheight 1\nwidth 4096\nmap\n", ".", "\n", LONGEST);
-            }),
+            filled(
+                "solve: a .map of 64 MiB of empty rows",
+                "solve m.map",
+                "m.map",
+                ["type octile\nheight 4096\nwidth 4096\nmap\n", "\n", ""],
+                LONGEST,
+                "lines is more than the limit",
+            ),
+            filled(
+                "solve: a .map of one row of 64 MiB",
+                "solve m.map",
+                "m.map",
+                ["type octile\nheight 1\nwidth 4096\nmap\n", ".", "\n"],
+                LONGEST,
+                "this row has 67108",
+            ),
             bomb(
                 "solve: a million scenarios on one small map",
                 "solve m.map",

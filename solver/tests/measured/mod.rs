@@ -30,7 +30,6 @@ pub(crate) struct Bomb {
     args: Vec<String>,
     /// Standard input is this file of the folder.
     stdin: Option<&'static str>,
-    code: i32,
     /// A part of the message.
     says: &'static str,
 }
@@ -51,9 +50,14 @@ pub(crate) fn bomb(name: &str, line: &str, says: &'static str, make: impl Fn(&Pa
         make: Box::new(make),
         args: line.split_whitespace().map(str::to_owned).collect(),
         stdin: None,
-        code: 2,
         says,
     }
+}
+
+/// A bomb that is a file: it repeats a piece up to `length` bytes, between a beginning and an end.
+pub(crate) fn filled(name: &str, line: &str, file: &str, parts: [&str; 3], length: usize, says: &'static str) -> Bomb {
+    let (file, [before, piece, after]) = (file.to_owned(), parts.map(str::to_owned));
+    bomb(name, line, says, move |folder| repeated(&folder.join(&file), &before, &piece, &after, length))
 }
 
 /// An option that is refused.
@@ -65,11 +69,6 @@ impl Bomb {
     /// Given on standard input, out of this file of the folder.
     pub(crate) fn on_stdin(self, file: &'static str) -> Self {
         Self { stdin: Some(file), ..self }
-    }
-
-    /// With another exit code than 2.
-    pub(crate) fn ends_with(self, code: i32) -> Self {
-        Self { code, ..self }
     }
 
     fn go_off(&self, program: &str) -> Taken {
@@ -103,8 +102,8 @@ impl Bomb {
     /// Complaints about how it was taken.
     fn complaints(&self, taken: &Taken) -> Vec<String> {
         let mut wrong = Vec::new();
-        if taken.code != Some(self.code) {
-            wrong.push(format!("exit code {:?}, expected {}", taken.code, self.code));
+        if taken.code != Some(2) {
+            wrong.push(format!("exit code {:?}, expected 2", taken.code));
         }
         if taken.peak_mib > MOST_MIB {
             wrong.push(format!("{:.0} MiB", taken.peak_mib));
@@ -199,4 +198,18 @@ pub(crate) fn repeated(path: &Path, before: &str, piece: &str, after: &str, leng
     }
     file.write_all(after.as_bytes()).expect("written");
     file.flush().expect("written");
+}
+
+/// Makes a file so long; what is added holds nothing and takes none of the disk.
+pub(crate) fn sparse(path: &Path, length: u64) {
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    file.and_then(|file| file.set_len(length)).expect("a file");
+}
+
+/// The checksum of a PNG's chunk, of its kind and its data.
+pub(crate) fn png_checksum(bytes: &[u8]) -> [u8; 4] {
+    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ if crc & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    });
+    (!crc).to_be_bytes()
 }

@@ -319,24 +319,18 @@ impl<'a> Machine<'a, '_> {
     /// modules that a state dict carries.
     fn build(&mut self) -> Result<(), PickleError> {
         let state = self.pop()?;
-        let attributes = match state {
-            Value::Object(index) => match self.objects.get(index) {
-                Some(Object::Dict(items)) => items.len(),
-                _ => 0,
-            },
-            _ => 0,
-        };
         match self.top_object() {
             Some(Object::Namespace(_)) => {
-                self.keep(2 * attributes)?;
-                let items = match state {
-                    Value::Object(index) => match self.objects.get(index) {
-                        Some(Object::Dict(items)) => items.clone(),
-                        _ => return self.bad("gives a namespace something other than attributes"),
-                    },
-                    _ => return self.bad("gives a namespace something other than attributes"),
+                let attributes = match state {
+                    Value::Object(index) => self.objects.get(index),
+                    _ => None,
                 };
-                self.top_dict()?.extend(items);
+                let Some(Object::Dict(attributes)) = attributes else {
+                    return self.bad("gives a namespace something other than attributes");
+                };
+                let attributes = attributes.clone();
+                self.keep(2 * attributes.len())?;
+                self.top_dict()?.extend(attributes);
                 Ok(())
             }
             Some(Object::Opaque(_)) => Ok(()),

@@ -12,6 +12,7 @@ use super::{StorageType, Storages, refused};
 use crate::checkpoint::archive::DAMAGED;
 use crate::checkpoint::bad;
 use crate::checkpoint::pickle::{Pickle, Value};
+use crate::checkpoint::read::io_error;
 use crate::{ExportError, Result};
 
 /// Offset and length in bytes of each storage.
@@ -65,7 +66,9 @@ pub(super) fn parse<'h>(head: &'h [u8], length: u64, path: &Path, budget: &mut B
                 Some(DAMAGED),
             ));
         }
-        places.insert((*key).to_owned(), (offset, bytes));
+        if places.insert((*key).to_owned(), (offset, bytes)).is_some() {
+            return Err(bad(path, format!("storage {} is listed twice", Printable(key)), Some(DAMAGED)));
+        }
         offset += bytes;
     }
     Ok((object, places))
@@ -83,7 +86,7 @@ impl<R: Read + Seek> Storages for Placed<'_, R> {
         let path = self.path;
         let damaged = |what: String| bad(path, format!("storage {} {what}", Printable(key)), Some(DAMAGED));
         let (offset, length) = *self.places.get(key).ok_or_else(|| damaged("is missing".into()))?;
-        let io_error = |source| ExportError::Io { action: "read", path: path.to_owned(), source };
+        let io_error = |source| io_error(path, source);
         self.reader.seek(SeekFrom::Start(offset - 8)).map_err(io_error)?;
         let mut elements = [0; 8];
         self.reader.read_exact(&mut elements).map_err(io_error)?;

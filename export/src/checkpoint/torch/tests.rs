@@ -67,6 +67,7 @@ fn bounds_what_views_take() {
     };
     assert_eq!(view(&[10, 10], &[0, 0], 3), Ok(vec![0.0; 100]));
     assert_eq!(view(&[0, usize::MAX], &[0, 0], usize::MAX), Ok(vec![]));
+    assert_eq!(view(&[2, 1, 2], &[1, usize::MAX, 1], 0), Ok(vec![0.0; 4]));
     for shape in [[10, 11], [usize::MAX, usize::MAX]] {
         let message = view(&shape, &[0, 0], 0).expect_err("refused");
         assert!(message.ends_with("more elements than this file can hold"), "{message}");

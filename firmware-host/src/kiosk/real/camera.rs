@@ -121,7 +121,7 @@ impl Background {
                 }
                 None if self.stop.load(Ordering::Relaxed) => return Err(self.failed("the kiosk ends")),
                 None if !self.asked => return Err(self.failed("its thread has ended")),
-                None => return Err(self.failed("no picture came within 5 s")),
+                None => return Err(self.failed(&format!("no picture came within {} s", PATIENCE.as_secs()))),
             }
         }
     }

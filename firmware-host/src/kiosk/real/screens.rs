@@ -152,12 +152,12 @@ impl Screen for Screens {
 
     fn tick(&mut self) -> Result<bool> {
         let failed = |display: &Display| display.failed;
+        let due = |display: &Display| display.failed && display.tried.elapsed() >= AGAIN;
         let ill = self.displays.iter().any(failed);
-        if ill
-            && self.displays.iter().any(|display| display.failed && display.tried.elapsed() >= AGAIN)
+        if self.displays.iter().any(due)
             && let Some(picture) = self.last.take()
         {
-            let outcome = self.present(&picture, failed);
+            let outcome = self.present(&picture, due);
             self.last = Some(picture);
             outcome?;
         }

@@ -118,11 +118,19 @@ impl Kiosk<'_> {
         self.kept.go_on_from(before);
         self.kept.models = names(&self.in_use);
         self.keep.store = Some(store);
-        if self.models.is_none() {
-            // What is active there is taken over with the next look at the models.
+        if let Err(error) = self.model_store() {
+            self.trouble("models", &error);
+        }
+        Ok(())
+    }
+
+    /// The models in the state folder, once that can be used. What is active there is taken over with the next look at
+    /// them.
+    pub(super) fn model_store(&mut self) -> Result<Option<ModelStore>> {
+        if self.models.is_none() && self.keep.store.is_some() {
             self.models = Some(ModelStore::open(&self.keep.folder)?);
             self.works("models");
         }
-        Ok(())
+        Ok(self.models.clone())
     }
 }

@@ -93,7 +93,7 @@ pub struct Kiosk<'a> {
     metrics: Arc<Metrics>,
     keep: Keep,
     kept: KioskState,
-    /// `None` while the state folder cannot be used.
+    /// `None` while they, or the state folder, cannot be used.
     models: Option<ModelStore>,
     testing: swap::Testing,
     in_use: Active,

@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use super::Kiosk;
-use super::trouble::one_line;
-use crate::Result;
 use crate::kiosk::models::{Activated, Active, ModelStore, SelfTest};
 use crate::kiosk::parts::Parts;
+use crate::{Result, shown};
 
 /// The outcome of looking into `incoming/`, and remarks on it.
 type Taken = (Result<Vec<Activated>>, Vec<String>);
@@ -53,7 +52,11 @@ impl Drop for Testing {
 impl Kiosk<'_> {
     /// Takes what lies in `incoming/`, and what another process has activated.
     pub(super) fn look_for_models(&mut self) {
-        let (Some(self_test), Some(models)) = (self.parts.self_test.clone(), self.models.clone()) else { return };
+        let models = match self.model_store() {
+            Ok(models) => models,
+            Err(error) => return self.trouble("models", &error),
+        };
+        let (Some(self_test), Some(models)) = (self.parts.self_test.clone(), models) else { return };
         let mut taken = Ok(());
         if let Some((result, remarks)) = self.testing.ended() {
             self.say_all(&remarks);
@@ -126,14 +129,14 @@ pub(super) fn first_models(
         None => Ok(Active::default()),
     };
     let mut active = checked.unwrap_or_else(|error| {
-        remarks.push(format!("the built-in models are used: {}", one_line(&error.to_string())));
+        remarks.push(format!("the built-in models are used: {}", shown::line(&error.to_string())));
         Active::default()
     });
     loop {
         match parts.solver.use_models(&active) {
             Ok(()) => return Ok(active),
             Err(error) if active.folders.is_empty() => return Err(error),
-            Err(error) => remarks.push(one_line(&error.to_string())),
+            Err(error) => remarks.push(shown::line(&error.to_string())),
         }
         for task in active.folders.keys() {
             let previous = models.roll_back(task)?;

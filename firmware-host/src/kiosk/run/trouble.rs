@@ -10,7 +10,7 @@ impl Kiosk<'_> {
     /// A part that the machine depends on has failed.
     pub(super) fn failed(&mut self, part: &'static str, error: &HostError) {
         self.trouble(part, error);
-        self.failure = Some(one_line(&format!("{part}: {error}")));
+        self.failure = Some(shown::line(&format!("{part}: {error}")));
         if !matches!(self.state, State::Error { .. }) {
             self.kept.counters.failures += 1;
             self.save();
@@ -48,9 +48,4 @@ impl Kiosk<'_> {
     pub(super) fn works(&mut self, part: &'static str) {
         self.metrics.troubles.works(part);
     }
-}
-
-/// A log has a line for each message.
-pub(super) fn one_line(text: &str) -> String {
-    shown::line(text)
 }

@@ -30,6 +30,7 @@ pub use spec::SourceSpec;
 pub use v4l2::V4l2Camera;
 
 use crate::Result;
+use crate::error::without_hints;
 
 /// Pictures of a stream or folder that may be broken one after the other before that is the source's failure.
 const MOST_BROKEN: usize = 100;
@@ -76,15 +77,7 @@ impl Warnings {
 
     /// An error in one line: its causes follow it, hints are left out.
     fn add_error(&mut self, error: &dyn std::error::Error) {
-        let first_line =
-            |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-        let mut line = first_line(error);
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            line = format!("{line}: {}", first_line(error));
-            cause = error.source();
-        }
-        self.add(line);
+        self.add(without_hints(error));
     }
 
     fn take(&mut self) -> Vec<String> {

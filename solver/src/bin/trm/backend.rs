@@ -129,8 +129,8 @@ pub(crate) struct EngineArgs {
     /// Number of the GPU
     #[arg(long, value_name = "N", default_value_t = 0)]
     device_id: i32,
-    /// Threads within an operator; 0 takes one for each core. With 1, a run is the same bit for bit however often it is
-    /// interrupted
+    /// Threads within an operator; 0 takes one for each core. With the same number, a run is the same bit for bit however
+    /// often it is interrupted
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = threads)]
     threads: usize,
     /// Let idle threads spin instead of sleep; measure before you use it

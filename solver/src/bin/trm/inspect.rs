@@ -29,7 +29,7 @@ const MAX_ONNX_BYTES: u64 = 2 << 30;
 /// Arguments of `trm inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A bundle's folder, a shipped model, a checkpoint (torch or safetensors) or an .onnx file
+    /// A bundle's folder, a shipped model, a checkpoint (torch, safetensors, .npz or a folder of shards) or an .onnx file
     path: String,
     /// Print one JSON object
     #[arg(long)]

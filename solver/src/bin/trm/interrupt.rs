@@ -1,12 +1,12 @@
 //! Ctrl-C, SIGTERM and SIGHUP as a request: the command finishes its step, saves or prints what it has and ends. Commands
 //! that have nothing to save do not listen, and end at once.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+use trm_solver::errln;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static SAVED: AtomicBool = AtomicBool::new(false);
@@ -37,7 +37,7 @@ pub(crate) fn listen_briefly() -> anyhow::Result<()> {
 fn handle(first: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     ctrlc::set_handler(move || {
         if SAVED.load(Ordering::Relaxed) {
-            let _ = writeln!(std::io::stderr(), "interrupted: the run is saved, --resume goes on from here");
+            errln!("interrupted: the run is saved, --resume goes on from here");
             std::process::exit(INTERRUPTED);
         }
         if REQUESTED.swap(true, Ordering::Relaxed) {

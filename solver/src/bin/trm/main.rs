@@ -1,8 +1,8 @@
 //! `trm`: solve puzzles with recursive models, train, measure and export them, look into them.
 //!
 //! Results go to stdout, progress and remarks to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage
-//! or input, 3 engine or device failure, 130 interrupted. Where stdout's
-//! reader has gone, the program is silent and ends with the code of what it did.
+//! or input, 3 engine or device failure, 130 interrupted. Where stdout's reader has gone, the program is silent and ends
+//! with the code of what it did.
 
 mod backend;
 mod bench;
@@ -80,7 +80,8 @@ impl From<Exit> for ExitCode {
     max_term_width = 110,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or input, 3 engine or device failure"
+    after_help = "Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or input, 3 engine or device failure, \
+                  130 interrupted"
 )]
 struct Cli {
     /// Say on stderr what is loaded, on which engine and why
@@ -92,7 +93,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Solve sudokus, mazes and ARC grids, and verify the answers
+    /// Solve sudokus, mazes, ARC grids and sequences of tokens, and verify what has rules
     Solve(solve::Args),
     /// Plan a robot's path on a map, and check it
     Plan(Box<plan::Args>),

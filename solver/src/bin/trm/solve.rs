@@ -29,8 +29,8 @@ const STDIN: &str = "stdin";
 ///
 /// Reads sudokus (81 characters in a line, or 9 rows), mazes drawn with # S G, micromouse mazes, MovingAI maps with
 /// their scenarios, ARC json; several puzzles in a file, several files, or stdin. For a model of `--task tokens`, lines of
-/// numbers, JSON arrays or an .npy array. An answer that breaks a rule is tried
-/// again on symmetric copies of the puzzle, and what is printed says whether it was verified.
+/// numbers, JSON arrays or an .npy array. An answer that breaks a rule is tried again on symmetric copies of the puzzle, and
+/// what is printed says whether it was verified.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Files with puzzles; `-`, or none, reads stdin

@@ -156,7 +156,6 @@ pub(crate) fn sample(kind: &PuzzleKind, config: &TrmConfig) -> Result<Sample> {
     Ok(Sample { tokens, puzzle_ids })
 }
 
-/// A grid of 3x3 to 30x30 random colours.
 /// Any tokens.
 fn sequence(task: Tokens, rng: &mut impl Rng) -> Result<Grid> {
     let mut below = |bound: usize| (u64::from(rng.next_u32()) % bound as u64) as i32;
@@ -164,6 +163,7 @@ fn sequence(task: Tokens, rng: &mut impl Rng) -> Result<Grid> {
     Ok(task.grid(&tokens)?)
 }
 
+/// A grid of 3x3 to 30x30 random colours.
 fn arc_grid(rng: &mut impl Rng) -> Result<Grid> {
     let mut below = |bound: u32| (rng.next_u32() % bound) as u8;
     let (height, width) = (3 + usize::from(below(28)), 3 + usize::from(below(28)));

@@ -10,8 +10,7 @@ use serde::Serialize;
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::{BundleRequest, export_bundle};
-use trm_models::{GraphKind, Measured, TaskKind};
-use trm_solver::Model;
+use trm_models::{GraphKind, Measured, TaskKind, TrmConfig};
 use trm_solver::engine::ort::OrtEngine;
 use trm_solver::train::config::TrainConfig;
 use trm_solver::train::config_sections::DataConfig;
@@ -21,7 +20,7 @@ use trm_solver::train::log::{EvalRecord, TrainRecord};
 use trm_solver::train::run::RunFolder;
 use trm_solver::train::runtime::{NamedTensor, Weights};
 use trm_solver::train::trainer::{CURVES_SVG, TrainEnd, TrainObserver, Trainer};
-use trm_solver::{console, errln};
+use trm_solver::{Model, SessionOptions, console, errln};
 
 use crate::backend::EngineArgs;
 use crate::{Exit, export, interrupt, task};
@@ -277,7 +276,7 @@ fn finish(
     let model = config.trm_config()?;
     let record = match last {
         Some(record) if record.step == trained.step => record,
-        _ => held_out::measure(engine, &model, &weights, stream.task(), stream.held_out(), &options)?,
+        _ => measure(engine, &model, &weights, &stream, &options)?,
     };
     outcome.exact = Some(record.exact);
     outcome.valid = record.valid;
@@ -344,11 +343,23 @@ fn compare(
     });
     sets.map(|(puzzles, config)| {
         let stream = Stream::new(&config)?;
-        let measure =
-            |weights: &Weights| held_out::measure(engine, &model, weights, stream.task(), stream.held_out(), &options);
+        let measure = |weights: &Weights| measure(engine, &model, weights, &stream, &options);
         Ok(Compared { puzzles, before: measure(before)?, after: measure(after)? })
     })
     .collect()
+}
+
+/// Measures weights on the held-out puzzles to the end: what was trained is saved, and a signal ends the program.
+fn measure(
+    engine: &OrtEngine,
+    model: &TrmConfig,
+    weights: &Weights,
+    stream: &Stream,
+    options: &SessionOptions,
+) -> Result<EvalRecord> {
+    let (task, examples) = (stream.task(), stream.held_out());
+    let record = held_out::measure(engine, model, weights, task, examples, options, &mut || false)?;
+    record.context("the measurement was broken off")
 }
 
 impl Compared {

@@ -58,7 +58,7 @@ impl Source {
             PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => {
                 return Err(SolverError::TrainData {
                     origin: "generate".to_owned(),
-                    reason: "nothing generates arc tasks".to_owned(),
+                    reason: format!("nothing generates {} tasks", kind.task().name()),
                     hint: "name a data set or a JSONL file".to_owned(),
                 });
             }

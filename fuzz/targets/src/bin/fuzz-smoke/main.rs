@@ -20,7 +20,7 @@ use trm_solver::{console, errln, outln};
 const USAGE: &str = "\
 usage: fuzz-smoke [OPTION…] [READER…]
 
-  --seconds S     for each reader (default 5)
+  --seconds S     for each reader (default 3)
   --seed N        of the inputs (default 1)
   --jobs N        readers at once (default: the machine's cores)
   --corpus DIR    seeds, a folder for each reader (default fuzz/corpus)
@@ -107,7 +107,7 @@ fn watch_all(options: &Options) -> Result<usize> {
 fn parse() -> Result<Option<Options>> {
     let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map(PathBuf::from).unwrap_or_default();
     let mut options = Options {
-        seconds: 5.0,
+        seconds: 3.0,
         seed: 1,
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
         corpus: fuzz.join("corpus"),

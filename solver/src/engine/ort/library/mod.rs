@@ -74,7 +74,7 @@ impl Candidate {
     }
 }
 
-/// Flags for opening a file before it is loaded.
+/// Opens a library to see whether it works; the error says what it does instead.
 type Open<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
 
 /// Finds the library: `explicit`, then `ORT_DYLIB_PATH`, then the places of the environment, of which the first library

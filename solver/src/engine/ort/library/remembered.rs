@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use trm_intake::{Budget, Limits};
 use trm_models::file::write_atomically;
 
 use crate::engine::cache_folder;
+
+/// Limits of what is remembered of a library: 500 bytes, and its path.
+const LIMITS: Limits = Limits { bytes: 64 << 10, items: 0, depth: 0, time: None };
 
 /// A library as it is now, and the file that says that it worked.
 pub(super) struct Remembered {
@@ -44,7 +48,8 @@ impl Remembered {
 
     /// True if the library worked as it is now. A file that cannot be read is nothing remembered.
     pub(super) fn is_known(&self) -> bool {
-        let known = fs::read(&self.file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let known = Budget::new(LIMITS).read_file(&self.file).ok();
+        let known = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         known.is_some_and(|known: Fingerprint| known == self.library)
     }
 
