@@ -252,3 +252,24 @@ fn crc32(bytes: &[u8]) -> u32 {
         (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
     })
 }
+
+#[test]
+fn no_photograph_is_drawn_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let photo = folder.path().join("photo.png");
+    let read = |overlay: &std::path::Path| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_trm-host"));
+        let output = command.arg("read").arg(&photo).arg("--overlay").arg(overlay).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    std::fs::copy(photos().join("image102.jpg"), &photo).unwrap();
+    let before = std::fs::read(&photo).unwrap();
+    std::os::unix::fs::symlink("photo.png", folder.path().join("link.png")).unwrap();
+    for overlay in ["photo.png", "link.png"] {
+        let (code, said) = read(&folder.path().join(overlay));
+        assert!(code == Some(2) && said.contains("it is read from, and would be overwritten"), "{said}");
+    }
+    let (code, said) = read(&folder.path().join("photo.jpg"));
+    assert!(code == Some(2) && said.contains("pictures are written as PNG"), "{said}");
+    assert_eq!(std::fs::read(&photo).unwrap(), before);
+}

@@ -1,8 +1,8 @@
 //! Files whose size is not trusted, and files that are either complete or not there.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use trm_intake::{Budget, Exceeded, Limits, ReadError};
 
@@ -11,16 +11,47 @@ use crate::{ModelError, Result, unfinished};
 /// Writes a file to a temporary sibling, flushes it to the disk and renames it to `path`, replacing what was there. A
 /// failure leaves nothing behind, and the old file as it was; a process that is killed leaves the sibling, which the next
 /// one that writes into the folder removes.
+///
+/// A link stays, and what it leads to is replaced. Into a device or a pipe the bytes are written: a file in its place would
+/// take it away from everybody else.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>) -> Result<()> {
-    let io_error = |source| ModelError::Io { action: "write", path: path.to_owned(), source: kept(path, source) };
-    unfinished::sweep_once(folder_of(path));
-    let mut temporary = unfinished::file_in(folder_of(path)).map_err(io_error)?;
+    let io_error = |source| ModelError::Io { action: "write", path: path.to_owned(), source };
+    if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        let mut device = OpenOptions::new().write(true).open(path).map_err(io_error)?;
+        let mut buffered = BufWriter::new(&mut device);
+        return write(&mut buffered).and_then(|()| buffered.flush()).map_err(io_error);
+    }
+    let target = resolved(path).map_err(io_error)?;
+    let io_error = |source| io_error(kept(&target, source));
+    unfinished::sweep_once(folder_of(&target));
+    let mut temporary = unfinished::file_in(folder_of(&target)).map_err(io_error)?;
     let mut buffered = BufWriter::new(temporary.as_file_mut());
     write(&mut buffered).and_then(|()| buffered.flush()).map_err(io_error)?;
     drop(buffered);
     temporary.as_file().sync_all().map_err(io_error)?;
-    temporary.persist(path).map_err(|error| io_error(error.error))?;
-    sync_folder(folder_of(path)).map_err(io_error)
+    temporary.persist(&target).map_err(|error| io_error(error.error))?;
+    sync_folder(folder_of(&target)).map_err(io_error)
+}
+
+/// Where a path leads, be there anything or not: links are followed, the last one as well.
+pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            Ok(next) => path = folder_of(&path).join(next),
+            // No link (what Windows calls it has no name), or nothing.
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, "its links lead round in a circle"))
+}
+
+/// True if both paths lead to one file that is there.
+#[must_use]
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Why something could not be replaced that is there as it was before.
@@ -81,6 +112,47 @@ pub fn read_within(path: &Path, budget: &mut Budget, what: &'static str) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn links_stay_and_devices_are_written_to() {
+        use std::io::Read as _;
+        use std::os::unix::fs::{FileTypeExt as _, symlink};
+        use std::process::Command;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let write = |name: &str| write_atomically(&path(name), |file| file.write_all(b"new"));
+        let is_link = |name: &str| path(name).symlink_metadata().unwrap().is_symlink();
+        fs::create_dir(path("there")).unwrap();
+        fs::write(path("there/old.png"), b"old").unwrap();
+        for (link, to) in [("link", "there/old.png"), ("twice", "link"), ("dangling", "there/fresh.png")] {
+            symlink(to, path(link)).unwrap();
+            write(link).unwrap();
+            assert!(is_link(link), "{link}");
+            assert_eq!(fs::read(path(link)).unwrap(), b"new", "{link}");
+            fs::write(path("there/old.png"), b"old").unwrap();
+        }
+        for (link, to) in [("round", "about"), ("about", "round")] {
+            symlink(to, path(link)).unwrap();
+        }
+        assert!(write("round").is_err());
+        symlink("/dev/full", path("full")).unwrap();
+        let full = write("full").unwrap_err().to_string();
+        assert!(full.ends_with("full\nhint: free some space and try again"), "{full}");
+        assert!(is_link("full") && fs::metadata("/dev/full").unwrap().file_type().is_char_device());
+        assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        let pipe = path("pipe");
+        let reader = std::thread::spawn(move || {
+            let mut read = String::new();
+            File::open(pipe).unwrap().read_to_string(&mut read).unwrap();
+            read
+        });
+        write("pipe").unwrap();
+        assert_eq!(reader.join().unwrap(), "new");
+        assert!(path("pipe").symlink_metadata().unwrap().file_type().is_fifo());
+        assert!(fs::read_dir(folder.path()).unwrap().all(|entry| !entry.unwrap().path().ends_with(".trm-file-")));
+    }
 
     #[test]
     fn the_hint_of_a_full_disk_promises_only_what_is_there() {

@@ -1,12 +1,17 @@
-//! Pictures from files: decoded only after what they say of themselves was held against a budget.
+//! Pictures from files: decoded only after what they say of themselves was held against a budget. And where pictures may
+//! be written.
 //!
 //! A picture of a kilobyte can claim four billion pixels, or carry a colour profile that unpacks to a gigabyte. What a
 //! decoder keeps beside the pixels is bounded by 16 MiB, the pixels by the caller's budget.
 
 use std::io::{self, BufRead, ErrorKind, Read as _, SeekFrom};
+use std::path::Path;
 
 use image::{ImageDecoder, ImageError, ImageReader};
 use trm_intake::{Budget, Exceeded};
+use trm_models::file::is_same;
+
+use crate::{Result, SolverError};
 
 /// The most bytes that a decoder may keep beside the pixels: colour profile, texts, rows.
 const ASIDE: u64 = 16 << 20;
@@ -142,6 +147,27 @@ fn fill(file: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+/// Refuses a path that no PNG file should be written to: another extension, no such folder, or one of the files that were
+/// read. `option` is how the user named it.
+pub fn check_png_path(option: &'static str, path: &Path, inputs: &[&Path]) -> Result<()> {
+    let refused = |reason: String, hint: &str| {
+        let reason = format!("{}: {reason}", path.display());
+        Err(SolverError::InvalidOption { option, reason, hint: Some(hint.to_owned()) })
+    };
+    if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
+        return refused("pictures are written as PNG".to_owned(), "give a file name that ends in .png");
+    }
+    if inputs.iter().any(|input| is_same(input, path)) {
+        return refused("it is read from, and would be overwritten".to_owned(), "give another name");
+    }
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            refused(format!("there is no folder {}", folder.display()), "make it first")
+        }
+        _ => Ok(()),
     }
 }
 

@@ -205,3 +205,18 @@ fn bad_input_is_refused() {
         assert!(stderr.contains("error: ") && stderr.contains(message), "{arguments:?}: {stderr}");
     }
 }
+
+#[test]
+fn no_map_is_drawn_over() {
+    let folder = TempDir::new().expect("a folder");
+    let maps = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/maps");
+    for file in ["depot.yaml", "depot.png"] {
+        std::fs::copy(maps.join(file), folder.path().join(file)).expect("copied");
+    }
+    let [map, png] = ["depot.yaml", "depot.png"].map(|file| folder.path().join(file).display().to_string());
+    let output = plan(&["--map", &map, "--start", "2,7", "--goal", "25,4", "--png", &png]);
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("would be overwritten"), "{said}");
+    let same = |file: &str| std::fs::read(folder.path().join(file)).ok() == std::fs::read(maps.join(file)).ok();
+    assert!(same("depot.png"));
+}

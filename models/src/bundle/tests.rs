@@ -407,3 +407,16 @@ fn keys_that_are_none_are_refused() {
     let zero = "A".repeat(56);
     assert!(TrustedKey::parse(&zero, "x").expect_err("none").to_string().contains("is a key of another kind"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_bundle_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+    std::os::unix::fs::symlink("real", &link).unwrap();
+    for graph in [b"first", b"other"] {
+        write(&link, true, graph).unwrap();
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert_eq!(std::fs::read(real.join("step.onnx")).unwrap(), graph);
+    }
+}

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::manifest::is_plain_name;
 use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex, place};
-use crate::file::{folder_of, kept, read_limited, sync_folder};
+use crate::file::{folder_of, kept, read_limited, resolved, sync_folder};
 use crate::unfinished::{self, Held};
 use crate::{GraphKind, ModelError, Result};
 
@@ -32,7 +32,9 @@ impl BundleWriter {
     /// # Errors
     /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::Io`].
     pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
-        let target = target.into();
+        // A link to a bundle stays, and leads to the new one.
+        let named = target.into();
+        let target = resolved(&named).map_err(|source| ModelError::Io { action: "look at", path: named, source })?;
         place::recover(&target)?;
         check_target(&target, overwrite)?;
         let parent = folder_of(&target);

@@ -9,13 +9,15 @@ use crate::{at, count, fixture, folder_with};
 
 #[test]
 fn sandbox_has_the_cells_that_were_counted() {
-    let LoadedMap { map, start, goal, metric, note } = LoadedMap::read(&fixture("tb3_sandbox.yaml")).expect("a map");
+    let LoadedMap { map, start, goal, metric, note, image } =
+        LoadedMap::read(&fixture("tb3_sandbox.yaml")).expect("a map");
     assert_eq!((map.width(), map.height()), (384, 384));
     assert!((map.resolution() - 0.05).abs() < 1e-15);
     assert_eq!(map.origin(), Pose::new(-10.0, -10.0, 0.0));
     assert_eq!(map.frame(), "map");
     assert_eq!((count(&map, OCCUPIED), count(&map, FREE), count(&map, UNKNOWN)), (870, 7903, 138_683));
     assert_eq!((start, goal, metric, note), (None, None, true, None));
+    assert_eq!(image, Some(fixture("tb3_sandbox.pgm")));
     // The first and the last black pixel, line by line from the top: (178, 132) and (221, 236). Mirrored, neither is.
     assert_eq!((at(&map, 178, 251), at(&map, 178, 132)), (OCCUPIED, UNKNOWN));
     assert_eq!((at(&map, 221, 147), at(&map, 221, 236)), (OCCUPIED, FREE));

@@ -11,6 +11,7 @@ use trm_firmware_host::display::{
 };
 use trm_firmware_host::shown;
 use trm_solver::outln;
+use trm_solver::pictures::check_png_path;
 
 /// What to draw, and where to.
 #[derive(Debug, clap::Args)]
@@ -64,6 +65,12 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 
 /// Draws what the arguments say.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let inputs = args.grid.iter().map(PathBuf::as_path).collect::<Vec<_>>();
+    for (option, path) in [("--sheet", &args.sheet), ("--png", &args.png)] {
+        if let Some(path) = path {
+            check_png_path(option, path, &inputs)?;
+        }
+    }
     if let Some(path) = &args.sheet {
         return Ok(write_image(path, &sample::sheet())?);
     }

@@ -16,6 +16,7 @@ use trm_models::ClassifierBundle;
 use trm_puzzles::{Grid, Maze, PuzzleKind, maze};
 use trm_solver::SolverError;
 use trm_solver::model::describe;
+use trm_solver::pictures::check_png_path;
 use trm_solver::{console, errln, outln};
 
 use crate::Exit;
@@ -185,6 +186,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut reader = BoardReader::open(&bundle)?;
     if let Some(folder) = &args.eval {
         return evaluate(&mut reader, folder, args.json);
+    }
+    if let Some(out) = &args.overlay {
+        let inputs = args.photos.iter().map(PathBuf::as_path).collect::<Vec<_>>();
+        for number in 0..args.photos.len() {
+            check_png_path("--overlay", &numbered(out, number, args.photos.len()), &inputs)?;
+        }
     }
     let engine = match args.backend {
         Backend::Tract => EngineChoice::Tract,

@@ -9,6 +9,7 @@ use trm_firmware_host::link::serial::BAUD_RATE;
 use trm_firmware_host::link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
 use trm_firmware_host::motion::to_robot;
 use trm_protocol::{Panel, PixelFormat};
+use trm_solver::pictures::check_png_path;
 use trm_solver::plan::Pose;
 use trm_solver::{console, errln};
 
@@ -68,6 +69,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    if let Some(path) = &args.png {
+        check_png_path("--png", path, &[])?;
+    }
     let faults = Faults {
         drop: args.drop,
         corrupt: args.corrupt,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use trm_puzzles::{Puzzle, PuzzleKind, Task, Verdict, formats};
 use trm_solver::console;
+use trm_solver::pictures::check_png_path;
 use trm_solver::solve::DEFAULT_NOISE;
 use trm_solver::tuning::Tuning;
 use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
@@ -114,7 +115,10 @@ impl RunArgs {
 /// Runs the command.
 pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let options = args.run.options(&args.halt, args.tries)?;
-    args.png.as_deref().map(check_png_path).transpose()?;
+    if let Some(path) = &args.png {
+        let inputs = args.files.iter().map(PathBuf::as_path).collect::<Vec<_>>();
+        check_png_path("--png", path, &inputs)?;
+    }
     let model = args.model.as_deref().map(Model::open).transpose()?;
     let puzzles = read_puzzles(&args.files, model.as_ref())?;
     if args.png.is_some() && puzzles.iter().any(|puzzle| matches!(puzzle.kind, PuzzleKind::Tokens(_))) {
@@ -224,19 +228,6 @@ fn read_stdin(kind: Option<PuzzleKind>) -> anyhow::Result<Vec<Puzzle>> {
         Some(kind) => formats::parse_for(STDIN, &bytes, kind)?,
         None => formats::parse(STDIN, &bytes)?,
     })
-}
-
-/// Whether a picture can be written there, found out before anything is solved.
-pub(crate) fn check_png_path(path: &Path) -> anyhow::Result<()> {
-    if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
-        bail!("--png {}: pictures are written as PNG\nhint: give a file name that ends in .png", path.display());
-    }
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            bail!("--png {}: there is no folder {}", path.display(), folder.display())
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Prints answers in the order of the input, however they arrive.

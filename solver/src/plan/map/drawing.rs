@@ -36,7 +36,7 @@ pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<LoadedMap> {
     let map = OccupancyMap::new(source, (width, height), 1.0, Pose::default(), values)?;
     let start = place(&map, grid, maze::START, 'S')?;
     let goal = place(&map, grid, maze::GOAL, 'G')?;
-    Ok(LoadedMap { map, start, goal, metric: false, note: None })
+    Ok(LoadedMap { map, start, goal, metric: false, note: None, image: None })
 }
 
 /// The centre of the one cell that holds `value`.

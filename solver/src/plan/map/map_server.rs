@@ -39,7 +39,7 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     let (values, unmapped_but_free) = pixels::values(&image, &rule);
     let note = note(unmapped_but_free, &rule, &yaml.source);
     let map = OccupancyMap::new(yaml.source, size, resolution, origin, values)?;
-    Ok(LoadedMap { note, ..LoadedMap::from(map) })
+    Ok(LoadedMap { note, image: Some(image_path), ..LoadedMap::from(map) })
 }
 
 /// Maps that were saved with nav2's default `free_thresh` of 0.25 lose what was unknown: their saver's grey for it is

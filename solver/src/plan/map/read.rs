@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use trm_intake::{Budget, Limits, ReadError};
 
@@ -27,6 +27,8 @@ pub struct LoadedMap {
     pub metric: bool,
     /// What about the map would surprise its user, for people to read: unmapped space that counts as free.
     pub note: Option<String>,
+    /// The image that the file names, where its cells are.
+    pub image: Option<PathBuf>,
 }
 
 impl LoadedMap {
@@ -67,13 +69,13 @@ impl LoadedMap {
                 Pose { x, y, ..pose }
             })
         });
-        Ok(Self { map, start, goal, metric: true, note: self.note })
+        Ok(Self { map, start, goal, metric: true, ..self })
     }
 }
 
 impl From<OccupancyMap> for LoadedMap {
     fn from(map: OccupancyMap) -> Self {
-        Self { map, start: None, goal: None, metric: true, note: None }
+        Self { map, start: None, goal: None, metric: true, note: None, image: None }
     }
 }
 

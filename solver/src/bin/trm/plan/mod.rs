@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use trm_models::file::write_atomically;
+use trm_solver::pictures::check_png_path;
 use trm_solver::plan::map::{LoadedMap, Scenario, scenarios, warehouse};
 use trm_solver::plan::trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::plan::{
@@ -22,7 +23,6 @@ use trm_solver::{console, errln};
 use self::output::{write_json, write_plan};
 use crate::Exit;
 use crate::backend::{Backend, BackendArgs};
-use crate::solve::check_png_path;
 
 /// The model that is taken if none is named.
 const DEFAULT_MODEL: &str = "maze-9";
@@ -163,7 +163,9 @@ fn parse_place(text: &str) -> Result<Place, String> {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
-    args.png.as_deref().map(check_png_path).transpose()?;
+    if let Some(path) = &args.png {
+        check_png_path("--png", path, &[&args.map])?;
+    }
     if let Some(spacing) = args.spacing.filter(|spacing| !(spacing.is_finite() && *spacing > 0.0)) {
         bail!("--spacing {spacing}: expected metres above zero");
     }
@@ -172,6 +174,9 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     }
     let mut watch = StopWatch::start();
     let loaded = load_map(args)?;
+    if let (Some(path), Some(image)) = (&args.png, &loaded.image) {
+        check_png_path("--png", path, &[image])?;
+    }
     let robot = args.robot(&loaded);
     // What the map's file says beside it, before its cells are divided.
     let task = task(args, &loaded, &robot)?;
