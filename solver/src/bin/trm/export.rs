@@ -282,7 +282,7 @@ impl Args {
         let graphs = GraphKind::ALL.iter().map(|kind| kind.file_name());
         let own: Vec<_> = [MANIFEST, WEIGHTS, CARD, SELF_TEST].into_iter().chain(graphs).collect();
         let mut budget = Budget::new(ATTACHED_LIMITS);
-        let mut read = |path: &PathBuf| {
+        let read = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.filter(|name| !own.contains(name));
             let name = name.with_context(|| {
