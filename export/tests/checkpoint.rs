@@ -228,7 +228,7 @@ fn writes_what_it_reads() {
             state.write_torch(&torch, prefix).expect("written");
             state.write_safetensors(&safetensors, prefix).expect("written");
             for path in [torch, safetensors] {
-                let again = StateDict::read(&path).expect("read");
+                let again = StateDict::read_with(&path, &any_names()).expect("read");
                 assert!(again.iter().eq(state.iter()), "{name} as {}", path.display());
             }
         }
