@@ -6,20 +6,25 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict, WeightDtype, WeightTensor, layout};
+use trm_export::checkpoint::{DEFAULT_PREFIX, ReadOptions, StateDict, WeightDtype, WeightTensor, layout};
 use trm_models::{ConfigSource, TrmConfig};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoint").join(name)
 }
 
+/// The fixtures' tensors have names that say what they are for.
+fn any_names() -> ReadOptions {
+    ReadOptions { any_names: true, ..ReadOptions::default() }
+}
+
 fn read(name: &str) -> StateDict {
-    StateDict::read(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    StateDict::read_with(fixture(name), &any_names()).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The message without the path in front.
 fn refusal(path: &Path) -> String {
-    let error = StateDict::read(path).expect_err("refused").to_string();
+    let error = StateDict::read_with(path, &any_names()).expect_err("refused").to_string();
     error.replace(&format!("{}: ", path.display()), "")
 }
 
@@ -93,13 +98,46 @@ fn reads_other_packings() {
 
 #[test]
 fn reads_other_formats_of_torch() {
-    for name in ["legacy.pt", "protocol4.pt", "number.pt"] {
+    for name in ["legacy.pt", "legacy_3.pt", "legacy_4.pt", "legacy_5.pt", "protocol4.pt", "number.pt"] {
         let expected = WeightTensor { dtype: WeightDtype::F32, shape: vec![2], data: counted(2) };
         let state = read(name);
         assert_eq!(state.iter().collect::<Vec<_>>(), [("weight", &expected)], "{name}");
         let harmless = if name == "number.pt" { vec!["epoch".to_owned()] } else { vec![] };
         assert_eq!(state.ledger().harmless, harmless, "{name}");
     }
+}
+
+#[test]
+fn names_and_sizes_are_judged_before_a_tensor_is_loaded() {
+    let error = StateDict::read(fixture("plain.pt")).expect_err("refused").to_string();
+    let said = "none of its tensors has a name of a TRM's or HRM's weights: it has `weight`\n\
+                hint: expected names such as `model.inner.lm_head.weight`";
+    assert!(error.ends_with(said), "{error}");
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("model.safetensors");
+    // More than the limit, and more than a file may have.
+    for (elements, said) in [
+        (5_u64 << 30, "its weights take 21474836480 bytes, more than the 17179869184 that they may\nhint: "),
+        (1 << 38, "bytes, more than the 68719476736 that a checkpoint may have\nhint: "),
+    ] {
+        let end = 4 * elements;
+        let header = format!(r#"{{"H_init":{{"dtype":"F32","shape":[{elements}],"data_offsets":[0,{end}]}}}}"#);
+        let mut file = File::create(&path).expect("file");
+        file.write_all(&(header.len() as u64).to_le_bytes()).expect("written");
+        file.write_all(header.as_bytes()).expect("written");
+        file.set_len(8 + header.len() as u64 + end).expect("sparse");
+        let error = StateDict::read(&path).expect_err("refused").to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn finite_numbers_that_no_float32_holds_are_not_called_infinite() {
+    let refused = refusal(&fixture("too_large.pt"));
+    assert!(
+        refused.starts_with("tensor `weight` has float64 values that do not fit float32, such as -1e300: "),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -190,7 +228,7 @@ fn writes_what_it_reads() {
             state.write_torch(&torch, prefix).expect("written");
             state.write_safetensors(&safetensors, prefix).expect("written");
             for path in [torch, safetensors] {
-                let again = StateDict::read(&path).expect("read");
+                let again = StateDict::read_with(&path, &any_names()).expect("read");
                 assert!(again.iter().eq(state.iter()), "{name} as {}", path.display());
             }
         }

@@ -13,7 +13,7 @@ fn fixture(name: &str) -> PathBuf {
 
 fn try_read(name: &str, weights: Option<&str>) -> Result<StateDict, String> {
     let path = fixture(name);
-    let options = ReadOptions { weights: weights.map(str::to_owned) };
+    let options = ReadOptions { weights: weights.map(str::to_owned), ..ReadOptions::default() };
     StateDict::read_with(&path, &options)
         .map_err(|error| error.to_string().replace(&format!("{}: ", path.display()), ""))
 }

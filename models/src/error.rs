@@ -36,6 +36,16 @@ pub enum ModelError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A data set's description is not JSON, or not a mapping.
+    #[error(
+        "{origin}: not the description of a data set: {reason}\nhint: expected the dataset.json that lies in the data set's folders"
+    )]
+    DatasetSyntax {
+        /// The file.
+        origin: String,
+        /// What is wrong, and where.
+        reason: String,
+    },
     /// A field that neither the config, the data set nor the command line gave.
     #[error("{origin}: field `{field}` is missing\nhint: {hint}")]
     MissingField {
@@ -204,6 +214,12 @@ pub enum ModelError {
         file: String,
         /// What is there.
         found: &'static str,
+    },
+    /// A device or a pipe where a bundle is expected.
+    #[error("{}: neither a folder nor a regular file\nhint: give the folder of a model bundle, or a file that is on a disk", path.display())]
+    SpecialFile {
+        /// What was given.
+        path: PathBuf,
     },
     /// A bundle without signature, where one is needed.
     #[error(

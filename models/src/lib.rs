@@ -53,6 +53,7 @@ pub mod file;
 mod graph_spec;
 mod shipped;
 mod unfinished;
+pub mod yaml;
 
 pub use bundle::{
     BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, MANIFEST,

@@ -154,7 +154,14 @@ fn reads_dataset_json() {
 
     std::fs::write(&dataset, "{").expect("written");
     let broken = ConfigSource::from_yaml_str(TRM, "x").and_then(|source| source.dataset_file(&dataset));
-    assert!(matches!(broken, Err(ModelError::ConfigSyntax { .. })));
+    assert!(matches!(broken, Err(ModelError::DatasetSyntax { .. })));
+    for broken in [b"{".as_slice(), b"[]", b"\xff"] {
+        std::fs::write(&dataset, broken).expect("written");
+        let source = ConfigSource::from_yaml_str(TRM, "x").and_then(|source| source.dataset_file(&dataset));
+        let message = source.expect_err("refused").to_string();
+        assert!(message.contains(": not the description of a data set: "), "{message}");
+        assert!(message.ends_with("hint: expected the dataset.json that lies in the data set's folders"), "{message}");
+    }
 }
 
 #[test]
@@ -210,6 +217,23 @@ fn refuses_what_the_public_code_breaks_on() {
     assert_eq!(message, "num_puzzle_identifiers is 0, expected 1 to 134217728");
 }
 
+/// Words of the parser's messages that mean nothing to who has a file.
+const OF_THE_PARSER: [&str; 5] = ["Options", "from_str", "budget", "Events", "weak"];
+
+#[test]
+fn a_number_with_a_leading_zero_is_refused_by_name() {
+    for (field, found) in
+        [("halt_max_steps", "016"), ("halt_exploration_prob", "01"), ("H_cycles", "007"), ("L_cycles", "08")]
+    {
+        let message = refusal(&with(field, &format!("{field}: {found}")));
+        assert!(message.starts_with(&format!("all_config.yaml: `{field}` is ")), "{message}");
+        assert!(message.ends_with("016 as 14: write the number meant without it"), "{message}");
+    }
+    let set = source(TRM).set("halt_max_steps", "016").and_then(|source| source.build());
+    assert!(set.expect_err("refused").to_string().contains("write the number meant without it"));
+    assert_eq!(build(&with("halt_max_steps", "halt_max_steps: 16.0")).halt_max_steps, 16);
+}
+
 #[test]
 fn refuses_what_is_no_configuration() {
     for (text, part) in [
@@ -217,19 +241,27 @@ fn refuses_what_is_no_configuration() {
         ("just words", "not a mapping of fields"),
         ("- a\n- b", "not a mapping of fields"),
         ("arch: [", "all_config.yaml: not a model configuration: "),
-        ("a: 1\na: 2", "duplicate"),
-        ("arch:\n  mlp_t: true\n  mlp_t: false", "duplicate"),
+        ("a: 1\na: 2", "key `a` is there twice (line 2"),
+        ("arch:\n  mlp_t: true\n  mlp_t: false", "key `mlp_t` is there twice (line 3"),
+        ("a: 1\n---\nb: 2", "there is more than one document in it"),
+        ("a: &a [*a]", "an alias stands for what it is a part of"),
     ] {
         let message = ConfigSource::from_yaml_str(text, "all_config.yaml").expect_err("refused").to_string();
         assert!(message.contains(part), "{text:?}: {message}");
         assert_eq!(message.lines().count(), 2, "one line and a hint: {message}");
+        for word in OF_THE_PARSER {
+            assert!(!message.contains(word), "{message}");
+        }
         assert!(message.ends_with("hint: expected the all_config.yaml beside the checkpoint"), "{message}");
     }
     // Every line repeats the one before nine times.
     let lines = (1..30).map(|i| format!("a{i}: &a{i} [{}]", vec![format!("*a{}", i - 1); 9].join(", ")));
     let bomb = format!("a0: &a0 [x]\n{}", lines.collect::<Vec<_>>().join("\n"));
     let start = std::time::Instant::now();
-    assert!(ConfigSource::from_yaml_str(&bomb, "all_config.yaml").is_err());
+    for text in [bomb, format!("a: [{}]", "1, ".repeat(110_000)), format!("a: {}{}", "[".repeat(90), "]".repeat(90))] {
+        let message = ConfigSource::from_yaml_str(&text, "all_config.yaml").expect_err("refused").to_string();
+        assert!(message.contains("it has more values, aliases or levels of nesting than are read"), "{message}");
+    }
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
 }
 

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use measured::{Bomb, all, bomb, repeated};
+use measured::{Bomb, all, bomb, repeated, sparse};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -144,11 +144,12 @@ fn views_and_records() {
             inspect("four numbers seen as 4 billion", "more elements than this file can hold", |path| {
                 torch(path, &dict([("H_init".into(), tensor(4, 1 << 32))]));
             }),
-            inspect("four numbers seen as 2^62", "more elements than this file can hold", |path| {
+            inspect("four numbers seen as 2^62", "more than the 17179869184 that they may", |path| {
                 torch(path, &dict([("H_init".into(), tensor(4, 1 << 62))]));
             }),
             inspect("a thousand views of a million", "more elements than this file can hold", |path| {
-                torch(path, &dict((0..1000).map(|at| (format!("t{at}"), tensor(4, 1_000_000)))));
+                let names = std::iter::once("H_init".to_owned()).chain((1..1000).map(|at| format!("t{at}")));
+                torch(path, &dict(names.map(|name| (name, tensor(4, 1_000_000)))));
             }),
             inspect("a record that unpacks to 320 MB", NOT_OF_THIS_SIZE, |path| {
                 let pickle = dict([("H_init".into(), tensor(UNPACKED as u32 / 4, 4))]);
@@ -226,6 +227,112 @@ fn safetensors(path: &Path, header: &str, length: u64) {
     let mut file = File::create(path).expect("a file");
     file.write_all(&length.to_le_bytes()).expect("written");
     file.write_all(header.as_bytes()).expect("written");
+}
+
+/// A safetensors file of one float32 tensor that takes `bytes`, of which none is on the disk.
+fn hollow(path: &Path, name: &str, bytes: u64) {
+    let header = format!(r#"{{"{name}":{{"dtype":"F32","shape":[{}],"data_offsets":[0,{bytes}]}}}}"#, bytes / 4);
+    let length = header.len() as u64;
+    safetensors(path, &header, length);
+    sparse(path, 8 + length + bytes);
+}
+
+/// A torch archive whose storage `data/0` claims so many bytes, of which none is on the disk.
+fn hollow_torch(path: &Path, name: &str, bytes: u64) {
+    let pickle = dict([(name.to_owned(), tensor(u32::try_from(bytes / 4).expect("elements"), bytes / 4))]);
+    let mut zip = ZipWriter::new(File::create(path).expect("a file"));
+    zip.start_file("a/data.pkl", SimpleFileOptions::default()).expect("a record");
+    zip.write_all(&pickle).expect("written");
+    zip.finish().expect("an archive");
+    // A second record, made by hand: the writer would write its zeros out.
+    let bytes_before = std::fs::read(path).expect("read");
+    let u32_at = |at: usize| u32::from_le_bytes(bytes_before[at..at + 4].try_into().expect("four"));
+    let directory = u32_at(bytes_before.len() - 22 + 16) as usize;
+    let size = (bytes as u32).to_le_bytes();
+    let fields = [b"\x14\0\0\0\0\0\0\0\x21\0\0\0\0\0".as_slice(), &size, &size, &8_u16.to_le_bytes(), b"\0\0"];
+    let local = [b"PK\x03\x04".as_slice(), &fields.concat(), b"a/data/0"].concat();
+    let mut file = File::options().write(true).open(path).expect("opened");
+    file.seek(SeekFrom::Start(directory as u64)).expect("moved");
+    file.write_all(&local).expect("written");
+    let end = directory as u64 + local.len() as u64 + bytes;
+    file.seek(SeekFrom::Start(end)).expect("moved");
+    let offset = (directory as u32).to_le_bytes();
+    let entry = [b"PK\x01\x02\x14\0".as_slice(), &fields.concat(), &[0; 10], &offset, b"a/data/0"].concat();
+    let first = &bytes_before[directory..bytes_before.len() - 22];
+    file.write_all(first).expect("written");
+    file.write_all(&entry).expect("written");
+    let length = (first.len() + entry.len()) as u32;
+    let start = u32::try_from(end).expect("below 4 GiB").to_le_bytes();
+    file.write_all(&[b"PK\x05\x06\0\0\0\0\x02\0\x02\0".as_slice(), &length.to_le_bytes(), &start, b"\0\0"].concat())
+        .expect("written");
+}
+
+#[test]
+fn sparse_files() {
+    const FOREIGN: &str = "none of its tensors has a name of a TRM's or HRM's weights: it has `a`";
+    all(
+        TRM,
+        &[
+            inspect("3 GiB of a tensor of another model", FOREIGN, |path| hollow(path, "a", 3 << 30)),
+            inspect("20 GiB of weights", "more than the 17179869184 that they may", |path| {
+                hollow(path, "H_init", 20 << 30);
+            }),
+            inspect("1 TiB of a tensor of another model", "that a checkpoint may have", |path| {
+                hollow(path, "a", 1 << 40)
+            }),
+            inspect("1 TiB of weights", "that a checkpoint may have", |path| hollow(path, "H_init", 1 << 40)),
+            inspect("3 GiB of a torch tensor of another model", FOREIGN, |path| hollow_torch(path, "a", 3 << 30)),
+            inspect("a torch archive of 1 TiB without a directory", "that a checkpoint may have", |path| {
+                torch(path, &dict([("H_init".into(), tensor(4, 4))]));
+                sparse(path, 1 << 40);
+            }),
+            inspect("a torch archive of 60 GiB without a directory", "it has no directory at its end", |path| {
+                torch(path, &dict([("H_init".into(), tensor(4, 4))]));
+                sparse(path, 60 << 30);
+            }),
+            bomb("an ONNX file of 1 TiB", "inspect bomb.onnx", "that a ONNX file may have", |folder| {
+                sparse(&folder.join("bomb.onnx"), 1 << 40);
+            }),
+            bomb("a device that is inspected", "inspect /dev/zero", "neither a folder nor a regular file", |_| ()),
+        ],
+    );
+}
+
+/// A checkpoint that can be exported, copied into this folder as `model`.
+fn exportable(folder: &Path) {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden/sudoku_mlp_stable");
+    let model = folder.join("model");
+    std::fs::create_dir(&model).expect("a folder");
+    for entry in std::fs::read_dir(golden).expect("the golden").flatten().filter(|entry| entry.path().is_file()) {
+        std::fs::copy(entry.path(), model.join(entry.file_name())).expect("copied");
+    }
+}
+
+#[test]
+fn files_of_options() {
+    let endless = |option: &str, says| {
+        let line =
+            format!("export model/step_1000 --task tokens --seq-len 81 --vocab 11 --out out --{option} /dev/zero");
+        bomb(&format!("export --{option} /dev/zero"), &line, says, exportable)
+    };
+    all(
+        TRM,
+        &[
+            endless("notes", "--notes takes a file of text of at most 1 MiB"),
+            endless("measured", "--measured takes a file of at most 1 MiB"),
+            endless("attach", "--attach takes files of at most 64 MiB together"),
+            bomb(
+                "identifiers.json that is a device",
+                "export model/step_1000 --task tokens --seq-len 81 --vocab 11 --out out",
+                "identifiers.json: no regular file",
+                |folder| {
+                    exportable(folder);
+                    let _ = std::fs::remove_file(folder.join("model/identifiers.json"));
+                    std::os::unix::fs::symlink("/dev/zero", folder.join("model/identifiers.json")).expect("a link");
+                },
+            ),
+        ],
+    );
 }
 
 #[test]

@@ -153,3 +153,60 @@ fn a_bundle_says_which_weights_it_has() {
     let written = StateDict::read(folder.path().join("bundle/weights.safetensors")).expect("weights");
     assert!(written.iter().eq(model.iter()), "the average's numbers");
 }
+
+#[test]
+fn an_incomplete_configuration_is_told_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden/sudoku_mlp_stable");
+    std::fs::copy(golden.join("step_1000"), folder.path().join("step_1000")).expect("copied");
+    let yaml = std::fs::read_to_string(golden.join("all_config.yaml")).expect("read");
+    let without: Vec<&str> = yaml.lines().filter(|line| !line.contains("H_cycles")).collect();
+    std::fs::write(
+        folder.path().join("all_config.yaml"),
+        format!("{}\nseq_len: 81\nvocab_size: 11\n", without.join("\n")),
+    )
+    .expect("written");
+    let output = trm(folder.path(), &["inspect", "step_1000"]);
+    assert_exit(&output, 0);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        stdout.contains("its configuration is incomplete: all_config.yaml: field `H_cycles` is missing"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains("no configuration"), "{stdout}");
+    assert!(stderr.ends_with("using all_config.yaml\n"), "{stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_lies_beside_a_checkpoint_is_never_passed_over() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden/sudoku_mlp_stable");
+    for (name, target, said) in [
+        ("identifiers.json", "/dev/zero", "identifiers.json: no regular file"),
+        ("identifiers.json", "gone", "cannot read identifiers.json, which lies beside the checkpoint"),
+        ("dataset.json", "/dev/zero", "dataset.json: no regular file"),
+        ("all_config.yaml", "gone", "cannot read all_config.yaml, which lies beside the checkpoint"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in ["step_1000", "all_config.yaml"].into_iter().filter(|file| *file != name) {
+            std::fs::copy(golden.join(file), folder.path().join(file)).expect("copied");
+        }
+        std::os::unix::fs::symlink(target, folder.path().join(name)).expect("a link");
+        let output = trm(
+            folder.path(),
+            &["export", "step_1000", "--task", "tokens", "--out", "out", "--seq-len", "81", "--vocab", "11"],
+        );
+        assert_exit(&output, 2);
+        assert!(text(&output.stderr).contains(said), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn what_is_neither_file_nor_folder_is_called_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for place in ["/dev/zero", "/dev/stdin"].into_iter().filter(|place| Path::new(place).exists()) {
+        let output = trm(folder.path(), &["inspect", place]);
+        assert_exit(&output, 2);
+        assert!(text(&output.stderr).contains("neither a folder nor a regular file"), "{}", text(&output.stderr));
+    }
+}

@@ -29,10 +29,11 @@ impl<'p, R: Read + Seek> Archive<'p, R> {
     /// Opens an archive of `length` bytes; its directory is measured before it is read.
     pub(super) fn open(mut reader: R, length: u64, path: &'p Path) -> Result<Self> {
         let io_error = |source| io_error(path, source);
-        let directory = measure(&mut reader, length).map_err(io_error)?;
-        if let Some((records, bytes)) = directory
-            && (records > MAX_RECORDS || bytes > MAX_DIRECTORY_BYTES)
-        {
+        // Without an end of the directory where it has to be, the whole file would be searched for one.
+        let (records, bytes) = measure(&mut reader, length)
+            .map_err(io_error)?
+            .ok_or_else(|| bad(path, "no readable zip archive: it has no directory at its end", Some(DAMAGED)))?;
+        if records > MAX_RECORDS || bytes > MAX_DIRECTORY_BYTES {
             let reason = format!(
                 "a zip archive that claims {records} records in {bytes} bytes, more than the {MAX_RECORDS} in \
                  {MAX_DIRECTORY_BYTES} that a checkpoint may have"

@@ -50,27 +50,27 @@ pub(super) fn gather(
     }
     if is_contiguous(shape, &tensor.strides) {
         let start = tensor.offset * dtype.size();
-        return Ok(dtype.decode(&bytes[start..start + count * dtype.size()]));
+        return dtype.decode(&bytes[start..start + count * dtype.size()]);
     }
-    let elements = dtype.decode(bytes);
     let mut index = vec![0; shape.len()];
     let mut position = tensor.offset;
-    let mut data = Vec::with_capacity(count);
+    let size = dtype.size();
+    let mut gathered = Vec::with_capacity(count * size);
     for _ in 0..count {
-        data.push(elements[position]);
+        gathered.extend_from_slice(&bytes[position * size..][..size]);
         // Counts up like an odometer, the last dimension fastest. A dimension of size 1 may have any stride: what it adds
         // it takes away again.
-        for ((digit, size), stride) in index.iter_mut().zip(shape).zip(&tensor.strides).rev() {
+        for ((digit, length), stride) in index.iter_mut().zip(shape).zip(&tensor.strides).rev() {
             *digit += 1;
             position = position.wrapping_add(*stride);
-            if *digit < *size {
+            if *digit < *length {
                 break;
             }
             position = position.wrapping_sub(digit.wrapping_mul(*stride));
             *digit = 0;
         }
     }
-    Ok(data)
+    dtype.decode(&gathered)
 }
 
 /// Whether the strides are those of a row-major array; those of dimensions of size 1 do not matter.

@@ -67,7 +67,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> R
         };
         let Some(dtype) = header.dtype else { return Err(bad_tensor("has no dtype of weights".into())) };
         let count = take(&header.shape, budget).map_err(bad_tensor)?;
-        let mut bytes = archive.record(&format!("{}.npy", item.name), u64::MAX, budget)?;
+        let length = (count as u64).saturating_mul(dtype.size() as u64).saturating_add(header.length as u64);
+        let mut bytes = archive.record(&format!("{}.npy", item.name), length, budget)?;
         let data = bytes.split_off(header.length.min(bytes.len()));
         tensors.push((name.clone(), header.tensor(dtype, count, data).map_err(bad_tensor)?));
     }
@@ -136,7 +137,7 @@ impl Header {
         if self.big_endian {
             swap(&mut bytes, dtype.size());
         }
-        let mut data = dtype.decode(&bytes);
+        let mut data = dtype.decode(&bytes)?;
         if self.fortran && self.shape.len() > 1 {
             data = row_major(&data, &self.shape);
         }

@@ -32,7 +32,12 @@ impl StateDict {
                     return Err(ExportError::BadTensor { origin, tensor: name, reason });
                 }
             };
-            let tensor = WeightTensor { dtype, shape: view.shape().to_vec(), data: dtype.decode(view.data()) };
+            let data = dtype.decode(view.data()).map_err(|reason| ExportError::BadTensor {
+                origin: origin.clone(),
+                tensor: name.clone(),
+                reason,
+            })?;
+            let tensor = WeightTensor { dtype, shape: view.shape().to_vec(), data };
             let canonical = name.strip_prefix(DEFAULT_PREFIX).unwrap_or(&name);
             if weights.insert(canonical, tensor).is_some() {
                 let reason = "is there twice, with and without prefix".to_owned();

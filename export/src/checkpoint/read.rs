@@ -16,9 +16,19 @@ const ITEMS: u64 = 1 << 21;
 /// Levels of nested settings.
 const DEPTH: u32 = 32;
 
+/// The most bytes that the files of a checkpoint may have together: the largest weights that are read, their average and an
+/// optimiser's two moments. A sparse file claims any length, and looking through it has no end.
+const MOST_FILE_BYTES: u64 = 4 * MOST_WEIGHTS_BYTES;
+/// The most bytes that all weights that are read may take, as they are stored or in float32. The largest public models have
+/// tables of 876,000 puzzles of 512 numbers, 1.8 GB.
+pub(super) const MOST_WEIGHTS_BYTES: u64 = 16 << 30;
+pub(super) const NOT_OURS: &str = "expected the weights of a TRM or HRM, of at most 16 GiB";
+
 /// Options for reading a checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReadOptions {
+    /// Reads tensors of which none has a name of a TRM's or HRM's weights as well.
+    pub any_names: bool,
     /// The set of weights to read, of a file with several: its key, such as `ema` or `callbacks.EMACallback.shadow`, or
     /// the prefix of its names. Keys that are not known are then left out.
     pub weights: Option<String>,
@@ -40,6 +50,10 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<StateDict> {
             return Err(super::bad(file, "this is no file", Some("expected the weights, such as `step_1000`")));
         }
         length = length.saturating_add(metadata.len());
+    }
+    if length > MOST_FILE_BYTES {
+        let reason = format!("{length} bytes, more than the {MOST_FILE_BYTES} that a checkpoint may have");
+        return Err(super::bad(path, reason, Some(NOT_OURS)));
     }
     let mut budget = budget(length);
     let read = if let Some(index) = &files.index {

@@ -174,7 +174,8 @@ impl Shard {
         if bytes.len() as u64 != length {
             return Err(bad_tensor(format!("has {} of its {length} bytes", bytes.len())));
         }
-        Ok(WeightTensor { dtype, shape: shape.clone(), data: dtype.decode(&bytes) })
+        let data = dtype.decode(&bytes).map_err(bad_tensor)?;
+        Ok(WeightTensor { dtype, shape: shape.clone(), data })
     }
 }
 

@@ -8,6 +8,7 @@ use trm_intake::{Budget, Limits, Printable};
 use super::contents::{Contents, Item, Set, TOP};
 use super::keys::{self, Fate};
 use super::ledger::list;
+use super::read::{MOST_WEIGHTS_BYTES, NOT_OURS};
 use super::{Ledger, ReadOptions, bad, exceeded, names};
 use crate::{ExportError, Result};
 
@@ -66,7 +67,37 @@ pub(super) fn select(contents: &Contents, options: &ReadOptions, path: &Path) ->
     }
     let mut tensors = named(chosen, contents, path, &mut ledger)?;
     fill(&mut tensors, chosen, &candidates, contents, path, &mut ledger)?;
+    if !options.any_names {
+        refuse_foreign(&tensors, contents, path)?;
+    }
+    refuse_too_large(&tensors, contents, path)?;
     Ok(Selection { tensors, ledger })
+}
+
+/// Refuses tensors of which none has a name of a TRM's or HRM's weights, before one of them is loaded.
+fn refuse_foreign(tensors: &[(String, usize)], contents: &Contents, path: &Path) -> Result<()> {
+    let name = |(_, id): &(String, usize)| contents.items[*id].name.as_str();
+    if tensors.is_empty() || tensors.iter().any(|tensor| names::parse(name(tensor)).canonical.is_some()) {
+        return Ok(());
+    }
+    let found: Vec<&str> = tensors.iter().map(name).collect();
+    let reason = format!("none of its tensors has a name of a TRM's or HRM's weights: it has {}", list(&found));
+    Err(bad(path, reason, Some("expected names such as `model.inner.lm_head.weight`")))
+}
+
+/// Refuses more weights than any model has by their shapes alone, which in a sparse file cost nothing.
+fn refuse_too_large(tensors: &[(String, usize)], contents: &Contents, path: &Path) -> Result<()> {
+    let bytes = |(_, id): &(String, usize)| {
+        let Item { dtype, shape, .. } = &contents.items[*id];
+        let size = dtype.as_ref().map_or(4, |dtype| dtype.size().max(4) as u64);
+        shape.iter().fold(size, |bytes, size| bytes.saturating_mul(*size as u64))
+    };
+    let bytes = tensors.iter().map(bytes).fold(0, u64::saturating_add);
+    if bytes > MOST_WEIGHTS_BYTES {
+        let reason = format!("its weights take {bytes} bytes, more than the {MOST_WEIGHTS_BYTES} that they may");
+        return Err(bad(path, reason, Some(NOT_OURS)));
+    }
+    Ok(())
 }
 
 fn shown(name: &str) -> String {

@@ -50,13 +50,25 @@ impl WeightDtype {
     }
 
     /// Reads little-endian elements; a trailing part of an element is ignored.
-    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
-        match self {
+    ///
+    /// # Errors
+    /// Says which finite float64 no float32 can hold.
+    pub(super) fn decode(self, bytes: &[u8]) -> Result<Vec<f32>, String> {
+        if self == Self::F64 {
+            let mut values = bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
+            if let Some(large) = values.find(|value| value.is_finite() && (*value as f32).is_infinite()) {
+                return Err(format!(
+                    "has float64 values that do not fit float32, such as {large:e}: weights are computed with in float32\n\
+                     hint: scale them down, or take a checkpoint of a model that was trained in float32 or bfloat16"
+                ));
+            }
+        }
+        Ok(match self {
             Self::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
             Self::Bf16 => bytes.as_chunks().0.iter().map(|b| half::bf16::from_le_bytes(*b).to_f32()).collect(),
             Self::F16 => bytes.as_chunks().0.iter().map(|b| half::f16::from_le_bytes(*b).to_f32()).collect(),
             Self::F64 => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
-        }
+        })
     }
 
     /// Writes little-endian elements, rounded to nearest even where the dtype is narrower than float32.

@@ -13,8 +13,8 @@ use trm_intake::{Budget, Printable};
 use super::archive::{Archive, DAMAGED};
 use super::contents::{self, Contents, Item};
 use super::gather::{gather, swap};
-use super::pickle::{Pickle, PickleError, StorageType, Tensor};
-use super::read::io_error;
+use super::pickle::{Pickle, PickleError, Storage, StorageType, Tensor};
+use super::read::{MOST_WEIGHTS_BYTES, NOT_OURS, io_error};
 use super::select::{Selection, select};
 use super::{Read as Loaded, ReadOptions, WeightDtype, WeightTensor, bad};
 use crate::{ExportError, Result};
@@ -40,7 +40,7 @@ fn read_from(mut reader: impl Read + Seek, path: &Path, options: &ReadOptions, b
     }
     let length = reader.seek(io::SeekFrom::End(0)).map_err(io_error)?;
     reader.rewind().map_err(io_error)?;
-    if start.starts_with(legacy::MAGIC) {
+    if legacy::begins(&start) {
         let head = legacy::head(&mut reader, MAX_PICKLE_BYTES).map_err(io_error)?;
         let (pickle, places) = legacy::parse(&head, length, path, budget)?;
         let storages = legacy::Placed { reader, places, path };
@@ -74,7 +74,7 @@ fn refused(path: &Path, error: PickleError, file: &str) -> ExportError {
 
 /// Why a file that starts like this is no checkpoint, and what to do about it.
 fn not_an_archive(start: &[u8]) -> Option<(&'static str, &'static str)> {
-    if start.starts_with(b"PK\x03\x04") || start.starts_with(legacy::MAGIC) {
+    if start.starts_with(b"PK\x03\x04") || legacy::begins(start) {
         None
     } else if start.is_empty() {
         Some(("the file is empty", "the checkpoint was not written completely"))
@@ -94,8 +94,8 @@ fn not_an_archive(start: &[u8]) -> Option<(&'static str, &'static str)> {
 
 /// Where storages are.
 trait Storages {
-    /// The bytes of a storage, little-endian.
-    fn load(&mut self, key: &str, kind: StorageType, budget: &mut Budget) -> Result<Vec<u8>>;
+    /// The bytes of a storage, little-endian. It has to have `length` of them.
+    fn load(&mut self, key: &str, kind: StorageType, length: u64, budget: &mut Budget) -> Result<Vec<u8>>;
 }
 
 /// The records of an archive.
@@ -121,8 +121,8 @@ impl<R: Read + Seek> Records<'_, R> {
 }
 
 impl<R: Read + Seek> Storages for Records<'_, R> {
-    fn load(&mut self, key: &str, kind: StorageType, budget: &mut Budget) -> Result<Vec<u8>> {
-        let mut bytes = self.archive.record(&format!("{}data/{key}", self.root), u64::MAX, budget)?;
+    fn load(&mut self, key: &str, kind: StorageType, length: u64, budget: &mut Budget) -> Result<Vec<u8>> {
+        let mut bytes = self.archive.record(&format!("{}data/{key}", self.root), length, budget)?;
         if self.big_endian {
             swap(&mut bytes, kind.size());
         }
@@ -156,11 +156,18 @@ fn load(
     for (name, id) in &selection.tensors {
         by_storage.entry(tensors[*id].storage.key).or_default().push((name, *id));
     }
-    let mut loaded = Vec::new();
+    let (mut loaded, mut stored) = (Vec::new(), 0_u64);
     for (key, views) in by_storage {
         let Some((_, first)) = views.first() else { continue };
-        let kind = tensors[*first].storage.kind;
-        let bytes = storages.load(key, kind, budget)?;
+        let Storage { kind, len, .. } = tensors[*first].storage;
+        // A view of a few elements costs its whole storage.
+        let length = (len as u64).saturating_mul(kind.size() as u64);
+        stored = stored.saturating_add(length);
+        if stored > MOST_WEIGHTS_BYTES {
+            let reason = format!("its storages have {stored} bytes, more than the {MOST_WEIGHTS_BYTES} that they may");
+            return Err(bad(path, reason, Some(NOT_OURS)));
+        }
+        let bytes = storages.load(key, kind, length, budget)?;
         for (name, id) in views {
             let (tensor, Item { name: raw, .. }) = (tensors[id], &contents.items[id]);
             let bad_tensor = |reason| ExportError::BadTensor {

@@ -3,7 +3,7 @@
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use trm_export::checkpoint::StateDict;
+use trm_export::checkpoint::{ReadOptions, StateDict};
 use trm_export::onnx::OnnxSummary;
 use trm_export::train::ort_training::TrainingCheckpoint;
 use trm_models::{ConfigSource, Manifest, SelfTest};
@@ -13,7 +13,9 @@ use zip::write::SimpleFileOptions;
 use crate::scratch::with_file;
 
 fn weights(name: &str, data: &[u8]) -> bool {
-    with_file(name, data, |path| StateDict::read(path).is_ok()).unwrap_or(false)
+    // Changed names are to be loaded as well.
+    let options = ReadOptions { any_names: true, ..ReadOptions::default() };
+    with_file(name, data, |path| StateDict::read_with(path, &options).is_ok()).unwrap_or(false)
 }
 
 /// A torch file, as it lies on the disk.

@@ -66,11 +66,15 @@ impl ModelBundle {
     /// for a new one whose writer was killed comes back.
     ///
     /// # Errors
-    /// [`ModelError::NotABundle`] when there is no manifest, those of [`Manifest::parse`],
+    /// [`ModelError::SpecialFile`] for a device or a pipe, [`ModelError::NotABundle`] when there is no manifest, those of
+    /// [`Manifest::parse`],
     /// [`ModelError::UnlistedFile`] for a file that the manifest does not list, [`ModelError::NotAFile`] for a folder,
     /// a device or a link that leads out of the bundle.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref();
+        if folder.metadata().is_ok_and(|metadata| !metadata.is_dir() && !metadata.is_file()) {
+            return Err(ModelError::SpecialFile { path: folder.into() });
+        }
         let path = folder.join(MANIFEST);
         // A pipe would be waited for.
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {

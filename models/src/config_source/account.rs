@@ -396,19 +396,33 @@ fn unknown_keys(origin: &str, keys: &[(String, &str)]) -> ModelError {
 }
 
 fn bad(found: &Found<'_>, field: &'static str, expected: &str, hint: Option<String>) -> ModelError {
-    let interpolation = found.value.as_str().is_some_and(|text| text.contains("${"));
+    let text = found.value.as_str().unwrap_or_default();
+    let own = if text.contains("${") {
+        Some("use the resolved all_config.yaml that training saved")
+    } else if has_leading_zero(text) {
+        Some("Python's YAML reads a number with a leading zero as octal, 016 as 14: write the number meant without it")
+    } else {
+        None
+    };
     ModelError::BadField {
         origin: found.origin.clone(),
         field,
         found: shown(&found.value.to_string()),
         expected: expected.to_owned(),
-        hint: hint.or_else(|| interpolation.then(|| "use the resolved all_config.yaml that training saved".into())),
+        hint: hint.or_else(|| own.map(str::to_owned)),
     }
+}
+
+/// True for a number with a zero in front of its digits: octal to the YAML 1.1 of the public code, decimal to YAML 1.2.
+fn has_leading_zero(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches(['-', '+']).as_bytes();
+    matches!(digits, [b'0', b'0'..=b'9' | b'_', ..])
 }
 
 fn as_number(value: &Value) -> Option<f64> {
     let number = match value {
         Value::Number(number) => number.as_f64(),
+        Value::String(text) if has_leading_zero(text) => None,
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };

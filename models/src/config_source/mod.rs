@@ -20,6 +20,7 @@ pub use self::record::{ConfigRecord, Setting, SettingSource};
 
 /// Larger files are not configurations; the published ones have 1 KB.
 const CONFIG_LIMITS: Limits = Limits { bytes: 1 << 20, items: 100_000, depth: 32, time: None };
+const NO_FIELDS: &str = "not a mapping of fields";
 
 /// Collects what a [`TrmConfig`] is made of, then checks it as a whole.
 ///
@@ -52,23 +53,26 @@ struct Document {
 impl ConfigSource {
     /// Reads an `all_config.yaml`.
     pub fn from_yaml_file(path: &Path) -> Result<Self> {
-        Self::from_yaml_str(&read_text(path)?, &path.display().to_string())
+        let refused = |origin, reason| ModelError::ConfigSyntax { origin, reason };
+        Self::from_yaml_str(&read_text(path, "configuration", refused)?, &path.display().to_string())
     }
 
     /// Parses the text of an `all_config.yaml`; `origin` is what errors call it.
     pub fn from_yaml_str(text: &str, origin: &str) -> Result<Self> {
         let budget = serde_saphyr::budget! { max_events: 100_000, max_aliases: 100, max_depth: 32 };
-        // A field of the training configuration may well be `.inf`.
+        // A field of the training configuration may well be `.inf`. A leading zero means octal to Python's YAML 1.1, so that
+        // such a number is kept as it is written, and refused where it is a setting.
         let options = serde_saphyr::options! {
             budget: budget, with_snippet: false, non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
+            leading_zero_numbers_as_strings: true,
         };
-        let value: Value =
-            serde_saphyr::from_str_with_options(text, options).map_err(|error| ModelError::ConfigSyntax {
-                origin: origin.to_owned(),
-                // Some of the parser's messages span lines.
-                reason: Printable(&error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).to_string(),
-            })?;
-        Ok(Self::new(Document::new(value, origin)?))
+        let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            ModelError::ConfigSyntax { origin: origin.to_owned(), reason: crate::yaml::reason(&error) }
+        })?;
+        match value {
+            Value::Object(fields) => Self::from_fields(fields, origin),
+            _ => Err(ModelError::ConfigSyntax { origin: origin.to_owned(), reason: NO_FIELDS.to_owned() }),
+        }
     }
 
     /// Takes fields that were read elsewhere, such as the configuration inside a checkpoint; `origin` is what errors call
@@ -91,9 +95,12 @@ impl ConfigSource {
     /// Adds a data set's `dataset.json`: `seq_len`, `vocab_size`, `num_puzzle_identifiers`.
     pub fn dataset_file(mut self, path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
-        let value = strict_json::parse(&read_text(path)?)
-            .map_err(|error| ModelError::ConfigSyntax { origin: origin.clone(), reason: error.to_string() })?;
-        self.dataset = Some(Document::new(value, &origin)?);
+        let refused = |reason| ModelError::DatasetSyntax { origin: origin.clone(), reason };
+        let text = read_text(path, "data set's description", |_, reason| refused(reason))?;
+        self.dataset = match strict_json::parse(&text).map_err(|error| refused(error.to_string()))? {
+            Value::Object(fields) => Some(Document { origin, fields }),
+            _ => return Err(refused(NO_FIELDS.to_owned())),
+        };
         Ok(self)
     }
 
@@ -220,13 +227,6 @@ impl ConfigSource {
 }
 
 impl Document {
-    fn new(value: Value, origin: &str) -> Result<Self> {
-        match value {
-            Value::Object(fields) => Ok(Self { origin: origin.to_owned(), fields }),
-            _ => Err(ModelError::ConfigSyntax { origin: origin.to_owned(), reason: "not a mapping of fields".into() }),
-        }
-    }
-
     /// The file's name without its folder.
     fn file(&self) -> String {
         let name = Path::new(&self.origin).file_name();
@@ -252,9 +252,8 @@ impl Document {
     }
 }
 
-/// Reads a small text file, refusing one too large to be a configuration.
-fn read_text(path: &Path) -> Result<String> {
-    let bytes = crate::file::read_within(path, &mut Budget::new(CONFIG_LIMITS), "configuration")?;
-    String::from_utf8(bytes)
-        .map_err(|_| ModelError::ConfigSyntax { origin: path.display().to_string(), reason: "not UTF-8 text".into() })
+/// Reads a small text file, refusing one too large to be a `what`.
+fn read_text(path: &Path, what: &'static str, refused: impl Fn(String, String) -> ModelError) -> Result<String> {
+    let bytes = crate::file::read_within(path, &mut Budget::new(CONFIG_LIMITS), what)?;
+    String::from_utf8(bytes).map_err(|_| refused(path.display().to_string(), "not UTF-8 text".into()))
 }

@@ -5,9 +5,13 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
-use trm_models::file::write_atomically;
+use trm_intake::{Budget, Limits};
+use trm_models::file::{read_within, write_atomically};
 
 use crate::{Result, SolverError};
+
+/// A million records and more.
+const LIMITS: Limits = Limits { bytes: 256 << 20, items: 0, depth: 0, time: None };
 
 /// A line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -135,7 +139,7 @@ fn line(path: &Path, record: &Record) -> Result<String> {
 
 /// All records of a log. A last line without its end, which a crash leaves, is passed over.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
-    let bytes = std::fs::read(path).map_err(SolverError::run_io("read", path))?;
+    let bytes = read_within(path, &mut Budget::new(LIMITS), "log of a run")?;
     // Without the torn rest: everything behind the last line end.
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&bytes[..0], |end| &bytes[..end]);
     let lines = whole.split(|&byte| byte == b'\n').zip(1..).filter(|(line, _)| !line.is_empty());

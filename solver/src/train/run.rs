@@ -16,6 +16,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use trm_intake::{Budget, Limits};
 use trm_models::file::{kept, write_atomically};
 
 use super::config::TrainConfig;
@@ -36,6 +37,8 @@ pub const BEST: &str = "best";
 const FORMAT_VERSION: u32 = 1;
 const STATE: &str = "state.json";
 const SUMS: &str = "SHA256SUMS";
+/// Four copies of the largest weights that are read, 16 GiB.
+const CHECKPOINT_LIMITS: Limits = Limits { bytes: 64 << 30, items: 0, depth: 0, time: None };
 
 /// A row of a batch: the puzzle it works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -373,7 +376,15 @@ fn from_safetensors(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, NamedT
 
 fn read_files(dir: &Path) -> Result<Checkpoint> {
     let path = dir.join(SUMS);
-    let sums = fs::read_to_string(&path).map_err(|error| damaged(path.clone(), format!("cannot be read: {error}")))?;
+    let mut budget = Budget::new(CHECKPOINT_LIMITS);
+    let mut read = |path: &Path| {
+        // A device has no end.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(damaged(path.to_owned(), "not a file".to_owned()));
+        }
+        budget.read_file(path).map_err(|error| damaged(path.to_owned(), format!("cannot be read: {error}")))
+    };
+    let sums = String::from_utf8(read(&path)?).map_err(|_| damaged(path.clone(), "not UTF-8 text".to_owned()))?;
     let mut files = BTreeMap::new();
     for line in sums.lines() {
         let known = |name: &str| name == STATE || TENSOR_FILES.contains(&name);
@@ -381,7 +392,7 @@ fn read_files(dir: &Path) -> Result<Checkpoint> {
             return Err(damaged(path, format!("not a line of checksums: {line:?}")));
         };
         let file = dir.join(name);
-        let bytes = fs::read(&file).map_err(|error| damaged(file.clone(), format!("cannot be read: {error}")))?;
+        let bytes = read(&file)?;
         let found = hash(&bytes);
         if found != sum {
             let reason = format!("damaged: SHA-256 is {found}, {SUMS} says {sum} ({} bytes)", bytes.len());

@@ -18,8 +18,17 @@ use crate::{ExportError, Result};
 /// Offset and length in bytes of each storage.
 type Places = HashMap<String, (u64, u64)>;
 
-/// The pickle of the magic number.
-pub(super) const MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+/// The magic number in its pickle.
+const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+
+/// Whether a file starts with the pickle of the magic number, in protocol 2 to 5; those from 4 on have a frame around it.
+pub(super) fn begins(start: &[u8]) -> bool {
+    match start {
+        [0x80, 4 | 5, 0x95, rest @ ..] => rest.get(8..).is_some_and(|rest| rest.starts_with(MAGIC)),
+        [0x80, 2..=5, rest @ ..] => rest.starts_with(MAGIC),
+        _ => false,
+    }
+}
 
 /// The start of a file, which has the pickles.
 pub(super) fn head(reader: &mut impl Read, most: u64) -> io::Result<Vec<u8>> {
@@ -82,7 +91,7 @@ pub(super) struct Placed<'p, R> {
 }
 
 impl<R: Read + Seek> Storages for Placed<'_, R> {
-    fn load(&mut self, key: &str, kind: StorageType, _: &mut Budget) -> Result<Vec<u8>> {
+    fn load(&mut self, key: &str, kind: StorageType, _: u64, _: &mut Budget) -> Result<Vec<u8>> {
         let path = self.path;
         let damaged = |what: String| bad(path, format!("storage {} {what}", Printable(key)), Some(DAMAGED));
         let (offset, length) = *self.places.get(key).ok_or_else(|| damaged("is missing".into()))?;

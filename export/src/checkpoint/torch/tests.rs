@@ -11,21 +11,26 @@ use crate::checkpoint::pickle::Storage;
 const PLAIN: &[u8] = include_bytes!("../../../tests/fixtures/checkpoint/plain.pt");
 
 const LEGACY: &[u8] = include_bytes!("../../../tests/fixtures/checkpoint/legacy.pt");
+/// In pickle protocol 4.
+const LEGACY_4: &[u8] = include_bytes!("../../../tests/fixtures/checkpoint/legacy_4.pt");
 
 fn budget(bytes: u64) -> Budget {
     Budget::new(Limits { bytes, items: 1 << 16, depth: 8, time: None })
 }
 
 fn read_bytes(bytes: &[u8]) -> Result<Vec<(String, WeightTensor)>> {
-    let read = read_from(Cursor::new(bytes), Path::new("checkpoint.pt"), &ReadOptions::default(), &mut budget(4 << 20));
+    let options = ReadOptions { any_names: true, ..ReadOptions::default() };
+    let read = read_from(Cursor::new(bytes), Path::new("checkpoint.pt"), &options, &mut budget(4 << 20));
     read.map(|read| read.tensors)
 }
 
 #[test]
 fn refuses_every_truncation_of_the_old_format() {
-    assert_eq!(read_bytes(LEGACY).expect("whole").len(), 1);
-    for length in 1..LEGACY.len() {
-        read_bytes(&LEGACY[..length]).expect_err("refused");
+    for file in [LEGACY, LEGACY_4] {
+        assert_eq!(read_bytes(file).expect("whole").len(), 1);
+        for length in 1..file.len() {
+            read_bytes(&file[..length]).expect_err("refused");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use trm_solver::errln;
 
 use crate::failure;
 use crate::identities::IDENTIFIERS;
-use crate::weights::{beside, config_of, has_config};
+use crate::weights::{config_of, has_config, there};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone, clap::Args)]
@@ -60,6 +60,16 @@ impl From<ClassName> for Architecture {
     }
 }
 
+/// What [`ConfigArgs::find`] found. Whoever asked says what is left undone without a whole configuration.
+pub(crate) enum Found {
+    /// A configuration, and where its settings came from.
+    Complete(Box<(TrmConfig, ConfigRecord)>),
+    /// One that does not say all; the message says what is missing from which file.
+    Incomplete(String),
+    /// None.
+    Nothing,
+}
+
 impl ConfigArgs {
     /// Whether any of it was given.
     pub(crate) fn given(&self) -> bool {
@@ -76,18 +86,17 @@ impl ConfigArgs {
         self.ignore.iter().any(|key| key == IDENTIFIERS)
     }
 
-    /// The configuration of a checkpoint: what was asked for, or what lies beside it if that is complete. Files that
-    /// were not named are named on stderr.
-    pub(crate) fn find(&self, checkpoint: &Path, weights: &StateDict) -> Result<Option<(TrmConfig, ConfigRecord)>> {
-        if !self.given() && !has_config(checkpoint, weights) {
-            return Ok(None);
+    /// The configuration of a checkpoint: what was asked for, or what lies beside it. Files that were not named are named
+    /// on stderr.
+    pub(crate) fn find(&self, checkpoint: &Path, weights: &StateDict) -> Result<Found> {
+        if !self.given() && !has_config(checkpoint, weights)? {
+            return Ok(Found::Nothing);
         }
         match self.read(checkpoint, weights) {
             Err(error) if !self.given() && matches!(error.downcast_ref(), Some(ModelError::MissingField { .. })) => {
-                errln!("not enough: {}", failure::message(&error));
-                Ok(None)
+                Ok(Found::Incomplete(failure::message(&error)))
             }
-            found => found.map(Some),
+            found => found.map(|found| Found::Complete(Box::new(found))),
         }
     }
 
@@ -102,8 +111,7 @@ impl ConfigArgs {
         if let Some(path) = &self.dataset {
             source = source.dataset_file(path)?;
         } else {
-            let path = beside(checkpoint, "dataset.json");
-            if path.is_file() {
+            if let Some(path) = there(checkpoint, "dataset.json")? {
                 errln!("using {}", path.display());
                 source = source.dataset_file(&path)?;
             }

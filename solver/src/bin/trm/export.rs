@@ -9,7 +9,7 @@ use trm_export::bundle::card_notes;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::trm::{GraphOptions, Precision};
 use trm_export::{BundleRequest, Sample, export_bundle};
-use trm_intake::Printable;
+use trm_intake::{Budget, Limits, Printable};
 use trm_models::{
     CARD, GraphKind, GraphTarget, MANIFEST, Measured, ModelBundle, ModelError, SELF_TEST, TrmConfig, WEIGHTS,
 };
@@ -20,10 +20,15 @@ use trm_solver::{Engine, Model, SessionOptions, model, selftest};
 use trm_solver::{console, errln, outln};
 
 use crate::backend::is_plain_absence;
-use crate::checkpoint::ConfigArgs;
+use crate::checkpoint::{ConfigArgs, Found};
 use crate::task::{self, Size, TaskName};
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
 use crate::{Exit, failure, identities, settings};
+
+/// Notes and figures are for people to read.
+const TEXT_LIMITS: Limits = Limits { bytes: 1 << 20, items: 0, depth: 0, time: None };
+/// All attached files together: a bundle is copied and hashed as a whole.
+const ATTACHED_LIMITS: Limits = Limits { bytes: 64 << 20, items: 0, depth: 0, time: None };
 
 /// Arguments of `trm export`.
 #[derive(Debug, clap::Args)]
@@ -155,12 +160,21 @@ fn write_weights(args: &Args, format: WeightsFormat) -> Result<Exit> {
         (StateDict::of_bundle(&bundle)?, Some(bundle.manifest().config.clone()))
     } else {
         let weights = args.weights.read(source)?;
-        let config = config.find(source, &weights)?;
-        (weights, config.map(|(config, _)| config))
+        let config = match config.find(source, &weights)? {
+            Found::Complete(found) => Some(found.0),
+            Found::Incomplete(reason) => {
+                errln!("the configuration is incomplete: {reason}\nthe weights are written as they are");
+                None
+            }
+            Found::Nothing => {
+                errln!("no configuration given or found: the weights are written as they are");
+                None
+            }
+        };
+        (weights, config)
     };
-    match &config {
-        Some(config) => weights.check(config)?,
-        None => errln!("no configuration given or found: the weights are written as they are"),
+    if let Some(config) = &config {
+        weights.check(config)?;
     }
     match format {
         WeightsFormat::Torch => weights.write_torch(out, prefix)?,
@@ -256,8 +270,9 @@ impl Args {
 
     fn card_notes(&self) -> Result<Option<String>> {
         let read = |path: &PathBuf| {
-            std::fs::read_to_string(path)
-                .with_context(|| format!("{}: cannot be read\nhint: --notes takes a file of text", path.display()))
+            text_within(path).with_context(|| {
+                format!("{}: cannot be read\nhint: --notes takes a file of text of at most 1 MiB", path.display())
+            })
         };
         self.notes.as_ref().map(read).transpose()
     }
@@ -266,14 +281,16 @@ impl Args {
     fn attached(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let graphs = GraphKind::ALL.iter().map(|kind| kind.file_name());
         let own: Vec<_> = [MANIFEST, WEIGHTS, CARD, SELF_TEST].into_iter().chain(graphs).collect();
+        let mut budget = Budget::new(ATTACHED_LIMITS);
         let read = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
             let name = name.filter(|name| !own.contains(name));
             let name = name.with_context(|| {
                 format!("{}: a bundle has a file of that name\nhint: --attach takes other files", path.display())
             })?;
-            let content = std::fs::read(path)
-                .with_context(|| format!("{}: cannot be read\nhint: --attach takes a file", path.display()))?;
+            let content = budget.read_file(path).with_context(|| {
+                format!("{}: cannot be read\nhint: --attach takes files of at most 64 MiB together", path.display())
+            })?;
             Ok((name.to_owned(), content))
         };
         self.attach.iter().map(read).collect()
@@ -320,10 +337,16 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
     self_test(&bundle, args.ort_lib.as_deref())
 }
 
+/// A text of an option, within its limits.
+fn text_within(path: &Path) -> Result<String> {
+    String::from_utf8(Budget::new(TEXT_LIMITS).read_file(path)?).context("not UTF-8 text")
+}
+
 /// The figures of a file written by hand or from what `trm eval --json` prints.
 pub(crate) fn measured(path: &Path) -> Result<Vec<Measured>> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("{}: cannot be read\nhint: --measured takes a file", path.display()))?;
+    let text = text_within(path).with_context(|| {
+        format!("{}: cannot be read\nhint: --measured takes a file of at most 1 MiB", path.display())
+    })?;
     let figures: Vec<Measured> = serde_json::from_str(&text).with_context(|| {
         format!("{}: not a list of figures\nhint: `trm export --help` says what each holds", path.display())
     })?;

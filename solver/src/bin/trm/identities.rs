@@ -12,7 +12,7 @@ use trm_intake::{Budget, Limits, Printable};
 use trm_models::{Identities, TrmConfig};
 use trm_solver::errln;
 
-use crate::weights::beside;
+use crate::weights::{beside, there};
 
 /// What puzzle names a data set's identities by; an ARC model is of little use without it.
 pub(crate) const IDENTIFIERS: &str = "identifiers.json";
@@ -33,18 +33,18 @@ pub(crate) fn of_checkpoint(
     ignored: bool,
 ) -> Result<(Option<Identities>, Option<NamedFile>)> {
     let path = beside(checkpoint, IDENTIFIERS);
-    let there = path.is_file();
-    if ignored && !there {
+    let found = if ignored { path.symlink_metadata().is_ok() } else { there(checkpoint, IDENTIFIERS)?.is_some() };
+    if ignored && !found {
         bail!("--ignore {IDENTIFIERS}: there is none beside {}\nhint: leave the option out", checkpoint.display());
     }
     if config.puzzle_emb_ndim == 0 {
-        if there && !ignored {
+        if found && !ignored {
             errln!("not using {}: the model has no puzzle identities", path.display());
         }
         return Ok((None, None));
     }
     let rows = config.num_puzzle_identifiers;
-    if !there || ignored {
+    if !found || ignored {
         return Ok((Some(Identities { rows, names: None, names_ignored: ignored }), None));
     }
     let content = Budget::new(LIMITS)

@@ -9,7 +9,7 @@ use serde::Serialize;
 use trm_export::checkpoint::{Ledger, StateDict};
 use trm_export::onnx::{OnnxSummary, write::encode};
 use trm_export::trm::{GraphOptions, build_graph};
-use trm_intake::Printable;
+use trm_intake::{Budget, Limits, Printable};
 use trm_models::{
     Architecture, ConfigRecord, GraphKind, GraphSpec, Identities, Manifest, ModelBundle, ModelError, TrmConfig,
     WEIGHTS, hash_file,
@@ -18,13 +18,13 @@ use trm_solver::console;
 use trm_solver::{Model, model};
 
 use crate::Exit;
-use crate::checkpoint::ConfigArgs;
+use crate::checkpoint::{ConfigArgs, Found};
 use crate::train::TRAINING;
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
 use crate::{identities, settings};
 
 /// An ONNX file is a protobuf message, which cannot be larger.
-const MAX_ONNX_BYTES: u64 = 2 << 30;
+const ONNX_LIMITS: Limits = Limits { bytes: 2 << 30, items: 0, depth: 0, time: None };
 
 /// Arguments of `trm inspect`.
 #[derive(Debug, clap::Args)]
@@ -294,6 +294,9 @@ struct Checkpoint {
     /// Where the settings came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<ConfigRecord>,
+    /// What the configuration that was found does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     identities: Option<Identities>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -305,7 +308,12 @@ impl Checkpoint {
     fn read(path: &Path, weights: &WeightsArgs, config: &ConfigArgs) -> Result<Self> {
         let weights = weights.read(path)?;
         let ignored = config.ignores_identifiers();
-        let (config, configuration) = config.find(path, &weights)?.unzip();
+        let (found, incomplete) = match config.find(path, &weights)? {
+            Found::Complete(found) => (Some(*found), None),
+            Found::Incomplete(reason) => (None, Some(reason)),
+            Found::Nothing => (None, None),
+        };
+        let (config, configuration) = found.unzip();
         let identities = match &config {
             Some(config) => identities::of_checkpoint(path, config, ignored)?.0,
             None => None,
@@ -324,6 +332,7 @@ impl Checkpoint {
             parameters: weights.num_parameters(),
             config,
             configuration,
+            incomplete,
             identities,
             step_graph,
             tensors: tensors(&weights),
@@ -342,7 +351,10 @@ impl Checkpoint {
                 writeln!(out, "step graph")?;
                 graph.write(out)?;
             }
-            _ => writeln!(out, "  no configuration given or found beside it: pass --config to learn more")?,
+            _ => match &self.incomplete {
+                Some(reason) => writeln!(out, "  its configuration is incomplete: {}", reason.replace('\n', "\n  "))?,
+                None => writeln!(out, "  no configuration given or found beside it: pass --config to learn more")?,
+            },
         }
         writeln!(out, "weights")?;
         write_tensors(out, &self.tensors)
@@ -372,13 +384,9 @@ struct OnnxFile {
 
 impl OnnxFile {
     fn read(path: &Path) -> Result<Self> {
+        // Its length is judged before anything is read: hashing a sparse file of a terabyte takes an hour.
+        let content = trm_models::file::read_within(path, &mut Budget::new(ONNX_LIMITS), "ONNX file")?;
         let (sha256, bytes) = hash_file(path)?;
-        if bytes > MAX_ONNX_BYTES {
-            let what = "ONNX file";
-            return Err(ModelError::TooLarge { path: path.to_owned(), bytes, limit: MAX_ONNX_BYTES, what }.into());
-        }
-        let content =
-            std::fs::read(path).map_err(|source| ModelError::Io { action: "read", path: path.to_owned(), source })?;
         let mut summary = OnnxSummary::from_bytes(&content, path)?;
         let metadata = std::mem::take(&mut summary.metadata);
         let content = GraphContent::from(summary);

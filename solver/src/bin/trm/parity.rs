@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
-use trm_intake::Printable;
+use trm_intake::{Budget, Limits, Printable};
 use trm_models::{GraphKind, MANIFEST};
 use trm_solver::console;
 use trm_solver::parity::{
@@ -141,7 +141,8 @@ fn open(name: &str) -> Result<Subject> {
 
 /// Goldens have a `manifest.json` too, but of another kind.
 fn is_bundle(dir: &Path) -> bool {
-    let manifest = std::fs::read(dir.join(MANIFEST)).unwrap_or_default();
+    let limits = Limits { bytes: 4 << 20, items: 0, depth: 0, time: None };
+    let manifest = Budget::new(limits).read_file(&dir.join(MANIFEST)).unwrap_or_default();
     serde_json::from_slice::<serde_json::Value>(&manifest).is_ok_and(|json| json.get("format_version").is_some())
 }
 

@@ -1,9 +1,10 @@
 //! A checkpoint's weights and what came with them: which set was read, its files, and the settings that they carry.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use trm_export::checkpoint::{ReadOptions, StateDict, is_checkpoint_folder};
@@ -11,6 +12,8 @@ use trm_intake::{Budget, Limits, Printable};
 use trm_models::{CheckpointOrigin, ConfigSource, MANIFEST, ModelError, hash_file};
 use trm_solver::errln;
 
+/// The public code's file of settings.
+const ALL_CONFIG: &str = "all_config.yaml";
 /// Hugging Face's file of settings.
 const HUB_CONFIG: &str = "config.json";
 /// The published ones have 1 KB.
@@ -43,7 +46,8 @@ pub(crate) struct WeightsArgs {
 impl WeightsArgs {
     /// Reads a checkpoint; stderr says what was decided, where there was something to decide.
     pub(crate) fn read(&self, checkpoint: &Path) -> Result<StateDict> {
-        let weights = StateDict::read_with(checkpoint, &ReadOptions { weights: self.weights.clone() })?;
+        let weights =
+            StateDict::read_with(checkpoint, &ReadOptions { weights: self.weights.clone(), ..ReadOptions::default() })?;
         for note in weights.ledger().notes() {
             errln!("{}: {note}", checkpoint.display());
         }
@@ -65,18 +69,45 @@ pub(crate) fn beside(checkpoint: &Path, name: &str) -> PathBuf {
     folder.join(name)
 }
 
+/// The file of this name beside a checkpoint, where there is one.
+///
+/// # Errors
+/// Something of that name is there that is no file, or leads nowhere: passed over, it would be missed without a word.
+pub(crate) fn there(checkpoint: &Path, name: &str) -> Result<Option<PathBuf>> {
+    let path = beside(checkpoint, name);
+    match path.symlink_metadata() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        Ok(_) => {}
+    }
+    let metadata = path.metadata().with_context(|| {
+        format!("cannot read {}, which lies beside the checkpoint\nhint: mend the link, or remove it", path.display())
+    })?;
+    if !metadata.is_file() {
+        bail!(
+            "{}: no regular file, expected the checkpoint's {name}\nhint: put the file there, or remove it",
+            path.display()
+        );
+    }
+    Ok(Some(path))
+}
+
 /// True if a configuration lies beside a checkpoint, or in it.
-pub(crate) fn has_config(checkpoint: &Path, weights: &StateDict) -> bool {
-    ["all_config.yaml", HUB_CONFIG].iter().any(|name| beside(checkpoint, name).is_file())
-        || !matches!(weights.settings(), Ok(None))
+pub(crate) fn has_config(checkpoint: &Path, weights: &StateDict) -> Result<bool> {
+    Ok(there(checkpoint, ALL_CONFIG)?.is_some()
+        || there(checkpoint, HUB_CONFIG)?.is_some()
+        || !matches!(weights.settings(), Ok(None)))
 }
 
 /// The configuration that came with a checkpoint: the `all_config.yaml` of the public code, the `config.json` of Hugging
 /// Face's hub, or the settings that the file itself carries. Stderr says which.
 pub(crate) fn config_of(checkpoint: &Path, weights: &StateDict) -> Result<ConfigSource> {
-    let path = beside(checkpoint, "all_config.yaml");
-    let hub = beside(checkpoint, HUB_CONFIG);
-    if path.is_file() || (!hub.is_file() && matches!(weights.settings(), Ok(None))) {
+    let all_config = there(checkpoint, ALL_CONFIG)?;
+    let hub = there(checkpoint, HUB_CONFIG)?;
+    if all_config.is_some() || (hub.is_none() && matches!(weights.settings(), Ok(None))) {
+        let path = beside(checkpoint, ALL_CONFIG);
         let source = ConfigSource::from_yaml_file(&path).map_err(|error| match error {
             error @ ModelError::Io { .. } => anyhow::Error::new(error).context(format!(
                 "{}: no configuration\nhint: pass --config with the all_config.yaml that training saved",
@@ -91,10 +122,16 @@ pub(crate) fn config_of(checkpoint: &Path, weights: &StateDict) -> Result<Config
         errln!("using the settings in {}", Printable(&origin));
         return Ok(ConfigSource::from_fields(fields, &origin)?);
     }
+    let hub = beside(checkpoint, HUB_CONFIG);
     let bytes = Budget::new(CONFIG_LIMITS).read_file(&hub).with_context(|| format!("cannot read {}", hub.display()))?;
     let origin = hub.display().to_string();
-    let fields: Map<String, Value> = serde_json::from_slice(&bytes)
-        .map_err(|error| ModelError::ConfigSyntax { origin: origin.clone(), reason: error.to_string() })?;
+    let fields: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| {
+        let reason = error.to_string();
+        anyhow::anyhow!(
+            "{origin}: not a model configuration: {}\nhint: expected the model's settings in JSON, as Hugging Face's hub has them",
+            Printable(&reason)
+        )
+    })?;
     errln!("using {}", hub.display());
     Ok(ConfigSource::from_fields(of_hub(fields), &origin)?)
 }

@@ -81,11 +81,8 @@ impl Yaml {
         let options = serde_saphyr::options! {
             budget: budget, with_snippet: false, non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::AsString,
         };
-        let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            // Some of the parser's messages span lines.
-            let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            bad(&source, format!("not the yaml of a map: {reason}"))
-        })?;
+        let value: Value = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|error| bad(&source, format!("not the yaml of a map: {}", trm_models::yaml::reason(&error))))?;
         match value {
             Value::Object(fields) => Ok(Self { source, path: path.to_owned(), fields }),
             _ => Err(bad(

@@ -156,7 +156,7 @@ pub(super) fn from_yaml(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
     };
     let options = serde_saphyr::options! { budget: budget, with_snippet: false };
     let grid = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| refused(error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")))?;
+        .map_err(|error| refused(trm_models::yaml::reason(&error)))?;
     map(source, grid)
 }
 
