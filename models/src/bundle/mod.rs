@@ -26,7 +26,7 @@ use crate::{GraphKind, ModelError, Result};
 
 pub use manifest::{
     CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, Manifest, Measured, TaskKind,
-    TaskSpec,
+    TaskSpec, is_folder_name,
 };
 pub use selftest::SelfTest;
 pub use signature::{Signed, TrustedKey};

@@ -349,14 +349,16 @@ fn refuse_to_replace(out: &Path, overwrite: bool) -> Result<()> {
 
 /// The model's name: what was given, or that of the folder it goes to.
 fn name(args: &Args) -> Result<String> {
+    let expected = "up to 100 letters of ASCII, digits, `.`, `-` and `_`, the first no `.`";
     if let Some(name) = &args.name {
-        if name.trim().is_empty() || name.chars().any(char::is_control) {
-            bail!("--name: {name:?} is no name");
+        if !is_folder_name(name) {
+            bail!("--name: `{}` cannot be the name of a model\nhint: expected {expected}", Printable(name));
         }
         return Ok(name.clone());
     }
-    let folder = args.out.file_name().and_then(|name| name.to_str());
-    folder.map(str::to_owned).context("--out names no folder that could name the model\nhint: pass --name")
+    let folder = args.out.file_name().and_then(|name| name.to_str()).filter(|name| is_folder_name(name));
+    let none = || format!("--out names no folder that could name the model\nhint: pass --name; expected {expected}");
+    folder.map(str::to_owned).with_context(none)
 }
 
 fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, config: &TrmConfig) -> Result<()> {
