@@ -341,6 +341,9 @@ fn unprintable(value: &Value) -> Option<&str> {
 /// The longest name of a model, in bytes: file systems take 255, of which a kiosk needs some.
 const LONGEST_NAME: usize = 100;
 
+/// What [`is_folder_name`] takes, for messages.
+pub const FOLDER_NAME: &str = "up to 100 letters of ASCII, digits, `.`, `-` and `_`, the first no `.`";
+
 /// Whether a model's name can be that of a folder everywhere. Bundles are written with such names only, and a kiosk takes
 /// no others.
 #[must_use]

@@ -98,7 +98,10 @@ impl BundleWriter {
     /// [`BundleWriter::create`] when something appeared at the target meanwhile.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<ModelBundle> {
         if !is_folder_name(&manifest.name) {
-            let reason = format!("its name `{}` cannot be that of a folder", Printable(&manifest.name));
+            let reason = format!(
+                "its name `{}` cannot be that of a folder\nhint: --name gives it another",
+                Printable(&manifest.name)
+            );
             return Err(ModelError::BadManifest { bundle: self.target.display().to_string(), reason });
         }
         manifest.graphs = std::mem::take(&mut self.graphs).into_iter().collect();
