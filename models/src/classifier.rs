@@ -9,7 +9,7 @@ use trm_intake::{Budget, Limits, Printable};
 
 use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured, hex};
 use crate::file::{read_within, write_atomically};
-use crate::{ModelError, Result};
+use crate::{ModelError, Result, strict_json};
 
 /// File name of the graph.
 pub const CLASSIFIER_GRAPH: &str = "classify.onnx";
@@ -82,10 +82,13 @@ impl ClassifierBundle {
     }
 
     fn checked(manifest: &[u8], graph: Cow<'static, [u8]>, bundle: &str) -> Result<Self> {
-        let manifest: ClassifierManifest = serde_json::from_slice(manifest).map_err(|error| {
+        let bad = |error: &dyn std::error::Error| {
             let reason = Printable(&error.to_string()).to_string();
             ModelError::BadManifest { bundle: bundle.to_owned(), reason }
-        })?;
+        };
+        let text = std::str::from_utf8(manifest).map_err(|error| bad(&error))?;
+        let manifest = strict_json::parse(text).and_then(serde_json::from_value::<ClassifierManifest>);
+        let manifest = manifest.map_err(|error| bad(&error))?;
         if manifest.format_version > FORMAT_VERSION {
             return Err(ModelError::FormatVersion {
                 bundle: bundle.to_owned(),

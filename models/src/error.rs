@@ -264,6 +264,17 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
+    /// A bundle that was to be replaced has files beside its own, which would be lost.
+    #[error(
+        "{}: {files}: not of the bundle that is there, which is left as it is\n\
+         hint: move away what you want to keep, or choose another folder", path.display()
+    )]
+    ForeignFiles {
+        /// The folder.
+        path: PathBuf,
+        /// The names, as they may be shown.
+        files: String,
+    },
     /// Something that is no bundle is in the place of one; it is never replaced.
     #[error("{} is there and is not a model bundle, so it is left as it is\nhint: choose another folder", path.display())]
     ForeignFolder {

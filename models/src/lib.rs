@@ -52,13 +52,14 @@ mod error;
 pub mod file;
 mod graph_spec;
 mod shipped;
+mod strict_json;
 mod unfinished;
 pub mod yaml;
 
 pub use bundle::{
-    BundleWriter, CARD, CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, MANIFEST,
-    Manifest, Measured, ModelBundle, SELF_TEST, SIGNATURE, SelfTest, Signed, TaskKind, TaskSpec, TrustedKey, WEIGHTS,
-    hash_file,
+    BundleWriter, CARD, CheckpointOrigin, FOLDER_NAME, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities,
+    MANIFEST, Manifest, Measured, ModelBundle, SELF_TEST, SIGNATURE, SelfTest, Signed, TaskKind, TaskSpec, TrustedKey,
+    WEIGHTS, hash_file, is_folder_name,
 };
 pub use classifier::{CLASSIFIER_GRAPH, ClassifierBundle, ClassifierManifest};
 pub use config::{Architecture, PosEncodings, TrmConfig};

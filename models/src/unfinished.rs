@@ -16,6 +16,9 @@ const FILE: &str = ".trm-file-";
 /// The beginning of the names of temporary folders.
 const FOLDER: &str = ".trm-bundle-";
 
+/// Letters and digits that follow, `tempfile`'s choice; asked for all the same, so that a name can be told from others.
+const RANDOM: usize = 6;
+
 /// Names that were swept away, or taken for it, before they could be held; more is no accident.
 const TRIES: usize = 8;
 
@@ -28,7 +31,7 @@ pub(crate) struct Held {
 /// A temporary file in a folder, held as long as it is open; once renamed it is a file like any other.
 pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
-    builder.prefix(FILE);
+    builder.prefix(FILE).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -44,10 +47,16 @@ pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     Err(taken(folder))
 }
 
+/// Whether a name is that of a temporary file of ours, to the last letter.
+pub(crate) fn is_file_name(name: &OsStr) -> bool {
+    let random = name.as_encoded_bytes().strip_prefix(FILE.as_bytes());
+    random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
+}
+
 /// A temporary folder in a folder, and what holds it.
 pub(crate) fn folder_in(parent: &Path) -> io::Result<(TempDir, Held)> {
     let mut builder = Builder::new();
-    builder.prefix(FOLDER);
+    builder.prefix(FOLDER).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;

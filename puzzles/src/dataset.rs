@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Exceeded, Limits, Printable};
 
 use crate::formats::npy;
+use crate::json::{number, number_or_null};
 use crate::{Example, Generate, IGNORE_LABEL, PAD, PuzzleError, Result, Task, seeded};
 
 /// The one set that this crate writes.
@@ -29,25 +30,34 @@ const LONGEST_NAME: u64 = 1 << 10;
 
 /// `dataset.json`, with the public code's field names (`PuzzleDatasetMetadata`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(expecting = "an object with the fields of dataset.json")]
 pub struct DataSetMetadata {
     /// Token of padding.
+    #[serde(deserialize_with = "number")]
     pub pad_id: i32,
     /// Label in the files that stands for "no label here".
+    #[serde(default, deserialize_with = "number_or_null")]
     pub ignore_label_id: Option<i32>,
     /// Puzzle identifier of "no particular puzzle".
+    #[serde(deserialize_with = "number")]
     pub blank_identifier_id: i32,
     /// Number of tokens.
+    #[serde(deserialize_with = "number")]
     pub vocab_size: usize,
     /// Tokens of a sequence.
+    #[serde(deserialize_with = "number")]
     pub seq_len: usize,
     /// Number of puzzle identifiers, the blank one included.
+    #[serde(deserialize_with = "number")]
     pub num_puzzle_identifiers: usize,
     /// Number of groups: puzzles and their augmentations.
+    #[serde(deserialize_with = "number")]
     pub total_groups: usize,
     /// Examples of a puzzle.
+    #[serde(deserialize_with = "number")]
     pub mean_puzzle_examples: f64,
     /// Number of puzzles; older files lack it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "number_or_null", skip_serializing_if = "Option::is_none")]
     pub total_puzzles: Option<usize>,
     /// Names of the sets: the files are `{set}__inputs.npy` and so on.
     pub sets: Vec<String>,

@@ -26,6 +26,7 @@ mod error;
 pub mod formats;
 mod generate;
 mod grid;
+mod json;
 pub mod maze;
 mod random;
 pub mod sudoku;

@@ -124,6 +124,13 @@ fn broken_files_are_named() {
             }),
             "not a NumPy array (.npy) file, or cut short",
         ),
+        (
+            broken(inputs, |mut b| {
+                b.push(0);
+                b
+            }),
+            "shape [8, 900] of 1-byte values needs 7200 bytes, and 7201 are there\nhint: one file has one array",
+        ),
         (broken(inputs, |_| b"PK\x03\x04 a zip file".to_vec()), "not a NumPy array (.npy) file, or cut short"),
         (broken(inputs, replace("(8, 900), }", "(9, 900), }")), "needs more than"),
         (broken(inputs, replace("(8, 900), }              ", "(99999999999999999, 900)}")), "needs more than"),

@@ -6,7 +6,7 @@ use common::{arc_grid, fixture, maze_example, sudoku_example};
 use proptest::prelude::*;
 use trm_puzzles::formats::{self, Alphabet, Puzzle, arc_json, moving_ai};
 use trm_puzzles::maze::{GOAL, START, shortest_path};
-use trm_puzzles::{Arc, Cell, Example, Grid, PuzzleKind, Sudoku, Task};
+use trm_puzzles::{Arc, Cell, Example, Grid, PuzzleKind, Sudoku, Task, Tokens};
 
 const LINE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
@@ -323,4 +323,72 @@ fn arc_canvas_is_the_public_one() {
     assert!(full.iter().all(|&token| token == 11), "no room for markers");
     let error = Arc.encode(&Grid::filled(31, 2, 0)).expect_err("too high").to_string();
     assert_eq!(error, "an ARC grid of 31x2 does not fit the 30x30 canvas");
+}
+
+#[test]
+fn a_json_file_may_hold_what_a_jsonl_file_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows = "[[1,0,0,4],[0,0,1,0],[2,0,0,3],[3,0,0,2]]";
+    let one = format!("{{\"puzzle\":{rows}}}\n");
+    let spread = format!("\u{feff}{{\n\"input\": {rows},\n\"answer\": \"1234341221434321\"\n}}");
+    for (text, count) in [(one.clone(), 1), (one.repeat(3), 3), (spread, 1)] {
+        let grids = ["a.json", "a.jsonl"].map(|name| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, &text).expect("written");
+            let puzzles = formats::read(&path).unwrap_or_else(|error| panic!("{text}: {error}"));
+            puzzles.into_iter().map(|puzzle| (puzzle.kind, puzzle.grid, puzzle.solution)).collect::<Vec<_>>()
+        });
+        assert_eq!((grids[0].len(), &grids[0]), (count, &grids[1]));
+    }
+}
+
+/// An error with its causes, as the program shows it.
+fn whole(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", whole(cause)))
+}
+
+#[test]
+fn messages_about_json_do_not_name_types_of_the_program() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut found = Vec::new();
+    for text in [
+        "[5]",
+        "[[5]]",
+        "5",
+        "[]",
+        "{}",
+        "{\"test\": 3}",
+        "{\"test\": [3]}",
+        "{\"test\": [[3]]}",
+        "{\"a\": 3}",
+        "{\"a\": [[5]]}",
+        "{\"a\": {\"test\": 5}}",
+        "{\"test\": [{\"input\": 5}]}",
+        "{\"test\": [{\"input\": [[300]]}]}",
+        "{\"test\": [{\"input\": [[\"x\"]]}]}",
+        "{\"puzzle\": 5}",
+        "{\"puzzle\": [[-1]]}",
+        "{\"puzzle\": [[1.5]]}",
+        "{\"puzzle\": [[\"x\"]]}",
+        "{\"puzzle\": [5]}",
+        "{\"puzzle\": \"1\", \"id\": 5}",
+        "{\"input\": [\"x\"]}",
+        "{\"input\": 5}",
+        "{\"input\": [3000000000]}",
+        "{\"input\": [1.5], \"answer\": [\"x\"]}",
+    ] {
+        for name in ["a.json", "a.jsonl", "a.txt"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            let kinds = [PuzzleKind::Arc(Arc), PuzzleKind::Tokens(Tokens::new(4, 10).expect("a task"))];
+            found.extend(kinds.iter().filter_map(|&kind| formats::read_for(&path, kind).err()).map(|e| whole(&e)));
+        }
+    }
+    let words = ["struct ", "Json", "u8", "i32", "usize", "f64", "Vec", "enum ", "tuple", "unit"];
+    for message in &found {
+        assert!(!words.iter().any(|word| message.contains(word)), "{message}");
+    }
+    assert!(found.len() > 60, "{}", found.len());
+    let number = "invalid value: integer `300`, expected a whole number from 0 to 255";
+    assert!(found.iter().any(|message| message.contains(number)), "{found:#?}");
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use trm_intake::Printable;
 use trm_models::TrmConfig;
 
 use crate::{Result, SolverError};
@@ -52,6 +53,9 @@ pub struct ActOutput {
     /// `[batch, seq, vocab]`, when the session was loaded with `want_logits`.
     pub logits: Option<Vec<f32>>,
 }
+
+/// The most steps of an attempt that an option may ask for.
+const MOST_STEPS: usize = 1_000_000;
 
 /// The model's own halting signal, thresholded.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -206,17 +210,28 @@ impl FromStr for HaltPolicy {
         match text {
             "max-steps" => Ok(Self::MaxSteps),
             "verified" => Ok(Self::Verified),
-            _ => match text.strip_prefix("verified+") {
-                Some(q_halt) => parse_q_halt(q_halt).map(Self::VerifiedOrQHalt),
-                None => parse_q_halt(text).map(Self::QHalt),
+            _ => {
+                let parsed = match text.strip_prefix("verified+") {
+                    Some(q_halt) => parse_q_halt(q_halt).map(|q| (q, Self::VerifiedOrQHalt(q))),
+                    None => parse_q_halt(text).map(|q| (q, Self::QHalt(q))),
+                };
+                let refuse = |reason, hint: &str| SolverError::InvalidOption {
+                    option: "--halt",
+                    reason,
+                    hint: Some(hint.to_owned()),
+                };
+                let (q_halt, policy) = parsed.ok_or_else(|| {
+                    refuse(
+                        format!("unknown halting policy `{}`", Printable(text)),
+                        "one of max-steps, verified, q-halt[:THRESHOLD[:MIN_STEPS]] and verified+q-halt[:…]",
+                    )
+                })?;
+                if q_halt.min_steps > MOST_STEPS {
+                    let reason = format!("`{}`: {} steps before halting", Printable(text), q_halt.min_steps);
+                    return Err(refuse(reason, &format!("MIN_STEPS is from 1 to {MOST_STEPS}")));
+                }
+                Ok(policy)
             }
-            .ok_or_else(|| SolverError::InvalidOption {
-                option: "--halt",
-                reason: format!("unknown halting policy `{text}`"),
-                hint: Some(
-                    "one of max-steps, verified, q-halt[:THRESHOLD[:MIN_STEPS]] and verified+q-halt[:…]".to_owned(),
-                ),
-            }),
         }
     }
 }

@@ -189,6 +189,21 @@ fn an_existing_bundle_is_replaced_only_when_told() {
     assert_exit(&export_sudoku(folder.path(), "bundle", &["--overwrite", "--name", "second"]), 0);
     assert_eq!(ModelBundle::open(folder.path().join("bundle")).expect("a bundle").manifest().name, "second");
 
+    // A file of the user's is not taken away with the old bundle.
+    let notes = folder.path().join("bundle/mynotes.txt");
+    std::fs::write(&notes, "years").expect("written");
+    let output = export_sudoku(folder.path(), "bundle", &["--overwrite"]);
+    assert_exit(&output, 2);
+    assert_message(&output, "mynotes.txt: not of the bundle that is there");
+    assert_eq!(std::fs::read_to_string(&notes).expect("still there"), "years");
+
+    for name in ["../../evil", "a\nb", "", ".hidden"] {
+        let output = export_sudoku(folder.path(), "other", &["--name", name]);
+        assert_exit(&output, 2);
+        assert_message(&output, "cannot be the name of a model");
+        assert!(!folder.path().join("other").exists());
+    }
+
     std::fs::create_dir(folder.path().join("mine")).expect("made");
     std::fs::write(folder.path().join("mine/thesis.txt"), "years").expect("written");
     let output = export_sudoku(folder.path(), "mine", &["--overwrite"]);

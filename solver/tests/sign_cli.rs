@@ -156,6 +156,26 @@ fn a_bundle_that_minisign_signed_is_verified() {
 }
 
 #[test]
+fn a_key_that_minisign_made_without_password_signs() {
+    let signing = Signing::new();
+    let [secret, public] = ["throwaway-without-password.key", "throwaway-without-password.pub"].map(fixture);
+    let bundle = text(&signing.bundle);
+    expect(&trm(&["sign", bundle, "--key", text(&secret)]), 0, "is signed, with the key of RWS32sQ99v27lo");
+    expect(&trm(&["verify", bundle, "--trust", text(&public)]), 0, "verified");
+    // A damaged one is said to be, and no password is asked for: of minisign's, and of ours, which have a checksum.
+    let keys = [(&secret, "Could not verify signature"), (&signing.secret, "Corrupted key\nhint: ")];
+    for (key, said) in keys {
+        let key = fs::read_to_string(key).expect("a key");
+        let (comment, line) = key.split_once('\n').expect("two lines");
+        let damaged = signing.folder.path().join("damaged.key");
+        // A character of the key's first half.
+        let other = if &line[90..91] == "A" { "B" } else { "A" };
+        fs::write(&damaged, format!("{comment}\n{}{other}{}", &line[..90], &line[91..])).expect("written");
+        expect(&trm(&["sign", bundle, "--key", text(&damaged)]), 2, said);
+    }
+}
+
+#[test]
 fn a_comment_is_shown_without_what_a_terminal_obeys() {
     let signing = Signing::new();
     let key = fs::read_to_string(&signing.secret).expect("a key");
@@ -185,5 +205,10 @@ mod minisign_program {
         let signed = minisign(&["-S", "-W", "-s", text(&signing.secret), "-m", text(&manifest), "-t", "by minisign"]);
         expect(&signed, 0, "");
         expect(&signing.verify(), 0, "\n  by minisign\n");
+        // And a key of its own.
+        let [secret, public] = ["own.key", "own.pub"].map(|name| signing.folder.path().join(name));
+        expect(&minisign(&["-G", "-W", "-s", text(&secret), "-p", text(&public)]), 0, "");
+        expect(&trm(&["sign", text(&signing.bundle), "--key", text(&secret)]), 0, "is signed");
+        expect(&minisign(&["-V", "-p", text(&public), "-m", text(&manifest)]), 0, "comment signature verified");
     }
 }

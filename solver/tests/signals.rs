@@ -121,8 +121,41 @@ fn everything_else_ends_soon() {
             let early = process.try_wait().expect("a child");
             assert!(early.is_none(), "{arguments:?} ended by itself: {:?}", process.wait_with_output());
             let (code, took, _, errors) = end(process, name);
-            // By the signal itself, or with what there was to print.
-            assert!(matches!(code, None | Some(130)) && took < LIMIT, "{arguments:?}: {code:?}, {took:?}: {errors}");
+            assert!(code == Some(130) && took < LIMIT, "{arguments:?}: {code:?}, {took:?}: {errors}");
+        }
+    }
+    // While they wait for puzzles, too.
+    let process = trm(&["solve"]).stdin(Stdio::piped()).spawn().expect("trm starts");
+    std::thread::sleep(Duration::from_millis(500));
+    let (code, took, _, errors) = end(process, "-INT");
+    assert!(code == Some(130) && took < LIMIT, "{code:?}, {took:?}: {errors}");
+}
+
+#[test]
+fn what_is_printed_ends_with_a_whole_line() {
+    let puzzles = tempfile::NamedTempFile::new().expect("a file");
+    let generated = trm(&["generate", "sudoku-easy", "--count", "20"]).output().expect("trm starts");
+    std::fs::write(puzzles.path(), String::from_utf8(generated.stdout).expect("text").repeat(500)).expect("writable");
+    let puzzles = puzzles.path().to_str().expect("text");
+    let commands: [&[&str]; 3] = [
+        &["generate", "sudoku-easy", "--count", "100000000"],
+        &["generate", "maze", "--size", "25x25", "--count", "100000000"],
+        &["solve", puzzles, "--json", "--backend", "tract"],
+    ];
+    for arguments in commands {
+        for name in ["-TERM", "-INT"] {
+            // Nobody reads until the end: the pipe is full when the signal comes, or soon after.
+            let process = trm(arguments).spawn().expect("trm starts");
+            std::thread::sleep(Duration::from_millis(2_500));
+            signal(&process, name);
+            std::thread::sleep(Duration::from_millis(1_900));
+            let output = process.wait_with_output().expect("it ends");
+            let [said, errors] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+            assert_eq!(output.status.code(), Some(130), "{arguments:?}: {errors}");
+            assert!(said.ends_with('\n'), "{arguments:?}: {said}");
+            for line in said.lines() {
+                serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            }
         }
     }
 }

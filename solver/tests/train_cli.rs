@@ -98,9 +98,22 @@ fn a_run_ends_in_a_bundle_and_can_go_on() {
     assert!(error.contains("a run is there already\nhint: pass --resume"), "{error}");
     let result = done(&out, &["--resume", "--set", "schedule.steps=25"]);
     assert_eq!(result["step"].as_u64(), Some(25), "{result}");
+    // A damaged log is no reason to stop.
+    let log = std::fs::read_to_string(out.join("log.jsonl")).expect("a log");
+    let damaged = log.replacen('\n', "\nhello\n", 1);
+    std::fs::write(out.join("log.jsonl"), &damaged).expect("writable");
+    let output = train(&out, &["--resume", "--set", "schedule.steps=27"]);
+    let errors = text(&output.stderr);
+    assert!(
+        output.status.success() && errors.contains("warning: ") && errors.contains("line 2 is no record"),
+        "{errors}"
+    );
+    assert_eq!(std::fs::read_to_string(out.join("log.jsonl.damaged")).expect("kept"), damaged);
+    let result = done(&out, &["--resume", "--set", "schedule.steps=28"]);
+    assert_eq!(result["step"].as_u64(), Some(28), "{result}");
     // What was changed is part of the run: the next --resume has nothing left to do.
     let result = done(&out, &["--resume"]);
-    assert_eq!(result["step"].as_u64(), Some(25), "{result}");
+    assert_eq!(result["step"].as_u64(), Some(28), "{result}");
 }
 
 #[test]

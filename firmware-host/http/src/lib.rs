@@ -45,7 +45,7 @@ mod stream;
 
 pub use body::{RequestBody, Response, collect, reply};
 pub use hyper::body::Bytes;
-pub use hyper::{Method, StatusCode};
+pub use hyper::{Method, StatusCode, header};
 pub use limits::HttpLimits;
 pub use server::{HttpCounts, HttpError, HttpServer};
 pub use tower::service_fn;

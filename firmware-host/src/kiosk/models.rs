@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Printable, ReadError};
 use trm_models::file::write_atomically;
-use trm_models::{MANIFEST, ModelBundle, ModelError, SIGNATURE};
+use trm_models::{MANIFEST, ModelBundle, ModelError, SIGNATURE, is_folder_name};
 
 use super::quarantine::{Left, Quarantine, REASON, REFUSED, UnderTest};
 pub use super::self_test::{NotPassed, SelfTest};
@@ -117,8 +117,7 @@ impl ModelStore {
         };
         let bundle = ModelBundle::open(source)?;
         let name = bundle.manifest().name.clone();
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-        if !plain || name.is_empty() || name.len() > 100 || name.starts_with('.') {
+        if !is_folder_name(&name) {
             return Err(refused(format!("its name `{}` cannot be that of a folder", Printable(&name))));
         }
         // The manifest holds the hashes of all other files: its own stands for the whole bundle, twelve digits tell those of

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use trm_http::header::{ALLOW, HeaderValue};
 use trm_http::{HttpError, HttpLimits, HttpServer, Method, Request, Response, StatusCode, reply, service_fn};
 
 use super::config::{MetricsConfig, ms};
@@ -141,7 +142,12 @@ fn answer(metrics: &Metrics, max_age: Duration, method: &Method, path: &str) -> 
         (&Method::GET | &Method::HEAD, _) => {
             reply(StatusCode::NOT_FOUND, "text/plain", "there are /metrics and /healthz\n")
         }
-        _ => reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n"),
+        _ => {
+            let mut refusal = reply(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET and HEAD\n");
+            // RFC 9110, 15.5.6: such an answer says what is allowed.
+            refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            refusal
+        }
     }
 }
 
@@ -158,8 +164,12 @@ mod tests {
     }
 
     fn get(address: SocketAddr, path: &str) -> (u16, String) {
+        ask(address, "GET", path)
+    }
+
+    fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         (answer.split(' ').nth(1).unwrap().parse().unwrap(), answer)
@@ -213,6 +223,16 @@ mod tests {
         assert!(status == 200 && text.contains("\"healthy\":true") && text.contains("\"state\":\"idle\""), "{text}");
         std::thread::sleep(ms(400));
         assert_eq!(get(server.address().unwrap(), "/healthz").0, 503);
+    }
+
+    #[test]
+    fn other_methods_are_told_what_is_allowed() {
+        let server = MetricsServer::start(&config("127.0.0.1:0", 60_000), &Arc::new(Metrics::default())).unwrap();
+        for (method, path) in [("POST", "/metrics"), ("DELETE", "/healthz"), ("PUT", "/nowhere")] {
+            let (status, text) = ask(server.address().unwrap(), method, path);
+            assert!(status == 405 && text.contains("\r\nallow: GET, HEAD\r\n"), "{method} {path}: {text}");
+        }
+        assert_eq!(ask(server.address().unwrap(), "HEAD", "/metrics").0, 200);
     }
 
     #[test]

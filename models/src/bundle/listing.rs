@@ -1,12 +1,15 @@
 //! The files of a bundle's folder: those that its manifest lists, and no others.
 
+use std::collections::HashSet;
 use std::fs::{self, DirEntry};
 use std::io;
 use std::path::Path;
 
+use serde_json::{Map, Value};
 use trm_intake::Printable;
 
 use super::{MANIFEST, Manifest, SIGNATURE, shown};
+use crate::unfinished::is_file_name;
 use crate::{ModelError, Result};
 
 /// Unlisted names that a message shows.
@@ -14,34 +17,61 @@ const SHOWN: usize = 3;
 
 /// Refuses a folder with an entry that the manifest does not list, or a listed one that is not a file inside the folder.
 ///
-/// Besides what the manifest lists there may be the manifest, its signature, and names that begin with a dot: systems
-/// leave such files (`.DS_Store`, `.nfs…`), a manifest cannot list them, and nothing here ever reads them. Whether every
-/// listed file is there shows when it is used.
+/// Besides what the manifest lists there may be the manifest, its signature, and what a killed `trm sign` has left: a file
+/// under a temporary name, which the next one sweeps. Hidden files are files. Whether every listed file is there shows when
+/// it is used.
 pub(super) fn check(folder: &Path, manifest: &Manifest) -> Result<()> {
     let io_error = |source| ModelError::Io { action: "read", path: folder.to_owned(), source };
-    let (mut unlisted, mut count) = (Vec::new(), 0);
+    let mut unlisted = Vec::new();
     for entry in fs::read_dir(folder).map_err(io_error)? {
         let entry = entry.map_err(io_error)?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if [MANIFEST, SIGNATURE].contains(&name.as_str()) || manifest.hash(&name).is_some() {
             check_entry(folder, &entry, &name)?;
-        } else if !name.starts_with('.') {
-            count += 1;
-            if unlisted.len() < SHOWN {
-                unlisted.push(name);
-            }
+        } else if !is_left_behind(&entry) {
+            unlisted.push(name);
         }
     }
-    if count == 0 {
+    if unlisted.is_empty() {
         return Ok(());
     }
-    unlisted.sort();
-    let mut files = unlisted.iter().map(|name| Printable(name).to_string()).collect::<Vec<_>>().join(", ");
-    if count > unlisted.len() {
-        files = format!("{files} and {} more", count - unlisted.len());
+    let (bundle, verb) = (shown(folder), if unlisted.len() == 1 { "is" } else { "are" });
+    Err(ModelError::UnlistedFile { bundle, files: shorten(unlisted), verb })
+}
+
+/// Names of what is in a bundle's folder and not the bundle's, as a message shows them; `None` where there is nothing. The
+/// manifest need not be one that this version can use: what it calls its files is.
+pub(super) fn foreign(folder: &Path, manifest: &Value) -> io::Result<Option<String>> {
+    let graphs = manifest["graphs"].as_object();
+    let graphs = graphs.into_iter().flat_map(Map::values).filter_map(|graph| graph["file"].as_str());
+    let files = manifest["files"].as_object().into_iter().flat_map(Map::keys).map(String::as_str);
+    let own: HashSet<&str> = graphs.chain(files).chain([MANIFEST, SIGNATURE]).collect();
+    let mut foreign = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // A folder under the name of a file holds something else.
+        let is_own = own.contains(name.as_str()) && !entry.file_type()?.is_dir();
+        if !is_own && !is_left_behind(&entry) {
+            foreign.push(name);
+        }
     }
-    let (bundle, verb) = (shown(folder), if count == 1 { "is" } else { "are" });
-    Err(ModelError::UnlistedFile { bundle, files, verb })
+    Ok((!foreign.is_empty()).then(|| shorten(foreign)))
+}
+
+/// A temporary file of ours.
+fn is_left_behind(entry: &DirEntry) -> bool {
+    is_file_name(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file())
+}
+
+/// The first few names, printable.
+fn shorten(mut names: Vec<String>) -> String {
+    names.sort();
+    let shown = names.iter().take(SHOWN).map(|name| Printable(name).to_string()).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// A file, or a link to one in the same folder.

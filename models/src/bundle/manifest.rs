@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trm_intake::{Budget, Limits, Printable};
 
-use crate::{Architecture, ConfigRecord, GraphKind, ModelError, Result, TrmConfig};
+use crate::{Architecture, ConfigRecord, GraphKind, ModelError, Result, TrmConfig, strict_json};
 
 /// Version of the bundle format that this crate writes, and the highest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -15,6 +15,10 @@ pub const FORMAT_VERSION: u32 = 1;
 const MOST_FILES: u64 = 1_000;
 
 /// The contents of `manifest.json`.
+///
+/// A key that this version does not know is passed over: a later version adds keys that older ones can do without and keeps
+/// [`FORMAT_VERSION`]. A key that must not be passed over comes with a higher one, which older versions refuse. The same key
+/// twice is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of the format.
@@ -221,7 +225,8 @@ impl Manifest {
         let bad = |reason: String| ModelError::BadManifest { bundle: bundle.into(), reason };
         // The parser repeats what it found, which may be any text.
         let syntax = |error: serde_json::Error| bad(Printable(&error.to_string()).to_string());
-        let value: Value = serde_json::from_slice(bytes).map_err(syntax)?;
+        let text = std::str::from_utf8(bytes).map_err(|error| bad(error.to_string()))?;
+        let value = strict_json::parse(text).map_err(syntax)?;
         let version = value.get("format_version").and_then(Value::as_u64);
         let found = version.ok_or_else(|| bad("no format_version".into()))?;
         if found > u64::from(FORMAT_VERSION) {
@@ -331,6 +336,21 @@ fn unprintable(value: &Value) -> Option<&str> {
         }
         _ => None,
     }
+}
+
+/// The longest name of a model, in bytes: file systems take 255, of which a kiosk needs some.
+const LONGEST_NAME: usize = 100;
+
+/// What [`is_folder_name`] takes, for messages.
+pub const FOLDER_NAME: &str = "up to 100 letters of ASCII, digits, `.`, `-` and `_`, the first no `.`";
+
+/// Whether a model's name can be that of a folder everywhere. Bundles are written with such names only, and a kiosk takes
+/// no others.
+#[must_use]
+pub fn is_folder_name(name: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&name.len())
+        && !name.starts_with('.')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 /// Whether a name stays inside its folder and is not the manifest's.

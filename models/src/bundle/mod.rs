@@ -25,8 +25,8 @@ use crate::file::read_limited;
 use crate::{GraphKind, ModelError, Result};
 
 pub use manifest::{
-    CheckpointOrigin, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, Manifest, Measured, TaskKind,
-    TaskSpec,
+    CheckpointOrigin, FOLDER_NAME, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, Manifest, Measured,
+    TaskKind, TaskSpec, is_folder_name,
 };
 pub use selftest::SelfTest;
 pub use signature::{Signed, TrustedKey};

@@ -113,6 +113,76 @@ fn a_bundle_is_replaced_only_when_asked_and_nothing_else_ever() {
 }
 
 #[test]
+fn a_bundle_with_files_beside_its_own_is_not_replaced() {
+    let folder = tempfile::tempdir().expect("folder");
+    let target = folder.path().join("maze-3");
+    write(&target, false, b"old").expect("written");
+    let refused = |files: &str| {
+        let error = write(&target, true, b"new").expect_err("refused").to_string();
+        assert!(error.contains(&format!("maze-3: {files}: not of the bundle that is there")), "{error}");
+        assert!(error.contains("\nhint: move away"), "{error}");
+        assert_eq!(std::fs::read(target.join("step.onnx")).expect("the old graph"), b"old");
+    };
+    for name in ["mynotes.txt", ".hidden"] {
+        std::fs::write(target.join(name), b"mine").expect("file");
+        refused(name);
+        assert_eq!(std::fs::read(target.join(name)).expect("kept"), b"mine");
+        std::fs::remove_file(target.join(name)).expect("removed");
+    }
+    // A folder is none of the bundle's files, whatever its name.
+    std::fs::remove_file(target.join(CARD)).expect("removed");
+    std::fs::create_dir(target.join(CARD)).expect("folder");
+    refused(CARD);
+    std::fs::remove_dir(target.join(CARD)).expect("removed");
+    // Nor may a file come while the new bundle is being written.
+    let mut writer = BundleWriter::create(&target, true).expect("writer");
+    writer.add_graph(GraphKind::Step, b"new", 17, None).expect("graph");
+    std::fs::write(target.join("mynotes.txt"), b"mine").expect("file");
+    assert!(matches!(writer.finish(manifest()), Err(ModelError::ForeignFiles { .. })));
+    assert_eq!(std::fs::read(target.join("mynotes.txt")).expect("kept"), b"mine");
+    std::fs::remove_file(target.join("mynotes.txt")).expect("removed");
+    // A damaged manifest still says which files are the bundle's.
+    let text = std::fs::read_to_string(target.join(MANIFEST)).expect("text");
+    std::fs::write(target.join(MANIFEST), text.replace("\"maze\"", "\"labyrinth\"")).expect("written");
+    ModelBundle::open(&target).expect_err("no such task");
+    write(&target, true, b"new").expect("replaced");
+}
+
+#[test]
+fn a_bundle_is_written_only_under_a_name_that_a_folder_can_have() {
+    let folder = tempfile::tempdir().expect("folder");
+    for name in ["../../evil", "a/b", "a\\b", "", ".a", "a b", "a\u{1b}[2Jb", &"x".repeat(101)] {
+        let mut writer = BundleWriter::create(folder.path().join("maze-3"), false).expect("writer");
+        writer.add_graph(GraphKind::Step, b"graph", 17, None).expect("graph");
+        let error = writer.finish(Manifest { name: name.into(), ..manifest() }).expect_err(name).to_string();
+        assert!(error.contains("cannot be that of a folder") && !error.contains('\u{1b}'), "{error}");
+    }
+    assert_eq!(entries(folder.path()), 0);
+    assert!(is_folder_name("Maze-9_v1.2") && is_folder_name(&"x".repeat(100)));
+}
+
+#[test]
+fn a_key_twice_is_an_error_and_an_unknown_one_is_passed_over() {
+    let folder = tempfile::tempdir().expect("folder");
+    let target = folder.path().join("maze-3");
+    write(&target, false, b"graph").expect("written");
+    let text = std::fs::read_to_string(target.join(MANIFEST)).expect("text");
+    for (before, twice, key) in [
+        ("{", "{\"name\": \"other\",", "name"),
+        ("\"task\": {", "\"task\": {\"height\": 3,", "height"),
+        ("\"files\": {", "\"files\": {\"card.md\": {},", "card.md"),
+        ("\"step\": {", "\"step\": {\"bytes\": 5,", "bytes"),
+    ] {
+        assert!(text.contains(before), "{text}");
+        let error = Manifest::parse(text.replacen(before, twice, 1).as_bytes(), "b").expect_err("twice").to_string();
+        assert!(error.starts_with(&format!("b: bad manifest.json: duplicate key `{key}`")), "{error}");
+    }
+    // Of a later version of the same format.
+    let later = text.replacen('{', "{\"mood\": \"fine\",", 1);
+    Manifest::parse(later.as_bytes(), "b").expect("read as before");
+}
+
+#[test]
 fn an_unfinished_bundle_leaves_nothing() {
     let folder = tempfile::tempdir().expect("folder");
     let mut writer = BundleWriter::create(folder.path().join("maze-3"), false).expect("writer");
@@ -189,10 +259,19 @@ fn a_folder_holds_what_its_manifest_lists_and_nothing_else() {
     let folder = tempfile::tempdir().expect("folder");
     let target = folder.path().join("maze-3");
     write(&target, false, b"graph").expect("written");
-    // Systems leave such files. Nothing reads them.
-    std::fs::write(target.join(".DS_Store"), b"x").expect("file");
+    // What a killed `trm sign` leaves is neither in the way of reading nor of replacing.
+    std::fs::write(target.join(".trm-file-dead00"), b"x").expect("file");
     std::fs::write(target.join(SIGNATURE), b"x").expect("file");
     ModelBundle::open(&target).expect("a bundle");
+    write(&target, true, b"graph").expect("replaced");
+    // Hidden files are files, and names that are nearly ours are not.
+    for name in [".hidden", ".DS_Store", ".trm-file-dead001", ".trm-file-dead/", ".trm-file-", ".trm-bundle-dead00"] {
+        let path = target.join(name);
+        if name.ends_with('/') { std::fs::create_dir(&path) } else { std::fs::write(&path, b"x") }.expect("made");
+        let error = ModelBundle::open(&target).expect_err("an unlisted file").to_string();
+        assert!(error.contains(&format!("{} is not in the manifest", name.trim_end_matches('/'))), "{error}");
+        if name.ends_with('/') { std::fs::remove_dir(&path) } else { std::fs::remove_file(&path) }.expect("removed");
+    }
     for name in ["libonnxruntime.so", "a\u{1b}[2J", "b", "c"] {
         std::fs::write(target.join(name), b"x").expect("file");
     }
@@ -234,8 +313,8 @@ fn links_out_of_the_folder_and_devices_are_refused() {
     refused(Path::new("."), "a link that leads out of the folder");
     // One in the folder is as good as the file.
     std::fs::remove_file(&graph).expect("removed");
-    symlink(".step", &graph).expect("a link");
-    std::fs::write(target.join(".step"), b"graph").expect("file");
+    symlink(".trm-file-dead00", &graph).expect("a link");
+    std::fs::write(target.join(".trm-file-dead00"), b"graph").expect("file");
     assert_eq!(
         ModelBundle::open(&target).expect("a bundle").graph_bytes(GraphKind::Step).expect("graph"),
         &b"graph"[..]

@@ -4,11 +4,13 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use trm_intake::Printable;
 
 use super::manifest::is_plain_name;
-use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex, place};
+use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex, is_folder_name, listing, place};
 use crate::file::{folder_of, kept, read_limited, resolved, sync_folder};
 use crate::unfinished::{self, Held};
 use crate::{GraphKind, ModelError, Result};
@@ -27,10 +29,10 @@ pub struct BundleWriter {
 
 impl BundleWriter {
     /// Starts a bundle that will be at `target`. With `overwrite`, a bundle that is there is replaced; any other
-    /// folder or file is left alone whatever `overwrite` says.
+    /// folder or file is left alone whatever `overwrite` says, and so is a bundle with files beside its own.
     ///
     /// # Errors
-    /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::Io`].
+    /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::ForeignFiles`], [`ModelError::Io`].
     pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         // A link to a bundle stays, and leads to the new one.
         let named = target.into();
@@ -97,6 +99,13 @@ impl BundleWriter {
     /// [`ModelError::BadManifest`] when the manifest contradicts itself, [`ModelError::Io`], and those of
     /// [`BundleWriter::create`] when something appeared at the target meanwhile.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<ModelBundle> {
+        if !is_folder_name(&manifest.name) {
+            let reason = format!(
+                "its name `{}` cannot be that of a folder\nhint: --name gives it another",
+                Printable(&manifest.name)
+            );
+            return Err(ModelError::BadManifest { bundle: self.target.display().to_string(), reason });
+        }
         manifest.graphs = std::mem::take(&mut self.graphs).into_iter().collect();
         manifest.files = std::mem::take(&mut self.files).into_iter().collect();
         let label = self.target.display().to_string();
@@ -135,10 +144,14 @@ impl BundleWriter {
 fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     match fs::symlink_metadata(target) {
         Ok(_) if is_bundle(target) => {
-            if overwrite {
-                Ok(())
-            } else {
-                Err(ModelError::BundleExists { path: target.into() })
+            if !overwrite {
+                return Err(ModelError::BundleExists { path: target.into() });
+            }
+            match old_manifest(target).map(|manifest| listing::foreign(target, &manifest)) {
+                Some(Ok(Some(files))) => Err(ModelError::ForeignFiles { path: target.into(), files }),
+                Some(Err(source)) => Err(ModelError::Io { action: "read", path: target.into(), source }),
+                Some(Ok(None)) => Ok(()),
+                None => Err(ModelError::ForeignFolder { path: target.into() }),
             }
         }
         Ok(_) if is_empty_folder(target) => Ok(()),
@@ -150,14 +163,18 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
 
 /// Many programs have a `manifest.json`; ours has a format version and graphs.
 pub(super) fn is_bundle(target: &Path) -> bool {
+    old_manifest(target).is_some()
+}
+
+fn old_manifest(target: &Path) -> Option<Value> {
     let path = target.join(MANIFEST);
     // A pipe would be waited for.
     if !path.is_file() {
-        return false;
+        return None;
     }
-    let manifest = read_limited(&path, super::MANIFEST_LIMIT, "manifest");
-    let manifest = manifest.ok().and_then(|bytes| serde_json::from_slice::<serde_json::Value>(&bytes).ok());
-    manifest.is_some_and(|manifest| manifest["format_version"].is_u64() && manifest["graphs"].is_object())
+    let bytes = read_limited(&path, super::MANIFEST_LIMIT, "manifest").ok()?;
+    let manifest = serde_json::from_slice::<Value>(&bytes).ok()?;
+    (manifest["format_version"].is_u64() && manifest["graphs"].is_object()).then_some(manifest)
 }
 
 fn is_empty_folder(target: &Path) -> bool {

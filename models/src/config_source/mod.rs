@@ -3,7 +3,6 @@
 mod account;
 mod known;
 mod record;
-mod strict_json;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,7 +13,7 @@ use trm_intake::{Budget, Limits, Printable};
 use self::account::Account;
 use self::known::{ARCH_FIELDS, DATA_FIELDS};
 use crate::config::FORWARD_DTYPES;
-use crate::{Architecture, ModelError, Result, TrmConfig};
+use crate::{Architecture, ModelError, Result, TrmConfig, strict_json};
 
 pub use self::record::{ConfigRecord, Setting, SettingSource};
 

@@ -10,6 +10,7 @@ use trm_intake::{Budget, Printable};
 
 use super::{Alphabet, Puzzle, PuzzleKind, budget_of};
 use crate::arc::CANVAS;
+use crate::json::Plain;
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
 
 /// A task: examples, and inputs whose outputs are asked for.
@@ -94,7 +95,7 @@ impl<'de> Visitor<'de> for RowInto<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<usize, A::Error> {
         let mut length = 0;
-        while let Some(cell) = row.next_element::<u8>()? {
+        while let Some(Plain(cell)) = row.next_element::<Plain<u8>>()? {
             if self.keep && length < CANVAS {
                 self.cells.push(cell);
             }
@@ -108,6 +109,7 @@ impl<'de> Visitor<'de> for RowInto<'_> {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "an object with a grid as `input`, and one as `output`")]
 struct JsonPair {
     input: JsonGrid,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -115,6 +117,7 @@ struct JsonPair {
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(expecting = "a task: an object with the lists `train` and `test`")]
 struct JsonTask {
     #[serde(default)]
     train: Vec<JsonPair>,
@@ -123,6 +126,7 @@ struct JsonTask {
 
 /// Tells a single task from tasks by id.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Keys {
     test: Option<IgnoredAny>,
 }
@@ -143,7 +147,7 @@ fn parse_tasks_within(
     solutions: Option<&[u8]>,
     budget: &mut Budget,
 ) -> Result<Vec<ArcTask>> {
-    const EXPECTED: &str = "an ARC task {\"train\": [...], \"test\": [...]} or such tasks by their ids";
+    const EXPECTED: &str = "an ARC task {\"train\": [...], \"test\": [...]}, such tasks by their ids, or {\"puzzle\": GRID, \"answer\": GRID}";
     for json in [Some(bytes), solutions].into_iter().flatten() {
         let unit = "lists, objects and names";
         budget.take_json(json, LONGEST_NAME).map_err(PuzzleError::exceeded(origin, unit))?;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
+use crate::json::Plain;
 use crate::maze::MAX_SIDE;
 
 /// The most bytes of a grid as one text: the largest maze, its rows ended by `\r\n`.
@@ -84,7 +85,7 @@ impl<'de> Visitor<'de> for RowVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut cells: A) -> Result<Row, A::Error> {
         let mut row = Vec::new();
-        while let Some(cell) = cells.next_element()? {
+        while let Some(Plain(cell)) = cells.next_element()? {
             if row.len() == MAX_SIDE {
                 return Err(A::Error::custom(format_args!("a row of more than {MAX_SIDE} cells")));
             }

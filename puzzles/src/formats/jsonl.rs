@@ -2,9 +2,12 @@
 //!
 //! A grid is a text in any form of [`super::text`] (rows joined by `\n`), a list of such rows, or a list of
 //! rows of numbers: a sudoku's digits with 0 for blank, a maze's cell values, ARC's colours. `input` and `output` are
-//! other names for `puzzle` and `answer`. Blank lines are passed over.
+//! other names for `puzzle` and `answer`. Blank lines are passed over. A text that is one such object may take several lines.
+
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use trm_intake::{Budget, Limits, Printable};
 
 use super::json_grid::{JsonGrid, LONGEST_TEXT};
@@ -20,7 +23,7 @@ const EXPECTED: &str = "{\"puzzle\": GRID, \"answer\": GRID}, a grid being a tex
 
 /// One line.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with a grid as `puzzle`")]
 struct Line {
     #[serde(alias = "input")]
     puzzle: JsonGrid,
@@ -30,15 +33,70 @@ struct Line {
     id: Option<String>,
 }
 
-/// Whether a text is in this form: its first line is an object with a puzzle of its own.
+/// Whether a text is in this form: its first line, or all of it, is an object with a puzzle of its own.
 pub(super) fn looks_like(body: &[u8]) -> bool {
+    has_puzzle(first_line(body)) || has_puzzle(body)
+}
+
+/// Whether a text is one object with a puzzle that takes more than a line.
+fn is_spread(body: &[u8]) -> bool {
+    !has_puzzle(first_line(body)) && has_puzzle(body)
+}
+
+fn first_line(body: &[u8]) -> &[u8] {
+    body.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default()
+}
+
+fn has_puzzle(json: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Keys {
         #[serde(alias = "input")]
-        puzzle: Option<serde::de::IgnoredAny>,
+        puzzle: Option<NoObject>,
     }
-    let first = body.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
-    serde_json::from_slice::<Keys>(first).is_ok_and(|keys| keys.puzzle.is_some())
+    json.trim_ascii_start().starts_with(b"{")
+        && serde_json::from_slice::<Keys>(json).is_ok_and(|keys| keys.puzzle.is_some())
+}
+
+/// Anything but an object: `puzzle` can be the id of an ARC task as well.
+struct NoObject;
+
+impl<'de> Deserialize<'de> for NoObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NoObject {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a grid")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self, A::Error> {
+        while rows.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
 }
 
 /// Puzzles of whatever task each line's grid looks like. Numbers are a sudoku where they can be one, else ARC colours.
@@ -63,35 +121,49 @@ pub(super) fn parse_within(
     }
     Budget::new(JSON_LIMITS).take_json(bytes, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
     let mut kept = Kept::new(origin, bytes.len());
-    for line in text::lines(origin, bytes, budget)? {
-        if line.is_blank() {
-            continue;
-        }
-        let source = format!("{origin}:{}", line.number);
-        let syntax = |message: String| PuzzleError::Syntax { origin: origin.to_owned(), line: line.number, message };
-        let parsed: Line = serde_json::from_str(line.text).map_err(|error| {
-            // The parser's own "line 1" is this line: only the column says something.
-            let reason = error.to_string();
-            let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
-            syntax(format!("column {}: {reason}\nhint: expected one object a line: {EXPECTED}", error.column().max(1)))
-        })?;
-        let mut puzzle = grid(&source, "puzzle", &parsed.puzzle, kind)?;
-        if let Some(answer) = &parsed.answer {
-            let answer = grid(&source, "answer", answer, Some(puzzle.kind))?.grid;
-            if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
-                let (found, expected) = (answer.size(), puzzle.grid.size());
-                return Err(syntax(format!(
-                    "the answer is {}x{}, the puzzle {}x{}\nhint: both grids of a line need the same size",
-                    found.0, found.1, expected.0, expected.1
-                )));
-            }
-            puzzle.solution = Some(answer);
-        }
-        puzzle.source = source;
-        puzzle.id = parsed.id;
-        kept.push(puzzle)?;
+    let lines = text::lines(origin, bytes, budget)?;
+    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    if is_spread(body) {
+        // The parser counts the lines.
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        kept.push(puzzle(origin, 1, text, kind)?)?;
+        return kept.some();
+    }
+    for line in lines.iter().filter(|line| !line.is_blank()) {
+        kept.push(puzzle(origin, line.number, line.text, kind)?)?;
     }
     kept.some()
+}
+
+/// One object, which begins in this line.
+fn puzzle(origin: &str, line: usize, text: &str, kind: Option<PuzzleKind>) -> Result<Puzzle> {
+    let source = format!("{origin}:{line}");
+    let syntax = |line, message: String| PuzzleError::Syntax { origin: origin.to_owned(), line, message };
+    let parsed: Line = serde_json::from_str(text).map_err(|error| {
+        // The parser counts from where the object begins.
+        let line = line + error.line().saturating_sub(1);
+        let reason = error.to_string();
+        let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
+        let message =
+            format!("column {}: {reason}\nhint: expected one object a line: {EXPECTED}", error.column().max(1));
+        syntax(line, message)
+    })?;
+    let mut puzzle = grid(&source, "puzzle", &parsed.puzzle, kind)?;
+    if let Some(answer) = &parsed.answer {
+        let answer = grid(&source, "answer", answer, Some(puzzle.kind))?.grid;
+        if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
+            let (found, expected) = (answer.size(), puzzle.grid.size());
+            let message = format!(
+                "the answer is {}x{}, the puzzle {}x{}\nhint: both grids of a line need the same size",
+                found.0, found.1, expected.0, expected.1
+            );
+            return Err(syntax(line, message));
+        }
+        puzzle.solution = Some(answer);
+    }
+    puzzle.source = source;
+    puzzle.id = parsed.id;
+    Ok(puzzle)
 }
 
 /// One grid. `what` is the key it stands under.
@@ -214,6 +286,19 @@ mod tests {
         assert!(matches!(parse("n", nine.as_bytes()).expect("readable")[0].kind, PuzzleKind::Sudoku(_)));
         let kind = PuzzleKind::Arc(Arc);
         assert_eq!(parse_for("n", nine.as_bytes(), kind).expect("readable")[0].kind, kind);
+    }
+
+    #[test]
+    fn one_object_may_take_several_lines() {
+        let spread = "{\n  \"puzzle\": [\n    [1, 0, 0, 4],\n [0, 0, 1, 0],\r\n [2, 0, 0, 3],\n [3, 0, 0, 2]\n  ]\n}\n";
+        let puzzles = super::super::parse("d", spread.as_bytes()).expect("readable");
+        assert_eq!((puzzles.len(), puzzles[0].source.as_str()), (1, "d:1"));
+        assert_eq!(puzzles[0].grid, parse("d", format!("{{\"puzzle\": \"{PUZZLE}\"}}").as_bytes()).unwrap()[0].grid);
+        assert!(error(&spread.replace(" 3]", " 300]")).starts_with("d.jsonl:5: column "), "{}", error(spread));
+        // An object under that name is a task by its id.
+        let task = "{\"puzzle\": {\"test\": [{\"input\": [[5]]}]}}";
+        let puzzles = super::super::parse("d", task.as_bytes()).expect("readable");
+        assert_eq!(puzzles[0].id.as_deref(), Some("puzzle"));
     }
 
     #[test]

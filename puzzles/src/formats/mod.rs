@@ -124,8 +124,8 @@ impl Puzzle {
 
 /// Puzzles from a text in any form this crate knows. `origin` names the input in errors and in [`Puzzle::source`].
 ///
-/// ARC json begins with `{`, and so do JSON lines, whose first line is an object with a puzzle; a MovingAI map or scenario file is told from its first line; everything else is
-/// [`text`].
+/// ARC json begins with `{`, and so do JSON lines, whose first line is an object with a puzzle, and such an object over several
+/// lines; a MovingAI map or scenario file is told from its first line; everything else is [`text`].
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
 }
@@ -173,6 +173,9 @@ fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
             let solutions = solutions_path(path).filter(|path| path.is_file());
             let solutions = solutions.map(|path| read_file(&path, budget)).transpose()?;
             let bytes = read_file(path, budget)?;
+            if jsonl::looks_like(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)) {
+                return jsonl::parse_within(&origin, &bytes, None, budget);
+            }
             arc_json::parse_within(&origin, &bytes, solutions.as_deref(), budget)
         }
         _ => {

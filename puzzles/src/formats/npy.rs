@@ -52,7 +52,17 @@ impl Array {
         let needed =
             array.header.shape.iter().try_fold(array.header.size as u64, |count, &axis| count.checked_mul(axis as u64));
         let there = length.saturating_sub(start);
-        if needed.is_some_and(|needed| needed <= there) { Ok(array) } else { Err(array.cut_short(there)) }
+        match needed {
+            Some(needed) if needed == there => Ok(array),
+            Some(needed) if needed < there => Err(PuzzleError::data(
+                path,
+                format!(
+                    "shape {:?} of {}-byte values needs {needed} bytes, and {there} are there\nhint: one file has one array",
+                    array.header.shape, array.header.size
+                ),
+            )),
+            _ => Err(array.cut_short(there)),
+        }
     }
 
     pub(crate) fn shape(&self) -> &[usize] {

@@ -11,6 +11,7 @@ use trm_intake::{Budget, Printable};
 
 use super::kept::Kept;
 use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, npy};
+use crate::json::{numbers as numbers_of_json, numbers_or_null};
 use crate::{Grid, PuzzleError, Result, Task, Tokens};
 
 /// The form of a sequence, for messages.
@@ -18,11 +19,11 @@ const EXPECTED: &str = "expected whole numbers, as in `3 1 4`, `3,1,4` or `[3, 1
 
 /// An object in a line.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with a sequence as `input`")]
 struct Line {
-    #[serde(alias = "puzzle")]
+    #[serde(alias = "puzzle", deserialize_with = "numbers_of_json")]
     input: Vec<i32>,
-    #[serde(default, alias = "output", alias = "solution")]
+    #[serde(default, alias = "output", alias = "solution", deserialize_with = "numbers_or_null")]
     answer: Option<Vec<i32>>,
     #[serde(default)]
     id: Option<String>,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use trm_export::checkpoint::layout;
 use trm_intake::{Budget, Limits, ReadError};
-use trm_models::{Architecture, PosEncodings, TrmConfig};
+use trm_models::{Architecture, FOLDER_NAME, PosEncodings, TrmConfig, is_folder_name};
 use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku, Tokens};
 
 use super::config_sections::{
@@ -255,8 +255,8 @@ impl TrainConfig {
         let refuse = |key: &str, value: String, expected: &str| {
             Err(bad(origin, &format!("{key} is {value}, expected {expected}"), None))
         };
-        if self.name.is_empty() || self.name.contains(['/', '\\', '\0']) {
-            return refuse("name", format!("{:?}", self.name), "a name without slashes");
+        if !is_folder_name(&self.name) {
+            return refuse("name", format!("{:?}", self.name), FOLDER_NAME);
         }
         if i64::try_from(self.seed).is_err() || i64::try_from(self.evaluation.seed).is_err() {
             return refuse("seed", self.seed.max(self.evaluation.seed).to_string(), "a number below 2^63");

@@ -5,7 +5,7 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Limits, Printable};
 use trm_models::file::{read_within, write_atomically};
 
 use crate::{Result, SolverError};
@@ -101,16 +101,30 @@ fn nan_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
 pub struct TrainLog {
     path: PathBuf,
     file: File,
+    warnings: Vec<String>,
 }
 
 impl TrainLog {
     /// Opens the log to go on after `step`: lines of later steps, which the resumed run writes again, and a last line
-    /// that a crash has torn are cut off. A log that is not there begins empty.
+    /// that a crash has torn are cut off. A log that is not there begins empty. The log is for people, and training does not
+    /// need it: damaged lines are left out, with a warning and a copy of the log as it was beside it.
     pub fn open(path: &Path, step: u64) -> Result<Self> {
+        let mut warnings = Vec::new();
         if path.exists() {
-            let kept = read(path)?.into_iter().filter(|record| record.step() <= step);
+            let bytes = read_within(path, &mut Budget::new(LIMITS), "log of a run")?;
+            let (records, damaged) = parse(&bytes);
+            if let Some(first) = damaged.first() {
+                let copy = set_aside(path, &bytes)?;
+                let more = damaged.len() - 1;
+                let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+                warnings.push(format!(
+                    "{}: {first}{more}; training goes on without, and the log as it was is kept as {}",
+                    path.display(),
+                    copy.display()
+                ));
+            }
             let mut text = String::new();
-            for record in kept {
+            for record in records.into_iter().filter(|record| record.step() <= step) {
                 text.push_str(&line(path, &record)?);
             }
             write_atomically(path, |file| file.write_all(text.as_bytes()))?;
@@ -118,7 +132,13 @@ impl TrainLog {
         let mut file =
             OpenOptions::new().create(true).append(true).open(path).map_err(SolverError::run_io("open", path))?;
         file.seek(SeekFrom::End(0)).map_err(SolverError::run_io("open", path))?;
-        Ok(Self { path: path.to_owned(), file })
+        Ok(Self { path: path.to_owned(), file, warnings })
+    }
+
+    /// What was wrong with the log that was there, to be told to the user.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Appends a line, whole and at once.
@@ -137,21 +157,52 @@ fn line(path: &Path, record: &Record) -> Result<String> {
     Ok(text)
 }
 
-/// All records of a log. A last line without its end, which a crash leaves, is passed over.
+/// All records of a log. A last line without its end, which a crash leaves, and damaged lines are passed over; of these
+/// [`TrainLog::open`] warns.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
     let bytes = read_within(path, &mut Budget::new(LIMITS), "log of a run")?;
+    Ok(parse(&bytes).0)
+}
+
+/// The records, and what is wrong with the other lines.
+fn parse(bytes: &[u8]) -> (Vec<Record>, Vec<String>) {
     // Without the torn rest: everything behind the last line end.
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(&bytes[..0], |end| &bytes[..end]);
-    let lines = whole.split(|&byte| byte == b'\n').zip(1..).filter(|(line, _)| !line.is_empty());
-    lines
-        .map(|(line, number)| {
-            serde_json::from_slice(line).map_err(|error| SolverError::RunFolder {
-                path: path.to_owned(),
-                reason: format!("line {number} is no record of a run: {error}"),
-                hint: "delete that line: the log is for people, training does not need it".to_owned(),
-            })
-        })
-        .collect()
+    let (mut records, mut damaged) = (Vec::new(), Vec::new());
+    for (line, number) in whole.split(|&byte| byte == b'\n').zip(1..).filter(|(line, _)| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(record) => records.push(record),
+            Err(error) => {
+                // The parser repeats what it found, and its own "line 1" is this line.
+                let reason = error.to_string();
+                let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
+                damaged.push(format!("line {number} is no record of a run: {reason}"));
+            }
+        }
+    }
+    (records, damaged)
+}
+
+/// Keeps a log as it is beside it, in a file that does not take another one's place.
+fn set_aside(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    let name = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".damaged");
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        PathBuf::from(name)
+    };
+    let mut number = 1;
+    while name(number).symlink_metadata().is_ok() {
+        // A process that ended before it had mended the log has kept it already.
+        if std::fs::read(name(number)).is_ok_and(|kept| kept == bytes) {
+            return Ok(name(number));
+        }
+        number += 1;
+    }
+    write_atomically(&name(number), |file| file.write_all(bytes))?;
+    Ok(name(number))
 }
 
 #[cfg(test)]
@@ -201,14 +252,37 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_record_is_named() {
+    fn a_damaged_line_is_left_out_and_nothing_is_lost() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("log.jsonl");
-        std::fs::write(&path, "{\"kind\":\"eval\",\"step\":1}\nhello\n").expect("writable");
-        let text = read(&path).expect_err("no record").to_string();
-        assert!(
-            text.contains("log.jsonl: line 2 is no record of a run: ") && text.contains("\nhint: delete"),
-            "{text}"
-        );
+        let mut log = TrainLog::open(&path, 0).expect("new");
+        assert!(log.warnings().is_empty());
+        for record in [train(10), eval(10), train(20)] {
+            log.write(&record).expect("written");
+        }
+        let whole = std::fs::read(&path).expect("readable");
+        let damage = |with: &[u8]| {
+            let middle = whole.iter().position(|&byte| byte == b'\n').expect("lines") + 1;
+            [&whole[..middle], with, &whole[middle..]].concat()
+        };
+        for (damage, lines, kept) in [
+            (damage(b"hel\x1blo\n\xff\xfe\n"), ", and 1 more;", "log.jsonl.damaged"),
+            (damage(b"{\"kind\":\"eval\",\"st\n"), "line 2 is no record of a run: ", "log.jsonl.damaged-2"),
+            // As a process leaves it that ends before the log is mended.
+            (damage(b"{\"kind\":\"eval\",\"st\n"), "line 2 is no record of a run: ", "log.jsonl.damaged-2"),
+        ] {
+            std::fs::write(&path, &damage).expect("writable");
+            let mut log = TrainLog::open(&path, 20).expect("goes on");
+            let [warning] = log.warnings() else { panic!("{:?}", log.warnings()) };
+            assert!(warning.contains(lines) && warning.ends_with(kept), "{warning}");
+            assert!(!warning.contains('\u{1b}'), "{warning}");
+            assert_eq!(std::fs::read(dir.path().join(kept)).expect("kept"), damage);
+            assert_eq!(std::fs::read(&path).expect("mended"), whole);
+            log.write(&eval(20)).expect("written");
+        }
+        assert_eq!(read(&path).expect("readable"), [train(10), eval(10), train(20), eval(20)]);
+        // Damaged while a run is at work: what reads the log for its curves goes on as well.
+        std::fs::write(&path, damage(b"hello\n")).expect("writable");
+        assert_eq!(read(&path).expect("readable"), [train(10), eval(10), train(20)]);
     }
 }

@@ -75,6 +75,12 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let options = args.run.options(&args.halt, args.tries)?;
+    if args.count == 0 {
+        bail!("--count 0: nothing to measure");
+    }
+    if args.limit == Some(0) {
+        bail!("--limit 0: nothing to measure");
+    }
     let model = Model::open(&args.bundle)?;
     let source = Source::open(args, &model)?;
     deadline::start(args.run.time_limit);

@@ -11,7 +11,8 @@ use trm_export::trm::{GraphOptions, Precision};
 use trm_export::{BundleRequest, Sample, export_bundle};
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::{
-    CARD, GraphKind, GraphTarget, MANIFEST, Measured, ModelBundle, ModelError, SELF_TEST, TrmConfig, WEIGHTS,
+    CARD, FOLDER_NAME, GraphKind, GraphTarget, MANIFEST, Measured, ModelBundle, ModelError, SELF_TEST, TrmConfig,
+    WEIGHTS, is_folder_name,
 };
 use trm_puzzles::PuzzleKind;
 use trm_solver::engine::ort::OrtEngine;
@@ -141,6 +142,7 @@ impl From<TargetName> for GraphTarget {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
+    args.name.as_deref().map(check_name).transpose()?;
     match (args.to, args.task) {
         (Some(format), _) => write_weights(args, format),
         (None, _) if args.source.is_dir() && !is_checkpoint(&args.source) => rewrite_bundle(args),
@@ -370,16 +372,22 @@ fn refuse_to_replace(out: &Path, overwrite: bool) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a --name that a bundle cannot have, before any work.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    if !is_folder_name(name) {
+        bail!("--name: `{}` cannot be the name of a model\nhint: expected {FOLDER_NAME}", Printable(name));
+    }
+    Ok(())
+}
+
 /// The model's name: what was given, or that of the folder it goes to.
 fn name(args: &Args) -> Result<String> {
     if let Some(name) = &args.name {
-        if name.trim().is_empty() || name.chars().any(char::is_control) {
-            bail!("--name: {name:?} is no name");
-        }
         return Ok(name.clone());
     }
-    let folder = args.out.file_name().and_then(|name| name.to_str());
-    folder.map(str::to_owned).context("--out names no folder that could name the model\nhint: pass --name")
+    let folder = args.out.file_name().and_then(|name| name.to_str()).filter(|name| is_folder_name(name));
+    let none = || format!("--out names no folder that could name the model\nhint: pass --name: {FOLDER_NAME}");
+    folder.map(str::to_owned).with_context(none)
 }
 
 fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, config: &TrmConfig) -> Result<()> {

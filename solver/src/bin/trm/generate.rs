@@ -1,6 +1,6 @@
 //! `trm generate`: fresh puzzles with their answers, to train on, to look at, to measure with.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -10,8 +10,8 @@ use trm_puzzles::{Generate, Layout, Maze, MazeGenerator, PuzzleKind, Sudoku, Sud
 use trm_solver::SolverError;
 use trm_solver::console;
 
-use crate::Exit;
 use crate::task::Size;
+use crate::{Exit, interrupt};
 
 /// Print fresh puzzles with their answers, one JSON object a line: what `trm train --data` takes.
 ///
@@ -103,15 +103,21 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     };
     let generator = args.kind.generator("trm generate", task)?;
     let mut rng = seeded(args.seed);
-    let mut out = BufWriter::new(console::stdout());
+    interrupt::listen_briefly()?;
+    let mut out = console::stdout();
     for _ in 0..args.count {
         if console::is_closed() {
             break;
         }
+        if interrupt::requested() {
+            return Ok(Exit::Interrupted);
+        }
         let example = generator.generate(&mut rng)?;
         // Rows, so that a maze in JSON can be looked at.
         let rows = |grid| alphabet.text(grid).lines().map(str::to_owned).collect::<Vec<_>>();
-        writeln!(out, "{}", json!({"puzzle": rows(&example.puzzle), "answer": rows(&example.solution)}))?;
+        let line = json!({"puzzle": rows(&example.puzzle), "answer": rows(&example.solution)});
+        // Each line whole, in one write: a pipe takes all of it or waits, so that a signal never cuts one off.
+        out.write_all(format!("{line}\n").as_bytes())?;
     }
     out.flush()?;
     Ok(Exit::Done)

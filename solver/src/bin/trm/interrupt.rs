@@ -1,5 +1,5 @@
 //! Ctrl-C, SIGTERM and SIGHUP as a request: the command finishes its step, saves or prints what it has and ends. Commands
-//! that have nothing to save do not listen, and end at once.
+//! that have nothing to save or print bit by bit do not listen, and end at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,6 +10,8 @@ use trm_solver::errln;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 static SAVED: AtomicBool = AtomicBool::new(false);
+/// Nothing was printed yet.
+static PREPARING: AtomicBool = AtomicBool::new(false);
 
 /// As shells report a program that SIGINT ended.
 const INTERRUPTED: i32 = 130;
@@ -34,13 +36,24 @@ pub(crate) fn listen_briefly() -> anyhow::Result<()> {
     })
 }
 
+/// As [`listen_briefly`], from before there is anything to print: until [`prepared`] the first signal ends the process.
+pub(crate) fn listen_while_preparing() -> anyhow::Result<()> {
+    PREPARING.store(true, Ordering::Relaxed);
+    listen_briefly()
+}
+
+/// From now on results are printed.
+pub(crate) fn prepared() {
+    PREPARING.store(false, Ordering::Relaxed);
+}
+
 fn handle(first: impl Fn() + Send + 'static) -> anyhow::Result<()> {
     ctrlc::set_handler(move || {
         if SAVED.load(Ordering::Relaxed) {
             errln!("interrupted: the run is saved, --resume goes on from here");
             std::process::exit(INTERRUPTED);
         }
-        if REQUESTED.swap(true, Ordering::Relaxed) {
+        if PREPARING.load(Ordering::Relaxed) || REQUESTED.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED);
         }
         first();

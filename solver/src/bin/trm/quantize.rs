@@ -21,8 +21,8 @@ use trm_solver::quantize::{Fidelity, QuantizeOptions, Quantized, Share, StepFide
 use trm_solver::{Model, Question};
 use trm_solver::{console, errln};
 
-use crate::Exit;
 use crate::generate::Kind;
+use crate::{Exit, export};
 
 /// Turn a bundle into one of smaller precision, if it solves as many puzzles as before.
 ///
@@ -121,6 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     if !(0.0..=100.0).contains(&args.max_loss) {
         bail!("--max-loss: {} is no number of points from 0 to 100", args.max_loss);
     }
+    args.name.as_deref().map(export::check_name).transpose()?;
     let model = Model::new(ModelBundle::open(&args.bundle)?)?;
     if model.bundle().manifest().precision != "fp32" {
         bail!(

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::file::write_atomically;
@@ -17,6 +19,10 @@ use crate::Exit;
 const PASSWORD: &str = "TRM_SIGN_PASSWORD";
 /// A secret key is two lines.
 const KEY_LIMITS: Limits = Limits { bytes: 16 << 10, items: 0, depth: 0, time: None };
+/// Bytes of the second one: algorithms, salt and limits of the password, number, key, checksum.
+const KEY_BYTES: usize = 158;
+/// Bytes of the checksum at its end.
+const CHECKSUM_BYTES: usize = 32;
 /// Longer comments are cut off or refused by minisign.
 const LONGEST_COMMENT: usize = 1_000;
 
@@ -131,15 +137,20 @@ fn secret_key(path: &Path) -> Result<SecretKey> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let no_key = "hint: expected a secret key, as `trm sign --generate-key` or `minisign -G` writes it";
     let refuse = |error: minisign::PError| anyhow!("{}: {error}\n{no_key}", path.display());
-    let boxed = SecretKeyBox::from_string(&text).map_err(refuse)?;
-    if let Ok(secret) = boxed.clone().into_unencrypted_secret_key() {
-        return Ok(secret);
-    }
+    let line = text.lines().nth(1).unwrap_or_default().trim();
     // What is no key at all is not asked a password for.
-    if text.lines().nth(1).is_none_or(|line| line.trim().len() < 200) {
-        bail!("{}: no secret key\n{no_key}", path.display());
+    let key = STANDARD.decode(line).ok().filter(|key| key.len() == KEY_BYTES && key.starts_with(b"Ed"));
+    let Some(key) = key else { bail!("{}: no secret key\n{no_key}", path.display()) };
+    let boxed = SecretKeyBox::from_string(&text).map_err(refuse)?;
+    if key[2..4] != [0, 0] {
+        return boxed.into_secret_key(Some(password("password of the key: ")?)).map_err(refuse);
     }
-    boxed.into_secret_key(Some(password("password of the key: ")?)).map_err(refuse)
+    // The program minisign writes, and reads, keys without a password without a checksum. Signing finds a damaged one all
+    // the same: the signature is held against the key's public half.
+    if key[KEY_BYTES - CHECKSUM_BYTES..].iter().all(|&byte| byte == 0) {
+        return SecretKey::from_bytes(&key).map_err(refuse);
+    }
+    boxed.into_unencrypted_secret_key().map_err(refuse)
 }
 
 fn password(prompt: &str) -> Result<String> {

@@ -14,12 +14,12 @@ use trm_solver::solve::DEFAULT_NOISE;
 use trm_solver::tuning::Tuning;
 use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
 
-use crate::Exit;
 use crate::backend::{Backend, BackendArgs};
 use crate::deadline::{self, TimeLimit};
 use crate::output::{Solved, numbered};
 use crate::text::stdout_has_colour;
 use crate::watch::Watch;
+use crate::{Exit, interrupt};
 
 /// Rows that run together where nothing else is known.
 const DEFAULT_BATCH: u32 = 8;
@@ -119,6 +119,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
         let inputs = args.files.iter().map(PathBuf::as_path).collect::<Vec<_>>();
         check_png_path("--png", path, &inputs)?;
     }
+    interrupt::listen_while_preparing()?;
     let model = args.model.as_deref().map(Model::open).transpose()?;
     let puzzles = read_puzzles(&args.files, model.as_ref())?;
     if args.png.is_some() && puzzles.iter().any(|puzzle| matches!(puzzle.kind, PuzzleKind::Tokens(_))) {
@@ -130,8 +131,12 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
 
     let watch = args.watch.then(Watch::new);
     let mut printer = Printer::new(&puzzles, args.json, args.png.as_deref(), watch);
-    for group in groups.iter().take_while(|_| !console::is_closed()) {
+    interrupt::prepared();
+    for group in groups.iter().take_while(|_| !console::is_closed() && !interrupt::requested()) {
         solve_group(group, args, &options, &backend, &mut printer)?;
+    }
+    if interrupt::requested() && printer.print_waiting()? {
+        return Ok(Exit::Interrupted);
     }
     Ok(if printer.failed { Exit::AnswerFailed } else { Exit::Done })
 }
@@ -162,6 +167,9 @@ fn solve_group(
     // Frames of puzzles that run side by side would mix: whoever watches sees them one after the other.
     let together = if args.watch { 1 } else { group.members.len() };
     for members in group.members.chunks(together.max(1)) {
+        if interrupt::requested() {
+            break;
+        }
         let questions = questions(members);
         let mut view =
             GroupPrinter { printer, members, model: model.name(), task: task.as_ref(), fallbacks: &fallbacks };
@@ -241,6 +249,7 @@ struct Printer<'a> {
     /// Answers that came before their turn.
     waiting: BTreeMap<usize, Solved<'a>>,
     next: usize,
+    printed: bool,
     failed: bool,
     error: Option<anyhow::Error>,
 }
@@ -256,6 +265,7 @@ impl<'a> Printer<'a> {
             watch,
             waiting: BTreeMap::new(),
             next: 0,
+            printed: false,
             failed: false,
             error: None,
         }
@@ -265,19 +275,33 @@ impl<'a> Printer<'a> {
         self.failed |= !matches!(solved.report.verdict, Verdict::Verified { .. } | Verdict::Unverifiable { .. });
         self.waiting.insert(index, solved);
         while let Some(solved) = self.waiting.remove(&self.next) {
-            if self.json {
-                solved.write_json(&mut self.out)?;
-            } else {
-                if self.next > 0 {
-                    writeln!(self.out)?;
-                }
-                solved.write_drawing(&mut self.out, self.colour)?;
-            }
-            self.out.flush()?;
-            if let Some(path) = self.png {
-                solved.write_png(&numbered(path, self.next, self.puzzles.len()))?;
-            }
+            self.show(self.next, &solved)?;
             self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Prints answers whose turn will not come. True if puzzles are left unsolved.
+    fn print_waiting(&mut self) -> anyhow::Result<bool> {
+        let unsolved = self.next < self.puzzles.len();
+        for (index, solved) in std::mem::take(&mut self.waiting) {
+            self.show(index, &solved)?;
+        }
+        Ok(unsolved)
+    }
+
+    fn show(&mut self, index: usize, solved: &Solved<'_>) -> anyhow::Result<()> {
+        if self.json {
+            solved.write_json(&mut self.out)?;
+        } else {
+            if std::mem::replace(&mut self.printed, true) {
+                writeln!(self.out)?;
+            }
+            solved.write_drawing(&mut self.out, self.colour)?;
+        }
+        self.out.flush()?;
+        if let Some(path) = self.png {
+            solved.write_png(&numbered(path, index, self.puzzles.len()))?;
         }
         Ok(())
     }
@@ -333,6 +357,6 @@ impl Observer for GroupPrinter<'_, '_> {
     }
 
     fn stop(&mut self) -> bool {
-        self.printer.error.is_some() || console::is_closed()
+        self.printer.error.is_some() || console::is_closed() || interrupt::requested()
     }
 }

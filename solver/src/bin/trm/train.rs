@@ -138,6 +138,9 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
         let folder = RunFolder::create(&args.out, &config)?;
         (Trainer::start(&engine, config, folder, weights.clone(), session.clone())?, weights)
     };
+    for warning in trainer.warnings() {
+        errln!("warning: {warning}");
+    }
     if verbose {
         errln!("training with {} on ONNX Runtime {}", trainer.runtime_name(), engine.version());
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use trm_intake::Printable;
 
 /// Parses a text. Of two equal keys `serde_json` keeps the last one without a word; here they are an error.
-pub(super) fn parse(text: &str) -> serde_json::Result<Value> {
+pub(crate) fn parse(text: &str) -> serde_json::Result<Value> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let value = Strict.deserialize(&mut parser)?;
     parser.end()?;
