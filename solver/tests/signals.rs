@@ -125,10 +125,13 @@ fn everything_else_ends_soon() {
         }
     }
     // While they wait for puzzles, too.
-    let process = trm(&["solve"]).stdin(Stdio::piped()).spawn().expect("trm starts");
+    let mut process = trm(&["solve"]).stdin(Stdio::piped()).spawn().expect("trm starts");
+    // Held open: waiting for the process would close it.
+    let stdin = process.stdin.take();
     std::thread::sleep(Duration::from_millis(500));
     let (code, took, _, errors) = end(process, "-INT");
     assert!(code == Some(130) && took < LIMIT, "{code:?}, {took:?}: {errors}");
+    drop(stdin);
 }
 
 #[test]
