@@ -278,7 +278,7 @@ fn sparse_files() {
                 hollow(path, "H_init", 20 << 30);
             }),
             inspect("1 TiB of a tensor of another model", "that a checkpoint may have", |path| {
-                hollow(path, "a", 1 << 40)
+                hollow(path, "a", 1 << 40);
             }),
             inspect("1 TiB of weights", "that a checkpoint may have", |path| hollow(path, "H_init", 1 << 40)),
             inspect("3 GiB of a torch tensor of another model", FOREIGN, |path| hollow_torch(path, "a", 3 << 30)),

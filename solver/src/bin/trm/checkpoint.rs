@@ -110,11 +110,9 @@ impl ConfigArgs {
         };
         if let Some(path) = &self.dataset {
             source = source.dataset_file(path)?;
-        } else {
-            if let Some(path) = there(checkpoint, "dataset.json")? {
-                errln!("using {}", path.display());
-                source = source.dataset_file(&path)?;
-            }
+        } else if let Some(path) = there(checkpoint, "dataset.json")? {
+            errln!("using {}", path.display());
+            source = source.dataset_file(&path)?;
         }
         let (config, record) = self.apply(source, weights)?.resolve()?;
         if !record.unknown.is_empty() {

@@ -249,7 +249,7 @@ struct Printer<'a> {
     /// Answers that came before their turn.
     waiting: BTreeMap<usize, Solved<'a>>,
     next: usize,
-    printed: bool,
+    shown: usize,
     failed: bool,
     error: Option<anyhow::Error>,
 }
@@ -265,7 +265,7 @@ impl<'a> Printer<'a> {
             watch,
             waiting: BTreeMap::new(),
             next: 0,
-            printed: false,
+            shown: 0,
             failed: false,
             error: None,
         }
@@ -294,11 +294,12 @@ impl<'a> Printer<'a> {
         if self.json {
             solved.write_json(&mut self.out)?;
         } else {
-            if std::mem::replace(&mut self.printed, true) {
+            if self.shown > 0 {
                 writeln!(self.out)?;
             }
             solved.write_drawing(&mut self.out, self.colour)?;
         }
+        self.shown += 1;
         self.out.flush()?;
         if let Some(path) = self.png {
             solved.write_png(&numbered(path, index, self.puzzles.len()))?;
