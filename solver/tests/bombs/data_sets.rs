@@ -119,8 +119,13 @@ fn data_sets() {
             bomb("eval: a sparse array of 1 TB", "eval sudoku-4 --data .", "rows, the inputs have", |folder| {
                 data_set(folder, &["all"]);
                 let path = folder.join("all__inputs.npy");
-                fs::write(&path, npy("|u1", false, "(60000000000, 16)", &[])).expect("a header");
-                sparse(&path, 1 << 40);
+                let header = npy("|u1", false, "(60000000000, 16)", &[]);
+                fs::write(&path, &header).expect("a header");
+                sparse(&path, header.len() as u64 + 960_000_000_000);
+            }),
+            bomb("eval: 1 TB behind the values", "eval sudoku-4 --data .", "are there", |folder| {
+                data_set(folder, &["all"]);
+                sparse(&folder.join("all__inputs.npy"), 1 << 40);
             }),
             bomb(
                 "eval: sparse arrays of 10 GB",
