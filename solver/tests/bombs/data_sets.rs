@@ -135,8 +135,9 @@ fn data_sets() {
                     data_set(folder, &["all"]);
                     for array in ["inputs", "labels"] {
                         let path = folder.join(format!("all__{array}.npy"));
-                        fs::write(&path, npy("|u1", false, "(600000000, 16)", &[])).expect("a header");
-                        sparse(&path, 10 << 30);
+                        let header = npy("|u1", false, "(600000000, 16)", &[]);
+                        fs::write(&path, &header).expect("a header");
+                        sparse(&path, header.len() as u64 + 9_600_000_000);
                     }
                 },
             ),
