@@ -290,7 +290,7 @@ fn sparse_files() {
                 torch(path, &dict([("H_init".into(), tensor(4, 4))]));
                 sparse(path, 60 << 30);
             }),
-            bomb("an ONNX file of 1 TiB", "inspect bomb.onnx", "that a ONNX file may have", |folder| {
+            bomb("an ONNX file of 1 TiB", "inspect bomb.onnx", "that a graph may have", |folder| {
                 sparse(&folder.join("bomb.onnx"), 1 << 40);
             }),
             bomb("a device that is inspected", "inspect /dev/zero", "neither a folder nor a regular file", |_| ()),

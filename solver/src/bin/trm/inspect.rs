@@ -385,7 +385,7 @@ struct OnnxFile {
 impl OnnxFile {
     fn read(path: &Path) -> Result<Self> {
         // Its length is judged before anything is read: hashing a sparse file of a terabyte takes an hour.
-        let content = trm_models::file::read_within(path, &mut Budget::new(ONNX_LIMITS), "ONNX file")?;
+        let content = trm_models::file::read_within(path, &mut Budget::new(ONNX_LIMITS), "graph")?;
         let (sha256, bytes) = hash_file(path)?;
         let mut summary = OnnxSummary::from_bytes(&content, path)?;
         let metadata = std::mem::take(&mut summary.metadata);
