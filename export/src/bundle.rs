@@ -57,7 +57,7 @@ pub struct BundleRequest<'a> {
     pub accuracy: Vec<Measured>,
     /// The checkpoint's name and hash.
     pub checkpoint: Option<CheckpointOrigin>,
-    /// Where the settings of the configuration came from.
+    /// The origin of each setting of the configuration.
     pub configuration: Option<ConfigRecord>,
     /// The puzzle identities and their names.
     pub identities: Option<Identities>,

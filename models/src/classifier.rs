@@ -170,4 +170,15 @@ mod tests {
         let error = ClassifierBundle::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains("classify.onnx is damaged"), "{error}");
     }
+    #[test]
+    fn a_key_twice_is_an_error() {
+        let built_in = ClassifierBundle::digits().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        ClassifierBundle::write(folder.path(), built_in.manifest().clone(), built_in.graph(), "card").unwrap();
+        let path = folder.path().join(MANIFEST);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen('{', "{\"name\": \"other\",", 1)).unwrap();
+        let error = ClassifierBundle::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("duplicate key `name`"), "{error}");
+    }
 }

@@ -33,7 +33,7 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<&mut File
     sync_folder(folder_of(&target)).map_err(io_error)
 }
 
-/// Where a path leads, be there anything or not: links are followed, the last one as well.
+/// The path without links: the last one is followed as well, be there anything at its end or not.
 pub(crate) fn resolved(path: &Path) -> io::Result<PathBuf> {
     /// As many as Linux follows.
     const MOST_LINKS: usize = 40;

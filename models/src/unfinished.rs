@@ -47,7 +47,7 @@ pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     Err(taken(folder))
 }
 
-/// Whether a name is that of a temporary file of ours, to the last letter.
+/// True if a name is that of a temporary file of ours, to the last letter.
 pub(crate) fn is_file_name(name: &OsStr) -> bool {
     let random = name.as_encoded_bytes().strip_prefix(FILE.as_bytes());
     random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))

@@ -1,4 +1,4 @@
-//! What is wrong with a yaml file, in words for whoever has the file: the parser's own are for whoever calls it.
+//! Errors of the yaml parser in words for whoever has the file: its own are for whoever calls it.
 
 use serde_saphyr::Error;
 use trm_intake::Printable;

@@ -41,7 +41,7 @@ pub(super) struct Item {
     /// Its dtype, or the name of one that weights do not have.
     pub(super) dtype: Result<WeightDtype, String>,
     pub(super) shape: Vec<usize>,
-    /// Where its elements are, where several tensors can share them.
+    /// The place of its elements, in files where several tensors can share them.
     pub(super) place: Option<(String, usize)>,
 }
 

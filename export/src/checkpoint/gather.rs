@@ -73,7 +73,7 @@ pub(super) fn gather(
     dtype.decode(&gathered)
 }
 
-/// Whether the strides are those of a row-major array; those of dimensions of size 1 do not matter.
+/// True if the strides are those of a row-major array; those of dimensions of size 1 do not matter.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     let mut expected = 1;
     shape.iter().zip(strides).rev().all(|(size, stride)| {

@@ -92,7 +92,7 @@ fn not_an_archive(start: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Where storages are.
+/// A place that storages are read from.
 trait Storages {
     /// The bytes of a storage, little-endian. It has to have `length` of them.
     fn load(&mut self, key: &str, kind: StorageType, length: u64, budget: &mut Budget) -> Result<Vec<u8>>;

@@ -341,10 +341,10 @@ fn unprintable(value: &Value) -> Option<&str> {
 /// The longest name of a model, in bytes: file systems take 255, of which a kiosk needs some.
 const LONGEST_NAME: usize = 100;
 
-/// What [`is_folder_name`] takes, for messages.
+/// The names that [`is_folder_name`] takes, in words.
 pub const FOLDER_NAME: &str = "up to 100 letters of ASCII, digits, `.`, `-` and `_`, the first no `.`";
 
-/// Whether a model's name can be that of a folder everywhere. Bundles are written with such names only, and a kiosk takes
+/// True if a model's name can be that of a folder everywhere. Bundles are written with such names only, and a kiosk takes
 /// no others.
 #[must_use]
 pub fn is_folder_name(name: &str) -> bool {

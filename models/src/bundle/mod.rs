@@ -10,6 +10,8 @@ mod place;
 mod selftest;
 mod signature;
 #[cfg(test)]
+mod signature_tests;
+#[cfg(test)]
 mod tests;
 mod writer;
 

@@ -33,12 +33,12 @@ struct Line {
     id: Option<String>,
 }
 
-/// Whether a text is in this form: its first line, or all of it, is an object with a puzzle of its own.
+/// True if a text is in this form: its first line, or all of it, is an object with a puzzle of its own.
 pub(super) fn looks_like(body: &[u8]) -> bool {
     has_puzzle(first_line(body)) || has_puzzle(body)
 }
 
-/// Whether a text is one object with a puzzle that takes more than a line.
+/// True if a text is one object with a puzzle that takes more than a line.
 fn is_spread(body: &[u8]) -> bool {
     !has_puzzle(first_line(body)) && has_puzzle(body)
 }

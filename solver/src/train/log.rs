@@ -135,7 +135,7 @@ impl TrainLog {
         Ok(Self { path: path.to_owned(), file, warnings })
     }
 
-    /// What was wrong with the log that was there, to be told to the user.
+    /// Faults of the log that was there, to be told to the user.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings

@@ -142,7 +142,7 @@ impl Trainer {
         Ok(Self { config, model, engine, session, folder, stream, prefetch, runtime, slots, state, log, done_at })
     }
 
-    /// What was wrong with files that the run can do without, to be told to the user.
+    /// Faults of files that the run can do without, to be told to the user.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         self.log.warnings()

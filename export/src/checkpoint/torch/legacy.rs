@@ -21,7 +21,7 @@ type Places = HashMap<String, (u64, u64)>;
 /// The magic number in its pickle.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-/// Whether a file starts with the pickle of the magic number, in protocol 2 to 5; those from 4 on have a frame around it.
+/// True if a file starts with the pickle of the magic number, in protocol 2 to 5; from 4 on a frame is around it.
 pub(super) fn begins(start: &[u8]) -> bool {
     match start {
         [0x80, 4 | 5, 0x95, rest @ ..] => rest.get(8..).is_some_and(|rest| rest.starts_with(MAGIC)),

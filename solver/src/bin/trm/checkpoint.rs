@@ -60,7 +60,7 @@ impl From<ClassName> for Architecture {
     }
 }
 
-/// What [`ConfigArgs::find`] found. Whoever asked says what is left undone without a whole configuration.
+/// The outcome of [`ConfigArgs::find`]. Whoever asked says what is left undone without a whole configuration.
 pub(crate) enum Found {
     /// A configuration, and where its settings came from.
     Complete(Box<(TrmConfig, ConfigRecord)>),

@@ -294,7 +294,7 @@ struct Checkpoint {
     /// Where the settings came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     configuration: Option<ConfigRecord>,
-    /// What the configuration that was found does not say.
+    /// The reason why the configuration that was found is incomplete.
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
