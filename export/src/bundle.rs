@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use trm_models::file::write_atomically;
+use trm_intake::file::write_atomically;
 use trm_models::{
     BundleWriter, CARD, CheckpointOrigin, ConfigRecord, FORMAT_VERSION, GraphKind, Identities, Manifest, Measured,
     ModelBundle, SELF_TEST, SelfTest, TaskSpec, TrmConfig, WEIGHTS,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use trm_intake::file::FileError;
 use trm_models::ModelError;
 
 /// Why a checkpoint, a graph or an export was refused.
@@ -9,15 +10,8 @@ use trm_models::ModelError;
 #[non_exhaustive]
 pub enum ExportError {
     /// A file or folder could not be read or written.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was being done, as an infinitive: `read`, `create`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The configuration or the bundle was refused.
     #[error(transparent)]
     Model(#[from] ModelError),

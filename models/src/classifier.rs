@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use trm_intake::{Budget, Limits, Printable};
 
 use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured, hex};
-use crate::file::{read_within, write_atomically};
+use trm_intake::file::{FileError, read_within, write_atomically};
 use crate::{ModelError, Result, strict_json};
 
 /// File name of the graph.
@@ -115,17 +115,18 @@ impl ClassifierBundle {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(folder: &Path, mut manifest: ClassifierManifest, graph: &[u8], card: &str) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(|source| ModelError::Io {
+        std::fs::create_dir_all(folder).map_err(|source| ModelError::File(FileError::Io {
             action: "create",
             path: folder.to_owned(),
             source,
-        })?;
+        }))?;
         manifest.graph = hash(graph);
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|error| ModelError::BadManifest { bundle: manifest.name.clone(), reason: error.to_string() })?;
         write_atomically(&folder.join(CARD), |file| std::io::Write::write_all(file, card.as_bytes()))?;
         write_atomically(&folder.join(CLASSIFIER_GRAPH), |file| std::io::Write::write_all(file, graph))?;
-        write_atomically(&folder.join(MANIFEST), |file| std::io::Write::write_all(file, text.as_bytes()))
+        write_atomically(&folder.join(MANIFEST), |file| std::io::Write::write_all(file, text.as_bytes()))?;
+        Ok(())
     }
 
     /// The manifest.

@@ -2,32 +2,15 @@
 
 use std::path::PathBuf;
 
+use trm_intake::file::FileError;
+
 /// Why a configuration, a graph interface or a bundle was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// A file or folder could not be read or written.
-    #[error("cannot {action} {}{}", path.display(), crate::file::full_disk_hint(source))]
-    Io {
-        /// What was being done, as an infinitive: `read`, `create`.
-        action: &'static str,
-        /// The file or folder.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-    /// A file is larger than anything of its kind can be, and was not read.
-    #[error("{} is {bytes} bytes, more than the {limit} that a {what} may have", path.display())]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-        /// The largest size accepted.
-        limit: u64,
-        /// What the file was read as.
-        what: &'static str,
-    },
+    /// A file or folder could not be read or written, or is larger than anything of its kind can be.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A config file is not YAML or JSON, or not a mapping.
     #[error("{origin}: not a model configuration: {reason}\nhint: expected the all_config.yaml beside the checkpoint")]
     ConfigSyntax {

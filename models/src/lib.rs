@@ -49,12 +49,9 @@ mod classifier;
 mod config;
 mod config_source;
 mod error;
-pub mod file;
 mod graph_spec;
 mod shipped;
 mod strict_json;
-mod unfinished;
-pub mod yaml;
 
 pub use bundle::{
     BundleWriter, CARD, CheckpointOrigin, FOLDER_NAME, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities,

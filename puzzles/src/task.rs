@@ -49,6 +49,11 @@ pub trait Task: Debug + Send + Sync {
         true
     }
 
+    /// A grid of blank cells, onto which tokens are decoded.
+    fn blank_grid(&self) -> Grid {
+        Grid::filled(self.height(), self.width(), crate::UNKNOWN)
+    }
+
     /// The token that stands where a grid does not fill the sequence; `None` where every token means something.
     fn padding(&self) -> Option<i32> {
         Some(PAD)

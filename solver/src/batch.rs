@@ -34,12 +34,14 @@
 //! On a CPU a step costs what its busy slots cost. A GPU computes the whole batch, with a blank puzzle in every empty slot:
 //! load a session there with no more rows than there are puzzles.
 
+use trm_engine::EngineError;
 use std::collections::VecDeque;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::{ActStep, Carry, HaltReason, Result, SolverError, StepSession};
+use trm_engine::{ActStep, Carry, StepSession};
+use crate::{HaltReason, Result};
 
 /// A job's number, in the order of enqueueing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,12 +179,13 @@ impl<'s, 'j> Scheduler<'s, 'j> {
     pub fn enqueue(&mut self, job: Job<'j>) -> Result<JobId> {
         let expected = self.seq_len();
         if job.tokens.len() != expected {
-            return Err(SolverError::InputLength {
+            return Err(EngineError::InputLength {
                 tensor: "tokens",
                 actual: job.tokens.len(),
                 expected,
                 shape: format!("[seq {expected}]"),
-            });
+            }
+            .into());
         }
         let id = JobId(self.next_id);
         self.next_id += 1;

@@ -1,34 +1,24 @@
-//! Runs recursive models: loads a bundle's graphs on an engine, steps them, decides when to stop.
+//! Solves puzzles with recursive models: keeps a batch full, decides when a row stops, verifies each answer.
 
-pub mod act;
 pub mod batch;
-pub mod bench;
-pub mod classify;
-pub mod console;
-pub mod engine;
 mod error;
-pub mod eval;
-pub mod machine;
-pub mod manual;
+mod graph;
+mod halt;
+mod maze_network;
+pub mod measure;
 pub mod model;
 pub mod parity;
-pub mod pictures;
-pub mod plan;
 pub mod quantize;
 pub mod render;
-pub mod selftest;
 pub mod solve;
-pub mod train;
-pub mod tuning;
 
-pub use act::{ActOutput, ActStep, Carry, HaltPolicy, HaltReason, Progress, QHalt};
-pub use engine::{
-    Engine, GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession, StepSession,
-};
 pub use error::SolverError;
-pub use eval::{Evaluation, Rate};
+pub use graph::graph_of_weights;
+pub use halt::{HaltPolicy, HaltReason, Progress, QHalt};
+pub use maze_network::{MOST_STATE_BYTES, Network};
+pub use measure::eval::{Evaluation, Rate};
 pub use model::Model;
 pub use solve::{AttemptKind, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
-/// What this crate's fallible functions return.
+/// The result of this crate's fallible functions.
 pub type Result<T, E = SolverError> = std::result::Result<T, E>;

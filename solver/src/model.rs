@@ -4,7 +4,7 @@ use std::path::Path;
 
 use trm_intake::Printable;
 use trm_models::{ModelBundle, SHIPPED, TaskKind, TaskSpec, TrmConfig};
-use trm_puzzles::{Arc, Grid, Maze, Puzzle, PuzzleKind, Sudoku, Task, Tokens};
+use trm_puzzles::{Arc, Maze, Puzzle, PuzzleKind, Sudoku, Task, Tokens};
 
 use crate::{Result, SolverError};
 
@@ -176,9 +176,4 @@ pub fn shipped_list() -> String {
         })
         .collect();
     if models.is_empty() { "none".to_owned() } else { models.join(", ") }
-}
-
-/// A grid of the task's blank cells, onto which tokens are decoded.
-pub(crate) fn blank_grid(task: &dyn Task) -> Grid {
-    Grid::filled(task.height(), task.width(), trm_puzzles::UNKNOWN)
 }

@@ -92,7 +92,7 @@ fn main() -> Result<()> {
     print!("{}", report.to_markdown());
     if let Some(path) = &options.json {
         let json = serde_json::to_string_pretty(&report)?;
-        trm_models::file::write_atomically(path, |file| writeln!(file, "{json}"))?;
+        trm_intake::file::write_atomically(path, |file| writeln!(file, "{json}"))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use trm_intake::file::FileError;
 use trm_intake::{Budget, Limits, Printable};
 
 use super::{Read, StateDict, WeightTensor, folder, nano_trm, npz, safetensors, torch};
@@ -69,7 +70,7 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<StateDict> {
 }
 
 pub(super) fn io_error(path: &Path, source: std::io::Error) -> ExportError {
-    ExportError::Io { action: "read", path: path.to_owned(), source }
+    FileError::Io { action: "read", path: path.to_owned(), source }.into()
 }
 
 /// Vets the numbers, and brings a dialect's tensors into the public layout.

@@ -12,7 +12,7 @@ use safetensors::tensor::TensorView;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use trm_intake::{Budget, Printable};
-use trm_models::file::write_atomically;
+use trm_intake::file::write_atomically;
 
 use super::contents::{Contents, Item};
 use super::gather::take;

@@ -3,7 +3,7 @@
 use std::io::{Seek, Write};
 use std::path::Path;
 
-use trm_models::file::write_atomically;
+use trm_intake::file::write_atomically;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 

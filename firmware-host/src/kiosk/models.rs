@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Printable, ReadError};
-use trm_models::file::write_atomically;
+use trm_intake::file::{FileError, write_atomically};
 use trm_models::{MANIFEST, ModelBundle, ModelError, SIGNATURE, is_folder_name};
 
 use super::quarantine::{Left, Quarantine, REASON, REFUSED, UnderTest};
@@ -432,7 +432,7 @@ pub fn task_key(bundle: &ModelBundle) -> String {
 fn copy_bundle(bundle: &ModelBundle, from: &Path, to: &Path) -> Result<(), ModelError> {
     let io_error = |action, path: &Path| {
         let path = path.to_owned();
-        move |source| ModelError::Io { action, path, source }
+        move |source| ModelError::File(FileError::Io { action, path, source })
     };
     fs::create_dir(to).map_err(io_error("create", to))?;
     let signature = from.join(SIGNATURE).is_file().then_some(SIGNATURE);

@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use trm_models::file::write_atomically;
+use trm_intake::file::write_atomically;
 
 use super::models::remove_folder;
 use super::state::sync_folder;

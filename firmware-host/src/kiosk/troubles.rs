@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use trm_intake::file::FileError;
 use trm_models::ModelError;
 use trm_solver::console::with_causes;
 
@@ -167,7 +168,7 @@ fn kind_of(error: &HostError) -> &'static str {
     match error {
         HostError::Io { source, .. }
         | HostError::Device { source, .. }
-        | HostError::Model(ModelError::Io { source, .. }) => kind_of_io(source),
+        | HostError::Model(ModelError::File(FileError::Io { source, .. })) => kind_of_io(source),
         HostError::Picture { .. } => "not-a-picture",
         HostError::PictureTooLarge { .. } => "picture-too-large",
         HostError::Source { .. } => "source",

@@ -87,7 +87,7 @@ fn a_writer_killed_at_any_step_leaves_the_old_bundle_or_the_new_one() {
         wait_for(&mut process, &format!("at {stop}"));
         // A writer that lives is in nobody's way, and nothing of it is swept.
         let staged = entries(folder.path());
-        crate::unfinished::sweep(folder.path());
+        trm_intake::unfinished::sweep(folder.path());
         assert_eq!(entries(folder.path()), if stop == "in place" && exchange { 1 } else { staged }, "{stop}");
         kill(process);
         assert_eq!(content(&target, stop), expected, "{stop}, exchange {exchange}");

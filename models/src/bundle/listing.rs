@@ -6,10 +6,11 @@ use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value};
+use trm_intake::file::FileError;
 use trm_intake::Printable;
 
 use super::{MANIFEST, Manifest, SIGNATURE, shown};
-use crate::unfinished::is_file_name;
+use trm_intake::unfinished::is_file_name;
 use crate::{ModelError, Result};
 
 /// Unlisted names that a message shows.
@@ -21,7 +22,7 @@ const SHOWN: usize = 3;
 /// under a temporary name, which the next one sweeps. Hidden files are files. Whether every listed file is there shows when
 /// it is used.
 pub(super) fn check(folder: &Path, manifest: &Manifest) -> Result<()> {
-    let io_error = |source| ModelError::Io { action: "read", path: folder.to_owned(), source };
+    let io_error = |source| ModelError::File(FileError::Io { action: "read", path: folder.to_owned(), source });
     let mut unlisted = Vec::new();
     for entry in fs::read_dir(folder).map_err(io_error)? {
         let entry = entry.map_err(io_error)?;
@@ -76,7 +77,7 @@ fn shorten(mut names: Vec<String>) -> String {
 
 /// A file, or a link to one in the same folder.
 fn check_entry(folder: &Path, entry: &DirEntry, name: &str) -> Result<()> {
-    let io_error = |source| ModelError::Io { action: "read", path: entry.path(), source };
+    let io_error = |source| ModelError::File(FileError::Io { action: "read", path: entry.path(), source });
     let kind = entry.file_type().map_err(io_error)?;
     if kind.is_file() {
         return Ok(());

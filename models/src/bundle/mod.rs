@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use trm_intake::Printable;
 
-use crate::file::read_limited;
+use trm_intake::file::{FileError, read_limited};
 use crate::{GraphKind, ModelError, Result};
 
 pub use manifest::{
@@ -88,12 +88,12 @@ impl ModelBundle {
             read = read_limited(&path, MANIFEST_LIMIT, "manifest");
         }
         let bytes = read.map_err(|error| match error {
-            ModelError::Io { source, .. }
+            FileError::Io { source, .. }
                 if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
             {
                 ModelError::NotABundle { path: folder.into() }
             }
-            other => other,
+            other => other.into(),
         })?;
         let manifest = Manifest::parse(&bytes, &shown(folder))?;
         listing::check(folder, &manifest)?;
@@ -177,8 +177,8 @@ impl ModelBundle {
                 self.check_is_file(name, &path)?;
                 let read = read_limited(&path, expected.bytes, "file of this bundle");
                 Cow::Owned(read.map_err(|error| match error {
-                    ModelError::TooLarge { bytes, .. } => self.damaged_size(name, bytes, expected),
-                    other => other,
+                    FileError::TooLarge { bytes, .. } => self.damaged_size(name, bytes, expected),
+                    other => other.into(),
                 })?)
             }
         };
@@ -283,7 +283,7 @@ pub fn hash_file(path: &Path) -> Result<(String, u64)> {
 
 /// [`hash_file`] of the first `most` bytes.
 fn hash_start(path: &Path, most: u64) -> Result<(String, u64)> {
-    let io_error = |source| ModelError::Io { action: "read", path: path.into(), source };
+    let io_error = |source| ModelError::File(FileError::Io { action: "read", path: path.into(), source });
     let mut file = File::open(path).map_err(io_error)?.take(most);
     let (mut digest, mut bytes, mut piece) = (Sha256::new(), 0, vec![0; 1 << 20]);
     loop {

@@ -7,7 +7,7 @@ use minisign_verify::{Error, PublicKey, Signature};
 use trm_intake::Printable;
 
 use super::{ModelBundle, SIGNATURE};
-use crate::file::read_limited;
+use trm_intake::file::read_limited;
 use crate::{ModelError, Result};
 
 /// A public key or a signature is a few lines of text.
@@ -49,7 +49,7 @@ impl TrustedKey {
     /// A `.pub` file as minisign and `trm sign --generate-key` write it, or one with nothing but the key.
     ///
     /// # Errors
-    /// [`ModelError::BadKey`], [`ModelError::Io`], [`ModelError::TooLarge`].
+    /// [`ModelError::BadKey`], [`ModelError::File`].
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = read_limited(path, LIMIT, "public key")?;
         let text = String::from_utf8_lossy(&bytes);

@@ -11,8 +11,8 @@ use trm_intake::Printable;
 
 use super::manifest::is_plain_name;
 use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex, is_folder_name, listing, place};
-use crate::file::{folder_of, kept, read_limited, resolved, sync_folder};
-use crate::unfinished::{self, Held};
+use trm_intake::file::{FileError, folder_of, kept, read_limited, resolved, sync_folder};
+use trm_intake::unfinished::{self, Held};
 use crate::{GraphKind, ModelError, Result};
 
 /// Collects a bundle's files. Until [`BundleWriter::finish`] succeeds nothing is at the target, and what was there
@@ -36,11 +36,11 @@ impl BundleWriter {
     pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         // A link to a bundle stays, and leads to the new one.
         let named = target.into();
-        let target = resolved(&named).map_err(|source| ModelError::Io { action: "look at", path: named, source })?;
+        let target = resolved(&named).map_err(|source| ModelError::File(FileError::Io { action: "look at", path: named, source }))?;
         place::recover(&target)?;
         check_target(&target, overwrite)?;
         let parent = folder_of(&target);
-        let io_error = |action| move |source| ModelError::Io { action, path: parent.to_owned(), source };
+        let io_error = |action| move |source| ModelError::File(FileError::Io { action, path: parent.to_owned(), source });
         fs::create_dir_all(parent).map_err(io_error("create"))?;
         unfinished::sweep(parent);
         let (staging, held) = unfinished::folder_in(parent).map_err(io_error("write to"))?;
@@ -116,7 +116,7 @@ impl BundleWriter {
         self.write(MANIFEST, &json)?;
         check_target(&self.target, self.overwrite)?;
 
-        let io_error = |source| ModelError::Io { action: "write", path: self.target.clone(), source };
+        let io_error = |source| ModelError::File(FileError::Io { action: "write", path: self.target.clone(), source });
         sync_folder(self.staging.path()).map_err(io_error)?;
         place::put(self.staging.path(), &self.target)?;
         // With the folder goes the old bundle, which is there now, if anything is.
@@ -131,11 +131,11 @@ impl BundleWriter {
             file.write_all(bytes)?;
             file.sync_all()
         };
-        write().map_err(|source| ModelError::Io {
+        write().map_err(|source| ModelError::File(FileError::Io {
             action: "write",
             path: self.target.join(name),
             source: kept(&self.target.join(MANIFEST), source),
-        })?;
+        }))?;
         Ok(FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 })
     }
 }
@@ -149,7 +149,7 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
             }
             match old_manifest(target).map(|manifest| listing::foreign(target, &manifest)) {
                 Some(Ok(Some(files))) => Err(ModelError::ForeignFiles { path: target.into(), files }),
-                Some(Err(source)) => Err(ModelError::Io { action: "read", path: target.into(), source }),
+                Some(Err(source)) => Err(ModelError::File(FileError::Io { action: "read", path: target.into(), source })),
                 Some(Ok(None)) => Ok(()),
                 None => Err(ModelError::ForeignFolder { path: target.into() }),
             }
@@ -157,7 +157,7 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
         Ok(_) if is_empty_folder(target) => Ok(()),
         Ok(_) => Err(ModelError::ForeignFolder { path: target.into() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(source) => Err(ModelError::Io { action: "look at", path: target.into(), source }),
+        Err(source) => Err(ModelError::File(FileError::Io { action: "look at", path: target.into(), source })),
     }
 }
 

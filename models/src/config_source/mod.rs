@@ -66,7 +66,7 @@ impl ConfigSource {
             leading_zero_numbers_as_strings: true,
         };
         let value: Value = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            ModelError::ConfigSyntax { origin: origin.to_owned(), reason: crate::yaml::reason(&error) }
+            ModelError::ConfigSyntax { origin: origin.to_owned(), reason: trm_intake::yaml::reason(&error) }
         })?;
         match value {
             Value::Object(fields) => Self::from_fields(fields, origin),
@@ -253,6 +253,6 @@ impl Document {
 
 /// Reads a small text file, refusing one too large to be a `what`.
 fn read_text(path: &Path, what: &'static str, refused: impl Fn(String, String) -> ModelError) -> Result<String> {
-    let bytes = crate::file::read_within(path, &mut Budget::new(CONFIG_LIMITS), what)?;
+    let bytes = trm_intake::file::read_within(path, &mut Budget::new(CONFIG_LIMITS), what)?;
     String::from_utf8(bytes).map_err(|_| refused(path.display().to_string(), "not UTF-8 text".into()))
 }

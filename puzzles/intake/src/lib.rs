@@ -1,10 +1,12 @@
-//! Everything from outside the program: how large it may be, and how its text is shown.
+//! The border between the program and files, requests and frames from outside.
 //!
 //! - [`Budget`]: bytes, items, depth and time that one reading may take. Every reader of files, archives, images, maps,
 //!   frames and requests draws on one before it allocates; [`Exceeded`] says which limit was hit.
 //!   [`Budget::take_json`] and [`Budget::take_lines`] count what a text would become before it is parsed.
 //! - [`Printable`]: a name or a line from outside without control characters, and not too long, for messages, logs and
 //!   terminals; [`Escaped`]: text of any length without them.
+//! - [`file`]: files that are either complete or not there; [`unfinished`]: their temporary names.
+//! - [`yaml`]: errors of the yaml parser, in words for whoever has the file.
 //!
 //! ```
 //! use trm_intake::{Budget, Limits};
@@ -17,8 +19,11 @@
 //! ```
 
 mod budget;
+pub mod file;
 mod json;
 mod printable;
+pub mod unfinished;
+pub mod yaml;
 
 pub use budget::{Bounded, Budget, Exceeded, Limits, ReadError, Resource};
-pub use printable::{Escaped, Printable};
+pub use printable::{Escaped, Printable, with_causes};

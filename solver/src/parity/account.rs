@@ -1,5 +1,6 @@
 //! The account of every number of a recording: judged, shown, left out, or not judged.
 
+use trm_engine::EngineError;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -10,8 +11,9 @@ use super::Golden;
 use super::compare::{Ran, StepComparison, unrolled_steps};
 use super::golden::Part;
 use super::judge::{Judge, JudgedStep, Quantity, Start};
-use crate::console::with_causes;
-use crate::{Result, SessionInfo, SolverError};
+use trm_intake::with_causes;
+use trm_engine::SessionInfo;
+use crate::{Result, SolverError};
 
 /// The outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -141,7 +143,7 @@ impl Comparison {
             Ran::Failed(step, error) => {
                 let text = format!("{} graph, step {step}: {}", self.graph, chain(&error));
                 // Numbers that are not finite are an answer, and a wrong one.
-                let not_finite = matches!(error, SolverError::NotFinite { .. });
+                let not_finite = matches!(error, SolverError::Engine(EngineError::NotFinite { .. }));
                 if not_finite { &mut self.failures } else { &mut self.not_judged }.push(text);
                 return false;
             }
@@ -325,7 +327,7 @@ fn ranges(numbers: &[usize]) -> String {
 /// is wrong with the input is passed on.
 pub(super) fn unable(error: SolverError) -> Result<SolverError> {
     let lacks_graph = matches!(error, SolverError::Model(ModelError::NotInBundle { .. }));
-    let unable = error.is_engine_failure() || lacks_graph || matches!(error, SolverError::Unsupported { .. });
+    let unable = error.is_engine_failure() || lacks_graph || matches!(error, SolverError::Engine(EngineError::Unsupported { .. }));
     if unable { Ok(error) } else { Err(error) }
 }
 

@@ -8,7 +8,8 @@ use trm_models::GraphKind;
 use super::account::{Comparison, Scope, unable};
 use super::judge::{JudgedStep, Quantity, Start};
 use super::{Golden, RECORDED_STEPS};
-use crate::{ActStep, Carry, Result, SolveInput, SolveSession, StepSession};
+use trm_engine::{ActStep, Carry, SolveInput, SolveSession, StepSession};
+use crate::Result;
 
 /// A limit above this is held to accept less than everything: no recorded number may be below it.
 const LARGE_LIMIT: f64 = 1e-2;
@@ -152,7 +153,7 @@ pub fn compare_step(session: &mut dyn StepSession, golden: &Golden, scope: &Scop
         let started = session.set_carry(&carry);
         let row = match started {
             Ok(()) => one_step(session, golden, &input, &scope.row(golden, step, Start::Recorded))?,
-            Err(error) => Ran::Failed(step, unable(error)?),
+            Err(error) => Ran::Failed(step, unable(error.into())?),
         };
         if !comparison.take(row) {
             break;
@@ -171,14 +172,14 @@ pub(super) enum Ran {
 fn one_step(session: &mut dyn StepSession, golden: &Golden, input: &ActStep, judged: &JudgedStep) -> Result<Ran> {
     let output = match session.step(input) {
         Ok(output) => output,
-        Err(error) => return Ok(Ran::Failed(judged.step, unable(error)?)),
+        Err(error) => return Ok(Ran::Failed(judged.step, unable(error.into())?)),
     };
     // Reading the carry may mean fetching it from a device, so only where there is something to compare it with.
     let recorded = |quantity| Ok::<_, crate::SolverError>(!golden.state(judged.step, quantity)?.is_empty());
     let carry = if recorded(Quantity::ZH)? || recorded(Quantity::ZL)? {
         match session.carry() {
             Ok(carry) => Some(carry),
-            Err(error) => return Ok(Ran::Failed(judged.step, unable(error)?)),
+            Err(error) => return Ok(Ran::Failed(judged.step, unable(error.into())?)),
         }
     } else {
         None
@@ -222,7 +223,7 @@ pub fn compare_whole(
         let mut running = match running {
             Ok(session) => session,
             Err(error) => {
-                comparison.take(Ran::Failed(steps, unable(error)?));
+                comparison.take(Ran::Failed(steps, unable(error.into())?));
                 if kind == GraphKind::Solve {
                     break;
                 }
@@ -263,7 +264,7 @@ fn whole(session: &mut dyn SolveSession, golden: &Golden, judged: &JudgedStep) -
     let max_steps = (session.info().graph == GraphKind::Solve).then_some(judged.step);
     let output = match session.solve(&SolveInput { tokens, puzzle_ids, halt_threshold: f32::INFINITY, max_steps }) {
         Ok(output) => output,
-        Err(error) => return Ok(Ran::Failed(judged.step, unable(error)?)),
+        Err(error) => return Ok(Ran::Failed(judged.step, unable(error.into())?)),
     };
     let found = Found {
         answer: &output.answer,

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
+use trm_intake::file::FileError;
 use trm_intake::{Budget, Limits, Printable, ReadError};
 use trm_models::{ConfigSource, ModelError, TrmConfig};
 
 use super::judge::{Judge, Quantity};
 use super::old_form::{self, OldForm};
 use super::recording::Recording;
-use crate::{ActStep, Carry, Result, SolverError};
+use trm_engine::{ActStep, Carry};
+use crate::{Result, SolverError};
 
 /// Steps whose logits are recorded.
 pub const RECORDED_STEPS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -324,17 +326,14 @@ impl Golden {
         if self.inputs.is_none() || (config.seq_len, config.vocab_size) == (seq_len, vocab_size) {
             return Ok(());
         }
-        Err(SolverError::InvalidOption {
-            option: "--golden",
+        Err(SolverError::OtherModel {
             reason: format!(
                 "{} was recorded with {seq_len} cells and {vocab_size} tokens, but {name} has {} and {}",
                 self.name(),
                 config.seq_len,
                 config.vocab_size
             ),
-            hint: Some(
-                "give the model that the golden was recorded with, or none: its folder has the checkpoint".into(),
-            ),
+            hint: "give the model that the golden was recorded with, or none: its folder has the checkpoint".to_owned(),
         })
     }
 }
@@ -375,13 +374,13 @@ fn manifest(dir: &Path) -> Result<GoldenManifest> {
     }
     let mut budget = Budget::new(Limits { bytes: MAX_MANIFEST_BYTES, items: 100_000, depth: 32, time: None });
     let json = budget.read_file(&path).map_err(|error| match error {
-        ReadError::Io(source) => ModelError::Io { action: "read", path: path.clone(), source },
-        ReadError::Exceeded(exceeded) => ModelError::TooLarge {
+        ReadError::Io(source) => ModelError::File(FileError::Io { action: "read", path: path.clone(), source }),
+        ReadError::Exceeded(exceeded) => ModelError::File(FileError::TooLarge {
             path: path.clone(),
             bytes: exceeded.found,
             limit: exceeded.limit,
             what: "golden's manifest",
-        },
+        }),
     })?;
     budget
         .take_json(&json, LONGEST_TEXT)

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest as _, Sha256};
+use trm_intake::file::FileError;
 use trm_intake::Printable;
 use trm_models::ModelError;
 
@@ -30,12 +31,12 @@ pub(super) struct Recording {
 impl Recording {
     /// Reads the list of tensors and checks it against the file's length.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let io_error = |source| ModelError::Io { action: "read", path: path.to_owned(), source };
+        let io_error = |source| ModelError::File(FileError::Io { action: "read", path: path.to_owned(), source });
         let mut file = File::open(path).map_err(io_error)?;
         let bytes = file.metadata().map_err(io_error)?.len();
         if bytes > MAX_BYTES {
             let too_large =
-                ModelError::TooLarge { path: path.to_owned(), bytes, limit: MAX_BYTES, what: "golden's file" };
+                ModelError::File(FileError::TooLarge { path: path.to_owned(), bytes, limit: MAX_BYTES, what: "golden's file" });
             return Err(too_large.into());
         }
         let bad = |reason: String| SolverError::BadGolden { path: path.to_owned(), reason };
@@ -119,7 +120,7 @@ impl Recording {
             let mut bytes = vec![0; to - from];
             file.read_exact(&mut bytes).map(|()| bytes)
         };
-        Ok(read().map_err(|source| ModelError::Io { action: "read", path: self.path.clone(), source })?)
+        Ok(read().map_err(|source| ModelError::File(FileError::Io { action: "read", path: self.path.clone(), source }))?)
     }
 
     pub(super) fn bad(&self, reason: String) -> SolverError {

@@ -1,14 +1,14 @@
 //! The reference evaluator as sessions: graphs in float64, slow, and sharing no code with the engines.
 
+use trm_engine::EngineError;
 use std::time::Duration;
 
 use trm_export::onnx::Graph;
 use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_models::{GraphKind, TrmConfig};
 
-use crate::{
-    ActOutput, ActStep, Carry, Result, SessionInfo, SolveInput, SolveOutput, SolveSession, SolverError, StepSession,
-};
+use trm_engine::{ActOutput, ActStep, Carry, SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession};
+use trm_engine::Result;
 
 /// A step graph in float64. The carry keeps its full precision from step to step.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ fn ints(shape: &[usize], values: &[i32]) -> Result<Tensor> {
 }
 
 fn outputs<const N: usize>(found: Vec<Tensor>) -> Result<[Tensor; N]> {
-    found.try_into().map_err(|found: Vec<Tensor>| SolverError::Engine {
+    found.try_into().map_err(|found: Vec<Tensor>| EngineError::Failed {
         engine: "reference",
         action: "run the graph".to_owned(),
         source: format!("it has {} outputs, expected {N}", found.len()).into(),

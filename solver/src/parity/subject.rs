@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use trm_intake::file::FileError;
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{GraphKind, GraphTarget, ModelBundle, ModelError, TrmConfig};
 
 use super::golden::config_of;
-use crate::engine::ExternalFiles;
-use crate::{GraphSource, Result, SolverError};
+use trm_engine::ExternalFiles;
+use trm_engine::GraphSource;
+use crate::{Result, SolverError};
 
 /// A model whose graphs can be had.
 #[derive(Debug)]
@@ -134,7 +136,7 @@ impl Subject {
 
 /// The checkpoint of a folder: `step_N` of the largest N, as training names them, else its only weights file.
 fn newest_checkpoint(dir: &Path) -> Result<PathBuf> {
-    let io_error = |source| ModelError::Io { action: "read", path: dir.to_owned(), source };
+    let io_error = |source| ModelError::File(FileError::Io { action: "read", path: dir.to_owned(), source });
     let mut steps: Vec<(u64, PathBuf)> = Vec::new();
     let mut others = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(io_error)? {

@@ -8,9 +8,10 @@ use trm_export::trm::calibration_graph;
 use trm_models::TrmConfig;
 
 use super::Subject;
-use crate::engine::ort::session::load_plain;
-use crate::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, failed};
-use crate::{Question, Result, SessionOptions};
+use trm_engine::ort::session::load_plain;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, failed};
+use trm_engine::SessionOptions;
+use crate::{Question, Result};
 
 /// The largest magnitude of every channel that each product reads, by the name of its weight, over all steps of all
 /// calibration puzzles.

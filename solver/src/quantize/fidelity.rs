@@ -3,7 +3,8 @@
 use serde::Serialize;
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
-use crate::{ActStep, Carry, Question, Rate, Result, StepSession};
+use trm_engine::{ActStep, Carry, StepSession};
+use crate::{Question, Rate, Result};
 
 /// A share before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

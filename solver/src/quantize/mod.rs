@@ -18,8 +18,10 @@ use trm_models::TrmConfig;
 use trm_puzzles::Task;
 
 pub use self::fidelity::{Fidelity, Share, StepFidelity};
-use crate::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
-use crate::{Engine, GraphSource, Question, Result, SessionOptions, StepSession};
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
+use trm_engine::{Engine, SessionOptions, StepSession};
+use crate::graph_of_weights;
+use crate::{Question, Result};
 
 /// Rows that run together while measuring.
 const ROWS: usize = 8;
@@ -158,10 +160,10 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn load(&self, weights: &StateDict, options: GraphOptions<'_>) -> Result<Box<dyn StepSession>> {
         let Subject { name, config, .. } = *self.subject;
-        let source = GraphSource::of_weights(name, config, weights, options)?;
+        let source = graph_of_weights(name, config, weights, options)?;
         let cpu = ProviderChoice::Only(ExecutionProvider::Cpu);
-        self.engine
-            .load_step_graph(&source, &SessionOptions { batch: ROWS, provider: cpu, ..SessionOptions::default() })
+        let options = SessionOptions { batch: ROWS, provider: cpu, ..SessionOptions::default() };
+        Ok(self.engine.load_step_graph(&source, &options)?)
     }
 
     /// The weights with the exponent of those tried that keeps the carry closest when everything is in 8 bits.

@@ -1,11 +1,8 @@
 //! Pictures of puzzles with their answers.
 
-pub(crate) mod font;
-
 use image::{Rgb, RgbImage};
+use trm_pictures::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
 use trm_puzzles::{Cell, Grid, PuzzleKind, Sudoku, Verdict, maze, sudoku};
-
-use self::font::{GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
 
 /// Longest side that a picture aims for, in pixels.
 const TARGET_SIDE: usize = 900;

@@ -19,8 +19,7 @@
 //! # }
 //! ```
 
-pub mod escalation;
-mod run;
+pub(crate) mod run;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +28,8 @@ use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Task, Verdict};
 
 use self::run::{Context, Run};
-use crate::model::blank_grid;
-use crate::{HaltPolicy, HaltReason, Result, SolverError, StepSession};
+use trm_engine::StepSession;
+use crate::{HaltPolicy, HaltReason, Result, SolverError};
 
 /// How a [`Solver`] works.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,11 +77,7 @@ impl SolveOptions {
         if self.noise.is_finite() && self.noise >= 0.0 {
             return Ok(());
         }
-        Err(SolverError::InvalidOption {
-            option: "--noise",
-            reason: format!("{} is no standard deviation", self.noise),
-            hint: Some("a number from 0; the network's carry has a root mean square of 1".to_owned()),
-        })
+        Err(SolverError::Noise { noise: self.noise })
     }
 }
 
@@ -132,7 +127,7 @@ impl Question {
 
     /// A row of a data set: tokens `[seq]` and, if there is one, the label `[seq]`.
     pub fn from_tokens(task: &dyn Task, tokens: Vec<i32>, puzzle_id: i32, label: Option<Vec<i32>>) -> Result<Self> {
-        let grid = task.decode(&blank_grid(task), &tokens)?;
+        let grid = task.decode(&task.blank_grid(), &tokens)?;
         Ok(Self { grid, tokens, puzzle_id, label })
     }
 

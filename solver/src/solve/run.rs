@@ -9,15 +9,16 @@ use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Symmetry, Task, Verdict, seeded};
 
 use super::{AttemptKind, Observer, Question, SolveOptions, SolveReport, StepView};
-use crate::act::halt_signal;
+use trm_engine::halt_signal;
 use crate::batch::{Finished, Job, JobId, Noise, RowStep, Scheduler};
-use crate::{HaltPolicy, HaltReason, Progress, Result, StepSession};
+use trm_engine::StepSession;
+use crate::{HaltPolicy, HaltReason, Progress, Result};
 
 /// Draws for each symmetric copy that is wanted before no further one is expected: a square maze has only seven.
 const DRAWS_A_COPY: usize = 8;
 
 /// What all attempts share.
-pub(super) struct Context<'a> {
+pub(crate) struct Context<'a> {
     task: &'a dyn Task,
     config: &'a TrmConfig,
     first_policy: HaltPolicy,
@@ -31,7 +32,7 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         task: &'a dyn Task,
         config: &'a TrmConfig,
         options: &SolveOptions,
@@ -59,7 +60,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    pub(super) fn judge(&self, puzzle: &Grid, tokens: &[i32]) -> Result<(Grid, Verdict)> {
+    pub(crate) fn judge(&self, puzzle: &Grid, tokens: &[i32]) -> Result<(Grid, Verdict)> {
         let answer = self.task.decode(puzzle, tokens)?;
         let verdict = self.task.verify(puzzle, &answer);
         Ok((answer, verdict))
@@ -87,7 +88,7 @@ impl<'a> Context<'a> {
 
     /// What is tried when a first attempt has failed: symmetric copies, then rollouts. They depend on the seed and the
     /// puzzle only, so that a puzzle gets the same ones in any company; more of them begin with the same ones.
-    pub(super) fn retries(&self, question: &Rc<Question>) -> Result<Vec<(Rc<Question>, Way)>> {
+    pub(crate) fn retries(&self, question: &Rc<Question>) -> Result<Vec<(Rc<Question>, Way)>> {
         let copies = self.copies(question)?;
         let copies = copies.into_iter().map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry)));
         let seed = self.seed ^ fingerprint(&question.tokens);
@@ -135,7 +136,7 @@ struct Attempt {
 }
 
 /// What is different from running the puzzle as it is.
-pub(super) enum Way {
+pub(crate) enum Way {
     Plain,
     Symmetry(Box<dyn Symmetry>),
     /// Noise of this seed.
@@ -144,7 +145,7 @@ pub(super) enum Way {
 
 impl Way {
     /// The noise of an attempt.
-    pub(super) fn noise(&self, sigma: f32) -> Option<Noise> {
+    pub(crate) fn noise(&self, sigma: f32) -> Option<Noise> {
         match self {
             Self::Noise(seed) => Some(Noise::new(sigma, *seed)),
             Self::Plain | Self::Symmetry(_) => None,
@@ -190,7 +191,7 @@ struct Open {
 }
 
 /// The puzzles on their way.
-pub(super) struct Run<'c, 'o> {
+pub(crate) struct Run<'c, 'o> {
     context: &'c Context<'o>,
     open: BTreeMap<usize, Open>,
 }
@@ -211,13 +212,13 @@ impl<'s> Stage<'s, '_> {
 }
 
 impl<'c, 'o> Run<'c, 'o> {
-    pub(super) fn new(context: &'c Context<'o>) -> Self {
+    pub(crate) fn new(context: &'c Context<'o>) -> Self {
         Self { context, open: BTreeMap::new() }
     }
 
     /// Runs the stream's first attempts, and their retries too unless these are to be `deferred`. Returns the puzzles
     /// whose retries were.
-    pub(super) fn solve(
+    pub(crate) fn solve(
         &mut self,
         session: &mut dyn StepSession,
         questions: impl Iterator<Item = Result<Question>>,
@@ -246,7 +247,7 @@ impl<'c, 'o> Run<'c, 'o> {
     }
 
     /// Runs the retries of these puzzles.
-    pub(super) fn retry(&mut self, session: &mut dyn StepSession, failed: &[usize]) -> Result<()> {
+    pub(crate) fn retry(&mut self, session: &mut dyn StepSession, failed: &[usize]) -> Result<()> {
         let mut stage = Stage::new(session);
         for &index in failed {
             self.start_retries(&mut stage, index)?;
@@ -258,7 +259,7 @@ impl<'c, 'o> Run<'c, 'o> {
     }
 
     /// Whether the observer wants to end.
-    pub(super) fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         self.context.observer.borrow_mut().stop()
     }
 

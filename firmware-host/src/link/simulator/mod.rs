@@ -15,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use trm_models::file::write_atomically;
+use trm_intake::file::write_atomically;
 use trm_protocol::device::Device;
 use trm_protocol::{Capabilities, DeviceEvent, Firmware, MAX_FRAME, Panel, PixelFormat};
 use trm_solver::plan::Pose;

@@ -1,0 +1,125 @@
+//! `trm generate`: fresh puzzles with their answers, to train on, to look at, to measure with.
+
+use trm_cli::InvalidOption;
+use std::io::Write;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use serde_json::json;
+use trm_puzzles::formats::Alphabet;
+use trm_puzzles::{Generate, Layout, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, seeded};
+use trm_cli::console;
+
+use crate::task::Size;
+use trm_cli::{Exit, interrupt};
+
+/// Print fresh puzzles with their answers, one JSON object a line: what `trm train --data` takes.
+///
+/// The same seed gives the same puzzles on every machine.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Kind of puzzle
+    #[arg(value_name = "KIND")]
+    kind: Kind,
+    /// Rows and columns
+    #[arg(long, value_name = "HxW", default_value = "9x9")]
+    size: Size,
+    /// Number of puzzles
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    count: usize,
+    /// Seed of the puzzles
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+}
+
+/// What kind of puzzles are generated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// 28 to 46 givens (of 81), solvable by singles
+    SudokuEasy,
+    /// 22 to 30 givens (of 81), not solvable by singles
+    SudokuHard,
+    /// Perfect mazes, mazes with loops and obstacle grids in equal parts
+    Maze,
+    /// Mazes with one way between any two cells
+    MazePerfect,
+    /// Mazes with several ways
+    MazeLoops,
+    /// Obstacles at random
+    MazeObstacles,
+}
+
+impl Kind {
+    /// Makes puzzles of a task's size; an error for another task. `who` solves them, for the message.
+    pub(crate) fn generator(self, who: &str, task: PuzzleKind) -> anyhow::Result<Box<dyn Generate>> {
+        let mazes = |task, layout| Box::new(MazeGenerator::new(task).layouts(&[layout]));
+        Ok(match (self, task) {
+            (Self::SudokuEasy, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::easy(task)?),
+            (Self::SudokuHard, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::hard(task)?),
+            (Self::Maze, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task)),
+            (Self::MazePerfect, PuzzleKind::Maze(task)) => mazes(task, Layout::Perfect),
+            (Self::MazeLoops, PuzzleKind::Maze(task)) => mazes(task, Layout::Loops),
+            (Self::MazeObstacles, PuzzleKind::Maze(task)) => mazes(task, Layout::Obstacles),
+            (_, found) => {
+                return Err(InvalidOption {
+                    option: "--generate",
+                    reason: format!(
+                        "{} makes no puzzles for {who}, which solves a {}",
+                        self.name(),
+                        trm_solver::model::describe(&found)
+                    ),
+                    hint: Some("sudoku-easy and sudoku-hard are for sudoku, maze… for mazes".to_owned()),
+                }
+                .into());
+            }
+        })
+    }
+
+    /// As the command line has it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// The task of a size, with the usual boxes.
+    fn task(self, size: Size) -> Result<PuzzleKind> {
+        let Size { height, width } = size;
+        Ok(match self {
+            Self::SudokuEasy | Self::SudokuHard => {
+                let task = Sudoku::with_side(height).filter(|_| height == width);
+                PuzzleKind::Sudoku(task.with_context(|| {
+                    format!("--size: no sudoku has {height}x{width} cells\nhint: 4x4, 6x6, 8x8, 9x9 and so on")
+                })?)
+            }
+            _ => PuzzleKind::Maze(Maze::new(height, width)?),
+        })
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<Exit> {
+    let task = args.kind.task(args.size)?;
+    let alphabet = match task {
+        PuzzleKind::Maze(_) => Alphabet::maze('#', ' '),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => Alphabet::sudoku('0'),
+    };
+    let generator = args.kind.generator("trm generate", task)?;
+    let mut rng = seeded(args.seed);
+    interrupt::listen_briefly()?;
+    let mut out = console::stdout();
+    for _ in 0..args.count {
+        if console::is_closed() {
+            break;
+        }
+        if interrupt::requested() {
+            return Ok(Exit::Interrupted);
+        }
+        let example = generator.generate(&mut rng)?;
+        // Rows, so that a maze in JSON can be looked at.
+        let rows = |grid| alphabet.text(grid).lines().map(str::to_owned).collect::<Vec<_>>();
+        let line = json!({"puzzle": rows(&example.puzzle), "answer": rows(&example.solution)});
+        // Each line whole, in one write: a pipe takes all of it or waits, so that a signal never cuts one off.
+        out.write_all(format!("{line}\n").as_bytes())?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,120 @@
+//! `trm`: solve puzzles with recursive models, train, measure and export them, look into them.
+//!
+//! Results go to stdout, progress and remarks to stderr. Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage
+//! or input, 3 engine or device failure, 130 interrupted. Where stdout's reader has gone, the program is silent and ends
+//! with the code of what it did.
+
+mod bench;
+mod checkpoint;
+mod doctor;
+mod escalation;
+mod eval;
+mod export;
+mod generate;
+mod identities;
+mod inspect;
+mod output;
+mod parity;
+mod plan;
+mod quantize;
+mod settings;
+mod sign;
+mod solve;
+mod task;
+mod text;
+mod train;
+mod verify;
+mod watch;
+mod weights;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use trm_engine::ort;
+use trm_cli::{Exit, console, failure, manual};
+
+/// Recursive models at work: solve puzzles, measure models, export and inspect them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trm",
+    version,
+    max_term_width = 110,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done, 1 ran but the answer failed, 2 bad usage or input, 3 engine or device failure, \
+                  130 interrupted"
+)]
+struct Cli {
+    /// Say on stderr what is loaded, on which engine and why
+    #[arg(long, short, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Solve sudokus, mazes, ARC grids and sequences of tokens, and verify what has rules
+    Solve(solve::Args),
+    /// Plan a robot's path on a map, and check it
+    Plan(Box<plan::Args>),
+    /// Measure a model: exact and valid answers, steps, speed
+    Eval(eval::Args),
+    /// Train a model from nothing, or fine-tune one, on this machine
+    Train(Box<train::Args>),
+    /// Print fresh puzzles with their answers
+    Generate(generate::Args),
+    /// Turn a trained checkpoint into a bundle that every engine runs
+    Export(Box<export::Args>),
+    /// Turn a bundle into one of smaller precision, if it holds
+    Quantize(quantize::Args),
+    /// Say what a bundle, a checkpoint or an .onnx file is
+    Inspect(inspect::Args),
+    /// Sign a bundle, so that others can tell who made it
+    Sign(sign::Args),
+    /// Verify a bundle: who signed it, and that every file is as it was signed
+    Verify(verify::Args),
+    /// Compare a model with the numbers that the reference implementation recorded
+    Parity(parity::Args),
+    /// Measure steps, puzzles and memory on this machine
+    Bench(bench::Args),
+    /// Show engines, providers, models and whether they work on this machine
+    Doctor(doctor::Args),
+    /// Write man pages and shell completions, for packages
+    #[command(hide = true)]
+    Manual {
+        /// Folder to write them into
+        folder: std::path::PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    // This program as another process of itself, which opens ONNX Runtime's library and says how that went.
+    if let Some(code) = ort::answer_probe() {
+        return code;
+    }
+    let Cli { verbose, command } = match console::parse_arguments() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let result = match command {
+        Command::Solve(args) => solve::run(&args, verbose),
+        Command::Plan(args) => plan::run(&args, verbose),
+        Command::Eval(args) => eval::run(&args, verbose),
+        Command::Train(args) => train::run(&args, verbose),
+        Command::Generate(args) => generate::run(&args),
+        Command::Export(args) => export::run(&args, verbose),
+        Command::Quantize(args) => quantize::run(&args),
+        Command::Inspect(args) => inspect::run(&args, verbose),
+        Command::Sign(args) => sign::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Parity(args) => parity::run(&args, verbose),
+        Command::Bench(args) => bench::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
+    };
+    match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
+        Ok(exit) => exit.into(),
+        Err(error) => failure::report(&error).into(),
+    }
+}

@@ -1,0 +1,212 @@
+//! What a plan looks like on stdout: waypoints for people, an object for programs.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use serde::Serialize;
+use trm_solver::Network;
+use trm_plan::{Outcome, Plan, PlannedPath, Planner, Pose, SegmentPlanner};
+
+use super::{Args, LoadTimes};
+
+/// The object that `--json` prints for a plan. Other programs rely on the first seven keys.
+#[derive(Debug, Serialize)]
+struct JsonPlan<'a> {
+    status: &'static str,
+    path: Vec<[f64; 3]>,
+    length_m: Option<f64>,
+    optimal_length_m: Option<f64>,
+    network_share: Option<f64>,
+    steps: usize,
+    ms: f64,
+    frame: &'a str,
+    clearance_m: Option<f64>,
+    /// For each waypoint, whether the line to the next one is the network's.
+    by_network: Vec<bool>,
+    segments: usize,
+    network_segments: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    ms_by: JsonTime,
+    map: &'a str,
+    map_cells: [usize; 2],
+    resolution_m: f64,
+    planning_cell_m: f64,
+    radius_m: f64,
+    model: &'a str,
+    backend: &'a str,
+    provider: &'a str,
+    fallbacks: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct JsonTime {
+    read_map: f64,
+    prepare_map: f64,
+    load_model: f64,
+    route: f64,
+    network: f64,
+    smoothing: f64,
+    check: f64,
+}
+
+/// Milliseconds, rounded to thousandths.
+pub(super) fn ms(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// One JSON object in one line.
+pub(super) fn write_json(
+    out: &mut impl Write,
+    args: &Args,
+    planner: &Planner<Network>,
+    plan: &Plan,
+    optimal: Option<f64>,
+    times: &LoadTimes,
+    fallbacks: &[String],
+) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, &json(args, planner, plan, optimal, times, fallbacks))?;
+    writeln!(out)
+}
+
+fn json<'a>(
+    args: &'a Args,
+    planner: &'a Planner<Network>,
+    plan: &Plan,
+    optimal: Option<f64>,
+    times: &LoadTimes,
+    fallbacks: &'a [String],
+) -> JsonPlan<'a> {
+    let (terrain, network) = (planner.terrain(), planner.solver());
+    let path = match &plan.outcome {
+        Outcome::Planned(path) => Some(path),
+        _ => None,
+    };
+    let (waypoints, by_network) = path.map_or_else(Default::default, |path| match args.spacing {
+        Some(spacing) => path.divided(spacing).into_iter().unzip(),
+        None => (path.poses.clone(), path.by_network.clone()),
+    });
+    let (segments, network_segments) = path.map_or((0, 0), counts);
+    let map = terrain.map();
+    JsonPlan {
+        status: status(&plan.outcome),
+        path: waypoints.iter().map(|pose| [pose.x, pose.y, pose.yaw]).collect(),
+        length_m: path.map(|path| path.length),
+        optimal_length_m: optimal,
+        network_share: path.and_then(PlannedPath::network_share),
+        steps: path.map_or(0, PlannedPath::steps),
+        ms: ms(plan.time.total),
+        frame: map.frame(),
+        // A map without obstacles has no such distance, nor has JSON an infinity.
+        clearance_m: path.map(|path| path.clearance).filter(|clearance| clearance.is_finite()),
+        by_network,
+        segments,
+        network_segments,
+        reason: reason(&plan.outcome),
+        ms_by: JsonTime {
+            read_map: ms(times.read),
+            prepare_map: ms(times.prepared),
+            load_model: ms(times.model),
+            route: ms(plan.time.route),
+            network: ms(plan.time.network),
+            smoothing: ms(plan.time.smoothing),
+            check: ms(plan.time.check),
+        },
+        map: map.source(),
+        map_cells: [map.width(), map.height()],
+        resolution_m: map.resolution(),
+        planning_cell_m: rounded(terrain.planning_cell()),
+        radius_m: terrain.robot().radius,
+        model: network.name(),
+        backend: network.backend(),
+        provider: network.provider(),
+        fallbacks,
+    }
+}
+
+fn status(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Planned(_) => "planned",
+        Outcome::Unreachable { .. } => "unreachable",
+        Outcome::NetworkFailed { .. } => "failed",
+    }
+}
+
+/// Segments, and those that the network solved.
+fn counts(path: &PlannedPath) -> (usize, usize) {
+    let by_network = path.segments.iter().filter(|segment| segment.planner == SegmentPlanner::Network).count();
+    (path.segments.len(), by_network)
+}
+
+/// Why there is no path.
+fn reason(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Planned(_) => None,
+        Outcome::Unreachable { reachable_cells } => Some(format!(
+            "no way leads to the goal: the {reachable_cells} free cells that can be reached from the start do not hold it"
+        )),
+        Outcome::NetworkFailed { failed, segments } => Some(format!(
+            "the network found no verified path through {failed} of {segments} segments, and --fallback is none"
+        )),
+    }
+}
+
+/// A table of waypoints, and what is to be said about them.
+pub(super) fn write_plan(
+    out: &mut impl Write,
+    args: &Args,
+    planner: &Planner<Network>,
+    plan: &Plan,
+    optimal: Option<f64>,
+) -> io::Result<()> {
+    let (terrain, network) = (planner.terrain(), planner.solver());
+    let map = terrain.map();
+    writeln!(
+        out,
+        "{}  {} x {} cells of {} m, planned in cells of {} m for a robot of radius {} m",
+        map.source(),
+        map.width(),
+        map.height(),
+        rounded(map.resolution()),
+        rounded(terrain.planning_cell()),
+        terrain.robot().radius
+    )?;
+    let Outcome::Planned(path) = &plan.outcome else {
+        writeln!(out, "{}: {}", status(&plan.outcome), reason(&plan.outcome).unwrap_or_default())?;
+        return writeln!(out, "{:.1} ms", plan.time.total.as_secs_f64() * 1e3);
+    };
+    writeln!(out, "{:>10} {:>10} {:>8}", "x m", "y m", "yaw rad")?;
+    let divided = args.spacing.map(|spacing| path.divided(spacing));
+    let poses: Vec<Pose> = match divided {
+        Some(divided) => divided.into_iter().map(|(pose, _)| pose).collect(),
+        None => path.poses.clone(),
+    };
+    for pose in &poses {
+        writeln!(out, "{:>10.3} {:>10.3} {:>8.3}", pose.x, pose.y, pose.yaw)?;
+    }
+    let compared = optimal.filter(|&optimal| optimal > 0.0).map_or_else(String::new, |optimal| {
+        format!(", {:.3} of the exact optimum in eight directions ({optimal:.2} m)", path.length / optimal)
+    });
+    writeln!(out, "planned and checked: {:.2} m{compared}", path.length)?;
+    let (segments, by_network) = counts(path);
+    writeln!(
+        out,
+        "clearance {:.2} m; {by_network} of {segments} segments by the network in {} steps{}",
+        path.clearance,
+        path.steps(),
+        if by_network < segments { ", the rest by A*" } else { "" }
+    )?;
+    writeln!(
+        out,
+        "{:.1} ms, {} on {} ({})",
+        plan.time.total.as_secs_f64() * 1e3,
+        network.name(),
+        network.backend(),
+        network.provider()
+    )
+}
+
+/// Without the digits that floating point adds.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}

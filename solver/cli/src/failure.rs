@@ -1,0 +1,121 @@
+//! How an error ends the program: what is printed, and which exit code follows.
+
+use trm_engine::EngineError;
+use trm_intake::Escaped;
+use trm_solver::SolverError;
+use trm_train::TrainError;
+
+use crate::{Exit, errln, option_of};
+
+/// Prints an error to stderr and tells the exit code.
+pub fn report(error: &anyhow::Error) -> Exit {
+    errln!("error: {}", message(error));
+    if is_engine_failure(error) { Exit::EngineFailed } else { Exit::BadInput }
+}
+
+/// True for a failure of an engine or a device, false for bad input.
+#[must_use]
+pub fn is_engine_failure(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref().is_some_and(EngineError::is_engine_failure)
+            || cause.downcast_ref().is_some_and(SolverError::is_engine_failure)
+            || cause.downcast_ref().is_some_and(TrainError::is_engine_failure)
+    })
+}
+
+/// One line with the error and its causes, then the hints. A cause that the line already says is left out.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    let mut hints: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = match option_of(cause) {
+            Some(option) => format!("{option}: {cause}"),
+            None => cause.to_string(),
+        };
+        let (said, hint) = match text.split_once("\nhint: ") {
+            Some((said, hint)) => (one_line(said), Some(one_line(hint))),
+            None => (one_line(&text), None),
+        };
+        if !line.contains(&said) {
+            if !line.is_empty() {
+                line.push_str(": ");
+            }
+            line.push_str(&said);
+        }
+        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+    }
+    for hint in hints {
+        line.push_str("\nhint: ");
+        line.push_str(&hint);
+    }
+    line
+}
+
+/// The text on one line, without anything that a terminal would obey: messages repeat file names, keys and other text from
+/// outside. It is cut where it is longer than anybody reads: parsers quote what they were given.
+fn one_line(text: &str) -> String {
+    const MOST: usize = 2_000;
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(MOST + 1));
+        if let Some((end, _)) = line.char_indices().nth(MOST) {
+            line.truncate(end);
+            line.push('…');
+            break;
+        }
+    }
+    Escaped(&line).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn causes_follow_in_one_line_and_hints_stay_last() {
+        let error = Err::<(), _>(io::Error::other("disk\nis full\nhint: delete something"))
+            .context("cannot write a.png\nhint: choose another folder")
+            .expect_err("an error");
+        assert_eq!(
+            message(&error),
+            "cannot write a.png: disk is full\nhint: choose another folder\nhint: delete something"
+        );
+    }
+
+    #[test]
+    fn no_terminal_obeys_a_message() {
+        let error = anyhow::anyhow!("cannot read \u{1b}]0;x\u{7}\u{202e}.pt\nhint: \u{9b}2J {}", "y".repeat(1000));
+        let message = message(&error);
+        let (said, hint) = message.split_once("\nhint: ").expect("a hint");
+        assert_eq!(said, "cannot read \\u{1b}]0;x\\u{7}\\u{202e}.pt");
+        assert!(hint.starts_with("\\u{9b}2J yyy") && hint.ends_with(&"y".repeat(900)), "{hint}");
+    }
+
+    #[test]
+    fn a_cause_is_not_repeated() {
+        let error =
+            Err::<(), _>(io::Error::other("no such file")).context("a.txt: no such file").expect_err("an error");
+        assert_eq!(message(&error), "a.txt: no such file");
+    }
+
+    #[test]
+    fn what_is_too_long_to_read_is_cut() {
+        let error = anyhow::anyhow!("{}\nhint: {}", "é".repeat(5_000), "ab ".repeat(2_000));
+        let message = message(&error);
+        assert_eq!(message.chars().count(), 2_001 + "\nhint: ".len() + 2_001, "{message}");
+    }
+
+    #[test]
+    fn engine_failures_are_told_from_bad_input() {
+        let engine = EngineError::Failed { engine: "ort", action: "run".to_owned(), source: "out of memory".into() };
+        assert_eq!(report(&anyhow::Error::from(engine).context("puzzle 3")), Exit::EngineFailed);
+        assert_eq!(report(&anyhow::anyhow!("no such puzzle")), Exit::BadInput);
+    }
+}

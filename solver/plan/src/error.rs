@@ -1,0 +1,77 @@
+//! The one error type of this crate.
+
+use std::error::Error;
+
+use trm_intake::file::FileError;
+use trm_puzzles::PuzzleError;
+
+/// Why there is no plan, or no map to plan on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A map that cannot be read, or contradicts itself.
+    #[error("{source_name}: {message}")]
+    BadMap {
+        /// The map, as the caller calls it; mostly a file.
+        source_name: String,
+        /// What is wrong and what was expected.
+        message: String,
+    },
+    /// A map with more cells than planning has memory for.
+    #[error(
+        "{source_name}: {width}x{height} cells are more than the limit of {limit}\nhint: crop the map, or give it a coarser resolution"
+    )]
+    MapTooLarge {
+        /// The map, as the caller calls it.
+        source_name: String,
+        /// Cells across.
+        width: usize,
+        /// Cells up.
+        height: usize,
+        /// Most cells.
+        limit: usize,
+    },
+    /// A robot of no size, or one that no map could hold.
+    #[error("the robot's radius {reason}\nhint: give metres, such as 0.22")]
+    Radius {
+        /// What is wrong with it, after "the robot's radius".
+        reason: String,
+    },
+    /// A threshold that no value of a map's cell can reach, or that all do.
+    #[error("{value} is no value of an obstacle\nhint: give 1 to 100; ROS counts 65 and more as occupied")]
+    OccupiedFrom {
+        /// The threshold.
+        value: i8,
+    },
+    /// A start or goal where the robot cannot be.
+    #[error("the {what} {x},{y} {reason}{}", hint.as_deref().map_or_else(String::new, |hint| format!("\nhint: {hint}")))]
+    PlaceRefused {
+        /// `start` or `goal`.
+        what: &'static str,
+        /// Metres in the map's frame.
+        x: f64,
+        /// Metres in the map's frame.
+        y: f64,
+        /// What is there instead of free space.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A planned path failed its check on the map: the planner contradicts itself.
+    #[error(
+        "a path was planned but not confirmed by its check: {what}\nhint: this is a defect of the planner; please report it with the map, start and goal"
+    )]
+    PlanFault {
+        /// What is wrong.
+        what: String,
+    },
+    /// Whoever solves the mazes failed. Its own error is the cause, and says the same.
+    #[error("{0}")]
+    MazeSolver(#[source] Box<dyn Error + Send + Sync>),
+    /// A puzzle's file was read as a map, and refused.
+    #[error(transparent)]
+    Puzzle(#[from] PuzzleError),
+    /// A map could not be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}

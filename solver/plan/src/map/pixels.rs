@@ -1,0 +1,150 @@
+//! What a pixel of a `map_server` image says about its cell.
+//!
+//! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` as ROS 2 Humble and Jazzy
+//! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
+//! otherwise: there every pixel that is not opaque is unknown, here alpha is averaged in.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder};
+use trm_intake::{Budget, Limits};
+
+use super::read::{LIMITS, bad};
+use super::{FREE, MAX_CELLS, OCCUPIED, UNKNOWN, check_size};
+use crate::Result;
+use trm_pictures::{PictureError, decoder};
+
+/// Limits of a map's image: four bytes for each cell.
+const IMAGE_LIMITS: Limits = Limits { bytes: 4 * MAX_CELLS as u64, items: MAX_CELLS as u64, depth: 0, time: None };
+
+/// How an image's brightness is read, from the yaml.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rule {
+    pub(super) mode: Mode,
+    /// Whether bright is occupied. Raw mode does not ask.
+    pub(super) negate: bool,
+    pub(super) occupied_thresh: f64,
+    pub(super) free_thresh: f64,
+}
+
+/// The yaml's `mode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Occupied, free or unknown. An alpha channel counts as a fourth colour.
+    Trinary,
+    /// As trinary at both ends, 0 to 100 between the thresholds; what is not opaque is unknown.
+    Scale,
+    /// The brightness is the value; above 100 is unknown.
+    Raw,
+}
+
+/// What nav2's map saver writes for a cell about which nothing is known.
+pub(super) const UNKNOWN_GREY: u8 = 205;
+
+/// The brightest value of a channel: images are judged at 16 bits, as `GraphicsMagick` holds them for nav2.
+const BRIGHTEST: u16 = u16::MAX;
+
+impl Rule {
+    /// The value of a cell, of its pixel's colours and of its alpha where the image has such a channel.
+    pub(super) fn value(&self, colours: [u16; 3], alpha: Option<u16>) -> i8 {
+        let mut sum: f64 = colours.iter().map(|&colour| f64::from(colour)).sum();
+        let mut channels = 3.0;
+        if let (Mode::Trinary, Some(alpha)) = (self.mode, alpha) {
+            sum += f64::from(alpha);
+            channels = 4.0;
+        }
+        let shade = sum / channels / f64::from(BRIGHTEST);
+        let occupied = if self.negate { shade } else { 1.0 - shade };
+        match self.mode {
+            Mode::Raw => {
+                let value = (shade * 255.0).round();
+                if value <= f64::from(OCCUPIED) { value as i8 } else { UNKNOWN }
+            }
+            Mode::Scale if alpha.is_some_and(|alpha| alpha != BRIGHTEST) => UNKNOWN,
+            _ if self.occupied_thresh < occupied => OCCUPIED,
+            _ if occupied < self.free_thresh => FREE,
+            Mode::Scale => {
+                let share = (occupied - self.free_thresh) / (self.occupied_thresh - self.free_thresh);
+                (share * 100.0).round_ties_even() as i8
+            }
+            Mode::Trinary => UNKNOWN,
+        }
+    }
+}
+
+/// Decodes an image: its pixels, the top row first. An image with too many is refused by its header.
+pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
+    let shown = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        bad(
+            named_by,
+            format!(
+                "its image {shown} cannot be read: {error}\nhint: `image` is a path from the yaml's folder, or an \
+                 absolute one; was the image copied along with the yaml?"
+            ),
+        )
+    };
+    let refused = |error: PictureError| match error {
+        PictureError::Io(error) => unreadable(error),
+        PictureError::Image(error) => bad(
+            named_by,
+            format!(
+                "its image {shown} cannot be decoded: {error}\nhint: is the file whole? maps are pgm, png or bmp images"
+            ),
+        ),
+        error => bad(named_by, format!("its image {shown}: {error}")),
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    // A header may be as long as its file.
+    let length = file.metadata().map_err(unreadable)?.len();
+    Budget::new(LIMITS).take_bytes(length).map_err(|exceeded| {
+        bad(named_by, format!("its image {shown}: {exceeded}\nhint: crop the map, or save it as png"))
+    })?;
+    let decoder = decoder(BufReader::new(file), &mut Budget::new(IMAGE_LIMITS)).map_err(|error| match error {
+        PictureError::Pixels { width, height, .. } => match check_size(&shown, width as usize, height as usize) {
+            Ok(()) => refused(error),
+            Err(too_large) => too_large,
+        },
+        error => refused(error),
+    })?;
+    let (width, height) = decoder.dimensions();
+    check_size(&shown, width as usize, height as usize)?;
+    DynamicImage::from_decoder(decoder).map_err(|error| refused(PictureError::Image(error)))
+}
+
+/// The values of an image's pixels as a map has them, the bottom row first; and how many pixels of the grey that map
+/// savers write for unknown are free.
+pub(super) fn values(image: &DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
+    let width = image.width() as usize;
+    let mut unmapped_but_free = 0;
+    let values = if let DynamicImage::ImageLuma8(grey) = image {
+        let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.value([wide(grey); 3], None)).collect();
+        let unmapped_is_free = table[usize::from(UNKNOWN_GREY)] == FREE;
+        let value = |&grey: &u8| {
+            unmapped_but_free += usize::from(unmapped_is_free && grey == UNKNOWN_GREY);
+            table[usize::from(grey)]
+        };
+        grey.as_raw().rchunks(width).flatten().map(value).collect()
+    } else {
+        let has_alpha = image.color().has_alpha();
+        let mut value = |&[red, green, blue, alpha]: &[u16; 4]| {
+            let value = rule.value([red, green, blue], has_alpha.then_some(alpha));
+            unmapped_but_free += usize::from(value == FREE && [red, green, blue] == [wide(UNKNOWN_GREY); 3]);
+            value
+        };
+        // A row at a time: all of them at 16 bits would take eight bytes a cell.
+        let row = |y| image.crop_imm(0, y, image.width(), 1).into_rgba16();
+        (0..image.height())
+            .rev()
+            .flat_map(|y| row(y).as_raw().as_chunks().0.iter().map(&mut value).collect::<Vec<_>>())
+            .collect()
+    };
+    (values, unmapped_but_free)
+}
+
+/// A channel of 8 bits in 16: 255 becomes 65535.
+fn wide(channel: u8) -> u16 {
+    u16::from(channel) * 257
+}

@@ -1,0 +1,187 @@
+//! Finds out what a file of a map is.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use trm_intake::{Budget, Limits, ReadError};
+
+use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid};
+use crate::Pose;
+use crate::{PlanError, Result};
+
+/// Limits of a map's text: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images are
+/// refused by the size in their header as well.
+pub const LIMITS: Limits = Limits { bytes: 128 << 20, items: MAX_CELLS as u64, depth: 32, time: None };
+
+/// A map, and what its file says beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadedMap {
+    /// The map.
+    pub map: OccupancyMap,
+    /// The centre of a maze's `S`, looking along x; `None` where there is none.
+    pub start: Option<Pose>,
+    /// The centre of a maze's `G`, looking along x; `None` where there is none.
+    pub goal: Option<Pose>,
+    /// Whether the file says how many metres a cell has. Mazes and benchmarks' maps do not: theirs have 1.
+    pub metric: bool,
+    /// What about the map would surprise its user, for people to read: unmapped space that counts as free.
+    pub note: Option<String>,
+    /// The image that the file names, where its cells are.
+    pub image: Option<PathBuf>,
+}
+
+impl LoadedMap {
+    /// Reads a map in any of the [formats](super), told apart by what the file begins with.
+    ///
+    /// Fails for a file that cannot be read or is none of them, for an image without the yaml that gives its scale, for
+    /// a map of more than [`MAX_CELLS`](super::MAX_CELLS); the error names the file and says what is wrong where.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::read_within(path, &mut Budget::new(LIMITS))
+    }
+
+    /// As [`read`](Self::read), drawing the text on `budget`.
+    pub fn read_within(path: &Path, budget: &mut Budget) -> Result<Self> {
+        let source = path.display().to_string();
+        let bytes = read_bytes(path, &source, budget)?;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        match Form::of(path, bytes) {
+            Form::MapServer => map_server::parse(path, bytes),
+            Form::GridJson => occupancy_grid::from_json(&source, bytes).map(Self::from),
+            Form::GridYaml => occupancy_grid::from_yaml(&source, bytes).map(Self::from),
+            Form::MovingAi => moving_ai::parse(&source, bytes).map(|map| Self { metric: false, ..Self::from(map) }),
+            Form::Scenarios => Err(bad(
+                &source,
+                "scenarios are no map\nhint: give the .map that they are for; places of the scenarios are start \
+                 and goal",
+            )),
+            Form::Drawing => drawing::parse(&source, bytes),
+        }
+    }
+
+    /// The map with another size of its cells, in metres; start and goal stay in their cells.
+    pub fn with_resolution(self, resolution: f64) -> Result<Self> {
+        let in_cells = [self.start, self.goal].map(|pose| pose.map(|pose| (pose, self.map.to_cells(pose.x, pose.y))));
+        let map = self.map.with_resolution(resolution)?;
+        let [start, goal] = in_cells.map(|place| {
+            place.map(|(pose, (column, row))| {
+                let (x, y) = map.to_frame(column, row);
+                Pose { x, y, ..pose }
+            })
+        });
+        Ok(Self { map, start, goal, metric: true, ..self })
+    }
+}
+
+impl From<OccupancyMap> for LoadedMap {
+    fn from(map: OccupancyMap) -> Self {
+        Self { map, start: None, goal: None, metric: true, note: None, image: None }
+    }
+}
+
+impl OccupancyMap {
+    /// Reads a map in any of the [formats](super), without what else its file says; see [`LoadedMap::read`].
+    pub fn read(path: &Path) -> Result<Self> {
+        LoadedMap::read(path).map(|loaded| loaded.map)
+    }
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    MapServer,
+    GridJson,
+    GridYaml,
+    MovingAi,
+    Scenarios,
+    Drawing,
+}
+
+impl Form {
+    fn of(path: &Path, bytes: &[u8]) -> Self {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_ascii_lowercase();
+        let yaml = matches!(extension.as_str(), "yaml" | "yml");
+        let content = bytes.trim_ascii_start();
+        if content.starts_with(b"{") {
+            // Json is yaml, so map_server takes its settings like that as well.
+            return if has(content, b"info") || !(yaml || has(content, b"image")) {
+                Self::GridJson
+            } else {
+                Self::MapServer
+            };
+        }
+        if content.starts_with(b"type ") || extension == "map" {
+            return Self::MovingAi;
+        }
+        if content.starts_with(b"version ") || extension == "scen" {
+            return Self::Scenarios;
+        }
+        let has_key = |key: &[u8]| {
+            content
+                .split(|&byte| byte == b'\n')
+                .any(|line| line.strip_prefix(key).is_some_and(|rest| rest.trim_ascii_start().starts_with(b":")))
+        };
+        if has_key(b"info") || has_key(b"data") {
+            Self::GridYaml
+        } else if yaml || has_key(b"image") || has_key(b"resolution") {
+            Self::MapServer
+        } else if extension == "json" {
+            Self::GridJson
+        } else {
+            Self::Drawing
+        }
+    }
+}
+
+/// Whether a json object has a key, by its first 64 KiB: keys stand before the values of cells.
+fn has(content: &[u8], key: &[u8]) -> bool {
+    content[..content.len().min(64 << 10)].windows(key.len()).any(|window| window == key)
+}
+
+/// The whole of a text. An image is refused by its first bytes, whatever its length.
+fn read_bytes(path: &Path, source: &str, budget: &mut Budget) -> Result<Vec<u8>> {
+    let refused = |error: ReadError| match error {
+        ReadError::Io(error) => bad(source, format!("cannot be read: {error}")),
+        ReadError::Exceeded(exceeded) => {
+            bad(source, format!("{exceeded} for maps written as text\nhint: save the map as pgm and yaml"))
+        }
+    };
+    let mut file = File::open(path).map_err(|error| refused(error.into()))?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut bytes).map_err(|error| refused(error.into()))?;
+    if is_image(&bytes) {
+        return Err(bad(source, format!("an image alone tells neither scale nor origin\nhint: {}", yaml_of(path))));
+    }
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    if length > budget.bytes_left() {
+        budget.take_bytes(length).map_err(|exceeded| refused(exceeded.into()))?;
+    }
+    let mut reader = budget.bounded(io::Cursor::new(std::mem::take(&mut bytes)).chain(file));
+    reader.read_to_end(&mut bytes).map_err(|error| refused(reader.why(error)))?;
+    Ok(bytes)
+}
+
+/// Png, bmp, jpeg, and what netpbm writes.
+fn is_image(start: &[u8]) -> bool {
+    match start {
+        [b'P', b'1'..=b'7', space, ..] => space.is_ascii_whitespace() || *space == b'#',
+        _ => start.starts_with(b"\x89PNG") || start.starts_with(b"BM") || start.starts_with(b"\xff\xd8\xff"),
+    }
+}
+
+/// What to give instead of an image.
+fn yaml_of(path: &Path) -> String {
+    ["yaml", "yml"].iter().map(|extension| path.with_extension(extension)).find(|yaml| yaml.is_file()).map_or_else(
+        || {
+            "give the map_server yaml that names the image, with its resolution, origin, negate, occupied_thresh and \
+             free_thresh"
+                .to_owned()
+        },
+        |yaml| format!("give {}", yaml.display()),
+    )
+}
+
+/// A refused map.
+pub(super) fn bad(source: &str, message: impl Into<String>) -> PlanError {
+    PlanError::BadMap { source_name: source.to_owned(), message: message.into() }
+}

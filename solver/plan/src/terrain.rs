@@ -1,0 +1,134 @@
+//! A map made ready for a robot.
+
+use super::exact::{self, ExactSearch};
+use super::free_space::{FreeSpace, Robot};
+use super::map::{MapCell, OccupancyMap, UNKNOWN};
+use super::planning_grid::{Node, PlanningGrid};
+use super::smooth::{Corner, length, smooth};
+use crate::{PlanError, Result};
+
+/// How far around a start or goal that is not free a place is looked for that could be meant, in cells. Farther, if the
+/// robot's radius is.
+const OFFERED_WITHIN: usize = 20;
+
+/// A map made ready for a robot.
+#[derive(Debug, Clone)]
+pub struct Terrain {
+    pub(super) map: OccupancyMap,
+    pub(super) robot: Robot,
+    pub(super) space: FreeSpace,
+    pub(super) grid: PlanningGrid,
+}
+
+impl Terrain {
+    /// Inflates the map's obstacles by the robot's radius and reduces it to the planning grid.
+    pub fn new(map: OccupancyMap, robot: Robot) -> Result<Self> {
+        let space = FreeSpace::new(&map, &robot)?;
+        let grid = PlanningGrid::new(&space, robot.radius / map.resolution());
+        Ok(Self { map, robot, space, grid })
+    }
+
+    /// The map.
+    #[must_use]
+    pub fn map(&self) -> &OccupancyMap {
+        &self.map
+    }
+
+    /// The robot.
+    #[must_use]
+    pub fn robot(&self) -> &Robot {
+        &self.robot
+    }
+
+    /// Where the robot's centre may be.
+    #[must_use]
+    pub fn free_space(&self) -> &FreeSpace {
+        &self.space
+    }
+
+    /// Metres along a side of a cell of the planning grid.
+    #[must_use]
+    pub fn planning_cell(&self) -> f64 {
+        self.grid.scale() as f64 * self.map.resolution()
+    }
+
+    /// Whether the planning grid has a way between two cells; that is exact, see its module. `false` for cells that are
+    /// not free.
+    #[must_use]
+    pub fn connected(&self, from: MapCell, to: MapCell) -> bool {
+        let inside = |cell: MapCell| cell.x < self.map.width() && cell.y < self.map.height();
+        match (inside(from) && inside(to)).then(|| (self.grid.node_of(from), self.grid.node_of(to))) {
+            Some((Some(from), Some(to))) => self.grid.connected(from, to),
+            _ => false,
+        }
+    }
+
+    /// Length in metres of the shortest path in eight directions over free cells, by exact search from cell to cell;
+    /// `None` if there is none. A path that is not bound to eight directions may be up to 8 % shorter.
+    #[must_use]
+    pub fn optimal_length(&self, from: MapCell, to: MapCell, search: ExactSearch) -> Option<f64> {
+        let path = exact::shortest_path(&self.space, from, to, search)?;
+        Some(exact::length(&path) * self.map.resolution())
+    }
+
+    /// The free cell in which a place is. The error says what is there instead, and offers the nearest free place.
+    pub fn free_cell(&self, what: &'static str, x: f64, y: f64) -> Result<MapCell> {
+        let refuse = |reason: String, hint: Option<String>| PlanError::PlaceRefused { what, x, y, reason, hint };
+        let Some(cell) = self.map.cell_at(x, y) else {
+            let reason = if x.is_finite() && y.is_finite() { "is outside of the map" } else { "is no place" };
+            return Err(refuse(reason.to_owned(), Some(self.extent())));
+        };
+        if self.space.is_free(cell) {
+            return Ok(cell);
+        }
+        let reason = match self.map.get(cell) {
+            Some(UNKNOWN) if self.robot.is_obstacle(UNKNOWN) => "is unknown space".to_owned(),
+            Some(value) if self.robot.is_obstacle(value) => "is in an obstacle".to_owned(),
+            _ => format!(
+                "is {:.2} m from an obstacle, too close for a robot of radius {} m",
+                self.space.distance(cell) * self.map.resolution(),
+                self.robot.radius
+            ),
+        };
+        // A radius may be any number of cells.
+        let radius = (2.0 * (self.robot.radius / self.map.resolution()).ceil()) as usize;
+        let within = OFFERED_WITHIN.max(radius).min(self.map.width().max(self.map.height()));
+        let hint = match self.space.nearest(cell, within) {
+            Some(free) => {
+                let (free_x, free_y) = self.map.centre(free);
+                format!(
+                    "the nearest free place is {free_x:.3},{free_y:.3}, {:.2} m away",
+                    (free_x - x).hypot(free_y - y)
+                )
+            }
+            None => format!("no place within {:.2} m is free", within as f64 * self.map.resolution()),
+        };
+        Err(refuse(reason, Some(hint)))
+    }
+
+    /// Length in cells of the way along nodes, pulled tight.
+    pub(super) fn tight_length(&self, nodes: &[Node]) -> f64 {
+        let Some(&first) = nodes.first() else { return 0.0 };
+        let corner = |point| Corner { point, network: true };
+        let mut corners = vec![corner(self.grid.centre(first))];
+        for pair in nodes.windows(2) {
+            corners.extend(self.grid.way(&self.space, pair[0], pair[1]).into_iter().map(corner));
+        }
+        length(&smooth(&self.space, corners))
+    }
+
+    /// Where the map lies, for hints.
+    fn extent(&self) -> String {
+        let (width, height) = (self.map.width() as f64, self.map.height() as f64);
+        let corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)].map(|(x, y)| self.map.to_frame(x, y));
+        let range = |values: [f64; 4]| {
+            let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+            format!("{least:.2} to {:.2}", values.iter().copied().fold(f64::NEG_INFINITY, f64::max))
+        };
+        format!(
+            "the map reaches from x {} and y {} m",
+            range(corners.map(|corner| corner.0)),
+            range(corners.map(|corner| corner.1))
+        )
+    }
+}

@@ -1,0 +1,148 @@
+//! The network that finds paths through a plan's windows: several sessions side by side, each with its share of them.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Instant;
+
+use trm_plan::{Attempt, Effort, MazeSolver};
+use trm_puzzles::{Grid, Task};
+
+use crate::model::describe;
+use crate::solve::solve_in;
+use trm_engine::StepSession;
+use crate::{HaltPolicy, Model, Observer, Question, Result, SolveOptions, SolveReport, SolverError};
+
+/// A maze model that is loaded.
+pub struct Network {
+    name: String,
+    task: Arc<dyn Task>,
+    lanes: Vec<Box<dyn StepSession>>,
+}
+
+/// The most bytes of the states of a network's sessions.
+pub const MOST_STATE_BYTES: u64 = 2 << 30;
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Network").field("name", &self.name).field("lanes", &self.lanes.len()).finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// A maze model with `lanes` sessions, each in a thread of its own while it works; `load` loads one. On a processor
+    /// two or more sessions of few rows keep its cores busy; on a GPU one of many rows does.
+    pub fn new(model: &Model, lanes: usize, mut load: impl FnMut() -> Result<Box<dyn StepSession>>) -> Result<Self> {
+        let task: Arc<dyn Task> = model.task().into();
+        if task.name() != "maze" || task.height().min(task.width()) < 3 {
+            return Err(SolverError::NotMazes { model: model.name().to_owned(), solves: describe(&model.kind()) });
+        }
+        let lanes = (0..lanes.max(1)).map(|_| load()).collect::<Result<_>>()?;
+        Ok(Self { name: model.name().to_owned(), task, lanes })
+    }
+
+    /// Refuses so many sessions of so many rows that their states take more than [`MOST_STATE_BYTES`], before any is loaded.
+    pub fn check_memory(model: &Model, lanes: usize, rows: usize) -> Result<()> {
+        let config = model.config();
+        let numbers = [2, lanes, rows, config.total_len(), config.hidden_size, size_of::<f32>()];
+        match numbers.iter().try_fold(1, |all: usize, &number| all.checked_mul(number)) {
+            Some(bytes) if bytes as u64 <= MOST_STATE_BYTES => Ok(()),
+            _ => Err(SolverError::StatesTooLarge { lanes, rows, limit: MOST_STATE_BYTES }),
+        }
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The engine that runs it.
+    #[must_use]
+    pub fn backend(&self) -> &'static str {
+        self.lanes.first().map_or("", |lane| lane.info().engine)
+    }
+
+    /// The execution provider that runs it.
+    #[must_use]
+    pub fn provider(&self) -> &'static str {
+        self.lanes.first().map_or("", |lane| lane.info().provider)
+    }
+}
+
+impl MazeSolver for Network {
+    fn maze_size(&self) -> (usize, usize) {
+        (self.task.height(), self.task.width())
+    }
+
+    fn solve(&mut self, mazes: &[&Grid], effort: &Effort) -> Result<Vec<Attempt>, Box<dyn Error + Send + Sync>> {
+        Ok(self.attempts(mazes, effort)?)
+    }
+}
+
+impl Network {
+    fn attempts(&mut self, mazes: &[&Grid], effort: &Effort) -> Result<Vec<Attempt>> {
+        let options = SolveOptions {
+            halt: HaltPolicy::Verified,
+            max_steps: Some(effort.max_steps),
+            tries: effort.tries,
+            seed: effort.seed,
+            ..SolveOptions::default()
+        };
+        let (options, deadline) = (&options, effort.deadline);
+        let count = self.lanes.len().min(mazes.len());
+        let task = self.task.as_ref();
+        // A lane takes every n-th maze: neighbours are alike, and so is the work.
+        let share = |lane: usize| (lane..mazes.len()).step_by(count.max(1));
+        let work = |lane: usize, session: &mut dyn StepSession| {
+            let indices: Vec<usize> = share(lane).collect();
+            let mut log = Log { attempts: vec![Attempt { answer: None, steps: 0 }; indices.len()], deadline };
+            let questions = indices.iter().map(|&index| Question::new(task, mazes[index].clone(), 0));
+            solve_in(session, task, options, questions, &mut log)?;
+            Ok::<_, SolverError>(indices.into_iter().zip(log.attempts).collect::<Vec<_>>())
+        };
+        let mut attempts = vec![Attempt { answer: None, steps: 0 }; mazes.len()];
+        let mut lanes = self.lanes.iter_mut().take(count).enumerate();
+        let Some((_, own)) = lanes.next() else { return Ok(attempts) };
+        let results = std::thread::scope(|scope| {
+            let others: Vec<_> =
+                lanes.map(|(lane, session)| scope.spawn(move || work(lane, session.as_mut()))).collect();
+            let mut results = vec![work(0, own.as_mut())];
+            results.extend(others.into_iter().map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }));
+            results
+        });
+        for result in results {
+            for (index, attempt) in result? {
+                attempts[index] = attempt;
+            }
+        }
+        Ok(attempts)
+    }
+}
+
+/// Collects answers.
+struct Log {
+    attempts: Vec<Attempt>,
+    deadline: Option<Instant>,
+}
+
+impl Observer for Log {
+    fn step(&mut self, step: &crate::StepView<'_>) {
+        if let Some(attempt) = self.attempts.get_mut(step.index) {
+            attempt.steps += 1;
+        }
+    }
+
+    fn done(&mut self, index: usize, _: &Question, report: SolveReport) {
+        if let Some(attempt) = self.attempts.get_mut(index) {
+            attempt.steps = report.total_steps;
+            attempt.answer = report.verdict.is_verified().then_some(report.answer);
+        }
+    }
+
+    fn stop(&mut self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}

@@ -1,0 +1,219 @@
+//! Measures a planner on pairs of places, against exact search: the method of nav2's planner benchmark (random free pairs
+//! more than 3 m apart, `nav2/tools/planner_benchmarking`).
+
+use std::time::{Duration, Instant};
+
+use trm_puzzles::seeded;
+
+use trm_plan::{
+    ExactSearch, Goal, MapCell, MazeSolver, NetworkMiss, Outcome, PlanError, PlannedPath, Planner, Pose, SegmentPlanner, Terrain, check_path,
+};
+use crate::measure::bench::Spread;
+use crate::{Result, SolverError};
+
+/// Metres that start and goal of a random pair are apart at least.
+pub const LEAST_DISTANCE: f64 = 3.0;
+/// The most random pairs. What became of each is kept to the end.
+pub const MOST_PAIRS: usize = 100_000;
+/// Draws for each pair before a map counts as too small for any.
+const DRAWS_A_PAIR: usize = 10_000;
+
+/// A start and a goal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    /// From here.
+    pub start: Pose,
+    /// To here.
+    pub goal: Pose,
+}
+
+/// `count` pairs of free cells' centres more than [`LEAST_DISTANCE`] apart, whether or not a way leads from one to the
+/// other; the same for the same terrain and seed. Fails if the map has no room for them, or for more than [`MOST_PAIRS`].
+pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pair>> {
+    use rand::Rng;
+    if count > MOST_PAIRS {
+        return Err(SolverError::TooManyPairs { count, limit: MOST_PAIRS });
+    }
+    let map = terrain.map();
+    let mut rng = seeded(seed);
+    let cells = map.width() * map.height();
+    let free: Vec<u32> =
+        (0..cells as u32).filter(|&index| terrain.free_space().is_free_index(index as usize)).collect();
+    let mut draw = || {
+        let index = free[(rng.next_u64() % free.len() as u64) as usize] as usize;
+        MapCell { x: index % map.width(), y: index / map.width() }
+    };
+    let mut pairs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let draws = if free.is_empty() { 0 } else { DRAWS_A_PAIR };
+        let pair = (0..draws).find_map(|_| {
+            let (from, to) = (draw(), draw());
+            let far = from.x.abs_diff(to.x).pow(2) + from.y.abs_diff(to.y).pow(2);
+            let far = (far as f64).sqrt() * map.resolution() > LEAST_DISTANCE;
+            far.then(|| {
+                let pose = |cell| {
+                    let (x, y) = map.centre(cell);
+                    Pose::new(x, y, 0.0)
+                };
+                Pair { start: pose(from), goal: pose(to) }
+            })
+        });
+        pairs.push(pair.ok_or_else(|| SolverError::NoPairs {
+            map: map.source().to_owned(),
+            reason: format!(
+                "no two free places more than {LEAST_DISTANCE} m apart in {DRAWS_A_PAIR} draws: {} of {cells} cells are free for a robot of radius {} m\nhint: a larger map, a smaller --radius, or --unknown free",
+                free.len(),
+                terrain.robot().radius
+            ),
+        })?);
+    }
+    Ok(pairs)
+}
+
+/// What became of a pair.
+#[derive(Debug, Clone)]
+pub struct PairResult {
+    /// What the planner said.
+    pub outcome: Outcome,
+    /// A planned path, checked anew on the map, touches nothing.
+    pub collision_free: bool,
+    /// Metres of the shortest path in eight directions, by A*; `None` if there is none.
+    pub optimal: Option<f64>,
+    /// The planner's time.
+    pub time: Duration,
+    /// A*'s time, cell by cell on the whole map.
+    pub astar: Duration,
+    /// Dijkstra's time, likewise; `None` if it was not run.
+    pub dijkstra: Option<Duration>,
+}
+
+impl PairResult {
+    /// The path, if there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&PlannedPath> {
+        match &self.outcome {
+            Outcome::Planned(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether planner and exact search agree that there is a way, or that there is none.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        match self.outcome {
+            Outcome::Unreachable { .. } => self.optimal.is_none(),
+            Outcome::Planned(_) | Outcome::NetworkFailed { .. } => self.optimal.is_some(),
+        }
+    }
+}
+
+/// Plans a pair, checks the path, and searches exactly for comparison. Where A* and Dijkstra disagree, the error says
+/// so.
+pub fn try_pair(planner: &mut Planner<impl MazeSolver>, pair: &Pair, with_dijkstra: bool) -> Result<PairResult> {
+    let plan = planner.plan(pair.start, Goal { x: pair.goal.x, y: pair.goal.y, yaw: None })?;
+    let terrain = planner.terrain();
+    let from = terrain.free_cell("start", pair.start.x, pair.start.y)?;
+    let to = terrain.free_cell("goal", pair.goal.x, pair.goal.y)?;
+    let timed = |search| {
+        let began = Instant::now();
+        let length = terrain.optimal_length(from, to, search);
+        (length, began.elapsed())
+    };
+    let (optimal, astar) = timed(ExactSearch::AStar);
+    let dijkstra = if with_dijkstra {
+        let (length, time) = timed(ExactSearch::Dijkstra);
+        let same = match (length, optimal) {
+            (Some(a), Some(b)) => (a - b).abs() <= 1e-6 * a.max(1.0),
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if !same {
+            return Err(PlanError::PlanFault { what: format!("A* finds {optimal:?} m, Dijkstra {length:?} m") }.into());
+        }
+        Some(time)
+    } else {
+        None
+    };
+    let collision_free = match &plan.outcome {
+        Outcome::Planned(path) => {
+            check_path(terrain.map(), terrain.robot(), pair.start, pair.goal, &path.poses).is_ok()
+        }
+        _ => false,
+    };
+    Ok(PairResult { outcome: plan.outcome, collision_free, optimal, time: plan.time.total, astar, dijkstra })
+}
+
+/// What became of many pairs.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// Pairs tried.
+    pub pairs: usize,
+    /// Paths.
+    pub planned: usize,
+    /// Paths that, checked anew, touch nothing.
+    pub collision_free: usize,
+    /// Pairs that the planner called unreachable.
+    pub unreachable: usize,
+    /// Pairs with a way that the network did not find, with nobody to fill in.
+    pub network_failed: usize,
+    /// Pairs about which planner and exact search disagree whether there is a way.
+    pub disagreements: usize,
+    /// Length of the path by the exact optimum in eight directions.
+    pub length_ratio: Option<Spread>,
+    /// Segments of all paths.
+    pub segments: usize,
+    /// Of these, the network's.
+    pub network_segments: usize,
+    /// Of these, those where its path was right but a detour.
+    pub detours: usize,
+    /// ACT steps.
+    pub steps: usize,
+    /// Milliseconds of a plan, of those that led to a path; likewise below. That there is none is known at once.
+    pub plan_ms: Option<Spread>,
+    /// Milliseconds of A* on the map.
+    pub astar_ms: Option<Spread>,
+    /// Milliseconds of Dijkstra's algorithm on the map.
+    pub dijkstra_ms: Option<Spread>,
+}
+
+impl Summary {
+    /// Of some results.
+    #[must_use]
+    pub fn of(results: &[PairResult]) -> Self {
+        let count = |test: &dyn Fn(&PairResult) -> bool| results.iter().filter(|result| test(result)).count();
+        let planned = || results.iter().filter(|result| result.path().is_some());
+        let paths = || results.iter().filter_map(PairResult::path);
+        let segments = || paths().flat_map(|path| &path.segments);
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        Self {
+            pairs: results.len(),
+            planned: paths().count(),
+            collision_free: count(&|result| result.collision_free),
+            unreachable: count(&|result| matches!(result.outcome, Outcome::Unreachable { .. })),
+            network_failed: count(&|result| matches!(result.outcome, Outcome::NetworkFailed { .. })),
+            disagreements: count(&|result| !result.agrees()),
+            length_ratio: Spread::of(results.iter().filter_map(|result| {
+                let optimal = result.optimal.filter(|&optimal| optimal > 0.0)?;
+                Some(result.path()?.length / optimal)
+            })),
+            segments: segments().count(),
+            network_segments: segments().filter(|segment| segment.planner == SegmentPlanner::Network).count(),
+            detours: segments().filter(|segment| segment.planner == SegmentPlanner::AStar(NetworkMiss::Detour)).count(),
+            steps: segments().map(|segment| segment.steps).sum(),
+            plan_ms: Spread::of(planned().map(|result| ms(result.time))),
+            astar_ms: Spread::of(planned().map(|result| ms(result.astar))),
+            dijkstra_ms: Spread::of(planned().filter_map(|result| result.dijkstra.map(ms))),
+        }
+    }
+
+    /// The share of segments that the network solved.
+    #[must_use]
+    pub fn network_share(&self) -> Option<f64> {
+        (self.segments > 0).then(|| self.network_segments as f64 / self.segments as f64)
+    }
+
+    /// Whether every pair got a right answer: a path that touches nothing, or a true word that there is none.
+    #[must_use]
+    pub fn all_right(&self) -> bool {
+        self.disagreements == 0 && self.network_failed == 0 && self.collision_free == self.planned
+    }
+}

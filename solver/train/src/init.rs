@@ -1,0 +1,83 @@
+//! Weights to begin with, as the reference draws them.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use trm_export::checkpoint::layout;
+use trm_models::TrmConfig;
+
+use super::runtime::NamedTensor;
+
+/// A normal cut off at two standard deviations has this one: `sqrt(1 - 4 φ(2) / (Φ(2) - Φ(-2)))`. The reference divides
+/// by it, so that what it draws has the deviation it asks for (`trunc_normal_init_`).
+const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_238_2;
+/// Bias of the halting head: no answer is believed at first.
+const Q_BIAS: f32 = -5.0;
+
+/// New weights: linear layers truncated normal of deviation `1 / sqrt(in)`, embeddings `1 / sqrt(D)`, `H_init` and `L_init`
+/// 1; the puzzle embedding and the halting head's weight 0, its bias -5.
+#[must_use]
+pub fn initial_weights(config: &TrmConfig, seed: u64) -> BTreeMap<String, NamedTensor> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let embedding = 1.0 / (config.hidden_size as f64).sqrt();
+    let tensors = layout(config).into_iter().map(|tensor| {
+        let count = tensor.shape.iter().product::<usize>();
+        let data = match tensor.name.as_str() {
+            "puzzle_emb.weights" | "q_head.weight" => vec![0.0; count],
+            "q_head.bias" => vec![Q_BIAS; count],
+            "H_init" | "L_init" => truncated_normal(&mut rng, count, 1.0),
+            name if name.ends_with("embedding_weight") => truncated_normal(&mut rng, count, embedding),
+            // [out, in]
+            _ => {
+                let inputs = tensor.shape.last().copied().unwrap_or(1);
+                truncated_normal(&mut rng, count, 1.0 / (inputs as f64).sqrt())
+            }
+        };
+        (tensor.name, NamedTensor { shape: tensor.shape, data })
+    });
+    tensors.collect()
+}
+
+pub(crate) fn truncated_normal(rng: &mut ChaCha8Rng, count: usize, deviation: f64) -> Vec<f32> {
+    let scale = deviation / TRUNCATED_DEVIATION;
+    let mut draw = || loop {
+        // Box and Muller (1958); (0, 1] for the logarithm.
+        let unit = |bits: u64| ((bits >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+        let (a, b) = (unit(rng.next_u64()), unit(rng.next_u64()));
+        let normal = (-2.0 * a.ln()).sqrt() * (TAU * b).cos();
+        if normal.abs() <= 2.0 {
+            return (normal * scale) as f32;
+        }
+    };
+    (0..count).map(|_| draw()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TrainConfig;
+
+    #[test]
+    fn weights_have_the_deviations_they_should() {
+        let config = TrainConfig::preset("sudoku-9").and_then(|config| config.trm_config()).expect("a preset");
+        let weights = initial_weights(&config, 3);
+        for (name, expected) in [
+            ("L_level.layers.0.mlp.gate_up_proj.weight", 1.0 / (config.hidden_size as f64).sqrt()),
+            ("embed_tokens.embedding_weight", 1.0 / (config.hidden_size as f64).sqrt()),
+            ("H_init", 1.0),
+        ] {
+            let data = &weights[name].data;
+            let found = (data.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / data.len() as f64).sqrt();
+            // The deviation of n numbers is uncertain by its sqrt(2 n)th part; four times that.
+            let tolerance = 4.0 * expected / (2.0 * data.len() as f64).sqrt();
+            assert!((found - expected).abs() < tolerance, "{name}: {found}, expected {expected} +- {tolerance}");
+            let most = data.iter().fold(0.0_f64, |most, &v| most.max(f64::from(v).abs()));
+            assert!(most <= 2.0 * expected / TRUNCATED_DEVIATION + 1e-6, "{name}: {most}");
+        }
+        assert!(weights["q_head.bias"].data.iter().all(|&v| (v - Q_BIAS).abs() < f32::EPSILON));
+        assert_eq!(weights, initial_weights(&config, 3), "the same seed");
+        assert_ne!(weights, initial_weights(&config, 4), "another seed");
+    }
+}

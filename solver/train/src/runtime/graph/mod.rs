@@ -1,0 +1,320 @@
+//! Training through plain graphs, on any ONNX Runtime: one graph for a supervision step, one for an update.
+//!
+//! Parameters, moments, moving average, gradients and carries are values of ONNX Runtime, on the device that computes:
+//! what one run returns goes into the next one as it is.
+
+pub(crate) mod loaded;
+mod memory;
+mod split;
+mod worker;
+
+use trm_engine::EngineError;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+
+use ::ort::value::DynValue;
+use trm_export::checkpoint::layout;
+use trm_export::onnx::Graph;
+use trm_export::train::{LossKind, PUZZLE_EMB, StepOptions, UpdateOptions, training_step, update_graph};
+use trm_models::TrmConfig;
+
+use self::loaded::{LoadedGraph, copy, dyn_tensor, read, remove};
+use self::split::Split;
+use self::worker::{Part, Worker, sum_gradients};
+use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput};
+use trm_engine::SessionOptions;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
+use crate::{Result, TrainError};
+
+/// What the graphs are built for.
+#[derive(Debug, Clone)]
+pub struct GraphTrainingOptions {
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Supervision steps between two updates.
+    pub accumulation: usize,
+    /// Carry groups.
+    pub groups: usize,
+    /// The answer's loss.
+    pub loss: LossKind,
+    /// The optimiser.
+    pub update: UpdateOptions,
+    /// Parameters that stay as they are, by name.
+    pub frozen: BTreeSet<String>,
+    /// Rows that a thread computes at once; 0: as many as its cache holds. The batch must be a multiple. A GPU takes them
+    /// all.
+    pub rows: usize,
+    /// Most bytes that the process may take, by an estimate: fewer rows at once, then fewer threads, where more would be over
+    /// it. On a CPU.
+    pub max_memory: Option<usize>,
+    /// Threads, provider and its settings; the batch in it is not read.
+    pub session: SessionOptions,
+}
+
+/// Plain graphs as a [`TrainRuntime`].
+pub struct GraphTraining {
+    options: GraphTrainingOptions,
+    config: TrmConfig,
+    provider: ExecutionProvider,
+    split: Split,
+    workers: Vec<Worker>,
+    update: LoadedGraph,
+    /// Inputs of the update by name: parameters, moments, averages; and the buffers.
+    values: BTreeMap<String, DynValue>,
+    /// What sums of gradients begin with, by `NAME.sum`.
+    zeros: BTreeMap<String, DynValue>,
+    /// `z_h` and `z_l` of each group's parts, `[rows, L, D]`.
+    carry: Vec<Vec<[DynValue; 2]>>,
+    /// Rows of the puzzle embedding that were used since the last update.
+    used: Vec<bool>,
+}
+
+/// The carry's inputs.
+const CARRY: [&str; 2] = ["z_h", "z_l"];
+
+impl GraphTraining {
+    /// Builds the graphs and starts from `state`; without moments and moving average, from zero moments and an average
+    /// that is the weights. Carries hold nothing until a group's rows are reset, or [`TrainRuntime::set_carry`].
+    ///
+    /// # Errors
+    /// Those of ONNX Runtime; [`TrainError::TrainState`] when a tensor is missing or of another shape.
+    pub fn new(
+        engine: &OrtEngine,
+        config: &TrmConfig,
+        mut state: TrainState,
+        options: GraphTrainingOptions,
+    ) -> Result<Self> {
+        let (workers, split, provider) = load_steps(engine, config, &options)?;
+        let update = update_graph(config, &options.update, &options.frozen)?;
+        let session = SessionOptions { provider: ProviderChoice::Only(provider), ..options.session.clone() };
+        let update = LoadedGraph::load(engine, "the optimizer update", &update, &session)?;
+        let mut values = BTreeMap::new();
+        for tensor in layout(config) {
+            let value = state.weights.remove(&tensor.name);
+            let value = value.ok_or_else(|| bad_state(&tensor.name, "is missing among the weights".into()))?;
+            if value.shape != tensor.shape {
+                let problem = format!("has the shape {:?}, expected {:?}", value.shape, tensor.shape);
+                return Err(bad_state(&tensor.name, problem));
+            }
+            for input in update.inputs.iter().filter(|input| input.starts_with(&tensor.name)) {
+                let suffix = &input[tensor.name.len()..];
+                let start = match suffix {
+                    ".m" | ".v" if state.moments.is_empty() => vec![0.0; value.data.len()],
+                    ".m" | ".v" => take(&mut state.moments, input, &value.shape)?,
+                    ".ema" if state.ema.is_empty() => value.data.clone(),
+                    ".ema" => take(&mut state.ema, &tensor.name, &value.shape)?,
+                    _ => continue,
+                };
+                values.insert(input.clone(), dyn_tensor(&value.shape, start)?);
+            }
+            values.insert(tensor.name, dyn_tensor(&value.shape, value.data)?);
+        }
+        let shape = carry_shape(config, split.rows);
+        let empty = || dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()]);
+        let group = || (0..split.parts).map(|_| Ok([empty()?, empty()?])).collect::<Result<Vec<_>>>();
+        let carry = (0..options.groups).map(|_| group()).collect::<Result<_>>()?;
+        let sums =
+            workers[0].graph.inputs.iter().filter_map(|name| Some((name, values.get(name.strip_suffix(".sum")?)?)));
+        let zeros = sums.map(|(name, parameter)| {
+            let shape = parameter.shape().iter().map(|&size| size as usize).collect::<Vec<_>>();
+            Ok((name.clone(), dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()])?))
+        });
+        let zeros = zeros.collect::<Result<_>>()?;
+        let used = vec![false; config.num_puzzle_identifiers];
+        let config = config.clone();
+        Ok(Self { options, config, provider, split, workers, update, values, zeros, carry, used })
+    }
+
+    /// What runs the graphs.
+    #[must_use]
+    pub fn provider(&self) -> ExecutionProvider {
+        self.provider
+    }
+}
+
+impl TrainRuntime for GraphTraining {
+    fn name(&self) -> &'static str {
+        "graph"
+    }
+
+    fn flops(&self) -> u64 {
+        self.workers[0].graph.flops * self.split.parts as u64
+    }
+
+    fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput> {
+        let (rows, seq_len) = (self.split.rows, self.config.seq_len);
+        worker::check(batch, self.options.batch, seq_len)?;
+        let (values, zeros) = (&self.values, &self.zeros);
+        let shared = move |name: &str| values.get(name).or_else(|| zeros.get(name));
+        let parts = self.carry[group].iter_mut().enumerate();
+        let mut parts = parts.map(|(index, carry)| Part { rows: index * rows..(index + 1) * rows, carry });
+        let shares = self.workers.iter_mut().map(|worker| {
+            let share = parts.by_ref().take(self.split.parts_each()).collect::<Vec<_>>();
+            move || worker.step(&shared, batch, seq_len, share)
+        });
+        let outputs = in_parallel(shares.collect())?;
+        let output = worker::joined(outputs.into_iter().flatten()).ok_or_else(|| loaded::no_output("loss"))?;
+        for &id in &batch.puzzle_ids {
+            if let Some(used) = usize::try_from(id).ok().and_then(|id| self.used.get_mut(id)) {
+                *used = true;
+            }
+        }
+        Ok(output)
+    }
+
+    fn update(&mut self, input: &UpdateInput) -> Result<Option<f32>> {
+        let (options, number) = (&self.options.update, input.step as f64);
+        let mut given = BTreeMap::new();
+        for (name, value) in [
+            ("lr", input.lr),
+            ("puzzle_emb_lr", input.puzzle_emb_lr),
+            ("bias_correction1", 1.0 - options.beta1.powf(number)),
+            ("bias_correction2", 1.0 - options.beta2.powf(number)),
+        ] {
+            given.insert(name.to_owned(), dyn_tensor(&[], vec![value as f32])?);
+        }
+        given.insert(format!("{PUZZLE_EMB}.used"), dyn_tensor(&[self.used.len()], self.used.clone())?);
+        let gradients = sum_gradients(&mut self.workers)?;
+        let found = |name: &str| given.get(name).or_else(|| self.values.get(name)).or_else(|| gradients.get(name));
+        let mut outputs = self.update.run(&found)?;
+        let norm = read::<f32>(&outputs, "grad_norm")?.first().copied();
+        remove(&mut outputs, "grad_norm")?;
+        for (name, value) in outputs {
+            if let Some(name) = name.strip_suffix(".next") {
+                self.values.insert(name.to_owned(), value);
+            }
+        }
+        self.used.fill(false);
+        Ok(norm)
+    }
+
+    fn state(&self) -> Result<TrainState> {
+        let mut state = TrainState::default();
+        for (name, value) in &self.values {
+            let tensor = copy(name, value)?;
+            if let Some(parameter) = name.strip_suffix(".ema") {
+                state.ema.insert(parameter.to_owned(), tensor);
+            } else if name.strip_suffix(".m").or(name.strip_suffix(".v")).is_some() {
+                state.moments.insert(name.clone(), tensor);
+            } else {
+                state.weights.insert(name.clone(), tensor);
+            }
+        }
+        Ok(state)
+    }
+
+    fn carry(&self) -> Result<[NamedTensor; 2]> {
+        let all = |index: usize| -> Result<NamedTensor> {
+            let mut data = Vec::new();
+            for group in &self.carry {
+                for part in group {
+                    data.extend(copy(CARRY[index], &part[index])?.data);
+                }
+            }
+            let shape = [self.options.groups].into_iter().chain(carry_shape(&self.config, self.options.batch));
+            Ok(NamedTensor { shape: shape.collect(), data })
+        };
+        Ok([all(0)?, all(1)?])
+    }
+
+    fn set_carry(&mut self, carry: &[NamedTensor; 2]) -> Result<()> {
+        let shape = carry_shape(&self.config, self.split.rows);
+        let size = shape.iter().product::<usize>();
+        for (index, given) in carry.iter().enumerate() {
+            let expected = self.options.groups * self.split.parts * size;
+            if given.data.len() != expected {
+                let shape = format!("[groups {}, batch, L, D]", self.options.groups);
+                return Err(EngineError::InputLength {
+                    tensor: CARRY[index],
+                    actual: given.data.len(),
+                    expected,
+                    shape,
+                }
+                .into());
+            }
+            for (part, data) in self.carry.iter_mut().flatten().zip(given.data.chunks_exact(size)) {
+                part[index] = dyn_tensor(&shape, data.to_vec())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn carry_shape(config: &TrmConfig, batch: usize) -> [usize; 3] {
+    [batch, config.total_len(), config.hidden_size]
+}
+
+/// Runs each on a thread of its own; a single one here.
+fn in_parallel<T: Send>(mut jobs: Vec<impl FnOnce() -> Result<T> + Send>) -> Result<Vec<T>> {
+    if jobs.len() == 1 {
+        return jobs.remove(0)().map(|result| vec![result]);
+    }
+    std::thread::scope(|scope| {
+        let threads = jobs.into_iter().map(|job| scope.spawn(job)).collect::<Vec<_>>();
+        let results = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        results.collect()
+    })
+}
+
+/// The step graph for each worker, on the first of the chosen providers that works: all rows at once on a GPU, else dealt
+/// out.
+fn load_steps(
+    engine: &OrtEngine,
+    config: &TrmConfig,
+    options: &GraphTrainingOptions,
+) -> Result<(Vec<Worker>, Split, ExecutionProvider)> {
+    let threads = options.session.resolved_threads();
+    let mut failure = None;
+    for provider in options.session.provider.candidates() {
+        let build = |split: &Split| step_graph(config, options, split);
+        let (split, step) = if provider == ExecutionProvider::Cpu {
+            memory::fit(config, options, Split::new(config, options.batch, threads, options.rows)?, build)?
+        } else {
+            let split = Split::whole(options.batch, threads);
+            (split, build(&split)?)
+        };
+        let provider_only = ProviderChoice::Only(provider);
+        let session = SessionOptions { threads: split.threads, provider: provider_only, ..options.session.clone() };
+        let load = || Ok(Worker::new(LoadedGraph::load(engine, "the training step", &step, &session)?));
+        match (0..split.workers).map(|_| load()).collect::<Result<_>>() {
+            Ok(workers) => return Ok((workers, split, provider)),
+            Err(error @ TrainError::Engine(EngineError::Provider { .. })) => failure = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| unreachable!("a provider choice names at least one provider")))
+}
+
+/// The step of one part, with every output that is used.
+fn step_graph(config: &TrmConfig, options: &GraphTrainingOptions, split: &Split) -> Result<Graph> {
+    let mut step = training_step(
+        config,
+        &StepOptions {
+            batch: split.rows,
+            global_batch: options.batch * options.accumulation,
+            loss: options.loss,
+            accumulate: options.accumulation * split.parts_each() > 1,
+        },
+    )?;
+    let b = &mut step.builder;
+    b.output("loss", step.loss)?;
+    for (name, value) in &step.outputs {
+        b.output(name, *value)?;
+    }
+    for (name, gradient) in step.gradients.iter().filter(|(name, _)| !options.frozen.contains(name)) {
+        b.output(&format!("{name}.grad"), *gradient)?;
+    }
+    Ok(step.builder.finish())
+}
+
+fn take(tensors: &mut BTreeMap<String, NamedTensor>, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    match tensors.remove(name) {
+        Some(tensor) if tensor.shape == shape => Ok(tensor.data),
+        Some(tensor) => Err(bad_state(name, format!("has the shape {:?}, expected {shape:?}", tensor.shape))),
+        None => Err(bad_state(name, "is missing".into())),
+    }
+}
+
+fn bad_state(tensor: &str, problem: String) -> TrainError {
+    TrainError::TrainState { tensor: tensor.to_owned(), problem }
+}

@@ -1,0 +1,481 @@
+//! The training loop: deep supervision with ACT halting over carry groups, evaluation, log, checkpoints.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use trm_export::train::ort_training::{AdamW, training_models};
+use trm_export::train::{BUFFERS, PUZZLE_EMB, StepOptions, UpdateOptions, UpdateRule, training_step};
+use trm_models::TrmConfig;
+
+use super::config::TrainConfig;
+use super::config_sections::{OptimizerConfig, OptimizerKind, RuntimeKind};
+use super::data::{Prefetch, Stream};
+use super::held_out;
+use super::init::initial_weights;
+use super::log::{self, EvalRecord, Record, TrainLog, TrainRecord};
+use super::plot;
+use super::run::{Best, Checkpoint, LOG, RunFolder, RunState};
+use super::runtime::{
+    GraphTraining, GraphTrainingOptions, OrtTraining, OrtTrainingOptions, TrainOutput, TrainRuntime, TrainState,
+    UpdateInput, Weights,
+};
+use super::schedule::{LrSchedule, visit_cap};
+use super::slots::{Finished, Slots};
+use trm_engine::ort::OrtEngine;
+use trm_engine::SessionOptions;
+use crate::{Result, TrainError};
+
+/// The learning curves.
+pub const CURVES_SVG: &str = "curves.svg";
+/// The learning curves as a picture.
+pub const CURVES_PNG: &str = "curves.png";
+
+/// Watches a run.
+pub trait TrainObserver {
+    /// After every update. `window` holds the means since the last line of the log.
+    fn updated(&mut self, window: &TrainRecord);
+    /// After every evaluation.
+    fn evaluated(&mut self, record: &EvalRecord);
+    /// Asked after every update: true saves the run and ends it.
+    fn stop(&mut self) -> bool;
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrainEnd {
+    /// All steps are done.
+    Finished,
+    /// The time is up.
+    TimeUp,
+    /// The observer asked for it.
+    Stopped,
+}
+
+/// A run that is loaded and can go on.
+pub struct Trainer {
+    config: TrainConfig,
+    model: TrmConfig,
+    engine: OrtEngine,
+    session: SessionOptions,
+    folder: RunFolder,
+    stream: Arc<Stream>,
+    prefetch: Prefetch,
+    runtime: Box<dyn TrainRuntime>,
+    slots: Slots,
+    state: RunState,
+    log: TrainLog,
+    /// Step of the last evaluation, and of the last checkpoint.
+    done_at: (Option<u64>, Option<u64>),
+}
+
+/// What was measured since the last line of the log.
+#[derive(Debug, Default)]
+struct Window {
+    started: Option<Instant>,
+    steps: u64,
+    samples: u64,
+    loss: f64,
+    lm_loss: f64,
+    q_loss: f64,
+    finished: Finished,
+    grad_norm: Option<f64>,
+}
+
+impl Trainer {
+    /// Starts a run in its folder, from these weights or from new ones.
+    pub fn start(
+        engine: &OrtEngine,
+        config: TrainConfig,
+        folder: RunFolder,
+        weights: Option<Weights>,
+        session: SessionOptions,
+    ) -> Result<Self> {
+        config.validate()?;
+        let weights =
+            weights.map_or_else(|| Ok(initial_weights(&config.trm_config()?, config.seed)), Ok::<_, TrainError>)?;
+        let tensors = TrainState { weights, ..TrainState::default() };
+        let checkpoint = Checkpoint { state: RunState::default(), tensors, carry: None };
+        Self::load(engine, config, folder, checkpoint, session)
+    }
+
+    /// Goes on where the folder's last checkpoint is.
+    pub fn resume(
+        engine: &OrtEngine,
+        config: TrainConfig,
+        folder: RunFolder,
+        checkpoint: Checkpoint,
+        session: SessionOptions,
+    ) -> Result<Self> {
+        Self::load(engine, config, folder, checkpoint, session)
+    }
+
+    fn load(
+        engine: &OrtEngine,
+        config: TrainConfig,
+        folder: RunFolder,
+        checkpoint: Checkpoint,
+        mut session: SessionOptions,
+    ) -> Result<Self> {
+        if session.threads == 0 {
+            session.threads = config.runtime.threads;
+        }
+        let folder = folder.locked()?;
+        let model = config.trm_config()?;
+        let Checkpoint { mut state, tensors, carry } = checkpoint;
+        let stream = Arc::new(Stream::new(&config)?);
+        let (groups, batch) = (config.batch.groups, config.batch.size);
+        if carry.is_none() {
+            // Without its carry a puzzle starts again; a new one is as good.
+            state.groups.clear();
+        }
+        let slots = Slots::new(config.seed, (groups, batch), &state.groups, state.next_index, &stream)?;
+        let threads = config.runtime.generator_threads;
+        let prefetch = Prefetch::start(&stream, state.next_index, threads, 4 * batch)?;
+        let mut runtime = open_runtime(engine, &config, &model, tensors, (state.step, &session))?;
+        if let Some(carry) = &carry {
+            runtime.set_carry(carry)?;
+        }
+        let log = TrainLog::open(&folder.path(LOG), state.step)?;
+        let saved = (state.step > 0).then_some(state.step);
+        let engine = engine.clone();
+        let done_at = (saved, saved);
+        Ok(Self { config, model, engine, session, folder, stream, prefetch, runtime, slots, state, log, done_at })
+    }
+
+    /// Faults of files that the run can do without, to be told to the user.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        self.log.warnings()
+    }
+
+    /// Where the run stands.
+    #[must_use]
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// The run's settings.
+    #[must_use]
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// `graph` or `ort-training`.
+    #[must_use]
+    pub fn runtime_name(&self) -> &'static str {
+        self.runtime.name()
+    }
+
+    /// The weights of the best evaluation, and where the run stood then; the last ones, averaged, where nothing was
+    /// evaluated.
+    pub fn best_weights(&self) -> Result<(Weights, RunState)> {
+        match self.folder.read_best()? {
+            Some(best) => Ok((best.checkpoint.tensors.weights, best.checkpoint.state)),
+            None => Ok((averaged(self.runtime.state()?), self.state.clone())),
+        }
+    }
+
+    /// Trains to the end, or until the observer or the clock stops it. The last state is saved in any case but one: numbers
+    /// that have become NaN or infinite never replace a checkpoint.
+    pub fn run(&mut self, observer: &mut dyn TrainObserver) -> Result<TrainEnd> {
+        let schedule = LrSchedule::new(&self.config.schedule);
+        let limit = self.config.schedule.max_minutes * 60.0;
+        let mut window = Window::default();
+        let mut end = TrainEnd::Finished;
+        while self.state.step < self.config.schedule.steps {
+            let started = Instant::now();
+            window.started.get_or_insert(started);
+            self.update(&schedule, &mut window)?;
+            self.state.train_seconds += started.elapsed().as_secs_f64();
+            let step = self.state.step;
+            let record = window.record(&self.state, schedule.lr(self.config.optimizer.lr, step), self.runtime.flops());
+            observer.updated(&record);
+            if step.is_multiple_of(self.config.log.every) {
+                self.log.write(&Record::Train(record))?;
+                window = Window::default();
+            }
+            let every = self.config.evaluation.every;
+            if every > 0 && step.is_multiple_of(every) {
+                self.evaluate(observer)?;
+                window.started = None;
+            }
+            if step.is_multiple_of(self.config.checkpoint.every) {
+                self.save()?;
+            }
+            if observer.stop() {
+                end = TrainEnd::Stopped;
+                break;
+            }
+            if limit > 0.0 && self.state.train_seconds >= limit {
+                end = TrainEnd::TimeUp;
+                break;
+            }
+        }
+        if end != TrainEnd::Stopped && self.config.evaluation.every > 0 && self.done_at.0 != Some(self.state.step) {
+            self.evaluate(observer)?;
+        }
+        self.save()?;
+        Ok(end)
+    }
+
+    /// The supervision steps of one update, and the update.
+    fn update(&mut self, schedule: &LrSchedule, window: &mut Window) -> Result<()> {
+        let accumulation = self.config.batch.accumulation as u64;
+        let cap = visit_cap(&self.config.batch, self.model.halt_max_steps, self.state.step);
+        for part in 0..accumulation {
+            let number = self.state.step * accumulation + part;
+            let group = (number % self.config.batch.groups as u64) as usize;
+            let batch = self.slots.batch(group, cap, &mut self.prefetch)?;
+            let output = self.runtime.step(group, &batch)?;
+            if !output.loss.is_finite() {
+                return Err(self.diverged("the loss", f64::from(output.loss)));
+            }
+            let finished = self.slots.advance(group, number, &self.model, &output);
+            self.state.samples += batch.reset.len() as u64;
+            self.state.examples_finished += finished.puzzles;
+            window.add(&output, finished);
+        }
+        let step = self.state.step + 1;
+        let optimizer = &self.config.optimizer;
+        let input = UpdateInput {
+            step,
+            lr: schedule.lr(optimizer.lr, step),
+            puzzle_emb_lr: schedule.lr(optimizer.puzzle_emb_lr, step),
+        };
+        let norm = self.runtime.update(&input)?.map(f64::from);
+        if let Some(norm) = norm.filter(|norm| !norm.is_finite()) {
+            return Err(self.diverged("the gradient's norm", norm));
+        }
+        window.grad_norm = norm;
+        self.state.step = step;
+        self.state.next_index = self.slots.next_index;
+        Ok(())
+    }
+
+    fn diverged(&self, what: &str, value: f64) -> TrainError {
+        TrainError::Diverged { step: self.state.step + 1, what: what.to_owned(), value, saved: self.done_at.1 }
+    }
+
+    /// Measures the averaged weights on the held-out puzzles; the best so far are kept. An observer that stops the run does
+    /// not wait for it: the run is measured when it goes on.
+    fn evaluate(&mut self, observer: &mut dyn TrainObserver) -> Result<()> {
+        let weights = averaged(self.runtime.state()?);
+        let (task, examples) = (self.stream.task(), self.stream.held_out());
+        let stop = &mut || observer.stop();
+        let (engine, session) = (&self.engine, &self.session);
+        let measured = held_out::measure(engine, &self.model, &weights, task, examples, session, stop)?;
+        let Some(mut record) = measured else { return Ok(()) };
+        record.step = self.state.step;
+        record.seconds = self.state.train_seconds;
+        self.log.write(&Record::Eval(record))?;
+        self.done_at.0 = Some(self.state.step);
+        let rank = |valid: Option<f64>, exact: f64| (valid.unwrap_or(exact), exact);
+        // A run that was resumed with another number of held-out puzzles has other ones: nothing to compare with.
+        let is_better =
+            |best: &Best| best.n != record.n || rank(record.valid, record.exact) > rank(best.valid, best.exact);
+        if self.state.best.as_ref().is_none_or(is_better) {
+            let EvalRecord { step, exact, valid, n, .. } = record;
+            self.state.best = Some(Best { step, exact, valid, n });
+            self.folder.write_best(&self.state, &weights)?;
+        }
+        observer.evaluated(&record);
+        Ok(())
+    }
+
+    /// Writes a checkpoint and the curves.
+    fn save(&mut self) -> Result<()> {
+        if self.done_at.1 == Some(self.state.step) {
+            return Ok(());
+        }
+        let tensors = self.runtime.state()?;
+        if let Some(name) = not_finite(&tensors) {
+            return Err(TrainError::Diverged {
+                step: self.state.step,
+                what: format!("a value of `{name}`"),
+                value: f64::NAN,
+                saved: self.done_at.1,
+            });
+        }
+        let carry = if self.config.checkpoint.carry { Some(self.runtime.carry()?) } else { None };
+        self.state.groups = if carry.is_some() { self.slots.saved() } else { Vec::new() };
+        self.folder.write(&Checkpoint { state: self.state.clone(), tensors, carry })?;
+        self.done_at.1 = Some(self.state.step);
+        let records = log::read(&self.folder.path(LOG))?;
+        plot::write(&records, &self.folder.path(CURVES_SVG), &self.folder.path(CURVES_PNG))
+    }
+}
+
+/// The weights with their moving average, where there is one.
+fn averaged(state: TrainState) -> Weights {
+    let mut weights = state.weights;
+    weights.extend(state.ema);
+    weights
+}
+
+/// The first tensor with a value that is no number.
+fn not_finite(state: &TrainState) -> Option<&str> {
+    let all = state.weights.iter().chain(&state.moments).chain(&state.ema);
+    all.into_iter()
+        .find(|(_, tensor)| tensor.data.iter().any(|value| !value.is_finite()))
+        .map(|(name, _)| name.as_str())
+}
+
+impl Window {
+    fn add(&mut self, output: &TrainOutput, finished: Finished) {
+        let mean = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
+        self.steps += 1;
+        self.samples += output.lm_loss.len() as u64;
+        self.lm_loss += mean(&output.lm_loss);
+        self.q_loss += mean(&output.q_loss);
+        self.loss += mean(&output.lm_loss) + 0.5 * mean(&output.q_loss);
+        self.finished.puzzles += finished.puzzles;
+        self.finished.exact += finished.exact;
+        self.finished.cells_right += finished.cells_right;
+        self.finished.cells += finished.cells;
+        self.finished.steps += finished.steps;
+    }
+
+    fn record(&self, state: &RunState, lr: f64, flops: u64) -> TrainRecord {
+        let steps = self.steps as f64;
+        let seconds = self.started.map_or(f64::NAN, |started| started.elapsed().as_secs_f64());
+        let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
+        let finished = self.finished;
+        TrainRecord {
+            step: state.step,
+            samples: state.samples,
+            lr,
+            loss: self.loss / steps,
+            lm_loss: self.lm_loss / steps,
+            q_loss: self.q_loss / steps,
+            exact: share(finished.exact, finished.puzzles),
+            cell: share(finished.cells_right, finished.cells),
+            steps: share(finished.steps, finished.puzzles),
+            grad_norm: self.grad_norm,
+            samples_per_s: self.samples as f64 / seconds,
+            gflops: (flops > 0).then(|| flops as f64 * steps / seconds / 1e9),
+            seconds: state.train_seconds,
+        }
+    }
+}
+
+/// The runtime that the settings ask for; `auto` takes the training API where the library has it and the settings are
+/// ones it knows.
+fn open_runtime(
+    engine: &OrtEngine,
+    config: &TrainConfig,
+    model: &TrmConfig,
+    state: TrainState,
+    (updates, session): (u64, &SessionOptions),
+) -> Result<Box<dyn TrainRuntime>> {
+    let frozen = config.optimizer.frozen(model)?;
+    let refusal = unknown_to_the_api(&config.optimizer);
+    match (config.runtime.kind, refusal) {
+        (RuntimeKind::OrtTraining, Some(reason)) => {
+            return Err(TrainError::TrainConfig {
+                origin: "runtime.kind".to_owned(),
+                reason: reason.to_owned(),
+                hint: Some("set runtime.kind = \"graph\", or optimizer.kind = \"adamw\" without clipping".to_owned()),
+            });
+        }
+        (RuntimeKind::OrtTraining, None) => {
+            return Ok(Box::new(open_api(engine, config, model, (state, updates), (&frozen, session))?));
+        }
+        (RuntimeKind::Auto, None) if OrtTraining::is_available() => {
+            return Ok(Box::new(open_api(engine, config, model, (state, updates), (&frozen, session))?));
+        }
+        _ => {}
+    }
+    let options = GraphTrainingOptions {
+        batch: config.batch.size,
+        accumulation: config.batch.accumulation,
+        groups: config.batch.groups,
+        loss: config.optimizer.loss,
+        update: update_options(&config.optimizer),
+        frozen,
+        rows: config.runtime.rows,
+        max_memory: (config.runtime.max_memory > 0).then_some(config.runtime.max_memory << 20),
+        session: session.clone(),
+    };
+    Ok(Box::new(GraphTraining::new(engine, model, state, options)?))
+}
+
+/// What the training API cannot do of what the settings ask for.
+fn unknown_to_the_api(optimizer: &OptimizerConfig) -> Option<&'static str> {
+    if optimizer.kind != OptimizerKind::AdamW {
+        Some("ort-training knows adamw only")
+    } else if optimizer.clip_grad_norm > 0.0 {
+        Some("ort-training does not clip gradients")
+    } else {
+        None
+    }
+}
+
+fn open_api(
+    engine: &OrtEngine,
+    config: &TrainConfig,
+    model: &TrmConfig,
+    (state, updates): (TrainState, u64),
+    (frozen, session): (&BTreeSet<String>, &SessionOptions),
+) -> Result<OrtTraining> {
+    let (batch, optimizer) = (&config.batch, &config.optimizer);
+    let step = StepOptions {
+        batch: batch.size,
+        global_batch: batch.size * batch.accumulation,
+        loss: optimizer.loss,
+        accumulate: false,
+    };
+    let mut step = training_step(model, &step)?;
+    step.parameters.retain(|(name, _)| !frozen.contains(name));
+    step.gradients.retain(|(name, _)| !frozen.contains(name));
+    let OptimizerConfig { beta1, beta2, eps, weight_decay, .. } = *optimizer;
+    let adamw = AdamW { beta1: beta1 as f32, beta2: beta2 as f32, eps: eps as f32, weight_decay: weight_decay as f32 };
+    let outside = step.parameters.iter().any(|(name, _)| name == PUZZLE_EMB).then_some(PUZZLE_EMB);
+    let models = training_models(step, &adamw, outside.as_slice())?;
+    let options = OrtTrainingOptions {
+        batch: batch.size,
+        groups: batch.groups,
+        seq_len: model.seq_len,
+        positions: model.total_len(),
+        hidden_size: model.hidden_size,
+        threads: session.threads,
+        ema: optimizer.ema,
+        puzzle_emb_weight_decay: optimizer.puzzle_emb_weight_decay,
+    };
+    OrtTraining::new(engine, &models, state, updates, options)
+}
+
+/// The optimiser's settings as the update graph takes them.
+fn update_options(optimizer: &OptimizerConfig) -> UpdateOptions {
+    UpdateOptions {
+        rule: match optimizer.kind {
+            OptimizerKind::AdamAtan2 => UpdateRule::AdamAtan2,
+            OptimizerKind::AdamW => UpdateRule::AdamW { eps: optimizer.eps },
+        },
+        beta1: optimizer.beta1,
+        beta2: optimizer.beta2,
+        weight_decay: optimizer.weight_decay,
+        puzzle_emb_weight_decay: optimizer.puzzle_emb_weight_decay,
+        clip_grad_norm: (optimizer.clip_grad_norm > 0.0).then_some(optimizer.clip_grad_norm),
+        ema: (optimizer.ema > 0.0).then_some(optimizer.ema),
+    }
+}
+
+impl OptimizerConfig {
+    /// The parameters of a model that the settings keep as they are: those whose names begin with an entry of `freeze`.
+    fn frozen(&self, model: &TrmConfig) -> Result<BTreeSet<String>> {
+        let names = trm_export::checkpoint::layout(model).into_iter().map(|tensor| tensor.name);
+        let names = names.filter(|name| !BUFFERS.contains(&name.as_str())).collect::<Vec<_>>();
+        let refuse = |reason: String| TrainError::TrainConfig {
+            origin: "optimizer.freeze".to_owned(),
+            reason,
+            hint: Some(format!("the parameters are {}", names.join(", "))),
+        };
+        if let Some(entry) = self.freeze.iter().find(|entry| !names.iter().any(|name| name.starts_with(*entry))) {
+            return Err(refuse(format!("no parameter's name begins with `{entry}`")));
+        }
+        let frozen = |name: &&String| self.freeze.iter().any(|entry| name.starts_with(entry));
+        let found = names.iter().filter(frozen).cloned().collect::<BTreeSet<_>>();
+        if found.len() == names.len() { Err(refuse("nothing is left to train".to_owned())) } else { Ok(found) }
+    }
+}
