@@ -3,10 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_models::SHIPPED;
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{ActStep, Engine, SessionOptions};
 
 fn steps(c: &mut Criterion) {
     let engines: [Box<dyn Engine>; 2] = [Box::new(OrtEngine::load(None).unwrap()), Box::new(TractEngine)];

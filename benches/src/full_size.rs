@@ -1,7 +1,6 @@
 //! The published configurations (arXiv 2510.04871) with random weights, initialised as the public code does.
 
-use rand::RngExt as _;
-use rand::SeedableRng as _;
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor, layout};
 use trm_models::{Architecture, PosEncodings, TrmConfig};

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::Tensor;
+use trm_engine::ort::OrtEngine;
 use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, Op, TensorType, write};
-use trm_solver::engine::ort::OrtEngine;
 
 /// Rows and columns of the matrices: large enough that packing and handing out work no longer count.
 const SIZE: usize = 2048;

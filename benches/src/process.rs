@@ -48,7 +48,7 @@ impl LineProcess {
     /// processes, such as compilers, are not counted.
     #[must_use]
     pub fn peak_memory(&self) -> Option<u64> {
-        trm_solver::machine::peak_memory(self.process.id())
+        trm_engine::machine::peak_memory(self.process.id())
     }
 }
 

@@ -2,11 +2,8 @@
 
 use std::path::PathBuf;
 
-use trm_intake::Exceeded;
+use trm_intake::{Exceeded, shown};
 use trm_models::ModelError;
-
-use crate::link::{CommandError, UsbId};
-use crate::shown;
 
 /// Why something could not be read, drawn, sent or kept.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +60,7 @@ pub enum HostError {
     },
     /// A model could not be loaded or run.
     #[error(transparent)]
-    Solver(#[from] trm_solver::SolverError),
+    Solver(Box<trm_solver::SolverError>),
     /// A label of a set of photographs or fonts that cannot be used.
     #[error("{}: {}\nhint: expected {hint}", shown::path(path), shown::text(reason))]
     Label {
@@ -88,6 +85,25 @@ pub enum HostError {
         classes: usize,
     },
 
+    /// An engine could not load or run a graph.
+    #[error(transparent)]
+    Engine(#[from] trm_engine::EngineError),
+    /// A map could not be planned on.
+    #[error(transparent)]
+    Plan(#[from] trm_plan::PlanError),
+    /// The digit reader could not be trained.
+    #[error(transparent)]
+    Train(Box<trm_train::TrainError>),
+    /// The microcontroller, or the line to it, failed.
+    #[error(transparent)]
+    Link(#[from] trm_link::LinkError),
+    /// A picture could not be written.
+    #[error(transparent)]
+    Write(#[from] trm_pictures::WriteError),
+    /// A file could not be written.
+    #[error(transparent)]
+    File(#[from] trm_intake::file::FileError),
+
     // display
     /// A device's file could not be read or written.
     #[error("{}: {action} failed", shown::path(path))]
@@ -106,141 +122,6 @@ pub enum HostError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
-        /// What to do about it.
-        hint: &'static str,
-    },
-    /// A picture could not be encoded.
-    #[error("{}: cannot be encoded as PNG", shown::path(path))]
-    Png {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: png::EncodingError,
-    },
-    /// No such serial port.
-    #[error(
-        "{}: no such serial port\nhint: plug the device in, or give its port: ls /dev/serial/by-id /dev/ttyACM* /dev/ttyUSB*",
-        shown::path(path)
-    )]
-    NoPort {
-        /// The port.
-        path: PathBuf,
-    },
-    /// Another program has the serial port open.
-    #[error(
-        "{}: the serial port is in use by another program\nhint: `fuser -v {}` names it",
-        shown::path(path),
-        shown::path(path)
-    )]
-    PortBusy {
-        /// The port.
-        path: PathBuf,
-    },
-    /// The user may not open the serial port.
-    #[error(
-        "{}: permission denied\nhint: serial ports belong to the group dialout: `sudo usermod -a -G dialout $USER`, then log in again",
-        shown::path(path)
-    )]
-    PortDenied {
-        /// The port.
-        path: PathBuf,
-    },
-    /// A serial port that cannot be used for another reason.
-    #[error("{}: cannot be opened as a serial port: {}", shown::path(path), shown::text(reason))]
-    Port {
-        /// The port.
-        path: PathBuf,
-        /// The system's reason.
-        reason: String,
-    },
-    /// No serial port belongs to a USB device with these ids.
-    #[error(
-        "no serial port of a USB device {id}; there is: {}\nhint: plug the device in, or give its port with --port",
-        shown::text(present)
-    )]
-    NoUsbPort {
-        /// What was looked for, as `1209:0001`.
-        id: UsbId,
-        /// The USB serial ports there are.
-        present: String,
-    },
-    /// The device speaks another version of the protocol.
-    #[error(
-        "{}: the device speaks version {device} of the protocol, this program version {host}\nhint: flash a firmware built against the same version of trm-protocol",
-        shown::text(port)
-    )]
-    ProtocolVersion {
-        /// The port.
-        port: String,
-        /// The device's version.
-        device: u8,
-        /// Our version.
-        host: u8,
-    },
-    /// The port is open, and nothing that makes sense comes out of it.
-    #[error(
-        "{}: the device does not answer (waited {waited_ms} ms; {unreadable} unreadable frames)\nhint: check that this is the right port, that the baud rate is the firmware's, and that the firmware runs",
-        shown::text(port)
-    )]
-    DeviceSilent {
-        /// The port.
-        port: String,
-        /// How long was waited.
-        waited_ms: u64,
-        /// Frames that came, but could not be read.
-        unreadable: u64,
-    },
-    /// A command to the device was not confirmed.
-    #[error(transparent)]
-    Command(#[from] CommandError),
-    /// Pixels that the device's panel cannot show.
-    #[error("the panel cannot show this: {reason}")]
-    PanelMismatch {
-        /// What does not fit.
-        reason: String,
-    },
-    /// A device that says its panel is of a size that no panel has.
-    #[error(
-        "{}: the device says that its panel has {width}x{height} pixels, expected 1 to {} a side\nhint: correct the \
-         capabilities in its firmware",
-        shown::text(port),
-        crate::link::LONGEST_PANEL_SIDE
-    )]
-    PanelSize {
-        /// The port.
-        port: String,
-        /// Pixels across, as the device says.
-        width: u16,
-        /// Pixels down, as the device says.
-        height: u16,
-    },
-    /// What a connected device did was not what was asked for.
-    #[error("the link failed its trial: {reason}")]
-    Trial {
-        /// What went wrong.
-        reason: String,
-    },
-
-    // motion
-    /// A path, or how to drive it, cannot be used.
-    #[error("{} {}\nhint: {hint}", shown::text(name), shown::text(reason))]
-    Path {
-        /// The file, or what of it.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-        /// What was expected.
-        hint: &'static str,
-    },
-    /// A device that cannot drive a path.
-    #[error("{}: the device ({}) {reason}\nhint: {hint}", shown::text(port), shown::text(firmware))]
-    CannotDrive {
-        /// The port.
-        port: String,
-        /// The firmware's name.
-        firmware: String,
-        /// What it lacks.
-        reason: &'static str,
         /// What to do about it.
         hint: &'static str,
     },
@@ -355,25 +236,35 @@ pub enum HostError {
     },
 }
 
+// Boxed, both: they would make every result of this crate larger.
+impl From<trm_solver::SolverError> for HostError {
+    fn from(error: trm_solver::SolverError) -> Self {
+        Self::Solver(Box::new(error))
+    }
+}
+
+impl From<trm_train::TrainError> for HostError {
+    fn from(error: trm_train::TrainError) -> Self {
+        Self::Train(Box::new(error))
+    }
+}
+
+impl From<trm_link::CommandError> for HostError {
+    fn from(error: trm_link::CommandError) -> Self {
+        Self::Link(error.into())
+    }
+}
+
 impl HostError {
     /// Whether a device, its port or an engine is at fault, rather than what the user has given.
     #[must_use]
     pub fn is_device_failure(&self) -> bool {
         match self {
             Self::Solver(error) => error.is_engine_failure(),
-            Self::Device { .. }
-            | Self::NoPort { .. }
-            | Self::PortBusy { .. }
-            | Self::PortDenied { .. }
-            | Self::Port { .. }
-            | Self::NoUsbPort { .. }
-            | Self::ProtocolVersion { .. }
-            | Self::DeviceSilent { .. }
-            | Self::Command(_)
-            | Self::CannotDrive { .. }
-            | Self::Part { .. }
-            | Self::Notify { .. }
-            | Self::Listen { .. } => true,
+            Self::Engine(error) => error.is_engine_failure(),
+            Self::Train(error) => error.is_engine_failure(),
+            Self::Link(error) => error.is_device_failure(),
+            Self::Device { .. } | Self::Part { .. } | Self::Notify { .. } | Self::Listen { .. } => true,
             #[cfg(feature = "ros2")]
             Self::Ros2 { .. } => true,
             _ => false,
@@ -404,18 +295,6 @@ mod tests {
 
     use super::*;
 
-    /// What cannot be provoked on every machine: root may open anything.
-    #[test]
-    fn a_port_that_may_not_be_opened_says_who_may() {
-        let error = HostError::PortDenied { path: "/dev/ttyACM0".into() };
-        assert!(error.is_device_failure());
-        assert_eq!(
-            error.to_string(),
-            "/dev/ttyACM0: permission denied\nhint: serial ports belong to the group dialout: \
-             `sudo usermod -a -G dialout $USER`, then log in again"
-        );
-    }
-
     /// A file may be called anything, and be put where a kiosk looks for pictures.
     #[test]
     fn names_are_shown_without_what_a_terminal_obeys() {
@@ -431,9 +310,6 @@ mod tests {
             HostError::PictureTooLarge { path: name.into(), width: 9, height: 9 },
             HostError::Source { name: name.to_owned(), reason: "no path".to_owned(), hint: "none" },
             HostError::Device { path: name.into(), action: "open", source: source() },
-            HostError::CannotDrive { port: name.to_owned(), firmware: name.to_owned(), reason: "no", hint: "none" },
-            HostError::NoPort { path: name.into() },
-            HostError::PanelSize { port: name.to_owned(), width: 9_000, height: 9 },
         ];
         for error in errors {
             let text = error.to_string();

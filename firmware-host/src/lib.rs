@@ -4,11 +4,8 @@ pub mod display;
 mod error;
 mod intake;
 pub mod kiosk;
-pub mod link;
-pub mod motion;
 #[cfg(feature = "ros2")]
 pub mod ros2;
-pub mod shown;
 mod solving;
 pub mod vision;
 

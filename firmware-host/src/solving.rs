@@ -3,12 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{Engine, SessionOptions};
 use trm_puzzles::{Grid, PuzzleKind, Task};
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{
-    AttemptKind, Engine, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver, StepView,
-};
+use trm_solver::{AttemptKind, Model, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
 use crate::Result;
 

@@ -5,7 +5,7 @@
 
 #[path = "kiosks/device.rs"]
 mod device;
-#[path = "../../solver/tests/measured/mod.rs"]
+#[path = "../../solver/cli/tests/measured/mod.rs"]
 mod measured;
 
 use std::fs;

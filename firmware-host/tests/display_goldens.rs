@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use embedded_graphics::pixelcolor::{BinaryColor, Rgb565, Rgb888};
-use trm_firmware_host::display::{Board, Canvas, Ink, Screen, Theme, draw, sample, write_png};
+use trm_firmware_host::display::{Board, Canvas, Ink, Screen, Theme, draw, sample};
 
 /// How far a channel may be off: antialiasing is computed in floating point, with other instructions on other
 /// processors, and RGB565 rounds to steps of 8.
@@ -37,7 +37,7 @@ fn check<C: Ink>(name: &str, screen: &Screen, (width, height): (u32, u32)) {
     let canvas = drawn::<C>(screen, width, height);
     let path = path(&format!("{width}x{height}-{name}"));
     if std::env::var_os("TRM_RENEW_GOLDENS").is_some() {
-        write_png(&path, &canvas).unwrap();
+        trm_pictures::write_png(&path, &canvas.to_image()).unwrap();
     }
     let golden = image::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).to_rgb8();
     let tolerance = if C::SHADES { TOLERANCE } else { 0 };

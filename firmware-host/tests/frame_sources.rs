@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use image::{ExtendedColorType, GrayImage, RgbImage, codecs::jpeg::JpegEncoder};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, GrayImage, RgbImage};
 use proptest::prelude::*;
 use trm_firmware_host::vision::photo;
 use trm_firmware_host::vision::source::{

@@ -14,7 +14,7 @@ use trm_firmware_host::Result;
 use trm_firmware_host::kiosk::parts::{Parts, Scene, Screen};
 use trm_firmware_host::kiosk::state::StateStore;
 use trm_firmware_host::kiosk::{End, Ended, Kiosk, KioskConfig, Metrics, Settings, real};
-use trm_firmware_host::link::simulator::{Simulator, SimulatorOptions};
+use trm_link::simulator::{Simulator, SimulatorOptions};
 
 /// Timings at their least.
 const FAST: &str = "[timing]\nframe_ms = 0\nstill_frames = 1\nread_frames = 2\nstep_ms = 0\nshow_ms = 0\n\

@@ -4,11 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use trm_firmware_host::HostError;
-use trm_firmware_host::link::loopback::{self, Loopback};
-use trm_firmware_host::link::serial::{BAUD_RATE, PortName, Serial};
-use trm_firmware_host::link::simulator::{Faults, Simulator, SimulatorOptions};
-use trm_firmware_host::link::{Client, CommandError, Connector, Link, Panel, Timeouts, trial};
+use trm_link::loopback::{self, Loopback};
+use trm_link::serial::{BAUD_RATE, PortName, Serial};
+use trm_link::simulator::{Faults, Simulator, SimulatorOptions};
+use trm_link::{Client, CommandError, Connector, Link, LinkError, Panel, Timeouts, trial};
 use trm_protocol::{Command, DeviceEvent, FromHost, MAX_FRAME, Motion, PixelFormat, Refusal, VERSION, encode_as};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -187,7 +186,7 @@ fn a_device_that_appears_later_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("port");
     let client = client(&path);
-    assert!(matches!(client.wait_connected(Duration::from_millis(50)), Err(HostError::NoPort { .. })));
+    assert!(matches!(client.wait_connected(Duration::from_millis(50)), Err(LinkError::NoPort { .. })));
     let ticket = client.send(&Command::Led { index: 1, rgb: [9, 9, 9] }).unwrap();
     let simulator = Simulator::start(SimulatorOptions { link: Some(path), ..fast() }).unwrap();
     ticket.wait().unwrap();
@@ -217,7 +216,7 @@ fn what_is_no_serial_port_is_refused() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(b"text").unwrap();
     let error = client(file.path()).wait_connected(Duration::from_millis(100)).unwrap_err();
-    assert!(matches!(error, HostError::Port { .. }), "{error:?}");
+    assert!(matches!(error, LinkError::Port { .. }), "{error:?}");
     assert!(error.to_string().contains("cannot be opened as a serial port"), "{error}");
 }
 
@@ -225,7 +224,7 @@ fn what_is_no_serial_port_is_refused() {
 struct Fake(fn(Loopback));
 
 impl Connector for Fake {
-    fn connect(&mut self) -> trm_firmware_host::Result<Box<dyn Link>> {
+    fn connect(&mut self) -> trm_link::Result<Box<dyn Link>> {
         let (near, far) = loopback::pair();
         let behaviour = self.0;
         std::thread::spawn(move || behaviour(far));
@@ -273,7 +272,7 @@ fn a_device_that_says_nothing_or_nonsense_is_named() {
     for (behaviour, speaks) in [(silent, false), (noisy, true)] {
         let client = Client::open(Fake(behaviour), Timeouts::default());
         let error = client.wait_connected(Duration::from_millis(1500)).unwrap_err();
-        let HostError::DeviceSilent { unreadable, .. } = error else { panic!("{error:?}") };
+        let LinkError::DeviceSilent { unreadable, .. } = error else { panic!("{error:?}") };
         assert_eq!(unreadable > 0, speaks);
         assert!(error.to_string().contains("hint: check that this is the right port, that the baud rate"), "{error}");
     }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use trm_firmware_host::link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
-use trm_firmware_host::motion::Route;
-use trm_solver::plan::Pose;
+use trm_link::motion::Route;
+use trm_link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
+use trm_plan::Pose;
 
 const SOON: Duration = Duration::from_secs(20);
 /// Farthest that a robot may be from its path, metres.

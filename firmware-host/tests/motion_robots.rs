@@ -4,13 +4,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use trm_firmware_host::HostError;
-use trm_firmware_host::link::loopback;
-use trm_firmware_host::link::{Client, Connector, Link, Timeouts};
-use trm_firmware_host::motion::{DriveOptions, Driven, Kind, Outcome, Route, Speeds, drive, from_robot, to_robot};
+use trm_link::motion::{DriveOptions, Driven, Kind, Outcome, Route, Speeds, drive, from_robot, to_robot};
+use trm_link::{Client, Connector, Link, LinkError, Timeouts, loopback};
+use trm_plan::Pose;
 use trm_protocol::device::{Board, Device, Odometry};
 use trm_protocol::{Capabilities, Command, Firmware, Motion, Refusal};
-use trm_solver::plan::Pose;
 
 /// A robot that is at the end of each movement at once, or what it takes for that.
 #[derive(Debug, Clone)]
@@ -94,7 +92,7 @@ impl Board for Robot {
 }
 
 impl Connector for Robot {
-    fn connect(&mut self) -> trm_firmware_host::Result<Box<dyn Link>> {
+    fn connect(&mut self) -> trm_link::Result<Box<dyn Link>> {
         let (near, mut far) = loopback::pair();
         let mut robot = self.clone();
         std::thread::spawn(move || {
@@ -127,7 +125,7 @@ impl Connector for Robot {
     }
 }
 
-fn run(robot: &Robot, options: &DriveOptions) -> Result<Driven, Box<HostError>> {
+fn run(robot: &Robot, options: &DriveOptions) -> Result<Driven, Box<LinkError>> {
     let timeouts = Timeouts { command: Duration::from_millis(300), ..Timeouts::default() };
     let client = Client::open(robot.clone(), timeouts);
     let path = [[0.0, 0.0, 0.0], [0.7, 0.0, 0.0], [0.7, 0.5, 2.0]].map(|[x, y, yaw]| Pose::new(x, y, yaw));

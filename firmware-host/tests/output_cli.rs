@@ -1,7 +1,7 @@
 //! Every command of `trm-host` with its output on a full disk, into a closed pipe, and with nobody to complain to.
 #![cfg(target_os = "linux")]
 
-#[path = "../../solver/tests/outputs/mod.rs"]
+#[path = "../../solver/cli/tests/outputs/mod.rs"]
 mod outputs;
 
 use std::io::{BufRead as _, BufReader};

@@ -18,7 +18,7 @@ use serde::Serialize;
 use trm_firmware_host::ros2::messages::{
     Header, OccupancyGrid, Path, PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped, Time,
 };
-use trm_solver::plan::Pose;
+use trm_plan::Pose;
 
 /// Long enough for a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(30);

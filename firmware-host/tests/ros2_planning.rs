@@ -8,7 +8,7 @@ use trm_firmware_host::ros2::messages::{
 };
 use trm_firmware_host::ros2::{Action, Level, Outcome, Parameters, PathPlanner, Planned, PlannerSettings, Planning};
 use trm_firmware_host::{HostError, Result};
-use trm_solver::plan::{Fallback, OccupancyMap, Pose, Robot, UnknownSpace};
+use trm_plan::{Fallback, OccupancyMap, Pose, Robot, UnknownSpace};
 
 /// Goes straight; what comes of a goal depends on how far it is.
 #[derive(Default)]

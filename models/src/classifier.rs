@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use trm_intake::{Budget, Limits, Printable};
 
 use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured, hex};
-use trm_intake::file::{FileError, read_within, write_atomically};
 use crate::{ModelError, Result, strict_json};
+use trm_intake::file::{FileError, read_within, write_atomically};
 
 /// File name of the graph.
 pub const CLASSIFIER_GRAPH: &str = "classify.onnx";
@@ -115,11 +115,8 @@ impl ClassifierBundle {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(folder: &Path, mut manifest: ClassifierManifest, graph: &[u8], card: &str) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(|source| ModelError::File(FileError::Io {
-            action: "create",
-            path: folder.to_owned(),
-            source,
-        }))?;
+        std::fs::create_dir_all(folder)
+            .map_err(|source| ModelError::File(FileError::Io { action: "create", path: folder.to_owned(), source }))?;
         manifest.graph = hash(graph);
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|error| ModelError::BadManifest { bundle: manifest.name.clone(), reason: error.to_string() })?;

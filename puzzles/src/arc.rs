@@ -4,8 +4,7 @@ use rand::Rng;
 
 use crate::dihedral::Dihedral;
 use crate::task::require_tokens;
-use crate::{Cell, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, UNKNOWN, Verdict};
-use crate::{Violation, random};
+use crate::{Cell, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, UNKNOWN, Verdict, Violation, random};
 
 /// Height and width of the canvas.
 pub(crate) const CANVAS: usize = 30;

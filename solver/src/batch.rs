@@ -34,13 +34,12 @@
 //! On a CPU a step costs what its busy slots cost. A GPU computes the whole batch, with a blank puzzle in every empty slot:
 //! load a session there with no more rows than there are puzzles.
 
-use trm_engine::EngineError;
 use std::collections::VecDeque;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use trm_engine::{ActStep, Carry, EngineError, StepSession};
 
-use trm_engine::{ActStep, Carry, StepSession};
 use crate::{HaltReason, Result};
 
 /// A job's number, in the order of enqueueing.

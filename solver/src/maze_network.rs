@@ -4,12 +4,12 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
+use trm_engine::StepSession;
 use trm_plan::{Attempt, Effort, MazeSolver};
 use trm_puzzles::{Grid, Task};
 
 use crate::model::describe;
 use crate::solve::solve_in;
-use trm_engine::StepSession;
 use crate::{HaltPolicy, Model, Observer, Question, Result, SolveOptions, SolveReport, SolverError};
 
 /// A maze model that is loaded.
@@ -31,12 +31,16 @@ impl std::fmt::Debug for Network {
 impl Network {
     /// A maze model with `lanes` sessions, each in a thread of its own while it works; `load` loads one. On a processor
     /// two or more sessions of few rows keep its cores busy; on a GPU one of many rows does.
-    pub fn new(model: &Model, lanes: usize, mut load: impl FnMut() -> Result<Box<dyn StepSession>>) -> Result<Self> {
+    pub fn new(
+        model: &Model,
+        lanes: usize,
+        mut load: impl FnMut() -> trm_engine::Result<Box<dyn StepSession>>,
+    ) -> Result<Self> {
         let task: Arc<dyn Task> = model.task().into();
         if task.name() != "maze" || task.height().min(task.width()) < 3 {
             return Err(SolverError::NotMazes { model: model.name().to_owned(), solves: describe(&model.kind()) });
         }
-        let lanes = (0..lanes.max(1)).map(|_| load()).collect::<Result<_>>()?;
+        let lanes = (0..lanes.max(1)).map(|_| load()).collect::<trm_engine::Result<_>>()?;
         Ok(Self { name: model.name().to_owned(), task, lanes })
     }
 

@@ -3,11 +3,11 @@
 mod common;
 
 use common::{Golden, assert_close, chain, engines, options, ort};
+use trm_engine::tract::TractEngine;
+use trm_engine::{ActStep, Carry, Engine, EngineError, SessionOptions, SolveInput, StepSession, halt_signal};
 use trm_models::GraphKind;
-use trm_solver::act::halt_signal;
+use trm_solver::HaltReason;
 use trm_solver::batch::{Job, Scheduler};
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{ActStep, Carry, Engine, HaltReason, SessionOptions, SolveInput, SolverError, StepSession};
 
 /// Every golden that can be compared at all 16 steps, with its tolerance.
 const STABLE: [(&str, f32); 5] = [
@@ -118,7 +118,7 @@ fn adding_to_one_row_s_carry_leaves_the_others() {
         let width = golden.config.total_len() * golden.config.hidden_size;
         let delta = Carry { z_h: vec![0.25; width], z_l: vec![-0.5; width] };
         let error = session.add_to_carry(1, &delta).expect_err("no row has a carry");
-        assert!(matches!(error, SolverError::NoCarry { row: 1 }), "{error}");
+        assert!(matches!(error, EngineError::NoCarry { row: 1 }), "{error}");
         session.step(&golden.first_step()).expect("the step runs");
         let before = session.carry().expect("the carry reads");
         session.add_to_carry(1, &delta).expect("row 1 has a carry");
@@ -132,7 +132,7 @@ fn adding_to_one_row_s_carry_leaves_the_others() {
             assert_eq!(*after, expected, "{}", engine.name());
         }
         let error = session.add_to_carry(0, &Carry { z_h: vec![0.0], z_l: vec![0.0] }).expect_err("too short");
-        assert!(matches!(error, SolverError::InputLength { .. }), "{error}");
+        assert!(matches!(error, EngineError::InputLength { .. }), "{error}");
         assert!(session.add_to_carry(golden.batch, &delta).is_err(), "there is no such row");
     });
 }
@@ -161,7 +161,7 @@ fn an_idle_row_holds_no_carry_and_disturbs_nobody() {
         }
         with_idle.idle[1] = false;
         let error = some.step(&with_idle).expect_err("row 1 has no carry");
-        assert!(matches!(error, SolverError::NoCarry { row: 1 }), "{error}");
+        assert!(matches!(error, EngineError::NoCarry { row: 1 }), "{error}");
         with_idle.reset[1] = true;
         let again = some.step(&with_idle).expect("row 1 starts over");
         let first =
@@ -375,7 +375,7 @@ fn tract_says_that_it_has_no_loop() {
     let bytes = golden.bytes(GraphKind::Solve, 1);
     let error = TractEngine.load_solve_graph(&golden.source(GraphKind::Solve, &bytes), &options(1)).err();
     let error = error.expect("the graph is refused");
-    assert!(matches!(error, SolverError::Unsupported { .. }));
+    assert!(matches!(error, EngineError::Unsupported { .. }));
     assert_eq!(
         error.to_string(),
         "tract cannot run the solve graph: it has no Loop operator\nhint: use the step or the unrolled graph, or \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use oracle::{Rule, solver};
 use trm_puzzles::{DataSet, IGNORE_LABEL, Maze, MazeGenerator, Task, formats};
-use trm_solver::eval::evaluate;
+use trm_solver::measure::eval::evaluate;
 use trm_solver::{Evaluation, HaltPolicy, QHalt, Question, Rate, Result, SolveOptions};
 
 fn rate(hits: usize, total: usize) -> Rate {

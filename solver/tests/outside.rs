@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::ort;
 use prost::Message as _;
+use trm_engine::tract::TractEngine;
+use trm_engine::{Engine, ExternalFiles, GraphSource, SessionOptions};
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::external_tensors;
 use trm_export::onnx::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use trm_export::onnx::write::encode_with_limit;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{BundleWriter, GraphKind, ModelBundle, SELF_TEST};
-use trm_solver::engine::ExternalFiles;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{Engine, GraphSource, SessionOptions, selftest};
+use trm_solver::measure::selftest;
 
 fn shipped() -> ModelBundle {
     ModelBundle::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/sudoku-4")).expect("a bundle")
@@ -138,7 +138,7 @@ fn what_runs_is_what_was_checked_whatever_happens_to_the_files() {
         let test = bundle.self_test().expect("a self-test");
         let options = SessionOptions { batch: test.rows(), ..SessionOptions::default() };
         let mut session = engine.load_step(&bundle, &options).expect("loaded");
-        let input = trm_solver::ActStep::first(test.tokens.clone(), test.puzzle_ids.clone());
+        let input = trm_engine::ActStep::first(test.tokens.clone(), test.puzzle_ids.clone());
         let before = session.step(&input).expect("a step").answer;
         fs::write(&file, &bad).expect("written");
         assert_eq!(session.step(&input).expect("a step").answer, before, "{}", engine.name());

@@ -10,13 +10,14 @@ use common::{chain, options, ort};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
+use trm_engine::tract::TractEngine;
+use trm_engine::{Engine, StepSession};
 use trm_models::GraphKind;
-use trm_solver::engine::tract::TractEngine;
+use trm_solver::SolverError;
 use trm_solver::parity::{
     Comparison, Golden, JudgedStep, Outcome, Quantity, RECORDED_STEPS, ReferenceStepSession, Scope, Start,
     StepComparison, Subject, compare_solve, compare_step,
 };
-use trm_solver::{Engine, SolverError, StepSession};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden")

@@ -6,19 +6,20 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use rand::Rng;
+use trm_engine::tract::TractEngine;
+use trm_engine::{ActOutput, ActStep, Carry, Engine, Result, SessionInfo, SessionOptions, StepSession};
 use trm_models::TrmConfig;
-use trm_puzzles::seeded;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::plan::map::{LoadedMap, scenarios, warehouse};
-use trm_solver::plan::trial::{Summary, random_pairs, try_pair};
-use trm_solver::plan::{
-    ExactSearch, Fallback, Goal, MapCell, Network, NetworkMiss, OccupancyMap, Outcome, PlanOptions, PlannedPath,
-    Planner, Pose, Robot, SegmentPlanner, Terrain,
+use trm_plan::map::{LoadedMap, scenarios, warehouse};
+use trm_plan::{
+    ExactSearch, Fallback, Goal, MapCell, NetworkMiss, OccupancyMap, Outcome, PlanOptions, PlannedPath, Planner, Pose,
+    Robot, SegmentPlanner, Terrain,
 };
-use trm_solver::{ActOutput, ActStep, Carry, Engine, Model, Result, SessionInfo, SessionOptions, StepSession};
+use trm_puzzles::seeded;
+use trm_solver::measure::plan_trial::{Summary, random_pairs, try_pair};
+use trm_solver::{Model, Network};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/maps").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("plan/tests/fixtures/maps").join(name)
 }
 
 fn network(lanes: usize) -> Network {
@@ -32,7 +33,7 @@ fn unhurried() -> PlanOptions {
     PlanOptions { network_limit: None, ..PlanOptions::default() }
 }
 
-fn planner(map: OccupancyMap, robot: Robot, options: PlanOptions) -> Planner {
+fn planner(map: OccupancyMap, robot: Robot, options: PlanOptions) -> Planner<Network> {
     Planner::new(Terrain::new(map, robot).expect("a terrain"), network(2), options)
 }
 
@@ -189,7 +190,7 @@ fn scenarios_are_as_long_as_published() {
         let exact = terrain.optimal_length(cell(scenario.start), cell(scenario.goal), ExactSearch::AStar);
         let exact = exact.expect("a way");
         assert!((exact - scenario.octile_length).abs() < 1e-4, "line {}: {exact}", scenario.line);
-        let planned = |planner: &mut Planner| match planner
+        let planned = |planner: &mut Planner<Network>| match planner
             .plan(scenario.start, Goal::from(scenario.goal))
             .expect("a plan")
             .outcome
@@ -300,7 +301,7 @@ fn plans_do_not_depend_on_the_number_of_lanes() {
     let pairs = random_pairs(&terrain, 5, 3).expect("pairs");
     let outcomes = |lanes| {
         let mut planner = Planner::new(terrain.clone(), network(lanes), unhurried());
-        let plan = |pair: &trm_solver::plan::trial::Pair| planner.plan(pair.start, Goal::from(pair.goal));
+        let plan = |pair: &trm_solver::measure::plan_trial::Pair| planner.plan(pair.start, Goal::from(pair.goal));
         pairs.iter().map(plan).map(|plan| plan.expect("a plan").outcome).collect::<Vec<_>>()
     };
     assert_eq!(outcomes(1), outcomes(3));

@@ -3,11 +3,10 @@
 mod common;
 
 use common::engines;
+use trm_engine::{Engine, SessionOptions};
 use trm_puzzles::{Generate, PuzzleKind, SudokuGenerator, Verdict, seeded};
-use trm_solver::solve::escalation;
-use trm_solver::{
-    AttemptKind, Engine, HaltPolicy, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver,
-};
+use trm_solver::measure::escalation;
+use trm_solver::{AttemptKind, HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver};
 
 const PUZZLES: usize = 24;
 
@@ -94,7 +93,7 @@ fn a_rollout_depends_on_seed_and_puzzle_only() {
 #[test]
 fn without_noise_nothing_is_found() {
     let model = Model::open("sudoku-6").expect("shipped");
-    let engine = trm_solver::engine::tract::TractEngine;
+    let engine = trm_engine::tract::TractEngine;
     let first = solve(&engine, &model, rollouts(0, 0, 8));
     let silent = solve(&engine, &model, SolveOptions { noise: 0.0, ..rollouts(2, 0, 8) });
     assert_eq!(solved(&first), solved(&silent));
@@ -105,7 +104,7 @@ fn without_noise_nothing_is_found() {
 #[test]
 fn the_escalation_curve_is_what_the_solver_finds() {
     let model = Model::open("sudoku-6").expect("shipped");
-    let engine = trm_solver::engine::tract::TractEngine;
+    let engine = trm_engine::tract::TractEngine;
     let options = SolveOptions { tries: 4, rollouts: 4, ..SolveOptions::default() };
     let session = SessionOptions { batch: 8, ..SessionOptions::default() };
     let mut session = engine.load_step(model.bundle(), &session).expect("loads");

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use trm_engine::{ActOutput, ActStep, Carry, EngineError, Result, SessionInfo, StepSession};
 use trm_models::{ConfigSource, GraphKind, TrmConfig};
+use trm_solver::HaltReason;
 use trm_solver::batch::{Finished, Job, JobId, Scheduler};
-use trm_solver::{ActOutput, ActStep, Carry, HaltReason, Result, SessionInfo, SolverError, StepSession};
 
 const SEQ: usize = 3;
 const VOCAB: usize = 100;
@@ -72,7 +73,7 @@ impl StepSession for Counting {
 
     fn step(&mut self, input: &ActStep) -> Result<ActOutput> {
         if self.fail_at == Some(self.busy.len()) {
-            return Err(SolverError::NoCarry { row: 0 });
+            return Err(EngineError::NoCarry { row: 0 });
         }
         let busy = input.tokens.chunks(SEQ).filter(|row| row[0] != 0).count();
         assert_eq!(input.idle.iter().filter(|idle| !**idle).count(), busy, "idle rows are those without a puzzle");

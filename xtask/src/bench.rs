@@ -49,7 +49,7 @@ pub(crate) fn run(kind: Kind, arguments: &[String]) -> Result<()> {
     let (of_build, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == TRACT_THREADS);
     let mut command = process::cargo(&["run", "--release", "--package", "trm-benches", "--bin", program]);
     if !of_build.is_empty() {
-        command.args(["--features", "trm-solver/matmul-threads"]);
+        command.args(["--features", "trm-cli/matmul-threads"]);
     }
     process::run(command.arg("--").args(arguments).env("ORT_DYLIB_PATH", library).envs(torch.variables()))
 }

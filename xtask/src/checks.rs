@@ -101,7 +101,7 @@ fn test(given: &Given) -> Result<()> {
     } else {
         let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
         let why = format!(
-            "ONNX Runtime's training API (solver/tests/ort_training.rs), for which there is no build on {os} {arch}; only \
+            "ONNX Runtime's training API (solver/train/tests/ort_training.rs), for which there is no build on {os} {arch}; only \
              Linux on x86_64 has one"
         );
         left_out.push(("training_api::", why));
@@ -112,7 +112,7 @@ fn test(given: &Given) -> Result<()> {
         left_out.push(("mosquitto::", why.to_owned()));
     }
     if !process::answers("minisign", "-v") {
-        let why = "signatures beside the program minisign's (solver/tests/sign_cli.rs; one that it made is in the tests): \
+        let why = "signatures beside the program minisign's (solver/cli/tests/sign_cli.rs; one that it made is in the tests): \
                    `apt-get install minisign`";
         left_out.push(("minisign_program::", why.to_owned()));
     }

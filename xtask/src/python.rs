@@ -3,10 +3,9 @@
 //! `pip install --target` rather than a virtual environment: it needs nothing but pip (Debian
 //! packages `ensurepip` apart) and never touches the machine's own packages.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, io};
 
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};

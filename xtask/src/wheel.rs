@@ -98,8 +98,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::io::Write as _;
+
+    use super::*;
 
     fn is_library(name: &str) -> bool {
         name.starts_with("libonnxruntime")

@@ -7,22 +7,90 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package, the packages of this workspace that it may use (tests and build scripts included).
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("trm-intake", &[]),
+    ("trm-pictures", &["trm-intake"]),
     ("trm-puzzles", &["trm-intake"]),
     ("trm-models", &["trm-intake"]),
     ("trm-export", &["trm-intake", "trm-models"]),
-    ("trm-solver", &["trm-export", "trm-intake", "trm-models", "trm-puzzles"]),
+    ("trm-plan", &["trm-intake", "trm-pictures", "trm-puzzles"]),
+    ("trm-engine", &["trm-export", "trm-intake", "trm-models"]),
+    (
+        "trm-solver",
+        &["trm-engine", "trm-export", "trm-intake", "trm-models", "trm-pictures", "trm-plan", "trm-puzzles"],
+    ),
+    (
+        "trm-train",
+        &["trm-engine", "trm-export", "trm-intake", "trm-models", "trm-pictures", "trm-puzzles", "trm-solver"],
+    ),
+    (
+        "trm-cli",
+        &[
+            "trm-engine",
+            "trm-export",
+            "trm-intake",
+            "trm-models",
+            "trm-pictures",
+            "trm-plan",
+            "trm-puzzles",
+            "trm-solver",
+            "trm-train",
+        ],
+    ),
     ("trm-protocol", &[]),
     ("trm-http", &[]),
+    // A robot that only drives: no model, no engine.
+    ("trm-link", &["trm-intake", "trm-pictures", "trm-plan", "trm-protocol"]),
     (
         "trm-firmware-host",
-        &["trm-export", "trm-http", "trm-intake", "trm-models", "trm-protocol", "trm-puzzles", "trm-solver"],
+        &[
+            "trm-cli",
+            "trm-engine",
+            "trm-export",
+            "trm-http",
+            "trm-intake",
+            "trm-link",
+            "trm-models",
+            "trm-pictures",
+            "trm-plan",
+            "trm-protocol",
+            "trm-puzzles",
+            "trm-solver",
+            "trm-train",
+        ],
     ),
-    ("trm-benches", &["trm-export", "trm-models", "trm-puzzles", "trm-solver"]),
-    ("trm-fuzz", &["trm-export", "trm-firmware-host", "trm-models", "trm-protocol", "trm-puzzles", "trm-solver"]),
+    (
+        "trm-benches",
+        &["trm-cli", "trm-engine", "trm-export", "trm-intake", "trm-models", "trm-puzzles", "trm-solver", "trm-train"],
+    ),
+    (
+        "trm-fuzz",
+        &[
+            "trm-cli",
+            "trm-engine",
+            "trm-export",
+            "trm-firmware-host",
+            "trm-link",
+            "trm-models",
+            "trm-pictures",
+            "trm-plan",
+            "trm-protocol",
+            "trm-puzzles",
+            "trm-solver",
+            "trm-train",
+        ],
+    ),
     ("xtask", &[]),
     ("ort-training-shim", &[]),
+];
+
+/// What a robot's program must not bring with it, and libraries not their users.
+const ABSENT: [(&str, &[&str]); 5] = [
+    ("trm-plan", &["tract-onnx", "ort", "clap", "indicatif", "ctrlc", "anyhow"]),
+    ("trm-link", &["tract-onnx", "ort", "clap", "indicatif", "ctrlc", "anyhow"]),
+    ("trm-engine", &["clap", "indicatif", "ctrlc"]),
+    ("trm-solver", &["clap", "indicatif", "ctrlc"]),
+    ("trm-train", &["clap", "indicatif", "ctrlc"]),
 ];
 
 /// The workspace's packages by name, from `cargo metadata`.
@@ -71,7 +139,36 @@ fn a_forbidden_dependency_would_be_seen() {
     let mut seen = internal(&members["trm-solver"], &members);
     seen.sort_unstable();
     seen.dedup();
-    assert_eq!(seen, ["trm-export", "trm-intake", "trm-models", "trm-puzzles"]);
+    assert_eq!(
+        seen,
+        ["trm-engine", "trm-export", "trm-intake", "trm-models", "trm-pictures", "trm-plan", "trm-puzzles"]
+    );
+}
+
+/// Names of the packages that a package is built of.
+fn built_of(package: &str) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", package])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn who_only_drives_builds_no_engine_and_no_library_brings_a_command_line() {
+    for (package, absent) in ABSENT {
+        let built = built_of(package);
+        assert!(built.iter().any(|name| name == package), "{package} is built of itself");
+        for name in absent {
+            assert!(!built.iter().any(|built| built == name), "{package} brings {name} with it");
+        }
+    }
+    // The test can fail.
+    assert!(built_of("trm-cli").iter().any(|name| name == "clap"));
+    assert!(built_of("trm-engine").iter().any(|name| name == "tract-onnx"));
 }
 
 #[test]

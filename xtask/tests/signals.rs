@@ -20,10 +20,10 @@ fn features(package: &str, dependency: &str) -> Vec<String> {
 
 #[test]
 fn sigterm_is_listened_for_in_each_package_by_itself() {
-    for package in ["trm-solver", "trm-firmware-host"] {
+    for package in ["trm-cli", "trm-firmware-host"] {
         let features = features(package, "ctrlc");
         assert!(features.iter().any(|feature| feature == "termination"), "{package}: ctrlc has {features:?}");
     }
     // The test can fail: a feature that nobody asked for is not there.
-    assert!(!features("trm-solver", "ctrlc").iter().any(|feature| feature == "no-such-feature"));
+    assert!(!features("trm-cli", "ctrlc").iter().any(|feature| feature == "no-such-feature"));
 }

@@ -10,13 +10,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use trm_benches::shipped::weights_file;
+use trm_engine::tract::TractEngine;
+use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::GraphKind;
 use trm_puzzles::{Generate, Maze, MazeGenerator, Sudoku, SudokuGenerator, seeded};
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{ActStep, Engine, Model, Question, SessionOptions, SolveOptions, Solver};
+use trm_solver::{Model, Question, SolveOptions, Solver};
 
 const USAGE: &str = "\
 usage: instructions              count all workloads under valgrind and compare with what is expected

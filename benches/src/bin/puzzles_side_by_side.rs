@@ -21,15 +21,15 @@ use trm_benches::process::LineProcess;
 use trm_benches::report::processor;
 use trm_benches::shipped::weights_file;
 use trm_benches::spread::Spread;
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{Engine, SessionOptions};
 use trm_export::checkpoint::StateDict;
-
 use trm_export::trm::quantize::Activations;
 use trm_models::SHIPPED;
 use trm_puzzles::{Grid, Task, seeded};
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
 use trm_solver::quantize::{QuantizeOptions, Quantized, Subject, Target, quantize};
-use trm_solver::{Engine, GraphSource, Model, Observer, Question, SessionOptions, SolveOptions, SolveReport, Solver};
+use trm_solver::{Model, Observer, Question, SolveOptions, SolveReport, Solver, graph_of_weights};
 
 const USAGE: &str = "\
 usage: cargo xtask bench --puzzles [option…]
@@ -86,7 +86,7 @@ fn main() -> Result<()> {
         options.rounds,
         options.tries
     );
-    if let Some(load) = trm_solver::machine::load_average() {
+    if let Some(load) = trm_engine::machine::load_average() {
         println!("Load before the start: {load:.2}.");
     }
     for name in &options.models {
@@ -223,7 +223,7 @@ fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
         let model = &model_of_sessions;
         let Some(quantised) = &quantised else { return engine.load_step(model.bundle(), &session_options) };
         let (weights, graph_options) = (&quantised.weights, quantised.graph_options());
-        let source = GraphSource::of_weights(model.name(), model.config(), weights, graph_options)?;
+        let source = graph_of_weights(model.name(), model.config(), weights, graph_options)?;
         engine.load_step_graph(&source, &session_options)
     });
     let mut runner = Runner::new(name, Side::Ours(Box::new(solver)));

@@ -22,14 +22,14 @@ use trm_benches::pytorch::PyTorch;
 use trm_benches::report::{Limit, ModelReport, Report, RunnerReport, processor};
 use trm_benches::rten::{self, RtenStep};
 use trm_benches::spread::Spread;
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{ActStep, Engine, SessionOptions, StepSession};
 use trm_export::checkpoint::StateDict;
-
 use trm_export::trm::GraphOptions;
 use trm_export::trm::quantize::{Activations, Quantization, products};
 use trm_models::GraphTarget;
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{ActStep, Engine, GraphSource, SessionOptions, StepSession};
+use trm_solver::graph_of_weights;
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--tract-threads] [option…]
@@ -83,7 +83,7 @@ fn main() -> Result<()> {
     let engine = OrtEngine::load(None)?;
     let mut report = Report {
         processor: processor(),
-        load_before: trm_solver::machine::load_average(),
+        load_before: trm_engine::machine::load_average(),
         threads: options.threads,
         rounds: options.rounds,
         limit: Limit {
@@ -244,7 +244,7 @@ fn engine_runner(
         _ => GraphTarget::Portable,
     };
     let graph_options = GraphOptions { quantization: int8.then_some(&quantization), target, ..GraphOptions::default() };
-    let source = GraphSource::of_weights(model.name, &model.config, weights, graph_options)?;
+    let source = graph_of_weights(model.name, &model.config, weights, graph_options)?;
     let suffix = [(int8, ", int8"), (target != GraphTarget::Portable, ", own graph")];
     let suffix: String = suffix.into_iter().filter_map(|(applies, words)| applies.then_some(words)).collect();
 

@@ -73,7 +73,7 @@ fn main() -> Result<()> {
     }
     let mut report = Report {
         processor: processor(),
-        load_before: trm_solver::machine::load_average(),
+        load_before: trm_engine::machine::load_average(),
         threads: options.threads,
         rounds: options.rounds,
         models: Vec::new(),

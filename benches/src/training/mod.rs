@@ -4,12 +4,11 @@ pub mod child;
 pub mod ours;
 pub mod report;
 
-use rand::RngExt as _;
-use rand::SeedableRng as _;
+use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use trm_models::TrmConfig;
-use trm_solver::train::runtime::TrainBatch;
+use trm_train::runtime::TrainBatch;
 
 use crate::full_size::FullSize;
 

@@ -6,14 +6,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
+use trm_engine::SessionOptions;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_export::checkpoint::StateDict;
 use trm_export::train::{LossKind, UpdateOptions, UpdateRule};
 use trm_models::TrmConfig;
-use trm_solver::SessionOptions;
-use trm_solver::engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
-use trm_solver::train::runtime::{
-    GraphTraining, GraphTrainingOptions, NamedTensor, TrainRuntime, TrainState, UpdateInput,
-};
+use trm_train::runtime::{GraphTraining, GraphTrainingOptions, NamedTensor, TrainRuntime, TrainState, UpdateInput};
 
 use super::{Batches, LEARNING_RATE};
 
@@ -106,7 +104,7 @@ pub fn serve(
 
 #[cfg(test)]
 mod tests {
-    use trm_solver::train::runtime::{TrainBatch, TrainOutput};
+    use trm_train::runtime::{TrainBatch, TrainOutput};
 
     use super::*;
     use crate::training::TrainModel;
@@ -127,7 +125,7 @@ mod tests {
             0
         }
 
-        fn step(&mut self, group: usize, batch: &TrainBatch) -> trm_solver::Result<TrainOutput> {
+        fn step(&mut self, group: usize, batch: &TrainBatch) -> trm_train::Result<TrainOutput> {
             assert_eq!((group, batch.reset.len()), (0, 32));
             self.steps += 1;
             Ok(TrainOutput {
@@ -141,21 +139,21 @@ mod tests {
             })
         }
 
-        fn update(&mut self, input: &UpdateInput) -> trm_solver::Result<Option<f32>> {
+        fn update(&mut self, input: &UpdateInput) -> trm_train::Result<Option<f32>> {
             self.updates += 1;
             assert_eq!(input.step, self.updates);
             Ok(None)
         }
 
-        fn state(&self) -> trm_solver::Result<TrainState> {
+        fn state(&self) -> trm_train::Result<TrainState> {
             Ok(TrainState::default())
         }
 
-        fn carry(&self) -> trm_solver::Result<[NamedTensor; 2]> {
+        fn carry(&self) -> trm_train::Result<[NamedTensor; 2]> {
             Ok([(); 2].map(|()| NamedTensor { shape: vec![0], data: Vec::new() }))
         }
 
-        fn set_carry(&mut self, _: &[NamedTensor; 2]) -> trm_solver::Result<()> {
+        fn set_carry(&mut self, _: &[NamedTensor; 2]) -> trm_train::Result<()> {
             Ok(())
         }
     }

@@ -11,8 +11,8 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
-use trm_intake::{Budget, Printable};
 use trm_intake::file::write_atomically;
+use trm_intake::{Budget, Printable};
 
 use super::contents::{Contents, Item};
 use super::gather::take;

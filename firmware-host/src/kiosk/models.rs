@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
-use trm_intake::{Budget, Printable, ReadError};
 use trm_intake::file::{FileError, write_atomically};
+use trm_intake::{Budget, Printable, ReadError};
 use trm_models::{MANIFEST, ModelBundle, ModelError, SIGNATURE, is_folder_name};
 
 use super::quarantine::{Left, Quarantine, REASON, REFUSED, UnderTest};

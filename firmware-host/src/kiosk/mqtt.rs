@@ -11,12 +11,12 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rumqttc::{Client, Connection, ConnectionError, Event, LastWill, MqttOptions, Outgoing, Packet, QoS};
+use trm_link::ended_within;
 
 use super::config::MqttConfig;
 use super::metrics::Metrics;
 use super::status::{Status, StatusSink};
 use super::troubles::kind_of_io;
-use crate::link::ended_within;
 use crate::{HostError, Result};
 
 /// Messages on their way to the connection. A status that finds no room is sent when there is some.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use trm_intake::shown;
 
 use super::state::{Counters, KioskState, LastPuzzle};
-use crate::shown;
 
 /// The status, as MQTT publishes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use trm_engine::SessionOptions;
+use trm_engine::tract::TractEngine;
 use trm_intake::Printable;
 use trm_models::{GraphKind, ModelBundle, TrustedKey};
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{SessionOptions, selftest};
+use trm_solver::measure::selftest;
 
 use super::models::{NotPassed, SelfTest};
 use crate::error::without_hints;

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use trm_intake::file::FileError;
+use trm_intake::{shown, with_causes};
+use trm_link::LinkError;
 use trm_models::ModelError;
-use trm_solver::console::with_causes;
+use trm_pictures::WriteError;
 
-use crate::{HostError, shown};
+use crate::HostError;
 
 /// The same trouble is not logged again within this time.
 const QUIET: Duration = Duration::from_mins(1);
@@ -168,19 +170,22 @@ fn kind_of(error: &HostError) -> &'static str {
     match error {
         HostError::Io { source, .. }
         | HostError::Device { source, .. }
+        | HostError::Link(LinkError::Io { source, .. })
+        | HostError::File(FileError::Io { source, .. })
+        | HostError::Write(WriteError::File(FileError::Io { source, .. }))
         | HostError::Model(ModelError::File(FileError::Io { source, .. })) => kind_of_io(source),
         HostError::Picture { .. } => "not-a-picture",
         HostError::PictureTooLarge { .. } => "picture-too-large",
         HostError::Source { .. } => "source",
-        HostError::Solver(_) => "solver",
+        HostError::Solver(_) | HostError::Engine(_) => "solver",
         HostError::Framebuffer { .. } => "framebuffer",
-        HostError::Png { .. } => "png",
-        HostError::NoPort { .. } | HostError::NoUsbPort { .. } => "no-port",
-        HostError::PortBusy { .. } | HostError::PortDenied { .. } | HostError::Port { .. } => "port",
-        HostError::ProtocolVersion { .. } => "protocol",
-        HostError::DeviceSilent { .. } => "silent",
-        HostError::Command(_) => "command",
-        HostError::PanelMismatch { .. } => "panel",
+        HostError::Write(_) => "png",
+        HostError::Link(LinkError::NoPort { .. } | LinkError::NoUsbPort { .. }) => "no-port",
+        HostError::Link(LinkError::PortBusy { .. } | LinkError::PortDenied { .. } | LinkError::Port { .. }) => "port",
+        HostError::Link(LinkError::ProtocolVersion { .. }) => "protocol",
+        HostError::Link(LinkError::DeviceSilent { .. }) => "silent",
+        HostError::Link(LinkError::Command(_)) => "command",
+        HostError::Link(LinkError::PanelMismatch { .. }) => "panel",
         HostError::Listen { reason, .. } => kind_of_io(reason),
         HostError::Notify { .. } => "notify",
         HostError::KioskConfig { .. } => "settings",

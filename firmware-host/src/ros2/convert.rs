@@ -1,6 +1,6 @@
 //! Messages into what the planner takes, and its path back into a message.
 
-use trm_solver::plan::{OccupancyMap, Pose};
+use trm_plan::{OccupancyMap, Pose};
 
 use super::messages::{Header, OccupancyGrid, Path, Point, Pose3, PoseStamped, Quaternion};
 use crate::{HostError, Result};

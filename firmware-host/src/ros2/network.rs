@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::plan::{
-    self, Fallback, Goal, Network, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, SegmentPlanner, Terrain,
-};
-use trm_solver::{Engine, Model, SessionOptions};
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{Engine, SessionOptions};
+use trm_plan::{self, Fallback, Goal, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, SegmentPlanner, Terrain};
+use trm_solver::{Model, Network};
 
 use super::planner::{Outcome, PathPlanner, Planned, PlannerSettings};
 use crate::{EngineChoice, HostError, Result};
@@ -18,7 +17,7 @@ pub struct NetworkPlanner {
     /// Until the first map.
     network: Option<Network>,
     /// Since then.
-    planner: Option<Planner>,
+    planner: Option<Planner<Network>>,
     settings: PlannerSettings,
 }
 
@@ -42,7 +41,7 @@ impl NetworkPlanner {
     /// The model's name, the engine and the execution provider that run it.
     #[must_use]
     pub fn describe(&self) -> String {
-        let network = self.network.as_ref().or(self.planner.as_ref().map(Planner::network));
+        let network = self.network.as_ref().or(self.planner.as_ref().map(Planner::solver));
         network.map_or_else(String::new, |network| {
             format!("{} on {} ({})", network.name(), network.backend(), network.provider())
         })
@@ -66,11 +65,11 @@ impl PathPlanner for NetworkPlanner {
         let plan = planner.plan(start, Goal::from(goal))?;
         let ms = plan.time.total.as_secs_f64() * 1e3;
         Ok(match plan.outcome {
-            plan::Outcome::Planned(path) => judged(&path, self.settings.fallback, self.settings.spacing, ms),
-            plan::Outcome::Unreachable { reachable_cells } => Outcome::Unreachable(format!(
+            trm_plan::Outcome::Planned(path) => judged(&path, self.settings.fallback, self.settings.spacing, ms),
+            trm_plan::Outcome::Unreachable { reachable_cells } => Outcome::Unreachable(format!(
                 "none of the {reachable_cells} cells that the robot can get to from the start is the goal's"
             )),
-            plan::Outcome::NetworkFailed { failed, segments } => Outcome::Failed(network_failed(failed, segments)),
+            trm_plan::Outcome::NetworkFailed { failed, segments } => Outcome::Failed(network_failed(failed, segments)),
         })
     }
 }
@@ -109,7 +108,7 @@ fn network_failed(failed: usize, segments: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trm_solver::plan::{NetworkMiss, Robot, Segment};
+    use trm_plan::{NetworkMiss, Robot, Segment};
 
     use super::*;
 

@@ -7,12 +7,11 @@ use futures::StreamExt as _;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::executor::block_on;
 use futures::stream::{LocalBoxStream, select_all};
-use ros2_client::builtin_interfaces;
 use ros2_client::log::LogLevel;
 use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
 use ros2_client::{
     CreateError, MessageInfo, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher, ReadResult,
-    RosoutRaw as _, Subscription,
+    RosoutRaw as _, Subscription, builtin_interfaces,
 };
 
 use super::messages::{OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped};

@@ -1,7 +1,7 @@
 //! What the node can be told: on the command line, and by `ros2 param set` while it runs.
 
 use ros2_client::ParameterValue;
-use trm_solver::plan::{Fallback, Pose, UnknownSpace};
+use trm_plan::{Fallback, Pose, UnknownSpace};
 
 use super::planner::PlannerSettings;
 
@@ -138,7 +138,7 @@ pub fn pose(numbers: &[f64]) -> Result<Pose, String> {
 
 #[cfg(test)]
 mod tests {
-    use trm_solver::plan::Robot;
+    use trm_plan::Robot;
 
     use super::*;
 

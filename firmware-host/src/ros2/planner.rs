@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trm_solver::plan::{Fallback, OccupancyMap, Pose, Robot};
+use trm_plan::{Fallback, OccupancyMap, Pose, Robot};
 
 use crate::Result;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use trm_solver::plan::{OccupancyMap, Pose};
+use trm_plan::{OccupancyMap, Pose};
 
 use super::messages::{Header, OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped, Time};
 use super::parameters::{Parameters, summary};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageDecoder as _, RgbImage};
 use trm_intake::{Budget, Limits};
-use trm_solver::pictures::{PictureError, decoder};
+use trm_pictures::{PictureError, decoder};
 
 use crate::{HostError, Result};
 

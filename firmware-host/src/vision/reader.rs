@@ -1,9 +1,9 @@
 //! Reads the board of a photograph.
 
 use image::RgbImage;
+use trm_engine::classify::Classifier;
 use trm_models::ClassifierBundle;
 use trm_puzzles::{Grid, Sudoku};
-use trm_solver::classify::Classifier;
 
 use super::cells::{CELL_PIXELS, cell_pictures, turned};
 use super::consistent::{self, CLASSES};

@@ -7,13 +7,13 @@ use base64::Engine as _;
 use image::DynamicImage;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use trm_engine::ort::OrtEngine;
 use trm_export::classifier::{ClassifierConfig, classify_graph};
 use trm_export::onnx::write::encode;
 use trm_export::train::{UpdateOptions, UpdateRule};
 use trm_intake::{Budget, Limits};
-use trm_solver::classify::ClassifierTraining;
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::pictures::decoder;
+use trm_pictures::decoder;
+use trm_train::classifier::ClassifierTraining;
 
 use super::cells::{CELL_PIXELS, cell_pictures, turned};
 use super::consistent::CLASSES;

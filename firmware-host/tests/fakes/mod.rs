@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use image::RgbImage;
+use trm_firmware_host::kiosk::Settings;
 use trm_firmware_host::kiosk::config::{SolverConfig, TimingConfig};
+use trm_firmware_host::kiosk::models::Active;
 use trm_firmware_host::kiosk::parts::{
     Camera, Corners, Device, Frame, Light, Parts, Puzzle, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step,
     Verified,
 };
-use trm_firmware_host::kiosk::{Settings, models::Active};
 use trm_firmware_host::{HostError, Result};
 use trm_puzzles::{Example, Generate as _, Grid, PuzzleKind, Sudoku, SudokuGenerator, Task as _};
 

@@ -1,6 +1,7 @@
 //! Prints line mazes and photographs them.
 
-use image::{ExtendedColorType, Rgb, RgbImage, codecs::jpeg::JpegEncoder};
+use image::codecs::jpeg::JpegEncoder;
+use image::{ExtendedColorType, Rgb, RgbImage};
 use imageproc::geometric_transformations::Projection;
 use rand::{Rng, RngExt as _};
 use trm_puzzles::maze::{FREE, GOAL, START, WALL};

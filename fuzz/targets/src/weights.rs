@@ -7,7 +7,7 @@ use trm_export::checkpoint::{ReadOptions, StateDict};
 use trm_export::onnx::OnnxSummary;
 use trm_export::train::ort_training::TrainingCheckpoint;
 use trm_models::{ConfigSource, Manifest, SelfTest};
-use trm_solver::train::config::TrainConfig;
+use trm_train::config::TrainConfig;
 use zip::write::SimpleFileOptions;
 
 use crate::scratch::with_file;

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use trm_firmware_host::kiosk::KioskConfig;
-use trm_firmware_host::motion::PathFile;
 use trm_firmware_host::vision::photo;
 use trm_firmware_host::vision::source::{JpegSplitter, SourceSpec};
+use trm_link::motion::PathFile;
+use trm_plan::map::LoadedMap;
 use trm_protocol::{Command, Decoder, FromDevice, FromHost, PixelFormat, Runs};
-use trm_solver::plan::map::LoadedMap;
 
 use crate::scratch::{with_file, with_folder};
 

@@ -6,12 +6,12 @@ use std::io;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use trm_intake::file::FileError;
 use trm_intake::Printable;
+use trm_intake::file::FileError;
 
 use super::{MANIFEST, Manifest, SIGNATURE, shown};
-use trm_intake::unfinished::is_file_name;
 use crate::{ModelError, Result};
+use trm_intake::unfinished::is_file_name;
 
 /// Unlisted names that a message shows.
 const SHOWN: usize = 3;

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use trm_intake::Printable;
 
-use trm_intake::file::{FileError, read_limited};
 use crate::{GraphKind, ModelError, Result};
+use trm_intake::file::{FileError, read_limited};
 
 pub use manifest::{
     CheckpointOrigin, FOLDER_NAME, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities, Manifest, Measured,

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::writer::is_bundle;
+use crate::{ModelError, Result};
 use trm_intake::file::{FileError, folder_of, kept, sync_folder};
 use trm_intake::unfinished::hold;
-use crate::{ModelError, Result};
 
 /// The beginning of the name under which an old bundle waits for the new one to be in place.
 const ASIDE: &str = ".trm-aside-";
@@ -28,8 +28,13 @@ fn moment(_: &'static str) {}
 
 /// Puts `staging` at `target`. What is left at `staging` afterwards is the old bundle, or nothing.
 pub(super) fn put(staging: &Path, target: &Path) -> Result<()> {
-    let io_error =
-        |source| ModelError::File(FileError::Io { action: "put in place", path: target.to_owned(), source: kept(target, source) });
+    let io_error = |source| {
+        ModelError::File(FileError::Io {
+            action: "put in place",
+            path: target.to_owned(),
+            source: kept(target, source),
+        })
+    };
     let parent = folder_of(target);
     moment("complete");
     if !is_bundle(target) {
@@ -82,8 +87,13 @@ pub(super) fn recover(target: &Path) -> Result<bool> {
 
 /// The old bundle gives up its name and comes back when the new one cannot have it.
 fn step_aside(staging: &Path, target: &Path) -> Result<()> {
-    let io_error =
-        |source| ModelError::File(FileError::Io { action: "put in place", path: target.to_owned(), source: kept(target, source) });
+    let io_error = |source| {
+        ModelError::File(FileError::Io {
+            action: "put in place",
+            path: target.to_owned(),
+            source: kept(target, source),
+        })
+    };
     let aside = aside(target).ok_or_else(|| io_error(io::ErrorKind::InvalidFilename.into()))?;
     // Another writer's that is at work has the name; one of a writer that was killed is older than what is in place.
     let held = hold(target).ok_or_else(|| io_error(io::ErrorKind::ResourceBusy.into()))?;
@@ -95,9 +105,11 @@ fn step_aside(staging: &Path, target: &Path) -> Result<()> {
     moment("aside");
     if let Err(error) = fs::rename(staging, target) {
         return Err(match fs::rename(&aside, target) {
-            Err(_) if !is_bundle(target) => {
-                ModelError::File(FileError::Io { action: "put back the old bundle, which is now", path: aside, source: error })
-            }
+            Err(_) if !is_bundle(target) => ModelError::File(FileError::Io {
+                action: "put back the old bundle, which is now",
+                path: aside,
+                source: error,
+            }),
             _ => io_error(error),
         });
     }

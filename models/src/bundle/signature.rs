@@ -7,8 +7,8 @@ use minisign_verify::{Error, PublicKey, Signature};
 use trm_intake::Printable;
 
 use super::{ModelBundle, SIGNATURE};
-use trm_intake::file::read_limited;
 use crate::{ModelError, Result};
+use trm_intake::file::read_limited;
 
 /// A public key or a signature is a few lines of text.
 const LIMIT: u64 = 16 << 10;

@@ -11,9 +11,9 @@ use trm_intake::Printable;
 
 use super::manifest::is_plain_name;
 use super::{FileHash, GraphFile, MANIFEST, Manifest, ModelBundle, hash_file, hex, is_folder_name, listing, place};
+use crate::{GraphKind, ModelError, Result};
 use trm_intake::file::{FileError, folder_of, kept, read_limited, resolved, sync_folder};
 use trm_intake::unfinished::{self, Held};
-use crate::{GraphKind, ModelError, Result};
 
 /// Collects a bundle's files. Until [`BundleWriter::finish`] succeeds nothing is at the target, and what was there
 /// stays; a writer that is dropped leaves nothing behind, and what one leaves that is killed the next one removes.
@@ -36,11 +36,13 @@ impl BundleWriter {
     pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         // A link to a bundle stays, and leads to the new one.
         let named = target.into();
-        let target = resolved(&named).map_err(|source| ModelError::File(FileError::Io { action: "look at", path: named, source }))?;
+        let target = resolved(&named)
+            .map_err(|source| ModelError::File(FileError::Io { action: "look at", path: named, source }))?;
         place::recover(&target)?;
         check_target(&target, overwrite)?;
         let parent = folder_of(&target);
-        let io_error = |action| move |source| ModelError::File(FileError::Io { action, path: parent.to_owned(), source });
+        let io_error =
+            |action| move |source| ModelError::File(FileError::Io { action, path: parent.to_owned(), source });
         fs::create_dir_all(parent).map_err(io_error("create"))?;
         unfinished::sweep(parent);
         let (staging, held) = unfinished::folder_in(parent).map_err(io_error("write to"))?;
@@ -131,11 +133,13 @@ impl BundleWriter {
             file.write_all(bytes)?;
             file.sync_all()
         };
-        write().map_err(|source| ModelError::File(FileError::Io {
-            action: "write",
-            path: self.target.join(name),
-            source: kept(&self.target.join(MANIFEST), source),
-        }))?;
+        write().map_err(|source| {
+            ModelError::File(FileError::Io {
+                action: "write",
+                path: self.target.join(name),
+                source: kept(&self.target.join(MANIFEST), source),
+            })
+        })?;
         Ok(FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 })
     }
 }
@@ -149,7 +153,9 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
             }
             match old_manifest(target).map(|manifest| listing::foreign(target, &manifest)) {
                 Some(Ok(Some(files))) => Err(ModelError::ForeignFiles { path: target.into(), files }),
-                Some(Err(source)) => Err(ModelError::File(FileError::Io { action: "read", path: target.into(), source })),
+                Some(Err(source)) => {
+                    Err(ModelError::File(FileError::Io { action: "read", path: target.into(), source }))
+                }
                 Some(Ok(None)) => Ok(()),
                 None => Err(ModelError::ForeignFolder { path: target.into() }),
             }

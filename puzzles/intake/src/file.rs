@@ -119,6 +119,7 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 /// The folder that a path is in.
+#[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,

@@ -22,6 +22,7 @@ mod budget;
 pub mod file;
 mod json;
 mod printable;
+pub mod shown;
 pub mod unfinished;
 pub mod yaml;
 

@@ -48,6 +48,7 @@ pub fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// True if a name is that of a temporary file of ours, to the last letter.
+#[must_use]
 pub fn is_file_name(name: &OsStr) -> bool {
     let random = name.as_encoded_bytes().strip_prefix(FILE.as_bytes());
     random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
@@ -73,6 +74,7 @@ pub fn folder_in(parent: &Path) -> io::Result<(TempDir, Held)> {
 }
 
 /// Holds a folder that is there; `None` if somebody else does.
+#[must_use]
 pub fn hold(folder: &Path) -> Option<Held> {
     if cfg!(not(unix)) {
         return Some(Held { _file: None });

@@ -1,6 +1,7 @@
 //! Errors of the yaml parser in words for whoever has the file: its own are for whoever calls it.
 
 use serde_saphyr::Error;
+
 use crate::Printable;
 
 /// The reason for which a yaml text was refused, in one line, printable.

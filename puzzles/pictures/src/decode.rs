@@ -149,7 +149,8 @@ fn fill(file: &mut impl BufRead, buffer: &mut [u8]) -> io::Result<bool> {
 mod tests {
     use std::io::Cursor;
 
-    use image::{DynamicImage, ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+    use image::codecs::png::PngEncoder;
+    use image::{DynamicImage, ExtendedColorType, ImageEncoder};
     use trm_intake::Limits;
 
     use super::*;

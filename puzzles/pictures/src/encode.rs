@@ -80,9 +80,7 @@ pub struct PathRefused {
 /// # Errors
 /// [`PathRefused`].
 pub fn check_png_path(path: &Path, inputs: &[&Path]) -> Result<(), PathRefused> {
-    let refused = |problem: &str, hint| {
-        Err(PathRefused { path: path.to_owned(), problem: problem.to_owned(), hint })
-    };
+    let refused = |problem: &str, hint| Err(PathRefused { path: path.to_owned(), problem: problem.to_owned(), hint });
     if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("png")) {
         return refused("pictures are written as PNG", "give a file name that ends in .png");
     }

@@ -7,6 +7,7 @@ pub const GLYPH_HEIGHT: usize = 7;
 
 /// Returns the rows of a character from the top, the leftmost pixel in bit 4. An unknown character is a question mark.
 #[rustfmt::skip]
+#[must_use]
 pub fn glyph(symbol: u8) -> [u8; GLYPH_HEIGHT] {
     match symbol {
         b'0' => [0b01110, 0b10001, 0b10011, 0b10101, 0b11001, 0b10001, 0b01110],

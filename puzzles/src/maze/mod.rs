@@ -3,15 +3,13 @@
 mod generate;
 mod path;
 
-use rand::Rng;
-
 pub use generate::{Layout, MazeGenerator};
 pub use path::{distances, shortest_path};
+use rand::Rng;
 
-use crate::Violation;
 use crate::dihedral::Dihedral;
 use crate::task::{require_size, require_tokens};
-use crate::{Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict};
+use crate::{Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation};
 
 /// A wall. Like every maze cell, its value is its token.
 pub const WALL: u8 = 1;

@@ -6,15 +6,13 @@ mod grade;
 mod solve;
 mod symmetry;
 
-use rand::Rng;
-
 pub use generate::SudokuGenerator;
 pub use grade::{Grade, grade};
+use rand::Rng;
 pub use solve::{Solutions, count_solutions, solve};
 
-use crate::Violation;
 use crate::task::{require_size, require_tokens};
-use crate::{Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict};
+use crate::{Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation};
 
 /// Value of a cell without a digit.
 pub const BLANK: u8 = 0;

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use trm_models::{GraphKind, ModelBundle};
-use trm_engine::MAX_THREADS;
 use trm_engine::ort::{Candidate, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_engine::tract::TractEngine;
-use crate::errln;
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
-use trm_engine::{Engine, EngineError, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession};
+use trm_engine::{
+    Engine, EngineError, GraphSource, MAX_THREADS, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
+};
+use trm_models::{GraphKind, ModelBundle};
 
-use crate::deadline;
+use crate::{deadline, errln};
 
 /// Which engine runs the graphs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,6 +40,7 @@ pub enum ProviderName {
 
 impl ProviderName {
     /// The one that was named.
+    #[must_use]
     pub fn named(self) -> Option<ExecutionProvider> {
         match self {
             Self::Auto => None,
@@ -108,6 +109,7 @@ pub struct DeviceArgs {
 
 impl DeviceArgs {
     /// The options as execution providers take them.
+    #[must_use]
     pub fn provider_options(&self) -> ProviderOptions {
         ProviderOptions {
             device_id: self.device_id,
@@ -149,6 +151,7 @@ impl EngineArgs {
     }
 
     /// The options as a session takes them.
+    #[must_use]
     pub fn session_options(&self) -> SessionOptions {
         let provider = self.provider.named().map_or(ProviderChoice::Auto, ProviderChoice::Only);
         SessionOptions {
@@ -180,11 +183,7 @@ pub struct Loaded<S: ?Sized> {
 
 /// Whether ONNX Runtime and tract are among the engines of a choice. A library that is named, or a provider that only
 /// ONNX Runtime has, leaves none.
-pub fn wanted_engines(
-    backend: BackendChoice,
-    provider: ProviderName,
-    device: &DeviceArgs,
-) -> Result<(bool, bool)> {
+pub fn wanted_engines(backend: BackendChoice, provider: ProviderName, device: &DeviceArgs) -> Result<(bool, bool)> {
     let gpu = matches!(provider, ProviderName::Cuda | ProviderName::TensorRt);
     match backend {
         BackendChoice::Ort => Ok((true, false)),
@@ -219,11 +218,13 @@ impl BackendArgs {
     }
 
     /// Whether a GPU is asked for by name.
+    #[must_use]
     pub fn wants_gpu(&self) -> bool {
         matches!(self.provider, ProviderName::Cuda | ProviderName::TensorRt)
     }
 
     /// The options as a session takes them.
+    #[must_use]
     pub fn session_options(&self, batch: usize) -> SessionOptions {
         let provider = match self.provider.named() {
             None => ProviderChoice::Auto,
@@ -241,6 +242,7 @@ impl BackendArgs {
     }
 
     /// The options for a model that was tuned on this machine.
+    #[must_use]
     pub fn tuned_options(&self, batch: usize, tuning: Option<&Tuning>) -> SessionOptions {
         let mut options = self.session_options(batch);
         if let (0, Some(tuning)) = (options.threads, tuning) {
@@ -253,6 +255,7 @@ impl BackendArgs {
 
 impl Backend {
     /// What `trm bench --tune` found best for a bundle on the preferred engine.
+    #[must_use]
     pub fn tuning(&self, bundle: &ModelBundle) -> Option<Tuning> {
         let (cache, engine) = (TuningCache::of_user()?, self.engines.first()?.name());
         let providers = self.provider.named().map_or(ExecutionProvider::ALL.to_vec(), |provider| vec![provider]);

@@ -1,17 +1,15 @@
 //! Ends the program when an engine does not come back: a graph may never end, and a call into an engine cannot be
 //! interrupted.
 
-use std::process;
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
-use trm_models::TrmConfig;
-use crate::errln;
 use trm_engine::{ActOutput, ActStep, Carry, Result, SessionInfo, StepSession};
+use trm_models::TrmConfig;
 
-use crate::Exit;
+use crate::{Exit, errln};
 
 /// The shortest and longest time between looks at the clock.
 const LOOK: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
@@ -101,6 +99,7 @@ impl Drop for Call {
 }
 
 /// A session whose steps are waited for no longer than the limit, if there is one.
+#[must_use]
 pub fn watch(model: &str, session: Box<dyn StepSession>) -> Box<dyn StepSession> {
     match limit() {
         Some(_) => Box::new(Watched { model: model.to_owned(), session }),

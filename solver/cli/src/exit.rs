@@ -19,6 +19,7 @@ pub enum Exit {
 
 impl Exit {
     /// The program's exit code.
+    #[must_use]
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,

@@ -1,5 +1,7 @@
 //! How an error ends the program: what is printed, and which exit code follows.
 
+use std::error::Error;
+
 use trm_engine::EngineError;
 use trm_intake::Escaped;
 use trm_solver::SolverError;
@@ -8,6 +10,7 @@ use trm_train::TrainError;
 use crate::{Exit, errln, option_of};
 
 /// Prints an error to stderr and tells the exit code.
+#[must_use]
 pub fn report(error: &anyhow::Error) -> Exit {
     errln!("error: {}", message(error));
     if is_engine_failure(error) { Exit::EngineFailed } else { Exit::BadInput }
@@ -24,7 +27,17 @@ pub fn is_engine_failure(error: &anyhow::Error) -> bool {
 }
 
 /// One line with the error and its causes, then the hints. A cause that the line already says is left out.
+#[must_use]
 pub fn message(error: &anyhow::Error) -> String {
+    message_with(error, option_of)
+}
+
+/// As [`message`]; `option_of` names the option that sets what a cause is about.
+#[must_use]
+pub fn message_with(
+    error: &anyhow::Error,
+    option_of: impl Fn(&(dyn Error + 'static)) -> Option<&'static str>,
+) -> String {
     let mut line = String::new();
     let mut hints: Vec<String> = Vec::new();
     for cause in error.chain() {

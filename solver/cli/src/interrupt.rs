@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
+
 use crate::errln;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);

@@ -1,8 +1,7 @@
 //! Man pages and shell completions of a program, made of its command line: what packages install beside it.
 
-use std::fs;
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use clap::Command;
 use clap_complete::Shell;

@@ -3,10 +3,9 @@
 use rayon::prelude::*;
 use tract_onnx::prelude::*;
 
-use crate::SessionOptions;
 use crate::ort::session::load_plain;
 use crate::ort::{OrtEngine, ProviderChoice, failed as ort_failed};
-use crate::{Result, EngineError};
+use crate::{EngineError, Result, SessionOptions};
 
 /// Pictures that are classified at once: engines plan for a fixed number, and on tract the parts of a board's cells are divided
 /// among threads.

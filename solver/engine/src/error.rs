@@ -36,7 +36,7 @@ impl fmt::Display for Setting {
 pub enum EngineError {
     /// The bundle or a graph's interface was refused.
     #[error(transparent)]
-    Model(#[from] ModelError),
+    Model(Box<ModelError>),
     /// The graph's bytes, or the tensors beside it, are not what they should be.
     #[error(transparent)]
     Graph(Box<ExportError>),
@@ -230,9 +230,15 @@ pub enum EngineError {
     },
 }
 
+// Boxed, both: they would make every result of this crate larger.
+impl From<ModelError> for EngineError {
+    fn from(error: ModelError) -> Self {
+        Self::Model(Box::new(error))
+    }
+}
+
 impl From<ExportError> for EngineError {
     fn from(error: ExportError) -> Self {
-        // Boxed: it would make every result of this crate larger.
         Self::Graph(Box::new(error))
     }
 }

@@ -14,7 +14,7 @@ use trm_intake::Printable;
 use trm_models::{ModelBundle, ModelError};
 
 use super::GraphSource;
-use crate::{Result, EngineError};
+use crate::{EngineError, Result};
 
 /// Where the files are that a graph names.
 #[derive(Debug, Clone, Default)]

@@ -2,10 +2,9 @@
 //!
 //! Everything here is best effort and Linux only; what is not told is absent, never guessed.
 
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fmt, fs};
 
 use serde::Serialize;
 

@@ -12,7 +12,7 @@ use trm_intake::{Budget, Limits};
 use trm_models::{GraphKind, ModelBundle};
 
 use crate::machine::Machine;
-use crate::{Result, EngineError};
+use crate::{EngineError, Result};
 
 /// A larger batch has to be this much faster: it costs memory, and the first answer comes later.
 const WORTH_A_LARGER_BATCH: f64 = 0.97;
@@ -117,7 +117,8 @@ impl TuningCache {
 
     /// Remembers what a bundle's step graph runs fastest with, and says in which file.
     pub fn remember(&self, bundle: &ModelBundle, engine: &str, provider: &str, tuning: &Tuning) -> Result<PathBuf> {
-        let path = self.path(bundle, engine, provider).ok_or_else(|| EngineError::NoStepGraph { bundle: bundle.label() })?;
+        let path =
+            self.path(bundle, engine, provider).ok_or_else(|| EngineError::NoStepGraph { bundle: bundle.label() })?;
         std::fs::create_dir_all(&self.folder).map_err(FileError::io("create", &self.folder))?;
         let remembered = Remembered { processor: self.processor.clone(), model: bundle.label(), tuning: *tuning };
         write_atomically(&path, |file| Ok(serde_json::to_writer_pretty(file, &remembered)?))?;
@@ -175,21 +176,24 @@ mod tests {
     fn what_is_remembered_is_recalled_for_the_same_graph_engine_and_processor() {
         let folder = tempfile::tempdir().expect("a folder");
         let cache = TuningCache::at(folder.path().join("deeper"));
-        let open = |name: &str| trm_engine::Model::open(name).expect(name);
+        let open = |name: &str| {
+            let shipped = trm_models::SHIPPED.iter().find(|shipped| shipped.name == name).expect(name);
+            shipped.open().expect(name)
+        };
         let (four, six) = (open("sudoku-4"), open("sudoku-6"));
         let tuning = Tuning { single: trial(1, 1, 0.5), stream: trial(16, 2, 0.3) };
-        assert_eq!(cache.recall(four.bundle(), "ort", "cpu"), None);
-        let path = cache.remember(four.bundle(), "ort", "cpu", &tuning).expect("written");
-        assert_eq!(cache.recall(four.bundle(), "ort", "cpu"), Some(tuning));
-        assert_eq!(cache.recall(four.bundle(), "tract", "cpu"), None);
-        assert_eq!(cache.recall(six.bundle(), "ort", "cpu"), None);
+        assert_eq!(cache.recall(&four, "ort", "cpu"), None);
+        let path = cache.remember(&four, "ort", "cpu", &tuning).expect("written");
+        assert_eq!(cache.recall(&four, "ort", "cpu"), Some(tuning));
+        assert_eq!(cache.recall(&four, "tract", "cpu"), None);
+        assert_eq!(cache.recall(&six, "ort", "cpu"), None);
 
         let elsewhere = TuningCache { processor: "another".to_owned(), ..cache.clone() };
-        assert_eq!(elsewhere.recall(four.bundle(), "ort", "cpu"), None);
+        assert_eq!(elsewhere.recall(&four, "ort", "cpu"), None);
         std::fs::write(&path, "{").expect("written");
-        assert_eq!(cache.recall(four.bundle(), "ort", "cpu"), None, "a broken file is nothing remembered");
+        assert_eq!(cache.recall(&four, "ort", "cpu"), None, "a broken file is nothing remembered");
         let none = Tuning { stream: trial(0, 2, 0.3), ..tuning };
-        cache.remember(four.bundle(), "ort", "cpu", &none).expect("written");
-        assert_eq!(cache.recall(four.bundle(), "ort", "cpu"), None, "nor is a batch without rows");
+        cache.remember(&four, "ort", "cpu", &none).expect("written");
+        assert_eq!(cache.recall(&four, "ort", "cpu"), None, "nor is a batch without rows");
     }
 }

@@ -17,4 +17,3 @@ impl StopWatch {
         now.duration_since(std::mem::replace(&mut self.0, now))
     }
 }
-

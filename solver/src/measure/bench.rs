@@ -2,8 +2,9 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use trm_solver::engine::tract::TractEngine;
-//! use trm_solver::{Engine, Model, SessionOptions, bench};
+//! use trm_engine::tract::TractEngine;
+//! use trm_engine::{Engine, SessionOptions};
+//! use trm_solver::{Model, measure::bench};
 //!
 //! let model = Model::open("maze-9")?;
 //! let mut session = TractEngine.load_step(model.bundle(), &SessionOptions { batch: 8, ..SessionOptions::default() })?;
@@ -15,10 +16,10 @@
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use trm_engine::{ActStep, StepSession};
 use trm_puzzles::{Generate, Verdict, seeded};
 
 use crate::solve::solve_in;
-use trm_engine::{ActStep, StepSession};
 use crate::{HaltPolicy, Model, Observer, Question, Result, SolveOptions, SolveReport};
 
 /// Steps that are measured at least, however long they take.

@@ -8,17 +8,16 @@ use std::io::Write;
 use std::path::Path;
 use std::rc::Rc;
 
+use trm_engine::StepSession;
 use trm_intake::file::write_atomically;
 use trm_models::TrmConfig;
 use trm_pictures::chart::{BLUE, Chart, Curve, GREEN, RED};
 use trm_puzzles::Task;
 
-use crate::solve::run::{Context, Way};
-use crate::{Observer, Question, SolveOptions, SolveReport};
 use crate::batch::{Job, Noise, Scheduler};
 use crate::measure::eval::Rate;
-use trm_engine::StepSession;
-use crate::{HaltReason, Result, SolverError};
+use crate::solve::run::{Context, Way};
+use crate::{HaltReason, Observer, Question, Result, SolveOptions, SolveReport, SolverError};
 
 /// What became of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

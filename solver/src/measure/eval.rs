@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use trm_engine::halt_signal;
 use trm_models::TrmConfig;
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
-use trm_engine::halt_signal;
 use crate::solve::{AttemptKind, Observer, Question, SolveReport, Solver, StepView};
 use crate::{HaltPolicy, Result};
 

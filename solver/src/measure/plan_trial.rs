@@ -3,11 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use trm_plan::{
+    ExactSearch, Goal, MapCell, MazeSolver, NetworkMiss, Outcome, PlanError, PlannedPath, Planner, Pose,
+    SegmentPlanner, Terrain, check_path,
+};
 use trm_puzzles::seeded;
 
-use trm_plan::{
-    ExactSearch, Goal, MapCell, MazeSolver, NetworkMiss, Outcome, PlanError, PlannedPath, Planner, Pose, SegmentPlanner, Terrain, check_path,
-};
 use crate::measure::bench::Spread;
 use crate::{Result, SolverError};
 

@@ -3,8 +3,9 @@
 //!
 //! ```no_run
 //! use trm_models::{GraphKind, ModelBundle};
-//! use trm_solver::engine::tract::TractEngine;
-//! use trm_solver::{SessionOptions, selftest};
+//! use trm_engine::tract::TractEngine;
+//! use trm_engine::SessionOptions;
+//! use trm_solver::measure::selftest;
 //!
 //! let bundle = ModelBundle::open("my-bundle")?;
 //! let report = selftest::run(&TractEngine, &bundle, GraphKind::Step, &SessionOptions::default())?;
@@ -12,15 +13,14 @@
 //! # Ok::<(), trm_solver::SolverError>(())
 //! ```
 
-use trm_engine::EngineError;
 use std::fmt;
 use std::time::Instant;
 
 use serde::Serialize;
+use trm_engine::{ActStep, Carry, Engine, EngineError, SessionOptions, SolveInput};
 use trm_models::{GraphKind, ModelBundle, SelfTest};
 
 use crate::parity::max_abs_error;
-use trm_engine::{ActStep, Carry, Engine, SessionOptions, SolveInput};
 use crate::{Result, SolverError};
 
 /// What is asked of an engine.

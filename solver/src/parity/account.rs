@@ -1,18 +1,16 @@
 //! The account of every number of a recording: judged, shown, left out, or not judged.
 
-use trm_engine::EngineError;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
-use trm_intake::Printable;
+use trm_engine::{EngineError, SessionInfo};
+use trm_intake::{Printable, with_causes};
 use trm_models::{GraphKind, ModelError};
 
 use super::Golden;
 use super::compare::{Ran, StepComparison, unrolled_steps};
 use super::golden::Part;
 use super::judge::{Judge, JudgedStep, Quantity, Start};
-use trm_intake::with_causes;
-use trm_engine::SessionInfo;
 use crate::{Result, SolverError};
 
 /// The outcome of a comparison.
@@ -327,7 +325,9 @@ fn ranges(numbers: &[usize]) -> String {
 /// is wrong with the input is passed on.
 pub(super) fn unable(error: SolverError) -> Result<SolverError> {
     let lacks_graph = matches!(error, SolverError::Model(ModelError::NotInBundle { .. }));
-    let unable = error.is_engine_failure() || lacks_graph || matches!(error, SolverError::Engine(EngineError::Unsupported { .. }));
+    let unable = error.is_engine_failure()
+        || lacks_graph
+        || matches!(error, SolverError::Engine(EngineError::Unsupported { .. }));
     if unable { Ok(error) } else { Err(error) }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use trm_engine::{ActStep, Carry, SolveInput, SolveSession, StepSession};
 use trm_models::GraphKind;
 
 use super::account::{Comparison, Scope, unable};
 use super::judge::{JudgedStep, Quantity, Start};
 use super::{Golden, RECORDED_STEPS};
-use trm_engine::{ActStep, Carry, SolveInput, SolveSession, StepSession};
 use crate::Result;
 
 /// A limit above this is held to accept less than everything: no recorded number may be below it.
@@ -223,7 +223,7 @@ pub fn compare_whole(
         let mut running = match running {
             Ok(session) => session,
             Err(error) => {
-                comparison.take(Ran::Failed(steps, unable(error.into())?));
+                comparison.take(Ran::Failed(steps, unable(error)?));
                 if kind == GraphKind::Solve {
                     break;
                 }

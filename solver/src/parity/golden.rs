@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
+use trm_engine::{ActStep, Carry};
 use trm_intake::file::FileError;
 use trm_intake::{Budget, Limits, Printable, ReadError};
 use trm_models::{ConfigSource, ModelError, TrmConfig};
@@ -10,7 +11,6 @@ use trm_models::{ConfigSource, ModelError, TrmConfig};
 use super::judge::{Judge, Quantity};
 use super::old_form::{self, OldForm};
 use super::recording::Recording;
-use trm_engine::{ActStep, Carry};
 use crate::{Result, SolverError};
 
 /// Steps whose logits are recorded.

@@ -9,9 +9,9 @@
 //! ```no_run
 //! use std::path::Path;
 //! use trm_models::GraphKind;
-//! use trm_solver::engine::tract::TractEngine;
+//! use trm_engine::tract::TractEngine;
 //! use trm_solver::parity::{Golden, Outcome, Scope, Subject, compare_step};
-//! use trm_solver::{Engine, SessionOptions};
+//! use trm_engine::{Engine, SessionOptions};
 //!
 //! let golden = Golden::open(Path::new("my-golden"))?;
 //! let subject = Subject::of_checkpoint(golden.dir())?;

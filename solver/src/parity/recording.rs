@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 use sha2::{Digest as _, Sha256};
-use trm_intake::file::FileError;
 use trm_intake::Printable;
+use trm_intake::file::FileError;
 use trm_models::ModelError;
 
 use crate::{Result, SolverError};
@@ -35,8 +35,12 @@ impl Recording {
         let mut file = File::open(path).map_err(io_error)?;
         let bytes = file.metadata().map_err(io_error)?.len();
         if bytes > MAX_BYTES {
-            let too_large =
-                ModelError::File(FileError::TooLarge { path: path.to_owned(), bytes, limit: MAX_BYTES, what: "golden's file" });
+            let too_large = ModelError::File(FileError::TooLarge {
+                path: path.to_owned(),
+                bytes,
+                limit: MAX_BYTES,
+                what: "golden's file",
+            });
             return Err(too_large.into());
         }
         let bad = |reason: String| SolverError::BadGolden { path: path.to_owned(), reason };
@@ -120,7 +124,8 @@ impl Recording {
             let mut bytes = vec![0; to - from];
             file.read_exact(&mut bytes).map(|()| bytes)
         };
-        Ok(read().map_err(|source| ModelError::File(FileError::Io { action: "read", path: self.path.clone(), source }))?)
+        Ok(read()
+            .map_err(|source| ModelError::File(FileError::Io { action: "read", path: self.path.clone(), source }))?)
     }
 
     pub(super) fn bad(&self, reason: String) -> SolverError {

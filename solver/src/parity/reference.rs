@@ -1,14 +1,13 @@
 //! The reference evaluator as sessions: graphs in float64, slow, and sharing no code with the engines.
 
-use trm_engine::EngineError;
 use std::time::Duration;
 
+use trm_engine::{
+    ActOutput, ActStep, Carry, EngineError, Result, SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession,
+};
 use trm_export::onnx::Graph;
 use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_models::{GraphKind, TrmConfig};
-
-use trm_engine::{ActOutput, ActStep, Carry, SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession};
-use trm_engine::Result;
 
 /// A step graph in float64. The carry keeps its full precision from step to step.
 #[derive(Debug)]

@@ -3,15 +3,14 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use trm_intake::file::FileError;
+use trm_engine::{ExternalFiles, GraphSource};
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx;
 use trm_export::trm::{GraphOptions, build_graph};
+use trm_intake::file::FileError;
 use trm_models::{GraphKind, GraphTarget, ModelBundle, ModelError, TrmConfig};
 
 use super::golden::config_of;
-use trm_engine::ExternalFiles;
-use trm_engine::GraphSource;
 use crate::{Result, SolverError};
 
 /// A model whose graphs can be had.

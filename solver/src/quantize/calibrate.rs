@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use ::ort::value::Tensor;
+use trm_engine::SessionOptions;
+use trm_engine::ort::session::load_plain;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, failed};
 use trm_export::onnx::write::encode;
 use trm_export::trm::calibration_graph;
 use trm_models::TrmConfig;
 
 use super::Subject;
-use trm_engine::ort::session::load_plain;
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, failed};
-use trm_engine::SessionOptions;
 use crate::{Question, Result};
 
 /// The largest magnitude of every channel that each product reads, by the name of its weight, over all steps of all

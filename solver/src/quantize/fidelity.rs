@@ -1,9 +1,9 @@
 //! Two versions of a model on the same puzzles, step by step.
 
 use serde::Serialize;
+use trm_engine::{ActStep, Carry, StepSession};
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
-use trm_engine::{ActStep, Carry, StepSession};
 use crate::{Question, Rate, Result};
 
 /// A share before and after.

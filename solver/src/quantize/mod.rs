@@ -11,6 +11,8 @@ mod fidelity;
 
 use std::collections::BTreeMap;
 
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
+use trm_engine::{Engine, SessionOptions, StepSession};
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::quantize::{Activations, Quantization, equalise, products};
 use trm_export::trm::{GraphOptions, Precision};
@@ -18,10 +20,7 @@ use trm_models::TrmConfig;
 use trm_puzzles::Task;
 
 pub use self::fidelity::{Fidelity, Share, StepFidelity};
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
-use trm_engine::{Engine, SessionOptions, StepSession};
-use crate::graph_of_weights;
-use crate::{Question, Result};
+use crate::{Question, Result, graph_of_weights};
 
 /// Rows that run together while measuring.
 const ROWS: usize = 8;

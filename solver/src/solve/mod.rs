@@ -4,7 +4,7 @@
 //! ```
 //! # use trm_solver::{Question, Result, SolveOptions, SolveReport, Solver, StepSession};
 //! # use trm_models::TrmConfig;
-//! # fn load(_: usize) -> Result<Box<dyn StepSession>> { unreachable!() }
+//! # fn load(_: usize) -> trm_engine::Result<Box<dyn StepSession>> { unreachable!() }
 //! # fn solve_maze(config: TrmConfig) -> Result<SolveReport> {
 //! use std::sync::Arc;
 //! use trm_puzzles::{Maze, Task, formats};
@@ -24,11 +24,11 @@ pub(crate) mod run;
 use std::sync::Arc;
 use std::time::Duration;
 
+use trm_engine::StepSession;
 use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Task, Verdict};
 
 use self::run::{Context, Run};
-use trm_engine::StepSession;
 use crate::{HaltPolicy, HaltReason, Result, SolverError};
 
 /// How a [`Solver`] works.
@@ -211,7 +211,7 @@ pub trait Observer {
 }
 
 /// Loads a step session for a number of rows.
-type LoadSession<'a> = Box<dyn FnMut(usize) -> Result<Box<dyn StepSession>> + 'a>;
+type LoadSession<'a> = Box<dyn FnMut(usize) -> trm_engine::Result<Box<dyn StepSession>> + 'a>;
 
 /// Solves puzzles of one task with one model. Sessions are loaded when they are first needed, and kept.
 pub struct Solver<'a> {
@@ -228,7 +228,7 @@ impl<'a> Solver<'a> {
         task: impl Into<Arc<dyn Task>>,
         config: TrmConfig,
         options: SolveOptions,
-        load: impl FnMut(usize) -> Result<Box<dyn StepSession>> + 'a,
+        load: impl FnMut(usize) -> trm_engine::Result<Box<dyn StepSession>> + 'a,
     ) -> Self {
         Self { task: task.into(), config, options, load: Box::new(load), sessions: Vec::new() }
     }

@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Instant;
 
+use trm_engine::{StepSession, halt_signal};
 use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Symmetry, Task, Verdict, seeded};
 
 use super::{AttemptKind, Observer, Question, SolveOptions, SolveReport, StepView};
-use trm_engine::halt_signal;
 use crate::batch::{Finished, Job, JobId, Noise, RowStep, Scheduler};
-use trm_engine::StepSession;
 use crate::{HaltPolicy, HaltReason, Progress, Result};
 
 /// Draws for each symmetric copy that is wanted before no further one is expected: a square maze has only seven.

@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{ActStep, Engine, ExternalFiles, GraphSource, SessionOptions};
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{ConfigSource, GraphKind, GraphTarget, TrmConfig};
-use trm_solver::engine::ExternalFiles;
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
-use trm_solver::{ActStep, Engine, GraphSource, SessionOptions};
 
 /// ONNX Runtime. A test that needs it fails without it: it is never skipped.
 pub(crate) fn ort() -> OrtEngine {
@@ -41,6 +40,12 @@ pub(crate) fn options(batch: usize) -> SessionOptions {
     SessionOptions { batch, threads: 2, want_logits: true, ..SessionOptions::default() }
 }
 
+/// The project's folder, from whichever crate's tests.
+fn repository() -> PathBuf {
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|folder| folder.join("Cargo.lock").is_file()).expect("a workspace").to_owned()
+}
+
 /// A checkpoint with what the reference implementation computed from it.
 pub(crate) struct Golden {
     pub(crate) name: String,
@@ -55,7 +60,7 @@ pub(crate) struct Golden {
 
 impl Golden {
     pub(crate) fn load(name: &str) -> Self {
-        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden").join(name);
+        let dir = repository().join("export/tests/fixtures/golden").join(name);
         let read = |file: &str| {
             let path = dir.join(file);
             std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))

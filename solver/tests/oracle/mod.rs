@@ -4,9 +4,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use trm_engine::{ActOutput, ActStep, Carry, Result, SessionInfo, StepSession};
 use trm_models::{ConfigSource, GraphKind, TrmConfig};
 use trm_puzzles::{Grid, Task};
-use trm_solver::{ActOutput, ActStep, Carry, Result, SessionInfo, SolveOptions, Solver, StepSession};
+use trm_solver::{SolveOptions, Solver};
 
 /// Answer `[seq]` and halting logit for a puzzle's tokens `[seq]` after a number of steps.
 pub(crate) type Rule = Arc<dyn Fn(&[i32], usize) -> (Vec<i32>, f32) + Send + Sync>;

@@ -6,7 +6,7 @@ use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, Op, TensorType, ValueId};
 use trm_export::train::Differentiated;
 use trm_export::train::ort_training::AdamW;
-use trm_solver::train::runtime::{NamedTensor, TrainBatch, TrainState, UpdateInput};
+use trm_train::runtime::{NamedTensor, TrainBatch, TrainState, UpdateInput};
 
 pub(crate) const BATCH: usize = 3;
 pub(crate) const GROUPS: usize = 2;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use ::ort::value::DynValue;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
+use trm_engine::SessionOptions;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_export::classifier::{ClassifierConfig, classifier_step};
 use trm_export::train::{UpdateOptions, parameter_update};
 
 use crate::Result;
-use trm_engine::SessionOptions;
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use crate::init::truncated_normal;
 use crate::runtime::loaded::{LoadedGraph, copy, dyn_tensor, read, remove};
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
+use trm_engine::MAX_THREADS;
 use trm_export::checkpoint::layout;
 use trm_intake::{Budget, Limits, ReadError};
 use trm_models::{Architecture, FOLDER_NAME, PosEncodings, TrmConfig, is_folder_name};
@@ -13,7 +14,6 @@ use super::config_sections::{
     BatchConfig, CheckpointConfig, DataConfig, EvaluationConfig, LogConfig, ModelConfig, OptimizerConfig,
     RuntimeConfig, ScheduleConfig, comment,
 };
-use trm_engine::MAX_THREADS;
 use crate::{Result, TrainError};
 
 /// Limits of a file of settings; one with every setting has 4 KB.

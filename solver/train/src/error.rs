@@ -99,12 +99,18 @@ pub enum TrainError {
     Engine(#[from] EngineError),
     /// A model could not be opened, or not be measured.
     #[error(transparent)]
-    Solver(#[from] SolverError),
+    Solver(Box<SolverError>),
+}
+
+// Boxed, both: they would make every result of this crate larger.
+impl From<SolverError> for TrainError {
+    fn from(error: SolverError) -> Self {
+        Self::Solver(Box::new(error))
+    }
 }
 
 impl From<ExportError> for TrainError {
     fn from(error: ExportError) -> Self {
-        // Boxed: it would make every result of this crate larger.
         Self::Export(Box::new(error))
     }
 }

@@ -1,17 +1,16 @@
 //! Measuring weights on puzzles that training never sees: all steps, the last answer counts, as in the reference.
 
+use trm_engine::ort::OrtEngine;
+use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor};
 use trm_export::trm::GraphOptions;
 use trm_models::TrmConfig;
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
+use trm_solver::{Rate, graph_of_weights};
 
 use super::data::TrainExample;
 use super::log::EvalRecord;
 use super::runtime::{NamedTensor, Weights, largest_tensor};
-use trm_engine::ort::OrtEngine;
-use trm_engine::{ActStep, Engine, SessionOptions};
-use trm_solver::graph_of_weights;
-use trm_solver::Rate;
 use crate::Result;
 
 /// Most rows of an evaluation's batch.

@@ -5,8 +5,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
-use trm_intake::{Budget, Limits, Printable};
 use trm_intake::file::{read_within, write_atomically};
+use trm_intake::{Budget, Limits, Printable};
 
 use crate::{Result, TrainError};
 
@@ -129,8 +129,7 @@ impl TrainLog {
             }
             write_atomically(path, |file| file.write_all(text.as_bytes()))?;
         }
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::io("open", path))?;
+        let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::io("open", path))?;
         file.seek(SeekFrom::End(0)).map_err(TrainError::io("open", path))?;
         Ok(Self { path: path.to_owned(), file, warnings })
     }

@@ -5,7 +5,6 @@
 //! `sha256sum -c` check it. Reading recovers from a crash at any moment, and falls back on the previous checkpoint when
 //! a file is damaged.
 
-use trm_intake::file::FileError;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -17,8 +16,8 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use trm_intake::file::{FileError, kept, write_atomically};
 use trm_intake::{Budget, Limits};
-use trm_intake::file::{kept, write_atomically};
 
 use super::config::TrainConfig;
 use super::lock::RunLock;
@@ -331,8 +330,8 @@ fn write_files(dir: &Path, checkpoint: &Checkpoint) -> Result<()> {
         }
     }
     let state = StateFile { format_version: FORMAT_VERSION, state: checkpoint.state.clone() };
-    let text = serde_json::to_vec_pretty(&state)
-        .map_err(|error| TrainError::io("write", dir.join(STATE))(error.into()))?;
+    let text =
+        serde_json::to_vec_pretty(&state).map_err(|error| TrainError::io("write", dir.join(STATE))(error.into()))?;
     save(STATE, &text)?;
     let lines = sums.clone();
     let path = dir.join(SUMS);

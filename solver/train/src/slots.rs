@@ -2,13 +2,13 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use trm_engine::halt_signal;
 use trm_models::TrmConfig;
 
 use super::data::{Prefetch, Stream, TrainExample};
 use super::run::Slot;
 use super::runtime::{TrainBatch, TrainOutput};
 use crate::Result;
-use trm_engine::halt_signal;
 
 /// A puzzle in work.
 #[derive(Debug, Clone)]

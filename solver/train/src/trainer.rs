@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use trm_engine::SessionOptions;
+use trm_engine::ort::OrtEngine;
 use trm_export::train::ort_training::{AdamW, training_models};
 use trm_export::train::{BUFFERS, PUZZLE_EMB, StepOptions, UpdateOptions, UpdateRule, training_step};
 use trm_models::TrmConfig;
@@ -11,10 +13,8 @@ use trm_models::TrmConfig;
 use super::config::TrainConfig;
 use super::config_sections::{OptimizerConfig, OptimizerKind, RuntimeKind};
 use super::data::{Prefetch, Stream};
-use super::held_out;
 use super::init::initial_weights;
 use super::log::{self, EvalRecord, Record, TrainLog, TrainRecord};
-use super::plot;
 use super::run::{Best, Checkpoint, LOG, RunFolder, RunState};
 use super::runtime::{
     GraphTraining, GraphTrainingOptions, OrtTraining, OrtTrainingOptions, TrainOutput, TrainRuntime, TrainState,
@@ -22,8 +22,7 @@ use super::runtime::{
 };
 use super::schedule::{LrSchedule, visit_cap};
 use super::slots::{Finished, Slots};
-use trm_engine::ort::OrtEngine;
-use trm_engine::SessionOptions;
+use super::{held_out, plot};
 use crate::{Result, TrainError};
 
 /// The learning curves.

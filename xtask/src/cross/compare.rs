@@ -1,6 +1,6 @@
 //! The same puzzles on this machine and, emulated, on a board: the answers must be equal, the logits near.
 //!
-//! This machine records what its engine computes (`solver/examples/record.rs`), the board's own program compares itself
+//! This machine records what its engine computes (`solver/cli/examples/record.rs`), the board's own program compares itself
 //! with that (`trm parity`). What was compared once is not compared again, so that hours of emulation can be interrupted.
 
 use std::fs;

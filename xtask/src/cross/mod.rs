@@ -17,7 +17,7 @@ use self::toolchain::Toolchain;
 use crate::{ort, process, workspace};
 
 /// The packages that a board gets, each with its program.
-const PROGRAMS: [(&str, &str); 2] = [("trm-solver", "trm"), ("trm-firmware-host", "trm-host")];
+const PROGRAMS: [(&str, &str); 2] = [("trm-cli", "trm"), ("trm-firmware-host", "trm-host")];
 
 /// Builds the programs for a target, in the profile that is shipped, and prints the folder that holds them.
 pub(crate) fn build(target: Target, glibc: Option<Glibc>, setup: bool) -> Result<()> {

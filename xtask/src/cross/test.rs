@@ -46,7 +46,7 @@ const SUITES: [Suite; 3] = [
     },
     Suite {
         what: "the command line",
-        package: "trm-solver",
+        package: "trm-cli",
         binaries: &["cli"],
         needs: Needs::OtherPrograms,
         left_out: &[

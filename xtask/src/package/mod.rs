@@ -124,7 +124,7 @@ fn find_cargo_deb() -> Result<()> {
 
 /// Builds the programs for this machine with their default features, and says where they are.
 fn build(profile: &str) -> Result<PathBuf> {
-    let packages = ["--package", "trm-solver", "--package", "trm-firmware-host", "--bins"];
+    let packages = ["--package", "trm-cli", "--package", "trm-firmware-host", "--bins"];
     process::run(process::cargo(&["build", "--profile", profile]).args(packages))?;
     Ok(workspace::cargo_target()?.join(profile))
 }

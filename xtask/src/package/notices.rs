@@ -19,7 +19,7 @@ const TEXTS: [&str; 5] = ["license", "licence", "copying", "copyright", "notice"
 /// The crates, and the licences' texts, each once.
 pub(super) fn collected(architecture: Architecture) -> Result<String> {
     let mut command = process::cargo(&["tree", "--edges", "normal", "--prefix", "none", "--no-dedupe"]);
-    command.args(["--package", "trm-solver", "--package", "trm-firmware-host", "--target", architecture.triple()]);
+    command.args(["--package", "trm-cli", "--package", "trm-firmware-host", "--target", architecture.triple()]);
     let linked = linked(&process::output(command.args(["--format", "{p}"]))?);
     let mut command = process::cargo(&["metadata", "--format-version", "1", "--filter-platform"]);
     let metadata = process::output(command.arg(architecture.triple()))?;

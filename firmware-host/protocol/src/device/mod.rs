@@ -7,12 +7,13 @@ mod check;
 mod events;
 mod reports;
 
+use events::Outbox;
+use reports::Reports;
+
 use crate::{
     Ack, Capabilities, Command, Decoder, DeviceEvent, Firmware, FrameError, FromDevice, FromHost, MAX_FRAME, NakReason,
     Outcomes, Refusal, RobotPose, Welcome, encode,
 };
-use events::Outbox;
-use reports::Reports;
 
 /// Milliseconds between heartbeats of a device in a session.
 pub const HEARTBEAT_MS: u32 = 250;

@@ -1,8 +1,7 @@
 //! Reports of the pose: how often the host wants them, and when the next is due.
 
-use crate::PoseReport;
-
 use super::{MIN_REPORT_MS, Odometry};
+use crate::PoseReport;
 
 #[derive(Debug)]
 pub(super) struct Reports {

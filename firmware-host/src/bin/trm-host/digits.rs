@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use trm_firmware_host::shown;
+use trm_cli::{errln, outln};
+use trm_engine::classify::Classifier;
+use trm_engine::ort::OrtEngine;
 use trm_firmware_host::vision::BoardReader;
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::photo_set::{self, LabelledPhoto};
 use trm_firmware_host::vision::training::{
     Example, READER, TrainingOptions, TrainingSet, labelled_cells, read_fonts, train,
 };
+use trm_intake::shown;
 use trm_models::{ClassifierBundle, ClassifierManifest, FileHash, Measured};
 use trm_solver::Rate;
-use trm_solver::classify::Classifier;
-use trm_solver::engine::ort::OrtEngine;
-use trm_solver::{errln, outln};
 
 /// Train the digit reader on cells of labelled photographs and on digits of fonts.
 ///

@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use embedded_graphics::geometry::OriginDimensions;
 use embedded_graphics::pixelcolor::{BinaryColor, Rgb565, Rgb888};
-use trm_firmware_host::display::{
-    Board, Canvas, Framebuffer, Ink, Screen, Theme, draw, framebuffer, sample, write_image, write_png,
-};
-use trm_firmware_host::shown;
-use trm_solver::outln;
-use trm_solver::pictures::check_png_path;
+use trm_cli::{InvalidOption, outln};
+use trm_firmware_host::display::{Board, Canvas, Framebuffer, Ink, Screen, Theme, draw, framebuffer, sample};
+use trm_intake::shown;
+use trm_pictures::{check_png_path, write_png};
 
 /// What to draw, and where to.
 #[derive(Debug, clap::Args)]
@@ -68,11 +66,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let inputs = args.grid.iter().map(PathBuf::as_path).collect::<Vec<_>>();
     for (option, path) in [("--sheet", &args.sheet), ("--png", &args.png)] {
         if let Some(path) = path {
-            check_png_path(option, path, &inputs)?;
+            check_png_path(path, &inputs).map_err(InvalidOption::named(option))?;
         }
     }
     if let Some(path) = &args.sheet {
-        return Ok(write_image(path, &sample::sheet())?);
+        return Ok(write_png(path, &sample::sheet())?);
     }
     let board = args.grid.as_deref().map(read).transpose()?;
     if let (Some(board), "solved" | "maze-solved") = (&board, args.screen.as_str()) {
@@ -109,7 +107,7 @@ fn picture<C: Ink>(args: &Args, screen: &Screen) -> Result<()> {
         report(screen, &theme, &canvas)?;
     }
     match &args.png {
-        Some(path) => Ok(write_png(path, &canvas)?),
+        Some(path) => Ok(write_png(path, &canvas.to_image())?),
         None => Ok(()),
     }
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
+use trm_cli::{Exit, console, errln};
 use trm_firmware_host::HostError;
-use trm_firmware_host::motion::{DriveOptions, Driven, Kind, Outcome, PathFile, Progress, Speeds, drive};
-use trm_solver::plan::Pose;
-use trm_solver::{console, errln};
+use trm_link::motion::{DriveOptions, Driven, Kind, Outcome, PathFile, Progress, Speeds, drive};
+use trm_plan::Pose;
 
+use crate::interrupt;
 use crate::port::Port;
-use crate::{Exit, interrupt};
 
 /// What `trm-host drive` takes.
 #[derive(Debug, clap::Args)]

@@ -1,55 +1,41 @@
 //! How an error ends the program: what is printed, and which exit code follows.
 
-use std::process::ExitCode;
+use std::error::Error;
 
-use trm_firmware_host::{HostError, shown};
-use trm_solver::errln;
+use trm_cli::{Exit, errln, failure, option_of};
+use trm_firmware_host::HostError;
+use trm_link::LinkError;
 
 /// Prints an error with its causes to stderr, hints last, and tells the exit code.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+pub(crate) fn report(error: &anyhow::Error) -> Exit {
     print(error);
-    if let Some(HostError::Trial { .. }) = error.downcast_ref() {
-        return ExitCode::from(1);
+    let is = |judge: fn(&HostError) -> bool| error.chain().any(|cause| cause.downcast_ref().is_some_and(judge));
+    let of_link = |judge: fn(&LinkError) -> bool| error.chain().any(|cause| cause.downcast_ref().is_some_and(judge));
+    let failed = |error: &LinkError| matches!(error, LinkError::Trial { .. });
+    if of_link(failed) || is(|error| matches!(error, HostError::Link(LinkError::Trial { .. }))) {
+        Exit::AnswerFailed
+    } else if is(HostError::is_device_failure)
+        || of_link(LinkError::is_device_failure)
+        || failure::is_engine_failure(error)
+    {
+        Exit::EngineFailed
+    } else {
+        Exit::BadInput
     }
-    let device = error.chain().any(|cause| cause.downcast_ref().is_some_and(HostError::is_device_failure));
-    ExitCode::from(if device { 3 } else { 2 })
 }
 
 /// Prints an error with its causes to stderr, hints last.
 pub(crate) fn print(error: &anyhow::Error) {
-    errln!("error: {}", shown::lines(&message(error)));
+    errln!("error: {}", failure::message_with(error, host_option_of));
 }
 
-/// The error and its causes, then the hints. A cause that was said already is left out.
-fn message(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    let mut hints: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        let (said, hint) =
-            cause.split_once("\nhint: ").map_or((cause.as_str(), None), |(said, hint)| (said, Some(hint)));
-        if !text.contains(said) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(said);
-        }
-        hints.extend(hint.map(str::to_owned).filter(|hint| !hints.contains(hint)));
-    }
-    for hint in hints {
-        text.push_str("\nhint: ");
-        text.push_str(&hint);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn causes_follow_and_hints_stay_last() {
-        let error = anyhow::anyhow!("no space").context("cannot write x\nhint: make room").context("kiosk");
-        assert_eq!(message(&error), "kiosk: cannot write x: no space\nhint: make room");
+/// The option that sets what an error is about.
+fn host_option_of(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    match error.downcast_ref() {
+        Some(HostError::Engine(error)) => option_of(error),
+        Some(HostError::Plan(error)) => option_of(error),
+        Some(HostError::Solver(error)) => option_of(error.as_ref()),
+        Some(HostError::Train(error)) => option_of(error.as_ref()),
+        _ => option_of(error),
     }
 }

@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
+use trm_cli::{Exit, errln, outln};
 use trm_firmware_host::kiosk::pages::MetricsServer;
-use trm_firmware_host::kiosk::real;
 use trm_firmware_host::kiosk::status::StatusSink;
-use trm_firmware_host::kiosk::{End, Kiosk, KioskConfig, Metrics, Settings};
-use trm_firmware_host::shown;
-use trm_solver::{errln, outln};
+use trm_firmware_host::kiosk::{End, Kiosk, KioskConfig, Metrics, Settings, real};
+use trm_intake::shown;
 
-use crate::{Exit, interrupt};
+use crate::interrupt;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 

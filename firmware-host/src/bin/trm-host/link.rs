@@ -3,11 +3,11 @@
 use std::io::Write;
 
 use serde_json::json;
-use trm_firmware_host::link::serial::PortName;
-use trm_firmware_host::link::simulator::{Faults, Simulator, SimulatorOptions};
-use trm_firmware_host::link::{DeviceInfo, Timeouts, trial};
+use trm_cli::console;
+use trm_link::serial::PortName;
+use trm_link::simulator::{Faults, Simulator, SimulatorOptions};
+use trm_link::{DeviceInfo, Timeouts, trial};
 use trm_protocol::PixelFormat;
-use trm_solver::console;
 
 use crate::port::Port;
 

@@ -21,26 +21,8 @@ mod simulate;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use trm_solver::engine::ort;
-use trm_solver::{console, manual};
-
-/// How a command ended that did not fail with an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    /// Everything that was asked for was done.
-    Done,
-    /// It ran, but the answer failed: a puzzle was not read or not solved, a robot did not arrive.
-    AnswerFailed,
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Done => 0,
-            Exit::AnswerFailed => 1,
-        })
-    }
-}
+use trm_cli::{Exit, console, manual};
+use trm_engine::ort;
 
 /// The solver in the world: camera to grid to answer, on a display and at a microcontroller.
 #[derive(Debug, Parser)]
@@ -110,6 +92,6 @@ fn main() -> ExitCode {
     };
     match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
         Ok(exit) => exit.into(),
-        Err(error) => failure::report(&error),
+        Err(error) => failure::report(&error).into(),
     }
 }

@@ -4,13 +4,11 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 use clap::Subcommand;
+use trm_cli::{Exit, errln, outln};
 use trm_firmware_host::kiosk::models::ModelStore;
 use trm_firmware_host::kiosk::real::self_test;
 use trm_firmware_host::kiosk::tester;
 use trm_models::TrustedKey;
-use trm_solver::{errln, outln};
-
-use crate::Exit;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use trm_firmware_host::link::serial::{BAUD_RATE, PortName, Serial};
-use trm_firmware_host::link::{Client, Timeouts, UsbId};
+use trm_link::serial::{BAUD_RATE, PortName, Serial};
+use trm_link::{Client, Timeouts, UsbId};
 
 /// A device's port.
 #[derive(Debug, clap::Args)]

@@ -7,19 +7,17 @@ use anyhow::bail;
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::Serialize;
-use trm_firmware_host::display::write_image;
+use trm_cli::{Exit, InvalidOption, console, errln, outln};
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::maze::{MazeReader, MazeReading, MazeRefusal};
 use trm_firmware_host::vision::{BoardReader, Reading, Refusal, overlay, photo_set, source};
-use trm_firmware_host::{EngineChoice, HostError, Solving, shown};
+use trm_firmware_host::{EngineChoice, HostError, Solving};
+use trm_intake::shown;
 use trm_models::ClassifierBundle;
+use trm_pictures::{check_png_path, write_png};
 use trm_puzzles::{Grid, Maze, PuzzleKind, maze};
 use trm_solver::SolverError;
 use trm_solver::model::describe;
-use trm_solver::pictures::check_png_path;
-use trm_solver::{console, errln, outln};
-
-use crate::Exit;
 
 /// Read the puzzle in photographs.
 ///
@@ -190,7 +188,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     if let Some(out) = &args.overlay {
         let inputs = args.photos.iter().map(PathBuf::as_path).collect::<Vec<_>>();
         for number in 0..args.photos.len() {
-            check_png_path("--overlay", &numbered(out, number, args.photos.len()), &inputs)?;
+            check_png_path(&numbered(out, number, args.photos.len()), &inputs)
+                .map_err(InvalidOption::named("--overlay"))?;
         }
     }
     let engine = match args.backend {
@@ -226,7 +225,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         print(args.json, path, &seen, answer.as_ref(), elapsed)?;
         if let Some(out) = &args.overlay {
             seen.draw(&mut picture, verified);
-            write_image(&numbered(out, number, args.photos.len()), &picture)?;
+            write_png(&numbered(out, number, args.photos.len()), &picture)?;
         }
     }
     if unreadable > 0 {
@@ -240,7 +239,7 @@ fn solve(solving: &mut Solving, seen: &Seen, path: &Path) -> anyhow::Result<Opti
     let (Some(kind), Some(grid)) = (seen.kind(), seen.grid()) else { return Ok(None) };
     match solving.solve(kind, grid, &mut |_, _| std::ops::ControlFlow::Continue(())) {
         Ok(report) => Ok(report.map(|report| (report.answer, report.verdict.as_str()))),
-        Err(HostError::Solver(error @ SolverError::NoFittingModel { .. })) => {
+        Err(HostError::Solver(error)) if matches!(*error, SolverError::NoFittingModel { .. }) => {
             errln!("{}: not solved: {}", shown::path(path), shown::lines(&error.to_string()));
             Ok(None)
         }

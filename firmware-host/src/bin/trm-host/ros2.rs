@@ -1,13 +1,14 @@
 //! `trm-host ros2`: the planner as a node of ROS 2.
 
 use anyhow::bail;
+use trm_cli::errln;
+use trm_firmware_host::EngineChoice;
 use trm_firmware_host::ros2::{
     self, Level, MAX_DOMAIN, NetworkPlanner, Options, Parameters, PlannerSettings, PlanningNode, Topics,
 };
-use trm_firmware_host::{EngineChoice, shown};
+use trm_intake::shown;
+use trm_plan::{Fallback, Pose, Robot, UnknownSpace};
 use trm_solver::Model;
-use trm_solver::errln;
-use trm_solver::plan::{Fallback, Pose, Robot, UnknownSpace};
 
 use crate::interrupt;
 

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use trm_firmware_host::link::serial::BAUD_RATE;
-use trm_firmware_host::link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
-use trm_firmware_host::motion::to_robot;
+use trm_cli::{InvalidOption, console, errln};
+use trm_link::motion::to_robot;
+use trm_link::serial::BAUD_RATE;
+use trm_link::simulator::{Faults, RobotOptions, Simulator, SimulatorOptions};
+use trm_pictures::check_png_path;
+use trm_plan::Pose;
 use trm_protocol::{Panel, PixelFormat};
-use trm_solver::pictures::check_png_path;
-use trm_solver::plan::Pose;
-use trm_solver::{console, errln};
 
 use crate::interrupt;
 
@@ -70,7 +70,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.png {
-        check_png_path("--png", path, &[])?;
+        check_png_path(path, &[]).map_err(InvalidOption::named("--png"))?;
     }
     let faults = Faults {
         drop: args.drop,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use trm_link::{Client, Ticket};
 use trm_protocol::{Command, DeviceEvent};
 
+use crate::Result;
 use crate::kiosk::parts::{Device, Light};
-use crate::link::{Client, Ticket};
-use crate::{HostError, Result};
 
 /// A microcontroller behind a link that keeps itself up.
 ///
@@ -70,7 +70,7 @@ impl Device for Microcontroller {
                 false
             }
         });
-        failed.map_or(Ok(()), |error| Err(HostError::Command(error)))
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn light(&mut self, light: Light) -> Result<()> {

@@ -14,8 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use trm_models::TrustedKey;
-
 pub use camera::open_camera;
 pub use microcontroller::Microcontroller;
 pub use panel::PanelScreen;
@@ -23,6 +21,9 @@ pub use reader::PhotoReader;
 pub use scenes::Staging;
 pub use screens::{Screens, ThemeName};
 pub use solver::ModelSolver;
+use trm_link::serial::{PortName, Serial};
+use trm_link::{Client, Timeouts};
+use trm_models::TrustedKey;
 
 use super::config::{DeviceConfig, KioskConfig};
 use super::metrics::Metrics;
@@ -30,8 +31,6 @@ use super::models::SelfTest;
 use super::parts::{Device, Parts};
 use super::status::StatusSink;
 use super::tester::{ChildTest, TestLimits};
-use crate::link::serial::{PortName, Serial};
-use crate::link::{Client, Timeouts};
 use crate::{HostError, Result};
 
 /// The hidden command of `trm-host` that is its tester: a folder, bytes of memory and seconds follow.

@@ -5,11 +5,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use embedded_graphics::geometry::OriginDimensions;
+use trm_link::{self, Client, LinkError, Update, ended_within};
 use trm_protocol::PixelFormat;
 
 use crate::display::panel::PanelInk;
 use crate::display::{Canvas, Panel, PanelSink};
-use crate::link::{self, Client, Update, ended_within};
 use crate::{HostError, Result};
 
 /// How often the thread looks whether the link came back.
@@ -159,7 +159,7 @@ impl<C: PanelInk> Painter<C> {
             Ok(()) => self.drawn = true,
             Err(error) => {
                 // A panel of the wrong size stays one: it is not tried again before the next picture.
-                self.drawn = matches!(error, HostError::PanelMismatch { .. });
+                self.drawn = matches!(error, HostError::Link(LinkError::PanelMismatch { .. }));
                 self.shared.slot().failure = Some(error);
             }
         }
@@ -167,17 +167,18 @@ impl<C: PanelInk> Painter<C> {
 }
 
 fn update<C: PanelInk>(client: &Client, panel: &mut Panel<C>, canvas: &Canvas<C>) -> Result<()> {
-    let there = link::Panel::new(client)?;
+    let there = trm_link::Panel::new(client)?;
     let (info, size) = (there.info(), canvas.size());
     let format = if C::SHADES { PixelFormat::Rgb565 } else { PixelFormat::Mono };
     if (u32::from(info.width), u32::from(info.height), info.format) != (size.width, size.height, format) {
         let bits = if info.format == PixelFormat::Mono { " of one bit" } else { "" };
-        return Err(HostError::PanelMismatch {
+        return Err(LinkError::PanelMismatch {
             reason: format!(
                 "the theme has {}x{} pixels, the device {}x{}{bits}",
                 size.width, size.height, info.width, info.height
             ),
-        });
+        }
+        .into());
     }
     let mut line = Line { panel: there, updates: Vec::new() };
     let sent = panel.update(canvas, &mut line);
@@ -192,7 +193,7 @@ fn update<C: PanelInk>(client: &Client, panel: &mut Panel<C>, canvas: &Canvas<C>
 
 /// Takes rectangles to the link.
 struct Line<'c> {
-    panel: link::Panel<'c>,
+    panel: trm_link::Panel<'c>,
     updates: Vec<Update>,
 }
 

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use embedded_graphics::pixelcolor::{BinaryColor, Rgb565, Rgb888};
+use trm_link::{Client, LinkError};
+use trm_pictures::write_png;
 
 use super::{PanelScreen, Staging};
-use crate::display::{Canvas, Framebuffer, Ink, Screen as Picture, Theme, draw, framebuffer, write_png};
+use crate::display::{Canvas, Framebuffer, Ink, Screen as Picture, Theme, draw, framebuffer};
 use crate::kiosk::config::DisplayConfig;
 use crate::kiosk::parts::{Scene, Screen};
-use crate::link::Client;
 use crate::{HostError, Result};
 
 /// Panels that are lower have one bit a pixel, as those with 64 rows do.
@@ -186,7 +187,7 @@ fn open(display: &DisplayConfig, client: Option<&Arc<Client>>) -> Result<Box<dyn
         }
         DisplayConfig::Panel { theme } => {
             let name = theme.parse::<ThemeName>()?;
-            let client = client.ok_or_else(|| HostError::PanelMismatch { reason: "there is no device".to_owned() })?;
+            let client = client.ok_or_else(|| LinkError::PanelMismatch { reason: "there is no device".to_owned() })?;
             let client = Arc::clone(client);
             Ok(if name.is_mono() {
                 Box::new(PanelTarget::<BinaryColor> { theme: name.theme(), panel: PanelScreen::start(client)? })
@@ -210,7 +211,7 @@ struct PictureFile<C> {
 
 impl<C: Ink> Target for PictureFile<C> {
     fn show(&mut self, picture: &Picture) -> Result<()> {
-        write_png(&self.path, &drawn(picture, &self.theme))
+        Ok(write_png(&self.path, &drawn(picture, &self.theme).to_image())?)
     }
 
     fn moves(&self) -> bool {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
+use trm_intake::shown;
+
 use super::Kiosk;
+use crate::Result;
 use crate::kiosk::models::{Activated, Active, ModelStore, SelfTest};
 use crate::kiosk::parts::Parts;
-use crate::{Result, shown};
 
 /// The outcome of looking into `incoming/`, and remarks on it.
 type Taken = (Result<Vec<Activated>>, Vec<String>);

@@ -1,10 +1,12 @@
 //! The loop and its log: a line for each puzzle. What goes wrong is counted always, and logged when it begins and when it
 //! ends.
 
+use trm_intake::shown;
+
 use super::Kiosk;
 use crate::kiosk::machine::{Event, Outcome, State};
 use crate::kiosk::parts::Reading;
-use crate::{HostError, Result, shown};
+use crate::{HostError, Result};
 
 impl Kiosk<'_> {
     /// A part that the machine depends on has failed.

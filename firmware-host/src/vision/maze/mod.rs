@@ -26,15 +26,15 @@ mod frame;
 mod sheet;
 mod size;
 
+use ends::{Ends, find_ends};
 use image::RgbImage;
+use sheet::{Sheet, Wall};
 use trm_puzzles::maze::{FREE, GOAL, START, WALL, shortest_path};
 use trm_puzzles::{Cell, Grid};
 
 use super::Point;
 use super::photo::{Ink, MIN_SIDE};
 use super::quad::{Quad, area, distance};
-use ends::{Ends, find_ends};
-use sheet::{Sheet, Wall};
 
 /// Fewest and most rooms along a side.
 pub const ROOMS: std::ops::RangeInclusive<usize> = 3..=20;

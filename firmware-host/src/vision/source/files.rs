@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
-
 use trm_intake::Limits;
 
 use super::mjpeg::is_whole;

@@ -20,9 +20,8 @@ mod spec;
 #[cfg(all(feature = "v4l2", target_os = "linux"))]
 mod v4l2;
 
-use image::RgbImage;
-
 pub use files::{Folder, Pictures, open_whole};
+use image::RgbImage;
 pub use mjpeg::{JpegSplitter, MAX_JPEG, MjpegStream};
 pub use raw::{RawPixels, RawStream};
 pub use spec::SourceSpec;

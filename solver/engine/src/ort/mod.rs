@@ -22,7 +22,7 @@ pub use self::library::probe::answer_probe;
 pub use self::library::{Candidate, FoundLibrary, LibraryProblem, Place, SearchEnvironment, find_library};
 pub use self::provider::{ExecutionProvider, ProviderChoice, ProviderOptions, default_cache_dir};
 use super::{Engine, GraphSource, SessionOptions, SolveSession, StepSession};
-use crate::{Result, EngineError};
+use crate::{EngineError, Result};
 
 /// The engine's name.
 const NAME: &str = "ort";

@@ -12,9 +12,8 @@ use trm_export::ExportError;
 use trm_export::onnx::{DType, external_tensors};
 
 use super::failed;
-use crate::Result;
-use crate::GraphSource;
 use crate::external::{self, Outside};
+use crate::{GraphSource, Result};
 
 /// A graph that names no file which ONNX Runtime would open.
 pub(super) struct Contained<'a> {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use ::ort::ep::ExecutionProviderDispatch;
-use ::ort::ep::{CPU, CUDA, TensorRT};
+use ::ort::ep::{CPU, CUDA, ExecutionProviderDispatch, TensorRT};
 use trm_models::GraphKind;
 
-use crate::{GraphSource, Result, EngineError};
+use crate::{EngineError, GraphSource, Result};
 
 /// What ONNX Runtime runs a graph on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -16,8 +16,7 @@ use trm_models::{ElementType, FoundTensor};
 use super::outside::{Contained, contain};
 use super::provider::{ExecutionProvider, unsuited};
 use super::{NAME, OrtEngine, failed};
-use crate::{GraphSource, SessionInfo, SessionOptions, checks};
-use crate::{Result, EngineError};
+use crate::{EngineError, GraphSource, Result, SessionInfo, SessionOptions, checks};
 
 /// A graph loaded on the first provider that takes it: as many sessions as run side by side, each for the rows of a lane.
 pub(super) struct Committed {

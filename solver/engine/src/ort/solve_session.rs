@@ -7,8 +7,7 @@ use trm_models::TrmConfig;
 
 use super::session::{Committed, commit};
 use super::{OrtEngine, failed};
-use crate::Result;
-use crate::{GraphSource, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession, checks};
+use crate::{GraphSource, Result, SessionInfo, SessionOptions, SolveInput, SolveOutput, SolveSession, checks};
 
 /// A solve or unrolled graph, its rows divided as those of a step graph.
 pub(super) struct OrtSolveSession {

@@ -12,8 +12,7 @@ use super::provider::ExecutionProvider;
 use super::session::{Committed, commit};
 use super::tensors::{DeviceCarry, Exchanged};
 use super::{OrtEngine, failed};
-use crate::{GraphSource, SessionInfo, SessionOptions, StepSession, checks};
-use crate::{ActOutput, ActStep, Carry, Result};
+use crate::{ActOutput, ActStep, Carry, GraphSource, Result, SessionInfo, SessionOptions, StepSession, checks};
 
 /// A step graph. The rows of a batch are divided into lanes, and the lanes among the sessions that run side by side.
 pub(super) struct OrtStepSession {

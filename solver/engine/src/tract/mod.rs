@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use tract_onnx::pb::tensor_shape_proto::dimension;
 use tract_onnx::pb::type_proto::Value;
-use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto, tensor_shape_proto::dimension};
+use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::scan::Scan;
 use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
 
-use super::{Engine, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession};
-use super::{checks, external};
-use crate::{Result, EngineError};
+use super::{Engine, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession, checks, external};
+use crate::{EngineError, Result};
 
 /// The engine's name.
 const NAME: &str = "tract";

@@ -6,8 +6,9 @@ use tract_onnx::tract_core::plan::SimpleState;
 use trm_models::{GraphKind, TrmConfig};
 
 use super::{Prepared, failed};
-use crate::{SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession, checks};
-use crate::{ActOutput, ActStep, Carry, Result};
+use crate::{
+    ActOutput, ActStep, Carry, Result, SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession, checks,
+};
 
 impl Prepared {
     /// A row that has not run yet.

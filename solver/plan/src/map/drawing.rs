@@ -10,8 +10,7 @@ use trm_puzzles::{Cell, Grid, maze};
 use super::moving_ai::bottom_up;
 use super::read::bad;
 use super::{FREE, LoadedMap, MapCell, OCCUPIED, OccupancyMap};
-use crate::Result;
-use crate::Pose;
+use crate::{Pose, Result};
 
 pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<LoadedMap> {
     let mazes = parse_as_mazes(source, bytes)?;

@@ -14,8 +14,7 @@ use trm_intake::{Budget, Limits};
 use super::pixels::{self, Mode, Rule, UNKNOWN_GREY};
 use super::read::bad;
 use super::{LoadedMap, OccupancyMap, check_resolution};
-use crate::Result;
-use crate::Pose;
+use crate::{Pose, Result};
 
 /// Limits of the yaml; that of a map has 150 bytes.
 const YAML_LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 32, time: None };

@@ -18,11 +18,11 @@ mod read;
 mod warehouse;
 mod write;
 
+use std::ops::RangeInclusive;
+
 pub use moving_ai::{Scenario, scenarios};
 pub use read::{LIMITS, LoadedMap};
 pub use warehouse::warehouse;
-
-use std::ops::RangeInclusive;
 
 use super::Pose;
 use crate::{PlanError, Result};

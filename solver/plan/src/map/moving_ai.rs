@@ -12,8 +12,7 @@ use trm_puzzles::{Cell, maze};
 
 use super::read::bad;
 use super::{FREE, MapCell, OCCUPIED, OccupancyMap};
-use crate::Result;
-use crate::Pose;
+use crate::{Pose, Result};
 
 /// A start and a goal on a map, with the length of a shortest way.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -13,8 +13,7 @@ use trm_intake::{Budget, Exceeded, Limits};
 
 use super::read::{LIMITS, bad};
 use super::{MAX_CELLS, OccupancyMap, check_size};
-use crate::Result;
-use crate::Pose;
+use crate::{Pose, Result};
 
 /// How far a quaternion's length may be from 1: numbers printed with three digits are within this.
 const NORM_TOLERANCE: f64 = 0.01;

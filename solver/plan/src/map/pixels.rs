@@ -10,11 +10,11 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder};
 use trm_intake::{Budget, Limits};
+use trm_pictures::{PictureError, decoder};
 
 use super::read::{LIMITS, bad};
 use super::{FREE, MAX_CELLS, OCCUPIED, UNKNOWN, check_size};
 use crate::Result;
-use trm_pictures::{PictureError, decoder};
 
 /// Limits of a map's image: four bytes for each cell.
 const IMAGE_LIMITS: Limits = Limits { bytes: 4 * MAX_CELLS as u64, items: MAX_CELLS as u64, depth: 0, time: None };

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use trm_intake::{Budget, Limits, ReadError};
 
 use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid};
-use crate::Pose;
-use crate::{PlanError, Result};
+use crate::{PlanError, Pose, Result};
 
 /// Limits of a map's text: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images are
 /// refused by the size in their header as well.

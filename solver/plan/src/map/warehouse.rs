@@ -5,8 +5,7 @@ use rand::Rng;
 use trm_puzzles::seeded;
 
 use super::{FREE, OCCUPIED, OccupancyMap, UNKNOWN};
-use crate::Result;
-use crate::Pose;
+use crate::{Pose, Result};
 
 /// Metres a cell, as most SLAM maps have.
 const RESOLUTION: f64 = 0.05;

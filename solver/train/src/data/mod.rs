@@ -8,10 +8,9 @@ mod stream;
 
 use std::collections::HashSet;
 
-use trm_puzzles::{Grid, IGNORE_LABEL, Task, Verdict};
-
 pub use prefetch::Prefetch;
 pub use stream::Stream;
+use trm_puzzles::{Grid, IGNORE_LABEL, Task, Verdict};
 
 use crate::Result;
 

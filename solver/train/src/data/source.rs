@@ -1,6 +1,5 @@
 //! One source of examples: a generator, a data set of the public format, or a file of JSON lines.
 
-use trm_solver::SolverError;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use trm_puzzles::formats::{jsonl, read_limited};
 use trm_puzzles::{
     DataSet, Generate, Grade, Grid, IGNORE_LABEL, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, Symmetry, Task,
 };
+use trm_solver::SolverError;
 
 use super::{TrainExample, broken_rule, mix, token_hash};
 use crate::config_sections::{DataConfig, GradeConfig};

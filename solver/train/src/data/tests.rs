@@ -186,8 +186,7 @@ fn a_file_for_evaluation_is_not_trained_on() {
     let first = &formats::read(&path).expect("readable")[0];
     assert_eq!(first.task().encode(&first.grid).expect("fits"), stream.held_out()[0].tokens);
     // Trained on itself, nothing is left.
-    config.data[0] =
-        crate::config_sections::DataConfig { jsonl: Some(path), augment: false, ..Default::default() };
+    config.data[0] = crate::config_sections::DataConfig { jsonl: Some(path), augment: false, ..Default::default() };
     let stream = Stream::new(&config).expect("a stream");
     let text = stream.example(0).expect_err("all held out").to_string();
     assert!(text.contains("200 puzzles in a row are held out for evaluation\nhint: "), "{text}");

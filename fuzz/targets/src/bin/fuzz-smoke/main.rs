@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result, bail};
 use lexopt::prelude::*;
+use trm_cli::{console, errln, outln};
 use trm_fuzz::{TARGETS, Target};
-use trm_solver::{console, errln, outln};
 
 const USAGE: &str = "\
 usage: fuzz-smoke [OPTION…] [READER…]

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use trm_engine::machine::peak_memory;
 use trm_fuzz::{Target, mutate};
-use trm_solver::machine::peak_memory;
 
 use super::Options;
 

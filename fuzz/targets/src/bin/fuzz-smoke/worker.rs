@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use trm_cli::outln;
 use trm_fuzz::{Target, mutate};
-use trm_solver::outln;
 
 use super::Options;
 

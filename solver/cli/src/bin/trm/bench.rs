@@ -1,6 +1,5 @@
 //! `trm bench`: what models cost on this machine.
 
-use trm_cli::InvalidOption;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,18 +7,16 @@ use std::time::Duration;
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use trm_models::{GraphKind, SHIPPED};
-use trm_solver::measure::bench::{Timing, measure};
+use trm_cli::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
+use trm_cli::{Exit, InvalidOption, console, errln, failure, interrupt};
+use trm_engine::machine::{Machine, Sensors, forget_peak_memory, load_average, peak_memory};
 use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_engine::tract::TractEngine;
-use trm_engine::machine::{Machine, Sensors, forget_peak_memory, load_average, peak_memory};
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
 use trm_engine::{Engine, GraphSource, SessionOptions};
+use trm_models::{GraphKind, SHIPPED};
+use trm_solver::measure::bench::{Timing, measure};
 use trm_solver::{Model, SolverError};
-use trm_cli::{console, errln};
-
-use trm_cli::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
-use trm_cli::{Exit, failure, interrupt};
 
 /// Above this many other programs that want to run, times are not the machine's own.
 const BUSY: f64 = 0.5;
@@ -343,11 +340,12 @@ impl Args {
             problem: None,
         };
         let from_here = forget_peak_memory();
-        let measured = target.engine.load_step(model.bundle(), &options).map_err(SolverError::from).and_then(|mut session| {
-            row.engine_version = Some(session.info().engine_version.clone());
-            row.load_ms = Some(session.info().load_time.as_secs_f64() * 1e3);
-            measure(session.as_mut(), model, Duration::from_secs_f64(self.seconds), self.seed)
-        });
+        let measured =
+            target.engine.load_step(model.bundle(), &options).map_err(SolverError::from).and_then(|mut session| {
+                row.engine_version = Some(session.info().engine_version.clone());
+                row.load_ms = Some(session.info().load_time.as_secs_f64() * 1e3);
+                measure(session.as_mut(), model, Duration::from_secs_f64(self.seconds), self.seed)
+            });
         match measured {
             Ok(timing) => row.timing = Some(timing),
             Err(error) => row.problem = Some(one_line(error)),

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use trm_cli::{errln, failure};
 use trm_export::checkpoint::StateDict;
 use trm_intake::Printable;
 use trm_models::{Architecture, ConfigRecord, ConfigSource, ModelError, TrmConfig};
-use trm_cli::errln;
 
-use trm_cli::failure;
 use crate::identities::IDENTIFIERS;
 use crate::weights::{config_of, has_config, there};
 

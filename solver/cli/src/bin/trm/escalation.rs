@@ -4,12 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
-use trm_cli::console;
-use trm_solver::measure::escalation::{self, Point};
+use trm_cli::{Exit, console};
 use trm_engine::StepSession;
+use trm_solver::measure::escalation::{self, Point};
 use trm_solver::{Model, Question, SolveOptions};
-
-use trm_cli::Exit;
 
 /// A point of the curves, as `--json` prints it; shares are 0 to 1.
 #[derive(Serialize)]

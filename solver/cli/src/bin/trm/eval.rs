@@ -9,17 +9,14 @@ use std::time::Duration;
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use trm_cli::backend::BackendArgs;
+use trm_cli::{Exit, console, deadline, interrupt};
 use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded};
-use trm_cli::console;
 use trm_solver::measure::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
-use trm_cli::Exit;
-use trm_cli::backend::BackendArgs;
-use trm_cli::deadline;
 use crate::escalation;
 use crate::generate::Kind;
-use trm_cli::interrupt;
 use crate::solve::{RunArgs, read_puzzles};
 
 /// The most puzzles of `--escalation`.

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use trm_cli::backend::is_plain_absence;
+use trm_cli::{Exit, console, errln, failure, outln};
+use trm_engine::ort::OrtEngine;
+use trm_engine::tract::TractEngine;
+use trm_engine::{Engine, SessionOptions};
 use trm_export::bundle::card_notes;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::trm::{GraphOptions, Precision};
@@ -15,17 +20,12 @@ use trm_models::{
     WEIGHTS, is_folder_name,
 };
 use trm_puzzles::PuzzleKind;
-use trm_engine::ort::OrtEngine;
-use trm_engine::tract::TractEngine;
-use trm_engine::{Engine, SessionOptions};
-use trm_solver::{Model, model, measure::selftest};
-use trm_cli::{console, errln, outln};
+use trm_solver::measure::selftest;
+use trm_solver::{Model, model};
 
-use trm_cli::backend::is_plain_absence;
 use crate::checkpoint::{ConfigArgs, Found};
 use crate::task::{self, Size, TaskName};
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
-use trm_cli::{Exit, failure};
 use crate::{identities, settings};
 
 /// Notes and figures are for people to read.

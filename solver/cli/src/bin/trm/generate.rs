@@ -1,17 +1,15 @@
 //! `trm generate`: fresh puzzles with their answers, to train on, to look at, to measure with.
 
-use trm_cli::InvalidOption;
 use std::io::Write;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
+use trm_cli::{Exit, InvalidOption, console, interrupt};
 use trm_puzzles::formats::Alphabet;
 use trm_puzzles::{Generate, Layout, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, seeded};
-use trm_cli::console;
 
 use crate::task::Size;
-use trm_cli::{Exit, interrupt};
 
 /// Print fresh puzzles with their answers, one JSON object a line: what `trm train --data` takes.
 ///

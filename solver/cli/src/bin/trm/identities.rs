@@ -8,9 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use serde::Deserializer;
 use serde::de::{SeqAccess, Visitor};
+use trm_cli::errln;
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::{Identities, TrmConfig};
-use trm_cli::errln;
 
 use crate::weights::{beside, there};
 

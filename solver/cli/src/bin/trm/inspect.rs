@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
+use trm_cli::{Exit, console};
 use trm_export::checkpoint::{Ledger, StateDict};
-use trm_export::onnx::{OnnxSummary, write::encode};
+use trm_export::onnx::OnnxSummary;
+use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::{
     Architecture, ConfigRecord, GraphKind, GraphSpec, Identities, Manifest, ModelBundle, ModelError, TrmConfig,
     WEIGHTS, hash_file,
 };
-use trm_cli::console;
 use trm_solver::{Model, model};
 
-use trm_cli::Exit;
 use crate::checkpoint::{ConfigArgs, Found};
 use crate::train::TRAINING;
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};

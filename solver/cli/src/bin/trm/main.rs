@@ -30,8 +30,8 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-use trm_engine::ort;
 use trm_cli::{Exit, console, failure, manual};
+use trm_engine::ort;
 
 /// Recursive models at work: solve puzzles, measure models, export and inspect them.
 #[derive(Debug, Parser)]

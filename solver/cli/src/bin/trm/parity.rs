@@ -8,15 +8,16 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::Serialize;
+use trm_cli::backend::{Backend, BackendArgs, BackendChoice, DeviceArgs, ProviderName};
+use trm_cli::{Exit, console};
+use trm_engine::{SessionInfo, SessionOptions, SolveSession, StepSession};
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::{GraphKind, MANIFEST};
-use trm_cli::console;
-use trm_solver::parity::{Comparison, Golden, Outcome, Quantity, ReferenceSolveSession, ReferenceStepSession, Scope, Start, StepComparison, Subject, compare_step, compare_whole};
-use trm_engine::{SessionInfo, SessionOptions, SolveSession, StepSession};
+use trm_solver::parity::{
+    Comparison, Golden, Outcome, Quantity, ReferenceSolveSession, ReferenceStepSession, Scope, Start, StepComparison,
+    Subject, compare_step, compare_whole,
+};
 use trm_solver::{Model, SolverError};
-
-use trm_cli::Exit;
-use trm_cli::backend::{Backend, BackendArgs, BackendChoice, DeviceArgs, ProviderName};
 
 /// Compare a model with numbers that the public code recorded, step by step.
 ///

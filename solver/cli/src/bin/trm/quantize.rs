@@ -10,20 +10,19 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use trm_cli::{Exit, console, errln};
+use trm_engine::ort::OrtEngine;
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::trm::quantize::Activations;
 use trm_export::{BundleRequest, Sample, export_bundle};
 use trm_models::{MANIFEST, Measured, ModelBundle, ModelError};
 use trm_puzzles::{DataSet, IGNORE_LABEL, PuzzleKind, Task, seeded};
-use trm_engine::ort::OrtEngine;
 use trm_solver::quantize::{Fidelity, QuantizeOptions, Quantized, Share, StepFidelity, Subject, Target, quantize};
 use trm_solver::{Model, Question};
-use trm_cli::{console, errln};
 
-use crate::generate::Kind;
-use trm_cli::Exit;
 use crate::export;
+use crate::generate::Kind;
 
 /// Turn a bundle into one of smaller precision, if it solves as many puzzles as before.
 ///

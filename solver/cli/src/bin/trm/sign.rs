@@ -8,12 +8,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minisign::{KeyPair, PublicKey, SecretKey, SecretKeyBox};
-use trm_intake::{Budget, Limits, Printable};
+use trm_cli::{Exit, console};
 use trm_intake::file::write_atomically;
+use trm_intake::{Budget, Limits, Printable};
 use trm_models::{MANIFEST, ModelBundle, SIGNATURE, TrustedKey};
-use trm_cli::console;
-
-use trm_cli::Exit;
 
 /// Where the password comes from if not from the terminal.
 const PASSWORD: &str = "TRM_SIGN_PASSWORD";

@@ -7,20 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use trm_puzzles::{Puzzle, PuzzleKind, Task, Verdict, formats};
-use trm_cli::console;
-use trm_pictures::check_png_path;
-use trm_solver::solve::DEFAULT_NOISE;
-use trm_engine::tuning::Tuning;
-use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
-
 use trm_cli::backend::{Backend, BackendArgs};
 use trm_cli::deadline::{self, TimeLimit};
-use trm_cli::{InvalidOption, numbered};
+use trm_cli::{Exit, InvalidOption, console, interrupt, numbered};
+use trm_engine::tuning::Tuning;
+use trm_pictures::check_png_path;
+use trm_puzzles::{Puzzle, PuzzleKind, Task, Verdict, formats};
+use trm_solver::solve::DEFAULT_NOISE;
+use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
+
 use crate::output::Solved;
 use crate::text::stdout_has_colour;
 use crate::watch::Watch;
-use trm_cli::{Exit, interrupt};
 
 /// Rows that run together where nothing else is known.
 const DEFAULT_BATCH: u32 = 8;

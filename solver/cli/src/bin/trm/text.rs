@@ -1,7 +1,7 @@
 //! Drawings of grids for a terminal: which character is which cell, and how it is set off.
 
-use trm_puzzles::{Grid, Puzzle, PuzzleKind};
 use trm_cli::console;
+use trm_puzzles::{Grid, Puzzle, PuzzleKind};
 
 /// How a cell is set off from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use trm_cli::backend::EngineArgs;
+use trm_cli::{Exit, console, errln, interrupt};
+use trm_engine::SessionOptions;
+use trm_engine::ort::OrtEngine;
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::{BundleRequest, export_bundle};
 use trm_models::{GraphKind, Measured, TaskKind, TrmConfig};
-use trm_engine::ort::OrtEngine;
+use trm_solver::Model;
 use trm_train::config::TrainConfig;
 use trm_train::config_sections::DataConfig;
 use trm_train::data::Stream;
@@ -20,12 +24,7 @@ use trm_train::log::{EvalRecord, TrainRecord};
 use trm_train::run::RunFolder;
 use trm_train::runtime::{NamedTensor, Weights};
 use trm_train::trainer::{CURVES_SVG, TrainEnd, TrainObserver, Trainer};
-use trm_engine::SessionOptions;
-use trm_solver::Model;
-use trm_cli::{console, errln};
 
-use trm_cli::backend::EngineArgs;
-use trm_cli::{Exit, interrupt};
 use crate::{export, task};
 
 /// The bundle in a run's folder.

@@ -4,13 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use trm_cli::{Exit, console, errln, failure};
 use trm_export::onnx::external_tensors;
 use trm_intake::Printable;
 use trm_models::{GraphKind, ModelBundle, ModelError, Signed, TrustedKey};
 use trm_solver::SolverError;
-use trm_cli::{console, errln};
-
-use trm_cli::{Exit, failure};
 
 /// Verify a bundle: its signature, its manifest, and every file against the manifest.
 ///

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use trm_puzzles::{Grid, Puzzle, Task, Verdict};
 use trm_cli::console;
+use trm_puzzles::{Grid, Puzzle, Task, Verdict};
 use trm_solver::{AttemptKind, StepView};
 
 use crate::text::{self, Style, stdout_has_colour};

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use trm_intake::file::FileError;
+use trm_cli::errln;
 use trm_export::checkpoint::{ReadOptions, StateDict, is_checkpoint_folder};
+use trm_intake::file::FileError;
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::{CheckpointOrigin, ConfigSource, MANIFEST, ModelError, hash_file};
-use trm_cli::errln;
 
 /// The public code's file of settings.
 const ALL_CONFIG: &str = "all_config.yaml";

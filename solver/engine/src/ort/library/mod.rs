@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::environment::SearchEnvironment;
 use self::environment::Spot;
-use crate::{Result, EngineError};
+use crate::{EngineError, Result};
 
 /// Why a file is not loaded as ONNX Runtime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

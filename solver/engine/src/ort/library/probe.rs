@@ -16,10 +16,10 @@ use trm_intake::Printable;
 
 use super::FoundLibrary;
 use super::remembered::Remembered;
+use crate::machine::is_emulated;
 use crate::ort::session::load_plain;
 use crate::ort::{ExecutionProvider, OrtEngine, ProviderChoice, failed};
-use crate::machine::is_emulated;
-use crate::{Result, SessionOptions, EngineError};
+use crate::{EngineError, Result, SessionOptions};
 
 /// The hidden first argument of a program that is to open a library and say how that went.
 const ARGUMENT: &str = "--open-onnx-runtime";

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use trm_intake::{Budget, Limits};
 use trm_intake::file::write_atomically;
+use trm_intake::{Budget, Limits};
 
 use crate::cache_folder;
 

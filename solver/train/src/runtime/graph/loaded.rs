@@ -1,18 +1,17 @@
 //! A training graph as ONNX Runtime has it, and values that go in and out.
 
-use trm_engine::EngineError;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use ::ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ::ort::session::Session;
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorValueType};
+use trm_engine::ort::session::load_plain;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, failed};
+use trm_engine::{EngineError, SessionOptions};
 use trm_export::onnx::Graph;
 use trm_export::onnx::write::encode;
 
-use trm_engine::SessionOptions;
-use trm_engine::ort::session::load_plain;
-use trm_engine::ort::{ExecutionProvider, OrtEngine, failed};
 use crate::runtime::{NamedTensor, matmul_flops};
 use crate::{Result, TrainError};
 

@@ -8,11 +8,12 @@ mod memory;
 mod split;
 mod worker;
 
-use trm_engine::EngineError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 
 use ::ort::value::DynValue;
+use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
+use trm_engine::{EngineError, SessionOptions};
 use trm_export::checkpoint::layout;
 use trm_export::onnx::Graph;
 use trm_export::train::{LossKind, PUZZLE_EMB, StepOptions, UpdateOptions, training_step, update_graph};
@@ -22,8 +23,6 @@ use self::loaded::{LoadedGraph, copy, dyn_tensor, read, remove};
 use self::split::Split;
 use self::worker::{Part, Worker, sum_gradients};
 use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput};
-use trm_engine::SessionOptions;
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use crate::{Result, TrainError};
 
 /// What the graphs are built for.

@@ -1,15 +1,15 @@
 //! A thread's share of a supervision step.
 
-use trm_engine::EngineError;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ::ort::value::DynValue;
+use trm_engine::EngineError;
+use trm_engine::ort::failed;
 
 use super::loaded::{LoadedGraph, dyn_tensor, read, remove};
-use trm_engine::ort::failed;
-use crate::runtime::{TrainBatch, TrainOutput};
 use crate::Result;
+use crate::runtime::{TrainBatch, TrainOutput};
 
 /// A step graph with the gradients that it has added up.
 pub(super) struct Worker {

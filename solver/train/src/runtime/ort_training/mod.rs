@@ -6,16 +6,16 @@
 
 mod session;
 
-use trm_engine::EngineError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor};
+use trm_engine::EngineError;
+use trm_engine::ort::OrtEngine;
 use trm_export::train::ort_training::{TrainedTensor, TrainingCheckpoint, TrainingModels, gradient_output};
 
 use self::session::{NAME, TrainingSession, failed};
 use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput, matmul_flops};
-use trm_engine::ort::OrtEngine;
 use crate::{Result, TrainError};
 
 /// Shapes of a run, and the settings of what is not left to ONNX Runtime.

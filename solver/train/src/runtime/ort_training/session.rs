@@ -1,6 +1,5 @@
 //! A session of ONNX Runtime's training API.
 
-use trm_engine::EngineError;
 use std::fs;
 use std::path::Path;
 use std::ptr::{self, NonNull};
@@ -13,10 +12,11 @@ use ::ort::session::builder::GraphOptimizationLevel;
 use ::ort::training::{Checkpoint, Trainer, training_api};
 use ::ort::value::DynValue;
 use tempfile::TempDir;
-use trm_export::train::ort_training::{TrainingCheckpoint, TrainingModels};
-
+use trm_engine::EngineError;
 use trm_engine::ort::OrtEngine;
 use trm_engine::ort::session::CRASHING_OPTIMIZER;
+use trm_export::train::ort_training::{TrainingCheckpoint, TrainingModels};
+
 use crate::{Result, TrainError};
 
 /// Models and checkpoint loaded into the training API.

@@ -9,19 +9,18 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::Serialize;
-use trm_intake::Printable;
-use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
-use trm_cli::console;
+use trm_cli::backend::DeviceArgs;
+use trm_cli::{Exit, console, failure};
+use trm_engine::machine::Machine;
 use trm_engine::ort::OrtEngine;
 use trm_engine::tract::TractEngine;
-use trm_engine::machine::Machine;
-use trm_solver::measure::selftest::{self, SelfTestReport};
 use trm_engine::{Engine, GraphSource, SessionOptions};
+use trm_intake::Printable;
+use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
 use trm_solver::SolverError;
+use trm_solver::measure::selftest::{self, SelfTestReport};
 
 use self::library::PlaceState;
-use trm_cli::backend::DeviceArgs;
-use trm_cli::{Exit, failure};
 
 /// Where models are looked for besides those that are built in and those that are named.
 const MODELS_FOLDER: &str = "models";
@@ -203,8 +202,10 @@ fn ort(device: &DeviceArgs, bundles: &[ModelBundle]) -> (Option<OrtEngine>, Engi
     let graph = bundles.iter().find_map(|bundle| GraphSource::from_bundle(bundle, GraphKind::Step).ok());
     if let Some(graph) = graph {
         let probed = engine.probe_providers(&graph, &device.provider_options());
-        let describe = |(provider, problem): (trm_engine::ort::ExecutionProvider, Option<String>)| {
-            ProviderState { name: provider.as_str(), usable: problem.is_none(), problem }
+        let describe = |(provider, problem): (trm_engine::ort::ExecutionProvider, Option<String>)| ProviderState {
+            name: provider.as_str(),
+            usable: problem.is_none(),
+            problem,
         };
         state.providers = probed.into_iter().map(describe).collect();
     }

@@ -1,6 +1,5 @@
 //! `trm doctor --warm`: has TensorRT compile a bundle's engines now, so that no later start waits for it.
 
-use trm_cli::InvalidOption;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,14 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use trm_models::ModelBundle;
+use trm_cli::backend::DeviceArgs;
+use trm_cli::{Exit, InvalidOption, console, errln};
 use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice, default_cache_dir};
 use trm_engine::{ActStep, Engine, SessionOptions};
+use trm_models::ModelBundle;
 use trm_solver::Model;
-use trm_cli::{console, errln};
-
-use trm_cli::Exit;
-use trm_cli::backend::DeviceArgs;
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]

@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::ValueEnum;
+use trm_cli::backend::{Backend, BackendArgs};
+use trm_cli::{Exit, InvalidOption, console, errln};
+use trm_engine::SessionOptions;
 use trm_pictures::{check_png_path, write_png};
 use trm_plan::map::{LoadedMap, Scenario, scenarios, warehouse};
+use trm_plan::{
+    ExactSearch, Fallback, Goal, MOST_POSES, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot, StopWatch,
+    Terrain, UnknownSpace, picture,
+};
 use trm_solver::measure::plan_trial::{MOST_PAIRS, Pair, random_pairs};
-use trm_plan::{ExactSearch, Fallback, Goal, MOST_POSES, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot, StopWatch, Terrain, UnknownSpace, picture};
-use trm_solver::Network;
-use trm_engine::SessionOptions;
-use trm_solver::Model;
-use trm_cli::{console, errln};
+use trm_solver::{Model, Network};
 
 use self::output::{write_json, write_plan};
-use trm_cli::{Exit, InvalidOption};
-use trm_cli::backend::{Backend, BackendArgs};
 
 /// The model that is taken if none is named.
 const DEFAULT_MODEL: &str = "maze-9";

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::Serialize;
-use trm_solver::Network;
 use trm_plan::{Outcome, Plan, PlannedPath, Planner, Pose, SegmentPlanner};
+use trm_solver::Network;
 
 use super::{Args, LoadTimes};
 

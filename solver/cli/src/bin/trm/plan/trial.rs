@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use trm_solver::Network;
-use trm_solver::measure::bench::Spread;
-use trm_cli::console;
+use trm_cli::{Exit, console, interrupt};
 use trm_plan::Planner;
 use trm_plan::map::Scenario;
+use trm_solver::Network;
+use trm_solver::measure::bench::Spread;
 use trm_solver::measure::plan_trial::{LEAST_DISTANCE, Pair, PairResult, Summary, try_pair};
 
 use super::output::{ms, rounded};
 use super::{Args, LoadTimes};
-use trm_cli::{Exit, interrupt};
 
 /// Measures and prints.
 pub(super) fn run(

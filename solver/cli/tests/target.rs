@@ -1,0 +1,205 @@
+//! Step graphs for one engine: the same numbers, and a clear refusal elsewhere.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use std::process::Command;
+
+use common::{Golden, assert_close, options, ort};
+use trm_engine::ort::{ExecutionProvider, ProviderChoice};
+use trm_engine::tract::TractEngine;
+use trm_engine::{
+    ActOutput, ActStep, Carry, Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
+};
+use trm_export::Sample;
+use trm_export::bundle::reference_run;
+use trm_export::onnx::write::encode;
+use trm_export::trm::{GraphOptions, build_graph};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
+use trm_solver::Model;
+use trm_solver::measure::selftest;
+
+const GOLDENS: [&str; 3] = ["sudoku_mlp_stable", "maze_att_stable", "hrm_att_stable"];
+
+fn for_target(target: GraphTarget) -> GraphOptions<'static> {
+    GraphOptions { target, ..GraphOptions::default() }
+}
+
+fn source<'a>(golden: &'a Golden, bytes: &'a [u8], target: GraphTarget) -> GraphSource<'a> {
+    GraphSource { target, ..golden.source(GraphKind::Step, bytes) }
+}
+
+fn bytes_for(golden: &Golden, target: GraphTarget) -> Vec<u8> {
+    let graph = build_graph(GraphKind::Step, &golden.config, &golden.weights, for_target(target));
+    encode(&graph.expect("the graph builds"), &[]).onnx
+}
+
+/// In float64 the loops, the fused norms, attention and rotations are the unrolled recursion, but for the order of sums.
+#[test]
+fn in_float64_the_target_does_not_matter() {
+    for (name, target) in GOLDENS.iter().flat_map(|name| [(name, GraphTarget::OrtCpu), (name, GraphTarget::Tract)]) {
+        let golden = Golden::load(name);
+        let sample = Sample { tokens: golden.ints("inputs"), puzzle_ids: golden.ints("puzzle_identifiers") };
+        let run = |target| {
+            let graph = build_graph(GraphKind::Step, &golden.config, &golden.weights, for_target(target));
+            reference_run(&graph.expect("the graph builds"), &golden.config, &sample, 3).expect("it evaluates")
+        };
+        let (found, expected) = (run(target), run(GraphTarget::Portable));
+        let name = format!("{name} for {}", target.as_str());
+        assert_eq!(found.answer, expected.answer, "{name}");
+        for (found, expected) in [
+            (&found.q_halt, &expected.q_halt),
+            (&found.q_continue, &expected.q_continue),
+            (&found.z_h, &expected.z_h),
+            (&found.z_l, &expected.z_l),
+        ] {
+            assert_close(&name, found, expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn engines_compute_what_they_compute_by_the_portable_graph() {
+    let ort: Box<dyn Engine> = Box::new(ort());
+    let tract: Box<dyn Engine> = Box::new(TractEngine);
+    let cases = [(&ort, GraphTarget::OrtCpu), (&ort, GraphTarget::Tract), (&tract, GraphTarget::Tract)];
+    for (name, (engine, target)) in GOLDENS.iter().flat_map(|name| cases.map(|case| (name, case))) {
+        let golden = Golden::load(name);
+        let [expected, found] = [GraphTarget::Portable, target].map(|target| {
+            let bytes = bytes_for(&golden, target);
+            let source = source(&golden, &bytes, target);
+            let mut session = engine.load_step_graph(&source, &options(golden.batch)).expect("it loads");
+            let mut input = golden.first_step();
+            session.step(&input).expect("it steps");
+            input.reset.fill(false);
+            let second = session.step(&input).expect("it steps");
+            // A fresh puzzle starts from nothing, whatever was there before.
+            input.reset.fill(true);
+            input.tokens.reverse();
+            [second, session.step(&input).expect("it steps")]
+        });
+        let name = format!("{name} for {} on {}", target.as_str(), engine.name());
+        for (found, expected) in found.into_iter().zip(expected) {
+            assert_eq!(found.answer, expected.answer, "{name}");
+            assert_close(&name, &found.logits.expect("asked for"), &expected.logits.expect("asked for"), 1e-4);
+        }
+    }
+}
+
+/// A bundle is tested by the engines that can run it; the others are no failure.
+#[test]
+fn a_bundle_for_one_engine_passes_its_self_test_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../export/tests/fixtures/golden/sudoku_mlp_stable/step_1000");
+    let out = folder.path().join("looped");
+    let output = Command::new(env!("CARGO_BIN_EXE_trm"))
+        .args(["export", golden, "--task", "sudoku", "--seq-len", "81", "--vocab", "11"])
+        .args(["--num-puzzle-identifiers", "1", "--target", "ort-cpu", "--graphs", "step"])
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .expect("trm runs");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("self-test on ort (cpu), step graph: passed"), "{stdout}");
+    assert!(!stdout.contains("self-test on tract"), "{stdout}");
+    let bundle = ModelBundle::open(&out).expect("a bundle");
+    assert_eq!(bundle.manifest().target, GraphTarget::OrtCpu);
+    let options = SessionOptions::default();
+    assert_eq!(selftest::run_if_possible(&TractEngine, &bundle, GraphKind::Step, &options).expect("no failure"), None);
+}
+
+#[test]
+fn other_engines_and_providers_say_what_to_do() {
+    let golden = Golden::load("sudoku_mlp_stable");
+    let refusal = |engine: &dyn Engine, target: GraphTarget, provider| {
+        let options = SessionOptions { provider, ..SessionOptions::default() };
+        let bytes = bytes_for(&golden, target);
+        let error = engine.load_step_graph(&source(&golden, &bytes, target), &options).err().expect("it is refused");
+        let message = error.to_string();
+        let told = message.contains(&format!("exported for {}", target.as_str()));
+        assert!(told && message.contains("--target portable"), "{message}");
+    };
+    refusal(&TractEngine, GraphTarget::OrtCpu, ProviderChoice::Auto);
+    for target in [GraphTarget::OrtCpu, GraphTarget::Tract] {
+        refusal(&ort(), target, ProviderChoice::Only(ExecutionProvider::Cuda));
+    }
+}
+
+/// Runs on tract, and never starts a row over.
+struct Sticky;
+
+struct StickySession {
+    inner: Box<dyn StepSession>,
+    started: bool,
+}
+
+impl Engine for Sticky {
+    fn name(&self) -> &'static str {
+        "sticky"
+    }
+
+    fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
+        let inner = TractEngine.load_step_graph(graph, options)?;
+        Ok(Box::new(StickySession { inner, started: false }))
+    }
+
+    fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>> {
+        TractEngine.load_solve_graph(graph, options)
+    }
+}
+
+impl StepSession for StickySession {
+    fn info(&self) -> &SessionInfo {
+        self.inner.info()
+    }
+
+    fn config(&self) -> &TrmConfig {
+        self.inner.config()
+    }
+
+    fn step(&mut self, input: &ActStep) -> Result<ActOutput> {
+        let mut input = input.clone();
+        input.reset.fill(!self.started);
+        self.started = true;
+        self.inner.step(&input)
+    }
+
+    fn carry(&self) -> Result<Carry> {
+        self.inner.carry()
+    }
+
+    fn set_carry(&mut self, carry: &Carry) -> Result<()> {
+        self.inner.set_carry(carry)
+    }
+
+    fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
+        self.inner.add_to_carry(row, delta)
+    }
+}
+
+#[test]
+fn a_self_test_finds_out_an_engine_in_which_the_last_puzzle_lives_on() {
+    let model = Model::open("sudoku-4").expect("shipped");
+    let passed = |engine: &dyn Engine| {
+        let report = selftest::run(engine, model.bundle(), GraphKind::Step, &SessionOptions::default());
+        report.expect("it runs").passed
+    };
+    assert!(passed(&TractEngine));
+    assert!(!passed(&Sticky));
+}
+
+/// ONNX Runtime has such kernels for ARM only.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn bfloat16_products_change_nothing_on_x86() {
+    let golden = Golden::load("maze_att_stable");
+    let bytes = bytes_for(&golden, GraphTarget::Portable);
+    let [with, without] = [true, false].map(|bfloat16_products| {
+        let options = SessionOptions { bfloat16_products, ..options(golden.batch) };
+        let source = source(&golden, &bytes, GraphTarget::Portable);
+        let mut session = ort().load_step_graph(&source, &options).expect("it loads");
+        session.step(&golden.first_step()).expect("it steps").logits.expect("asked for")
+    });
+    assert_eq!(with, without);
+}
