@@ -110,7 +110,7 @@ impl Report {
 /// The processor's name, or the architecture where the system tells none.
 #[must_use]
 pub fn processor() -> String {
-    let machine = trm_engine::machine::Machine::this();
+    let machine = trm_engine::machine::Machine::this().with_power_mode();
     machine.processor.unwrap_or_else(|| machine.architecture.to_owned())
 }
 

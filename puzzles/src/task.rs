@@ -49,6 +49,16 @@ pub trait Task: Debug + Send + Sync {
         true
     }
 
+    /// True if a verified answer may still be longer than the shortest, as a way through a maze may.
+    fn judges_length(&self) -> bool {
+        false
+    }
+
+    /// True if an answer that leaves cells open can break a rule already. Half a path through a maze breaks none.
+    fn judges_parts(&self) -> bool {
+        true
+    }
+
     /// A grid of blank cells, onto which tokens are decoded.
     fn blank_grid(&self) -> Grid {
         Grid::filled(self.height(), self.width(), crate::UNKNOWN)

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use trm_engine::StepSession;
 use trm_plan::{Attempt, Effort, MazeSolver};
-use trm_puzzles::{Grid, Task};
+use trm_puzzles::{Grid, PuzzleKind, Task};
 
 use crate::model::describe;
 use crate::solve::solve_in;
@@ -37,7 +37,7 @@ impl Network {
         mut load: impl FnMut() -> trm_engine::Result<Box<dyn StepSession>>,
     ) -> Result<Self> {
         let task: Arc<dyn Task> = model.task().into();
-        if task.name() != "maze" || task.height().min(task.width()) < 3 {
+        if !matches!(model.kind(), PuzzleKind::Maze(_)) || task.height().min(task.width()) < 3 {
             return Err(SolverError::NotMazes { model: model.name().to_owned(), solves: describe(&model.kind()) });
         }
         let lanes = (0..lanes.max(1)).map(|_| load()).collect::<trm_engine::Result<_>>()?;

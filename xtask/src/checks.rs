@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::python::{self, Environment};
-use crate::{deny, features, fuzz, ort, ort_training, process, workspace};
+use crate::{deny, features, fuzz, house, ort, ort_training, process, workspace};
 
 /// What every check builds: the whole workspace with what is off by default. One set of features for all of them, since
 /// another one builds tract again, which is minutes.
@@ -29,8 +29,9 @@ struct Given {
     fuzz: fuzz::Wanted,
 }
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check { name: "fmt", run: fmt },
+    Check { name: "house", run: |_| house::check() },
     Check { name: "deny", run: |_| deny::check() },
     Check { name: "clippy", run: clippy },
     Check { name: "features", run: |_| features::check() },
@@ -41,14 +42,35 @@ const CHECKS: [Check; 9] = [
     Check { name: "instructions", run: instructions },
 ];
 
+/// What is run before every commit: minutes, where all of it takes most of an hour.
+const QUICK: [Check; 4] = [
+    Check { name: "fmt", run: fmt },
+    Check { name: "house", run: |_| house::check() },
+    Check { name: "clippy", run: clippy },
+    Check { name: "units", run: units },
+];
+
 pub(crate) fn exists(name: &str) -> bool {
     CHECKS.iter().any(|check| check.name == name)
 }
 
-/// Runs the named checks, or all, up to the first that fails, and prints what each one took.
-pub(crate) fn run(only: &[String], fuzz: fuzz::Wanted) -> Result<()> {
+/// The checks that were asked for.
+pub(crate) enum Wanted {
+    /// The named ones, or all.
+    Named(Vec<String>),
+    /// Formatting, rules, lints and unit tests.
+    Quick,
+}
+
+/// Runs checks up to the first that fails, and prints what each one took.
+pub(crate) fn run(wanted: &Wanted, fuzz: fuzz::Wanted) -> Result<()> {
     let mut times = Vec::new();
-    let result = run_until_failure(only, fuzz, &mut times);
+    let checks: Vec<&Check> = match wanted {
+        Wanted::Quick => QUICK.iter().collect(),
+        Wanted::Named(names) if names.is_empty() => CHECKS.iter().collect(),
+        Wanted::Named(names) => CHECKS.iter().filter(|check| names.iter().any(|name| name == check.name)).collect(),
+    };
+    let result = run_until_failure(&checks, fuzz, &mut times);
     println!("\ncheck       seconds");
     for (name, time) in &times {
         println!("{name:<10} {:>8.1}", time.as_secs_f64());
@@ -60,15 +82,12 @@ pub(crate) fn run(only: &[String], fuzz: fuzz::Wanted) -> Result<()> {
     Ok(())
 }
 
-fn run_until_failure(only: &[String], fuzz: fuzz::Wanted, times: &mut Vec<(&'static str, Duration)>) -> Result<()> {
+fn run_until_failure(checks: &[&Check], fuzz: fuzz::Wanted, times: &mut Vec<(&'static str, Duration)>) -> Result<()> {
     let started = Instant::now();
     let library = ort::fetch();
     times.push(("ort", started.elapsed()));
     let given = Given { ort: library?, fuzz };
-    for check in &CHECKS {
-        if !only.is_empty() && !only.iter().any(|name| name == check.name) {
-            continue;
-        }
+    for check in checks {
         eprintln!("\n== {}", check.name);
         let started = Instant::now();
         let result = (check.run)(&given);
@@ -87,6 +106,12 @@ fn fmt(_: &Given) -> Result<()> {
 
 fn clippy(_: &Given) -> Result<()> {
     process::run(process::cargo(&["clippy", "--all-targets"]).args(EVERYTHING).args(["--", "-D", "warnings"]))
+}
+
+/// Unit tests of every package.
+fn units(given: &Given) -> Result<()> {
+    let mut command = process::cargo(&["test", "--lib", "--bins"]);
+    process::run(command.args(EVERYTHING).env("ORT_DYLIB_PATH", &given.ort))
 }
 
 /// Unit, integration and doc tests of every package, on every engine. The tests of ONNX Runtime's training API run with

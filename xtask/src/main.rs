@@ -15,6 +15,7 @@ mod deny;
 mod features;
 mod fuzz;
 mod goldens;
+mod house;
 mod ort;
 mod ort_training;
 mod package;
@@ -33,7 +34,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [CHECK…]              fetch what is needed and run every check, or only those named:
-                             fmt, deny, clippy, features, test, fuzz, doc, python, instructions
+                             fmt, house, deny, clippy, features, test, fuzz, doc, python, instructions
+       --quick               fmt, house, clippy and the unit tests: what is run before a commit
        [--seconds S] [--seed N]
                              for each reader of the fuzz check (default 3), and the seed of its inputs (default 1)
   deny                       build cargo-deny into target/tools, if there is none, and check licences, unwanted crates
@@ -62,7 +64,7 @@ environment: PYTHON names the Python to use (default python3)
 
 enum Task {
     Help,
-    Test { only: Vec<String>, fuzz: fuzz::Wanted },
+    Test { wanted: checks::Wanted, fuzz: fuzz::Wanted },
     Deny,
     Ort,
     OrtTraining,
@@ -94,7 +96,7 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Help => print!("{USAGE}"),
-        Task::Test { only, fuzz } => checks::run(&only, fuzz)?,
+        Task::Test { wanted, fuzz } => checks::run(&wanted, fuzz)?,
         Task::Deny => deny::fetch_and_check()?,
         Task::Ort => println!("{}", ort::fetch()?.display()),
         Task::OrtTraining => println!("{}", ort_training::fetch()?.display()),
@@ -118,10 +120,11 @@ fn parse() -> Result<Task> {
     match command.as_str() {
         "help" => Ok(Task::Help),
         "test" => {
-            let (mut only, mut fuzz) = (Vec::new(), fuzz::Wanted::default());
+            let (mut only, mut quick, mut fuzz) = (Vec::new(), false, fuzz::Wanted::default());
             while let Some(argument) = parser.next()? {
                 match argument {
                     Value(name) => only.push(name.string()?),
+                    Long("quick") => quick = true,
                     Long(option) => {
                         let option = option.to_owned();
                         fuzz.take(&option, &mut parser)?;
@@ -132,7 +135,10 @@ fn parse() -> Result<Task> {
             if let Some(unknown) = only.iter().find(|name| !checks::exists(name)) {
                 bail!("there is no check named {unknown:?}");
             }
-            Ok(Task::Test { only, fuzz })
+            if quick && !only.is_empty() {
+                bail!("--quick has checks of its own: name none beside it");
+            }
+            Ok(Task::Test { wanted: if quick { checks::Wanted::Quick } else { checks::Wanted::Named(only) }, fuzz })
         }
         "ort" | "ort-training" | "deny" => {
             let extra = values(&mut parser)?;

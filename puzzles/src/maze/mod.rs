@@ -58,6 +58,14 @@ impl Task for Maze {
         "maze"
     }
 
+    fn judges_length(&self) -> bool {
+        true
+    }
+
+    fn judges_parts(&self) -> bool {
+        false
+    }
+
     fn height(&self) -> usize {
         self.height
     }

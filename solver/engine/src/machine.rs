@@ -44,10 +44,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// This machine, now.
+    /// This machine, now, as far as files tell. No program is started.
     #[must_use]
     pub fn this() -> Self {
-        Self { power_mode: power_mode(), emulated: is_emulated(), ..Self::read(Path::new("/")) }
+        Self { emulated: is_emulated(), ..Self::read(Path::new("/")) }
+    }
+
+    /// Asks for the power mode as well, which starts a program where there is one: for reports, not for solving.
+    #[must_use]
+    pub fn with_power_mode(self) -> Self {
+        Self { power_mode: power_mode(), ..self }
     }
 
     /// What the files below `root` tell.
@@ -86,6 +92,15 @@ impl fmt::Display for Machine {
         }
         f.write_str(if self.emulated { ", EMULATED" } else { "" })
     }
+}
+
+/// Names the processor, or the board where the kernel tells no processor, with its cores: `Cortex-A76, 4 cores`.
+#[must_use]
+pub fn processor() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let name = field(Path::new("/proc/cpuinfo"), "model name");
+    let name = name.or_else(|| first_line(Path::new("/proc/device-tree/model")));
+    format!("{}, {cores} cores", name.as_deref().unwrap_or(std::env::consts::ARCH))
 }
 
 /// Temperature and clock at one moment.
@@ -164,6 +179,7 @@ pub(crate) fn is_emulated() -> bool {
 
 /// Jetson's power mode, from the program that sets it; asking needs no privileges.
 fn power_mode() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "only reports ask")]
     let output = Command::new("nvpmodel").arg("-q").output().ok()?;
     parse_power_mode(&String::from_utf8_lossy(&output.stdout))
 }

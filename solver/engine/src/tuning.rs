@@ -11,8 +11,7 @@ use trm_intake::file::{FileError, write_atomically};
 use trm_intake::{Budget, Limits};
 use trm_models::{GraphKind, ModelBundle};
 
-use crate::machine::Machine;
-use crate::{EngineError, Result};
+use crate::{EngineError, Result, machine};
 
 /// A larger batch has to be this much faster: it costs memory, and the first answer comes later.
 const WORTH_A_LARGER_BATCH: f64 = 0.97;
@@ -110,9 +109,7 @@ impl TuningCache {
     /// In a folder, which is made when something is remembered.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
-        let Machine { processor, board, cores, architecture, .. } = Machine::this();
-        let name = processor.or(board).unwrap_or_else(|| architecture.to_owned());
-        Self { folder, processor: format!("{name}, {cores} cores") }
+        Self { folder, processor: machine::processor() }
     }
 
     /// Remembers what a bundle's step graph runs fastest with, and says in which file.

@@ -259,7 +259,7 @@ impl Observer for Tally<'_> {
         }
         if let Some(valid) = is_valid(&report.verdict) {
             total.valid.add(valid);
-            if self.task.name() == "maze" {
+            if self.task.judges_length() {
                 total.optimal.add(report.verdict.path().is_some_and(|path| path.optimal()));
             }
         }

@@ -46,8 +46,7 @@ type Excluded = HashSet<Vec<i32>>;
 fn broken_rule(task: &dyn Task, puzzle: &Grid, answer: &Grid, open_cells: bool) -> Option<String> {
     match task.verify(puzzle, answer) {
         Verdict::Verified { .. } | Verdict::Unverifiable { .. } => None,
-        // Half a path is no broken maze.
-        Verdict::Wrong(_) if open_cells && task.name() == "maze" => None,
+        Verdict::Wrong(_) if open_cells && !task.judges_parts() => None,
         Verdict::Wrong(violation) => Some(format!("the answer breaks the rule `{}`: {violation}", violation.rule)),
         Verdict::Unsolved { .. } if open_cells => None,
         Verdict::Unsolved { reason, .. } => Some(format!("the answer is not complete: {reason}")),

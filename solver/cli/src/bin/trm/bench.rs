@@ -155,7 +155,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     interrupt::listen_briefly()?;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
-        machine: Machine::this(),
+        machine: Machine::this().with_power_mode(),
         load_before,
         meaningful: true,
         left_out: Vec::new(),

@@ -157,7 +157,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     let diagnosis = Diagnosis {
         version: env!("CARGO_PKG_VERSION"),
-        machine: Machine::this(),
+        machine: Machine::this().with_power_mode(),
         passed: asked_in_vain.is_none() && states.iter().any(|state| state.passed == Some(true)),
         asked_in_vain,
         engines: states,

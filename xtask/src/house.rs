@@ -1,0 +1,115 @@
+//! `cargo xtask test house`: rules of the house that no lint knows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::workspace;
+
+/// The most lines of a file.
+const MOST_LINES: usize = 500;
+
+/// A rule for a line of Rust: its name, what it refuses, and what to do instead.
+struct Rule {
+    name: &'static str,
+    refuses: fn(&Line<'_>) -> bool,
+    instead: &'static str,
+}
+
+/// A line of a source file.
+struct Line<'a> {
+    text: &'a str,
+    /// The first line of a documentation comment.
+    begins_docs: bool,
+    /// The file holds tests, or stands behind `mod tests` in its file.
+    in_tests: bool,
+}
+
+const RULES: [Rule; 1] = [Rule {
+    name: "a name is compared",
+    refuses: |line| {
+        !line.in_tests && ["name() == \"", "name() != \"", "name() {\"", "kind() == \""].iter().any(|part| line.text.contains(part))
+    },
+    instead: "match the enum, or ask the trait for the property that matters (`Task::judges_length`)",
+}];
+
+/// Holds every source file of the project to the rules, and names each line that breaks one.
+pub(crate) fn check() -> Result<()> {
+    let mut broken = Vec::new();
+    let (mut files, mut lines) = (0, 0);
+    for path in sources(&workspace::root())? {
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display().to_string();
+        files += 1;
+        lines += text.lines().count();
+        broken.extend(faults(&shown, &text));
+    }
+    eprintln!("{files} files, {lines} lines");
+    if broken.is_empty() {
+        return Ok(());
+    }
+    bail!("{} lines break a rule of the house:\n{}", broken.len(), broken.join("\n"))
+}
+
+/// The lines of a file that break a rule, each with what to do instead.
+fn faults(path: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let count = text.lines().count();
+    if count > MOST_LINES {
+        faults.push(format!("{path}: {count} lines, more than {MOST_LINES}: split it by what belongs together"));
+    }
+    let mut in_tests = path.contains("/tests/") || path.ends_with("tests.rs");
+    let mut in_docs = false;
+    for (number, text) in text.lines().enumerate() {
+        let text = text.trim_start();
+        in_tests |= text.starts_with("mod tests");
+        let is_docs = text.starts_with("///") || text.starts_with("//!");
+        let line = Line { text, begins_docs: is_docs && !in_docs, in_tests };
+        in_docs = is_docs;
+        for rule in RULES.iter().filter(|rule| (rule.refuses)(&line)) {
+            faults.push(format!("{path}:{}: {}: {}\n  {text}", number + 1, rule.name, rule.instead));
+        }
+    }
+    faults
+}
+
+/// All Rust files below a folder but those of builds and hidden ones.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            // `house.rs` itself names what it refuses, its own folder is `xtask`.
+            if name != "target" && !name.starts_with('.') && name != "shared" {
+                found.extend(sources(&path)?);
+            }
+        } else if name.ends_with(".rs") && name != "house.rs" {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_compared_is_found() {
+        let found = faults("puzzles/src/a.rs", "fn f(task: &dyn Task) -> bool {\n    task.name() == \"maze\"\n}\n");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("puzzles/src/a.rs:2: a name is compared: match the enum"), "{found:?}");
+        assert_eq!(faults("a.rs", "let name = task.name();\n"), [String::new(); 0]);
+        assert!(faults("solver/tests/a.rs", "assert!(task.name() == \"maze\");\n").is_empty(), "tests may");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_found() {
+        let found = faults("a.rs", &"\n".repeat(MOST_LINES + 1));
+        assert_eq!(found, ["a.rs: 501 lines, more than 500: split it by what belongs together"]);
+    }
+}
