@@ -5,11 +5,13 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use trm_models::SHIPPED;
 use trm_solver::engine::ort::OrtEngine;
+use trm_solver::engine::rten::RtenEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, SessionOptions};
 
 fn steps(c: &mut Criterion) {
-    let engines: [Box<dyn Engine>; 2] = [Box::new(OrtEngine::load(None).unwrap()), Box::new(TractEngine)];
+    let engines: [Box<dyn Engine>; 3] =
+        [Box::new(OrtEngine::load(None).unwrap()), Box::new(TractEngine), Box::new(RtenEngine)];
     for shipped in SHIPPED {
         let bundle = shipped.open().unwrap();
         let self_test = bundle.self_test().unwrap();

@@ -6,6 +6,7 @@ use common::{Golden, assert_close, chain, engines, options, ort};
 use trm_models::GraphKind;
 use trm_solver::act::halt_signal;
 use trm_solver::batch::{Job, Scheduler};
+use trm_solver::engine::rten::RtenEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Carry, Engine, HaltReason, SessionOptions, SolveInput, SolverError, StepSession};
 
@@ -264,6 +265,7 @@ fn expected_signal(golden: &Golden, row: usize) -> f32 {
 #[test]
 fn the_solve_graph_halts_rows_and_equals_the_reference() {
     check_solving(&ort(), GraphKind::Solve, 16);
+    check_solving(&RtenEngine, GraphKind::Solve, 16);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::ort;
+use common::engines;
 use prost::Message as _;
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::external_tensors;
@@ -16,7 +16,6 @@ use trm_export::onnx::write::encode_with_limit;
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{BundleWriter, GraphKind, ModelBundle, SELF_TEST};
 use trm_solver::engine::ExternalFiles;
-use trm_solver::engine::tract::TractEngine;
 use trm_solver::{Engine, GraphSource, SessionOptions, selftest};
 
 fn shipped() -> ModelBundle {
@@ -44,10 +43,6 @@ fn bundle(target: &Path, kinds: &[GraphKind], change: impl Fn(GraphKind, Vec<u8>
     }
     writer.add_file(SELF_TEST, &shipped.file(SELF_TEST).expect("a self-test")).expect("written");
     writer.finish(shipped.manifest().clone()).expect("a bundle")
-}
-
-fn engines() -> [Box<dyn Engine>; 2] {
-    [Box::new(TractEngine), Box::new(ort())]
 }
 
 fn data_file(bundle: &ModelBundle) -> PathBuf {

@@ -11,6 +11,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 use trm_models::GraphKind;
+use trm_solver::engine::rten::RtenEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::parity::{
     Comparison, Golden, JudgedStep, Outcome, Quantity, RECORDED_STEPS, ReferenceStepSession, Scope, Start,
@@ -124,6 +125,21 @@ macro_rules! goldens {
             #[test]
             fn ort_unrolled() {
                 check_unrolled_graph(&ort(), stringify!($name));
+            }
+
+            #[test]
+            fn rten_step() {
+                check_step_graph(&RtenEngine, stringify!($name));
+            }
+
+            #[test]
+            fn rten_solve() {
+                check_solve_graph(&RtenEngine, stringify!($name));
+            }
+
+            #[test]
+            fn rten_unrolled() {
+                check_unrolled_graph(&RtenEngine, stringify!($name));
             }
 
             #[test]

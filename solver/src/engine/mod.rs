@@ -7,6 +7,9 @@
 mod checks;
 mod external;
 pub mod ort;
+#[cfg(feature = "rten")]
+pub mod rten;
+#[cfg(feature = "tract")]
 pub mod tract;
 
 use std::borrow::Cow;
@@ -135,7 +138,7 @@ pub(crate) fn cache_folder() -> Option<PathBuf> {
 /// What runs a session, as it turned out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// `ort` or `tract`.
+    /// `ort`, `rten` or `tract`.
     pub engine: &'static str,
     /// The engine's version, as far as it tells.
     pub engine_version: String,
@@ -157,7 +160,7 @@ pub struct SessionInfo {
 
 /// Something that loads graphs.
 pub trait Engine {
-    /// `ort` or `tract`.
+    /// `ort`, `rten` or `tract`.
     fn name(&self) -> &'static str;
 
     /// Loads a step graph.

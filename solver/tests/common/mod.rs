@@ -10,6 +10,7 @@ use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{ConfigSource, GraphKind, GraphTarget, TrmConfig};
 use trm_solver::engine::ExternalFiles;
 use trm_solver::engine::ort::OrtEngine;
+use trm_solver::engine::rten::RtenEngine;
 use trm_solver::engine::tract::TractEngine;
 use trm_solver::{ActStep, Engine, GraphSource, SessionOptions};
 
@@ -22,7 +23,7 @@ pub(crate) fn ort() -> OrtEngine {
 
 /// Every engine there is.
 pub(crate) fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(ort()), Box::new(TractEngine)]
+    vec![Box::new(ort()), Box::new(RtenEngine), Box::new(TractEngine)]
 }
 
 /// An error with its causes, as a user sees it.

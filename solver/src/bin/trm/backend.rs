@@ -6,22 +6,26 @@ use clap::ValueEnum;
 use trm_models::{GraphKind, ModelBundle};
 use trm_solver::engine::MAX_THREADS;
 use trm_solver::engine::ort::{Candidate, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
-use trm_solver::engine::tract::TractEngine;
 use trm_solver::errln;
 use trm_solver::tuning::{Trial, Tuning, TuningCache};
 use trm_solver::{Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, SolverError, StepSession};
 
+use crate::built_in::BuiltIn;
 use crate::deadline;
 
 /// Which engine runs the graphs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum BackendChoice {
-    /// ONNX Runtime where its library is found and works, otherwise tract
+    /// ONNX Runtime where its library is found and works, otherwise a built-in engine: tract, or rten
     Auto,
     /// ONNX Runtime, from a shared library
     Ort,
     /// tract, built in
+    #[cfg(feature = "tract")]
     Tract,
+    /// rten, built in
+    #[cfg(feature = "rten")]
+    Rten,
 }
 
 /// Which execution provider ONNX Runtime uses.
@@ -175,31 +179,46 @@ pub(crate) struct Loaded<S: ?Sized> {
     pub(crate) fallbacks: Vec<String>,
 }
 
-/// Whether ONNX Runtime and tract are among the engines of a choice. A library that is named, or a provider that only
-/// ONNX Runtime has, leaves none.
+/// Tells whether ONNX Runtime is among the engines of a choice, and which of the built-in ones are. A library that is named,
+/// or a provider that only ONNX Runtime has, leaves none of these.
 pub(crate) fn wanted_engines(
     backend: BackendChoice,
     provider: ProviderName,
     device: &DeviceArgs,
-) -> Result<(bool, bool)> {
+) -> Result<(bool, &'static [BuiltIn])> {
     let gpu = matches!(provider, ProviderName::Cuda | ProviderName::TensorRt);
     match backend {
-        BackendChoice::Ort => Ok((true, false)),
-        BackendChoice::Auto => Ok((true, device.ort_lib.is_none() && !gpu)),
-        BackendChoice::Tract if !gpu => Ok((false, true)),
-        BackendChoice::Tract => Err(SolverError::InvalidOption {
-            option: "--provider",
-            reason: "tract runs on the processor only".to_owned(),
-            hint: Some("--backend ort has cuda and tensorrt".to_owned()),
-        }),
+        BackendChoice::Ort => Ok((true, &[])),
+        BackendChoice::Auto if device.ort_lib.is_none() && !gpu => Ok((true, BuiltIn::ALL)),
+        BackendChoice::Auto => Ok((true, &[])),
+        #[cfg(feature = "tract")]
+        BackendChoice::Tract => on_the_processor(gpu, &[BuiltIn::Tract]),
+        #[cfg(feature = "rten")]
+        BackendChoice::Rten => on_the_processor(gpu, &[BuiltIn::Rten]),
     }
 }
 
+#[cfg(any(feature = "rten", feature = "tract"))]
+fn on_the_processor(gpu: bool, engine: &'static [BuiltIn; 1]) -> Result<(bool, &'static [BuiltIn])> {
+    if !gpu {
+        return Ok((false, engine));
+    }
+    Err(SolverError::InvalidOption {
+        option: "--provider",
+        reason: format!("{} runs on the processor only", engine[0].name()),
+        hint: Some("--backend ort has cuda and tensorrt".to_owned()),
+    })
+}
+
 impl BackendArgs {
-    /// Opens the engine that was asked for. With `auto` that is ONNX Runtime if its library works, else tract.
+    /// Opens the engine that was asked for. With `auto` that is ONNX Runtime if its library works, else the first built-in
+    /// engine that takes the graph.
     pub(crate) fn open(&self, verbose: bool) -> Result<Backend> {
-        let (ort, tract) = wanted_engines(self.backend, self.provider, &self.device)?;
-        let tract = tract || self.allow_fallback;
+        let (ort, wanted) = wanted_engines(self.backend, self.provider, &self.device)?;
+        let mut built_in = wanted.to_vec();
+        if self.allow_fallback {
+            built_in.extend(BuiltIn::ALL.iter().filter(|other| !wanted.contains(other)));
+        }
         let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose, provider: self.provider };
         if ort {
             match OrtEngine::load(self.device.ort_lib.as_deref()) {
@@ -209,13 +228,11 @@ impl BackendArgs {
                     }
                     backend.engines.push(Box::new(engine));
                 }
-                Err(error) if tract => backend.pass_over("ort", &error),
+                Err(error) if !built_in.is_empty() => backend.pass_over("ort", &error),
                 Err(error) => return Err(error),
             }
         }
-        if tract {
-            backend.engines.push(Box::new(TractEngine));
-        }
+        backend.engines.extend(built_in.into_iter().map(BuiltIn::engine));
         Ok(backend)
     }
 

@@ -16,11 +16,11 @@ use trm_models::{
 };
 use trm_puzzles::PuzzleKind;
 use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
 use trm_solver::{Engine, Model, SessionOptions, model, selftest};
 use trm_solver::{console, errln, outln};
 
 use crate::backend::is_plain_absence;
+use crate::built_in::BuiltIn;
 use crate::checkpoint::{ConfigArgs, Found};
 use crate::task::{self, Size, TaskName};
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
@@ -413,14 +413,14 @@ fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, confi
 
 /// Runs the bundle's self-test on every engine there is. An engine that computes something else is a failed answer.
 fn self_test(bundle: &ModelBundle, ort_lib: Option<&Path>) -> Result<Exit> {
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
+    let mut engines: Vec<Box<dyn Engine>> = BuiltIn::ALL.iter().map(|built_in| built_in.engine()).collect();
     match OrtEngine::load(ort_lib) {
         Ok(engine) => engines.push(Box::new(engine)),
         Err(error) if ort_lib.is_none() && is_plain_absence(&error) => {
-            errln!("self-test on tract only: no ONNX Runtime library found");
+            errln!("self-test on {} only: no ONNX Runtime library found", BuiltIn::names());
         }
         Err(error) if ort_lib.is_some() => return Err(error.into()),
-        Err(error) => errln!("self-test on tract only: {}", failure::message(&error.into())),
+        Err(error) => errln!("self-test on {} only: {}", BuiltIn::names(), failure::message(&error.into())),
     }
     let (mut failed, mut tested) = (false, false);
     for engine in &engines {

@@ -6,6 +6,7 @@
 
 mod backend;
 mod bench;
+mod built_in;
 mod checkpoint;
 mod deadline;
 mod doctor;

@@ -66,12 +66,16 @@ pub(crate) struct Args {
 /// What runs the model: an engine, or the evaluator that needs none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ParityBackend {
-    /// ONNX Runtime where its library is found and works, otherwise tract
+    /// ONNX Runtime where its library is found and works, otherwise a built-in engine: tract, or rten
     Auto,
     /// ONNX Runtime, from a shared library
     Ort,
     /// tract, built in
+    #[cfg(feature = "tract")]
     Tract,
+    /// rten, built in
+    #[cfg(feature = "rten")]
+    Rten,
     /// The exporter's reference evaluator: float64, slow, no engine involved
     Reference,
 }
@@ -200,7 +204,10 @@ impl Runner {
             ParityBackend::Reference => return Ok(Self::Reference),
             ParityBackend::Auto => BackendChoice::Auto,
             ParityBackend::Ort => BackendChoice::Ort,
+            #[cfg(feature = "tract")]
             ParityBackend::Tract => BackendChoice::Tract,
+            #[cfg(feature = "rten")]
+            ParityBackend::Rten => BackendChoice::Rten,
         };
         let args = args.backend(choice);
         let options = SessionOptions { want_logits: true, ..args.session_options(1) };

@@ -4,6 +4,7 @@
 //! 1.32 on that carry a telemetry component start its thread all the same unless the process was started with
 //! `ORT_DISABLE_TELEMETRY=1`.
 
+mod inside;
 mod library;
 mod outside;
 mod provider;

@@ -5,6 +5,7 @@
 //! exactly those that it has alone. Threads within a row take the feature `matmul-threads`. tract has no `Loop`: it
 //! runs the step and the unrolled graph.
 
+mod inside;
 mod session;
 
 use std::sync::Arc;
@@ -91,7 +92,7 @@ impl Prepared {
         let (inputs, outputs) = proto.graph.as_ref().map(interface).unwrap_or_default();
         checks::check_interface(graph, 1, &inputs, &outputs)?;
         proto.graph.iter_mut().for_each(fix_batch);
-        external::put_inside(&mut proto, outside);
+        inside::put_inside(&mut proto, outside);
 
         let threads = options.resolved_threads();
         let (row_pool, executor, threads) = if options.batch == 1 {

@@ -13,13 +13,13 @@ use trm_intake::Printable;
 use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
 use trm_solver::console;
 use trm_solver::engine::ort::OrtEngine;
-use trm_solver::engine::tract::TractEngine;
 use trm_solver::machine::Machine;
 use trm_solver::selftest::{self, SelfTestReport};
 use trm_solver::{Engine, GraphSource, SessionOptions, SolverError};
 
 use self::library::PlaceState;
 use crate::backend::DeviceArgs;
+use crate::built_in::BuiltIn;
 use crate::{Exit, failure};
 
 /// Where models are looked for besides those that are built in and those that are named.
@@ -126,10 +126,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         return warm::run(&args.warm, &args.batch, &args.device, args.json);
     }
     let (bundles, broken) = bundles(&args.bundles);
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
-    let mut states = vec![EngineState {
-        name: TractEngine.name(),
-        version: Some(TractEngine.version().to_owned()),
+    let mut engines: Vec<Box<dyn Engine>> = BuiltIn::ALL.iter().map(|built_in| built_in.engine()).collect();
+    let built_in = BuiltIn::ALL.iter().map(|built_in| EngineState {
+        name: built_in.name(),
+        version: Some(built_in.version().to_owned()),
         library: None,
         build: None,
         providers: vec![ProviderState { name: "cpu", usable: true, problem: None }],
@@ -137,7 +137,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         exposed: None,
         problem: None,
         passed: None,
-    }];
+    });
+    let mut states: Vec<EngineState> = built_in.collect();
     let (ort, state) = ort(&args.device, &bundles);
     if let Some(engine) = ort {
         engines.push(Box::new(engine));
