@@ -3,13 +3,15 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use trm_engine::rten::RtenEngine;
 use trm_engine::ort::OrtEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_models::SHIPPED;
 
 fn steps(c: &mut Criterion) {
-    let engines: [Box<dyn Engine>; 2] = [Box::new(OrtEngine::load(None).unwrap()), Box::new(TractEngine)];
+    let engines: [Box<dyn Engine>; 3] =
+        [Box::new(OrtEngine::load(None).unwrap()), Box::new(TractEngine), Box::new(RtenEngine)];
     for shipped in SHIPPED {
         let bundle = shipped.open().unwrap();
         let self_test = bundle.self_test().unwrap();

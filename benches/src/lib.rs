@@ -9,7 +9,6 @@ pub mod limit;
 pub mod process;
 pub mod pytorch;
 pub mod report;
-pub mod rten;
 pub mod shipped;
 pub mod spread;
 pub mod training;

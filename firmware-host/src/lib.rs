@@ -10,7 +10,7 @@ mod solving;
 pub mod vision;
 
 pub use error::HostError;
-pub use solving::{EngineChoice, Solving};
+pub use solving::Solving;
 
 /// What this crate's fallible functions return.
 pub type Result<T, E = HostError> = std::result::Result<T, E>;

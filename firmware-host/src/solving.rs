@@ -3,27 +3,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use trm_engine::ort::OrtEngine;
-use trm_engine::tract::TractEngine;
 use trm_engine::{Engine, SessionOptions};
 use trm_puzzles::{Grid, PuzzleKind, Task};
 use trm_solver::{AttemptKind, Model, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
 use crate::Result;
 
-/// Which engine runs the models.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// tract, built in.
-    #[default]
-    Tract,
-    /// ONNX Runtime, from its shared library.
-    Ort,
-}
-
 /// Solvers by task and size, loaded when first needed.
 pub struct Solving {
-    engine: Arc<dyn Engine + Send + Sync>,
+    engine: Arc<dyn Engine>,
     /// Models that go before the shipped ones.
     own: Vec<Model>,
     options: SolveOptions,
@@ -38,15 +26,9 @@ impl std::fmt::Debug for Solving {
 
 impl Solving {
     /// With an engine and models that are preferred to the shipped ones.
-    ///
-    /// # Errors
-    /// When ONNX Runtime is chosen and cannot be loaded.
-    pub fn new(engine: EngineChoice, own: Vec<Model>) -> Result<Self> {
-        let engine: Arc<dyn Engine + Send + Sync> = match engine {
-            EngineChoice::Tract => Arc::new(TractEngine),
-            EngineChoice::Ort => Arc::new(OrtEngine::load(None)?),
-        };
-        Ok(Self { engine, own, options: SolveOptions::default(), solvers: Vec::new() })
+    #[must_use]
+    pub fn new(engine: Box<dyn Engine>, own: Vec<Model>) -> Self {
+        Self { engine: engine.into(), own, options: SolveOptions::default(), solvers: Vec::new() }
     }
 
     /// With at most `max_steps` ACT steps an attempt, instead of what each model's configuration says.

@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Golden, assert_close, chain, engines, options, ort};
+use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Carry, Engine, EngineError, SessionOptions, SolveInput, StepSession, halt_signal};
 use trm_models::GraphKind;
@@ -264,6 +265,7 @@ fn expected_signal(golden: &Golden, row: usize) -> f32 {
 #[test]
 fn the_solve_graph_halts_rows_and_equals_the_reference() {
     check_solving(&ort(), GraphKind::Solve, 16);
+    check_solving(&RtenEngine, GraphKind::Solve, 16);
 }
 
 #[test]

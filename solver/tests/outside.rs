@@ -7,9 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use common::ort;
+use common::engines;
 use prost::Message as _;
-use trm_engine::tract::TractEngine;
 use trm_engine::{Engine, ExternalFiles, GraphSource, SessionOptions};
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::external_tensors;
@@ -44,10 +43,6 @@ fn bundle(target: &Path, kinds: &[GraphKind], change: impl Fn(GraphKind, Vec<u8>
     }
     writer.add_file(SELF_TEST, &shipped.file(SELF_TEST).expect("a self-test")).expect("written");
     writer.finish(shipped.manifest().clone()).expect("a bundle")
-}
-
-fn engines() -> [Box<dyn Engine>; 2] {
-    [Box::new(TractEngine), Box::new(ort())]
 }
 
 fn data_file(bundle: &ModelBundle) -> PathBuf {

@@ -10,14 +10,12 @@ use common::{chain, options, ort};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
+use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{Engine, StepSession};
 use trm_models::GraphKind;
 use trm_solver::SolverError;
-use trm_solver::parity::{
-    Comparison, Golden, JudgedStep, Outcome, Quantity, RECORDED_STEPS, ReferenceStepSession, Scope, Start,
-    StepComparison, Subject, compare_solve, compare_step,
-};
+use trm_solver::parity::{Comparison, Golden, JudgedStep, Outcome, Quantity, RECORDED_STEPS, ReferenceStepSession, Scope, Start, StepComparison, Subject, compare_solve, compare_step};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden")
@@ -125,6 +123,21 @@ macro_rules! goldens {
             #[test]
             fn ort_unrolled() {
                 check_unrolled_graph(&ort(), stringify!($name));
+            }
+
+            #[test]
+            fn rten_step() {
+                check_step_graph(&RtenEngine, stringify!($name));
+            }
+
+            #[test]
+            fn rten_solve() {
+                check_solve_graph(&RtenEngine, stringify!($name));
+            }
+
+            #[test]
+            fn rten_unrolled() {
+                check_unrolled_graph(&RtenEngine, stringify!($name));
             }
 
             #[test]

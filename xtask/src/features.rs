@@ -15,6 +15,13 @@ const COMBINATIONS: [(&str, &[&str]); 3] = [
     ("everything", &["--all-features"]),
 ];
 
+/// Built-in engines of the solver, whose library and programs compile with each of them, and with none: ONNX Runtime is enough.
+const ENGINES: [(&str, &[&str]); 3] = [
+    ("without built-in engines", &[]),
+    ("rten alone", &["--features", "rten"]),
+    ("tract alone", &["--features", "tract"]),
+];
+
 /// Compiles each combination with warnings as errors, and holds everything to the oldest compiler of the workspace.
 pub(crate) fn check() -> Result<()> {
     let oldest = oldest_compiler()?;
@@ -23,6 +30,12 @@ pub(crate) fn check() -> Result<()> {
         let mut clippy = process::cargo(&["clippy", "--release", "--all-targets", "--workspace"]);
         // The fuzz targets want the defaults, and with them everybody would have these.
         clippy.args(["--exclude", "trm-fuzz"]).args(arguments).args(["--", "-D", "warnings"]);
+        process::run(&mut clippy)?;
+    }
+    for (what, arguments) in ENGINES {
+        eprintln!("{what}");
+        let mut clippy = process::cargo(&["clippy", "--release", "--package", "trm-solver", "--lib", "--bins"]);
+        clippy.arg("--no-default-features").args(arguments).args(["--", "-D", "warnings"]);
         process::run(&mut clippy)?;
     }
     let version = Command::new("rustup").args(["run", &oldest, "rustc", "--version"]).output();

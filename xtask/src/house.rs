@@ -20,8 +20,6 @@ struct Rule {
 /// A line of a source file.
 struct Line<'a> {
     text: &'a str,
-    /// The first line of a documentation comment.
-    begins_docs: bool,
     /// The file holds tests, or stands behind `mod tests` in its file.
     in_tests: bool,
 }
@@ -60,13 +58,10 @@ fn faults(path: &str, text: &str) -> Vec<String> {
         faults.push(format!("{path}: {count} lines, more than {MOST_LINES}: split it by what belongs together"));
     }
     let mut in_tests = path.contains("/tests/") || path.ends_with("tests.rs");
-    let mut in_docs = false;
     for (number, text) in text.lines().enumerate() {
         let text = text.trim_start();
         in_tests |= text.starts_with("mod tests");
-        let is_docs = text.starts_with("///") || text.starts_with("//!");
-        let line = Line { text, begins_docs: is_docs && !in_docs, in_tests };
-        in_docs = is_docs;
+        let line = Line { text, in_tests };
         for rule in RULES.iter().filter(|rule| (rule.refuses)(&line)) {
             faults.push(format!("{path}:{}: {}: {}\n  {text}", number + 1, rule.name, rule.instead));
         }

@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use trm_benches::shipped::weights_file;
+use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_export::checkpoint::StateDict;
@@ -39,13 +40,15 @@ struct Workload {
     run: fn(u64) -> Result<()>,
 }
 
-const WORKLOADS: [Workload; 6] = [
+const WORKLOADS: [Workload; 8] = [
     Workload { name: "generate-sudoku", expected: 1_005_000, run: |times| generate(&sudoku()?, times) },
     Workload { name: "generate-maze", expected: 473_000, run: |times| generate(&maze()?, times) },
     Workload { name: "verify-maze", expected: 147_000, run: verify_maze },
     Workload { name: "export", expected: 13_110_000, run: export },
-    Workload { name: "tract-step", expected: 14_800_000, run: tract_step },
-    Workload { name: "tract-solve", expected: 14_700_000, run: tract_solve },
+    Workload { name: "tract-step", expected: 14_800_000, run: |times| step(&TractEngine, times) },
+    Workload { name: "tract-solve", expected: 14_700_000, run: |times| solve(TractEngine, times) },
+    Workload { name: "rten-step", expected: 1, run: |times| step(&RtenEngine, times) },
+    Workload { name: "rten-solve", expected: 1, run: |times| solve(RtenEngine, times) },
 ];
 
 fn main() -> Result<()> {
@@ -151,9 +154,9 @@ fn one_thread(batch: usize) -> SessionOptions {
     SessionOptions { batch, threads: 1, ..SessionOptions::default() }
 }
 
-fn tract_step(times: u64) -> Result<()> {
+fn step(engine: &dyn Engine, times: u64) -> Result<()> {
     let model = Model::open("sudoku-4")?;
-    let mut session = TractEngine.load_step(model.bundle(), &one_thread(1))?;
+    let mut session = engine.load_step(model.bundle(), &one_thread(1))?;
     let test = model.bundle().self_test()?;
     let input = ActStep::first(test.tokens[..model.config().seq_len].to_vec(), vec![test.puzzle_ids[0]]);
     for _ in 0..times {
@@ -163,13 +166,13 @@ fn tract_step(times: u64) -> Result<()> {
 }
 
 /// A puzzle from question to verified answer.
-fn tract_solve(times: u64) -> Result<()> {
+fn solve(engine: impl Engine, times: u64) -> Result<()> {
     let model = Model::open("sudoku-4")?;
     let generator = model.kind().generator()?.context("sudokus can be made")?;
     let made = generator.generate(&mut seeded(1))?;
     let question = Question::new(model.task().as_ref(), made.puzzle, 0)?;
     let bundle = Model::open("sudoku-4")?;
-    let load = move |batch| TractEngine.load_step(bundle.bundle(), &one_thread(batch));
+    let load = move |batch| engine.load_step(bundle.bundle(), &one_thread(batch));
     let mut solver = Solver::new(model.task(), model.config().clone(), SolveOptions::default(), load);
     for _ in 0..times {
         black_box(solver.solve(question.clone())?);

@@ -20,8 +20,8 @@ use trm_benches::full_size::{FullSize, random_weights};
 use trm_benches::limit::product_rate;
 use trm_benches::pytorch::PyTorch;
 use trm_benches::report::{Limit, ModelReport, Report, RunnerReport, processor};
-use trm_benches::rten::{self, RtenStep};
 use trm_benches::spread::Spread;
+use trm_engine::rten::RtenEngine;
 use trm_engine::ort::OrtEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, SessionOptions, StepSession};
@@ -38,8 +38,8 @@ usage: cargo xtask bench [--tract-threads] [option…]
 
   --models sudoku,maze   the models to run (both)
   --engines ort,tract    engines to run (these two); ort-int8 multiplies in 8 bits; ort-cpu and ort-cpu-int8 run the graph
-                         of `--target ort-cpu`, tract-scan that of `--target tract`; rten and rten-int8 are no engine of
-                         ours, but another runtime in Rust
+                         of `--target ort-cpu`, tract-scan that of `--target tract`; rten, rten-int8 and rten-cpu, which
+                         runs the graph of `--target ort-cpu`
   --rounds N             rounds, in each of which every runner has its turn (7)
   --steps N              steps of a turn (5 for sudoku, 2 for maze)
   --threads N            threads of every runner (2)
@@ -58,7 +58,8 @@ const Q_HALT_TOLERANCE: f32 = 1e-2;
 const ANSWER_TOLERANCE: f64 = 0.02;
 
 /// Our engines and graphs.
-const ENGINES: [&str; 8] = ["ort", "ort-int8", "ort-cpu", "ort-cpu-int8", "tract", "tract-scan", "rten", "rten-int8"];
+const ENGINES: [&str; 9] =
+    ["ort", "ort-int8", "ort-cpu", "ort-cpu-int8", "tract", "tract-scan", "rten", "rten-cpu", "rten-int8"];
 /// Between turns.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Below this load average a machine is quiet.
@@ -122,7 +123,6 @@ struct Runner {
 enum Side {
     PyTorch(PyTorch),
     Ours { session: Box<dyn StepSession>, input: ActStep },
-    Rten(Box<RtenStep>),
 }
 
 /// What a runner answered.
@@ -144,10 +144,6 @@ impl Side {
                 input.reset = vec![false];
                 let q_halt = *output.q_halt.first().context("the engine gave no q_halt")?;
                 Ok(Outcome { answer: output.answer, q_halt })
-            }),
-            Self::Rten(session) => timed(steps, || {
-                let (answer, q_halt) = session.step()?;
-                Ok(Outcome { answer, q_halt })
             }),
         }
     }
@@ -239,7 +235,7 @@ fn engine_runner(
         products: products(&model.config).into_iter().map(|name| (name, 0.0)).collect(),
     };
     let target = match engine {
-        "ort-cpu" | "ort-cpu-int8" => GraphTarget::OrtCpu,
+        "ort-cpu" | "ort-cpu-int8" | "rten-cpu" => GraphTarget::OrtCpu,
         "tract-scan" => GraphTarget::Tract,
         _ => GraphTarget::Portable,
     };
@@ -248,15 +244,11 @@ fn engine_runner(
     let suffix = [(int8, ", int8"), (target != GraphTarget::Portable, ", own graph")];
     let suffix: String = suffix.into_iter().filter_map(|(applies, words)| applies.then_some(words)).collect();
 
-    if engine.starts_with("rten") {
-        let started = Instant::now();
-        let session = RtenStep::load(source.bytes.into_owned(), &model.config, tokens.to_vec(), options.threads)?;
-        let load = Some(started.elapsed());
-        let runner = Runner::warmed(format!("rten {}{suffix}", rten::VERSION), Side::Rten(Box::new(session)))?;
-        return Ok(Runner { int8, load, ..runner });
-    }
-    let engine: Box<dyn Engine> =
-        if engine.starts_with("tract") { Box::new(TractEngine) } else { Box::new(OrtEngine::load(None)?) };
+    let engine: Box<dyn Engine> = match engine.split('-').next() {
+        Some("tract") => Box::new(TractEngine),
+        Some("rten") => Box::new(RtenEngine),
+        _ => Box::new(OrtEngine::load(None)?),
+    };
     let session_options =
         SessionOptions { threads: options.threads, spinning: !options.sleeping, ..SessionOptions::default() };
     let session = engine.load_step_graph(&source, &session_options)?;

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use trm_engine::registry;
 use trm_engine::SessionOptions;
-use trm_engine::tract::TractEngine;
 use trm_intake::Printable;
 use trm_models::{GraphKind, ModelBundle, TrustedKey};
 use trm_solver::measure::selftest;
@@ -217,7 +217,8 @@ pub fn test_here(folder: &Path, memory: u64, seconds: u64) -> Result<(), String>
     });
     limit_this_process(memory, Duration::from_secs(seconds)).map_err(|error| format!("cannot set limits: {error}"))?;
     let bundle = ModelBundle::open(folder).map_err(|error| without_hints(&error))?;
-    match selftest::run(&TractEngine, &bundle, GraphKind::Step, &SessionOptions::default()) {
+    let engine = (registry::default().open)(None).map_err(|error| without_hints(&error))?;
+    match selftest::run(engine.as_ref(), &bundle, GraphKind::Step, &SessionOptions::default()) {
         Ok(report) if report.passed => Ok(()),
         Ok(report) => Err(report.to_string()),
         Err(error) => Err(without_hints(&error)),

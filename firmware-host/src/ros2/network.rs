@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use trm_engine::ort::OrtEngine;
-use trm_engine::tract::TractEngine;
 use trm_engine::{Engine, SessionOptions};
 use trm_plan::{self, Fallback, Goal, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, SegmentPlanner, Terrain};
 use trm_solver::{Model, Network};
 
 use super::planner::{Outcome, PathPlanner, Planned, PlannerSettings};
-use crate::{EngineChoice, HostError, Result};
+use crate::{HostError, Result};
 
 /// [`Planner`] on the maps that arrive.
 #[derive(Debug)]
@@ -26,11 +24,7 @@ impl NetworkPlanner {
     /// session of one row for each core is best, on a GPU one session of many rows.
     ///
     /// Fails for a model of something else, and where the engine does.
-    pub fn load(engine: EngineChoice, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
-        let engine: Box<dyn Engine> = match engine {
-            EngineChoice::Tract => Box::new(TractEngine),
-            EngineChoice::Ort => Box::new(OrtEngine::load(None)?),
-        };
+    pub fn load(engine: Box<dyn Engine>, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
         let threads = (cores() / lanes.max(1)).max(1);
         let options = SessionOptions { batch: rows, threads, ..SessionOptions::default() };
         Network::check_memory(model, lanes, options.batch)?;
@@ -120,7 +114,7 @@ mod tests {
     }
 
     fn planner() -> NetworkPlanner {
-        NetworkPlanner::load(EngineChoice::Tract, &Model::open("maze-9").unwrap(), 1, 1).unwrap()
+        NetworkPlanner::load((trm_engine::registry::default().open)(None).unwrap(), &Model::open("maze-9").unwrap(), 1, 1).unwrap()
     }
 
     #[test]

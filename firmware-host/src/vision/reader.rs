@@ -139,7 +139,7 @@ impl BoardReader {
                 classes: manifest.classes.len(),
             });
         }
-        Ok(Self::new(Classifier::on_tract(bundle.graph(), CELL_PIXELS, CLASSES)?))
+        Ok(Self::new(Classifier::built_in(bundle.graph(), CELL_PIXELS, CLASSES)?))
     }
 
     /// The board that [`read`](Self::read) would read, by its corners in the photograph, without reading it.

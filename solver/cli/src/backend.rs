@@ -1,27 +1,84 @@
 //! The options that choose an engine, and the engine they lead to.
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use trm_engine::ort::{Candidate, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
-use trm_engine::tract::TractEngine;
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
 use trm_engine::{
-    Engine, EngineError, GraphSource, MAX_THREADS, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
+    Engine, EngineEntry, EngineError, GraphSource, MAX_THREADS, Result, SessionInfo, SessionOptions, SolveSession,
+    StepSession, registry,
 };
 use trm_models::{GraphKind, ModelBundle};
 
 use crate::{deadline, errln};
 
-/// Which engine runs the graphs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// The engine that runs the graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendChoice {
-    /// ONNX Runtime where its library is found and works, otherwise tract
+    /// ONNX Runtime where its library is found and works, otherwise a built-in engine.
     Auto,
-    /// ONNX Runtime, from a shared library
-    Ort,
-    /// tract, built in
-    Tract,
+    /// One of the engines of this build.
+    Engine(&'static EngineEntry),
+}
+
+/// Every choice, in the order of the help.
+static CHOICES: LazyLock<Vec<BackendChoice>> = LazyLock::new(|| {
+    let engines = registry::ALL.iter().map(BackendChoice::Engine);
+    std::iter::once(BackendChoice::Auto).chain(engines).collect()
+});
+
+impl BackendChoice {
+    /// The engine of programs that are not told one.
+    #[must_use]
+    pub fn default_engine() -> Self {
+        Self::Engine(registry::default())
+    }
+
+    /// Opens the engine; of `auto` the first one that can be.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open(self) -> Result<Box<dyn Engine>> {
+        match self {
+            Self::Engine(engine) => (engine.open)(None),
+            Self::Auto => {
+                let opened = registry::ALL.iter().map(|engine| (engine.open)(None));
+                opened.reduce(Result::or).unwrap_or_else(|| (registry::default().open)(None))
+            }
+        }
+    }
+
+    /// As on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Engine(engine) => engine.name,
+        }
+    }
+}
+
+impl fmt::Display for BackendChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl ValueEnum for BackendChoice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &CHOICES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name()).help(match self {
+            Self::Auto => "ONNX Runtime where its library is found and works, otherwise a built-in engine",
+            Self::Engine(engine) => engine.about,
+        }))
+    }
 }
 
 /// Which execution provider ONNX Runtime uses.
@@ -181,38 +238,53 @@ pub struct Loaded<S: ?Sized> {
     pub fallbacks: Vec<String>,
 }
 
-/// Whether ONNX Runtime and tract are among the engines of a choice. A library that is named, or a provider that only
-/// ONNX Runtime has, leaves none.
-pub fn wanted_engines(backend: BackendChoice, provider: ProviderName, device: &DeviceArgs) -> Result<(bool, bool)> {
+/// The engines of a choice, the preferred one first. A library that is named, or a provider that only ONNX Runtime has,
+/// leaves no engine that is built in.
+///
+/// # Errors
+/// [`EngineError::ProcessorOnly`] for a GPU on an engine without.
+pub fn wanted_engines(
+    backend: BackendChoice,
+    provider: ProviderName,
+    device: &DeviceArgs,
+) -> Result<Vec<&'static EngineEntry>> {
     let gpu = matches!(provider, ProviderName::Cuda | ProviderName::TensorRt);
     match backend {
-        BackendChoice::Ort => Ok((true, false)),
-        BackendChoice::Auto => Ok((true, device.ort_lib.is_none() && !gpu)),
-        BackendChoice::Tract if !gpu => Ok((false, true)),
-        BackendChoice::Tract => Err(EngineError::ProcessorOnly { engine: "tract" }),
+        BackendChoice::Engine(engine) if gpu && !engine.has_gpu => {
+            Err(EngineError::ProcessorOnly { engine: engine.name })
+        }
+        BackendChoice::Engine(engine) => Ok(vec![engine]),
+        BackendChoice::Auto => {
+            let library_only = gpu || device.ort_lib.is_some();
+            Ok(registry::ALL.iter().filter(|engine| !(library_only && engine.built_in)).collect())
+        }
     }
 }
 
 impl BackendArgs {
-    /// Opens the engine that was asked for. With `auto` that is ONNX Runtime if its library works, else tract.
+    /// Opens the engines that were asked for. With `auto` they are ONNX Runtime if its library works, and those that are
+    /// built in: the first one that takes the graph runs it.
+    ///
+    /// # Errors
+    /// When none can be opened.
     pub fn open(&self, verbose: bool) -> Result<Backend> {
-        let (ort, tract) = wanted_engines(self.backend, self.provider, &self.device)?;
-        let tract = tract || self.allow_fallback;
+        let mut wanted = wanted_engines(self.backend, self.provider, &self.device)?;
+        if self.allow_fallback {
+            wanted.extend(registry::built_in().filter(|other| !wanted.contains(other)).collect::<Vec<_>>());
+        }
         let mut backend = Backend { engines: Vec::new(), passed_over: None, verbose, provider: self.provider };
-        if ort {
-            match OrtEngine::load(self.device.ort_lib.as_deref()) {
+        let last = wanted.len().saturating_sub(1);
+        for (position, entry) in wanted.into_iter().enumerate() {
+            match (entry.open)(self.device.ort_lib.as_deref()) {
                 Ok(engine) => {
-                    if let (true, Some(exposed)) = (verbose, engine.exposed()) {
-                        errln!("{}: {exposed}", engine.library().display());
+                    if let (true, Some(remark)) = (verbose, engine.remark()) {
+                        errln!("{remark}");
                     }
-                    backend.engines.push(Box::new(engine));
+                    backend.engines.push(engine);
                 }
-                Err(error) if tract => backend.pass_over("ort", &error),
+                Err(error) if position < last => backend.pass_over(entry.name, &error),
                 Err(error) => return Err(error),
             }
-        }
-        if tract {
-            backend.engines.push(Box::new(TractEngine));
         }
         Ok(backend)
     }

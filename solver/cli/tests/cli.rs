@@ -329,7 +329,7 @@ fn a_bench_measures_every_combination_it_was_asked_for() {
         .iter()
         .map(|row| (row["engine"].as_str().expect("a name"), row["batch"].as_u64().expect("rows")))
         .collect();
-    assert_eq!(combinations, [("tract", 1), ("tract", 3), ("ort", 1), ("ort", 3)]);
+    assert_eq!(combinations, [("tract", 1), ("tract", 3), ("rten", 1), ("rten", 3), ("ort", 1), ("ort", 3)]);
     for row in rows {
         let number = |value: &Value| value.as_f64().filter(|value| value.is_finite() && *value > 0.0);
         let (p50, p99) =
@@ -361,13 +361,19 @@ fn a_bench_is_a_table_to_paste() {
 /// What is found best is remembered and taken, unless something else is asked for.
 #[test]
 fn a_tuned_model_runs_as_it_was_tuned() {
+    for engine in ["tract", "rten"] {
+        tuned_on(engine);
+    }
+}
+
+fn tuned_on(engine: &str) {
     let cache = tempfile::tempdir().expect("a folder");
     let run = |words: &[&str]| {
         let output = trm().args(words).env("XDG_CACHE_HOME", cache.path()).output().expect("trm runs");
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         output
     };
-    let bench = ["bench", "sudoku-4", "--backend", "tract", "--tune", "--seconds", "0.05"];
+    let bench = ["bench", "sudoku-4", "--backend", engine, "--tune", "--seconds", "0.05"];
     let measured = ["--batch", "1,3", "--threads", "1", "--json"];
     let report = json_lines(&run(&[&bench[..], &measured].concat())).remove(0);
     let tuned = &report["tuned"][0];
@@ -382,13 +388,11 @@ fn a_tuned_model_runs_as_it_was_tuned() {
     remembered["stream"]["batch"] = 3.into();
     std::fs::write(file, remembered.to_string()).expect("written");
 
-    let eval = ["eval", "sudoku-4", "--generate", "sudoku-easy", "--count", "9", "--backend", "tract", "--verbose"];
+    let eval = ["eval", "sudoku-4", "--generate", "sudoku-easy", "--count", "9", "--backend", engine, "--verbose"];
     let said = |words: &[&str]| text(&run(words).stderr);
     let tuned = said(&eval);
-    assert!(
-        tuned.contains("sudoku-4 is tuned for tract: 1 thread for one puzzle, 1 thread for a stream in 3 rows"),
-        "{tuned}"
-    );
+    let line = format!("sudoku-4 is tuned for {engine}: 1 thread for one puzzle, 1 thread for a stream in 3 rows");
+    assert!(tuned.contains(&line), "{tuned}");
     assert!(tuned.contains("step graph, 3 rows, 1 threads"), "{tuned}");
     let asked = said(&[&eval[..], &["--batch", "2", "--threads", "2"]].concat());
     assert!(asked.contains("step graph, 2 rows, 2 threads"), "{asked}");
@@ -415,7 +419,7 @@ fn a_bench_of_a_missing_provider_fails() {
 /// Where the checkout's own `models/` is looked at, classifier included, all is well.
 #[test]
 fn the_shipped_models_are_in_order() {
-    let output = trm().args(["doctor", "--json"]).current_dir("..").output().expect("trm runs");
+    let output = trm().args(["doctor", "--json"]).current_dir("../..").output().expect("trm runs");
     let report = &json_lines(&output)[0];
     assert_eq!((output.status.code(), &report["passed"]), (Some(0), &true.into()), "{report}");
     let bundles = report["bundles"].as_array().expect("bundles");

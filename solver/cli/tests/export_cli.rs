@@ -98,10 +98,15 @@ fn a_checkpoint_becomes_a_bundle_that_keeps_parity() {
     let config = golden("sudoku_mlp_stable").join("all_config.yaml");
     assert!(stderr(&output).contains(&format!("using {}", config.display())), "{}", stderr(&output));
     let text = stdout(&output);
-    for run in
-        ["tract (cpu), step", "tract (cpu), unrolled", "ort (cpu), step", "ort (cpu), solve", "ort (cpu), unrolled"]
-    {
-        assert!(text.contains(&format!("self-test on {run} graph: passed")), "{run}: {text}");
+    for (engine, graphs) in [
+        ("tract", &["step", "unrolled"][..]),
+        ("rten", &["step", "solve", "unrolled"]),
+        ("ort", &["step", "solve", "unrolled"]),
+    ] {
+        for graph in graphs {
+            let line = format!("self-test on {engine} (cpu), {graph} graph: passed");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
     }
 
     let bundle = ModelBundle::open(folder.path().join("sudoku")).expect("a bundle");
@@ -114,9 +119,14 @@ fn a_checkpoint_becomes_a_bundle_that_keeps_parity() {
     assert_eq!(origin.file, "step_1000");
 
     let golden = golden("sudoku_mlp_stable").display().to_string();
-    for (backend, graph, rows) in
-        [("ort", "step", 16), ("tract", "step", 16), ("ort", "solve", 16), ("reference", "step", 16)]
-    {
+    for (backend, graph, rows) in [
+        ("ort", "step", 16),
+        ("tract", "step", 16),
+        ("rten", "step", 16),
+        ("ort", "solve", 16),
+        ("rten", "solve", 16),
+        ("reference", "step", 16),
+    ] {
         let args = ["parity", "sudoku", "--golden", &golden, "--backend", backend, "--graph", graph, "--json"];
         let output = trm(folder.path(), &args);
         assert_exit(&output, 0);
@@ -433,22 +443,23 @@ fn doctor_tests_every_engine() {
     assert_eq!(report["passed"], true, "{report}");
     let engines = report["engines"].as_array().expect("engines");
     let names: Vec<_> = engines.iter().map(|engine| engine["name"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["tract", "ort"]);
+    assert_eq!(names, ["tract", "rten", "ort"]);
     assert!(engines.iter().all(|engine| engine["passed"] == true), "{report}");
-    assert!(engines[1]["library"].as_str().is_some_and(|path| path.contains("onnxruntime")), "{report}");
+    assert!(engines[2]["library"].as_str().is_some_and(|path| path.contains("onnxruntime")), "{report}");
     assert!(report["machine"]["cores"].as_u64().is_some_and(|cores| cores > 0), "{report}");
     let tests = report["bundles"].as_array().expect("bundles").last().expect("ours")["tests"].clone();
-    assert_eq!(tests.as_array().map(Vec::len), Some(3), "{tests}");
+    // The step graph on every engine, the solve graph on those that have loops.
+    assert_eq!(tests.as_array().map(Vec::len), Some(5), "{tests}");
 
     // Where the library was found, and how it was led to.
-    let searched = &engines[1]["searched"][0];
+    let searched = &engines[2]["searched"][0];
     assert_eq!((&searched["origin"], &searched["libraries"][0]["loaded"]), (&"ORT_DYLIB_PATH".into(), &true.into()));
 
-    // Without ONNX Runtime tract is enough, unless it was asked for.
+    // Without ONNX Runtime a built-in engine is enough, unless it was asked for.
     let mut alone = command(folder.path(), &["doctor", "bundle", "--json"]);
     let output = alone.env_remove("TRM_ORT_CACHE").env_remove("ORT_DYLIB_PATH").output().expect("trm runs");
     assert_exit(&output, 0);
-    let places = json(&output)["engines"][1]["searched"].as_array().expect("places").len();
+    let places = json(&output)["engines"][2]["searched"].as_array().expect("places").len();
     assert!(places > 5, "every place is listed: {places}");
     let missing = "/nowhere/libonnxruntime.so";
     for asked_by in ["--ort-lib", "ORT_DYLIB_PATH"] {
@@ -461,7 +472,7 @@ fn doctor_tests_every_engine() {
         assert_exit(&output, 3);
         let report = json(&output);
         assert_eq!((&report["asked_in_vain"], &report["passed"]), (&asked_by.into(), &false.into()), "{report}");
-        let problem = report["engines"][1]["problem"].as_str().unwrap_or_default();
+        let problem = report["engines"][2]["problem"].as_str().unwrap_or_default();
         assert!(problem.contains(missing), "{report}");
     }
 }

@@ -6,6 +6,7 @@ mod common;
 use std::process::Command;
 
 use common::{Golden, assert_close, options, ort};
+use trm_engine::rten::RtenEngine;
 use trm_engine::ort::{ExecutionProvider, ProviderChoice};
 use trm_engine::tract::TractEngine;
 use trm_engine::{
@@ -62,7 +63,13 @@ fn in_float64_the_target_does_not_matter() {
 fn engines_compute_what_they_compute_by_the_portable_graph() {
     let ort: Box<dyn Engine> = Box::new(ort());
     let tract: Box<dyn Engine> = Box::new(TractEngine);
-    let cases = [(&ort, GraphTarget::OrtCpu), (&ort, GraphTarget::Tract), (&tract, GraphTarget::Tract)];
+    let rten: Box<dyn Engine> = Box::new(RtenEngine);
+    let cases = [
+        (&ort, GraphTarget::OrtCpu),
+        (&ort, GraphTarget::Tract),
+        (&rten, GraphTarget::OrtCpu),
+        (&tract, GraphTarget::Tract),
+    ];
     for (name, (engine, target)) in GOLDENS.iter().flat_map(|name| cases.map(|case| (name, case))) {
         let golden = Golden::load(name);
         let [expected, found] = [GraphTarget::Portable, target].map(|target| {
@@ -101,7 +108,9 @@ fn a_bundle_for_one_engine_passes_its_self_test_there() {
         .expect("trm runs");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(stdout.contains("self-test on ort (cpu), step graph: passed"), "{stdout}");
+    for engine in ["ort", "rten"] {
+        assert!(stdout.contains(&format!("self-test on {engine} (cpu), step graph: passed")), "{stdout}");
+    }
     assert!(!stdout.contains("self-test on tract"), "{stdout}");
     let bundle = ModelBundle::open(&out).expect("a bundle");
     assert_eq!(bundle.manifest().target, GraphTarget::OrtCpu);
@@ -121,6 +130,7 @@ fn other_engines_and_providers_say_what_to_do() {
         assert!(told && message.contains("--target portable"), "{message}");
     };
     refusal(&TractEngine, GraphTarget::OrtCpu, ProviderChoice::Auto);
+    refusal(&RtenEngine, GraphTarget::Tract, ProviderChoice::Auto);
     for target in [GraphTarget::OrtCpu, GraphTarget::Tract] {
         refusal(&ort(), target, ProviderChoice::Only(ExecutionProvider::Cuda));
     }
@@ -135,6 +145,10 @@ struct StickySession {
 }
 
 impl Engine for Sticky {
+    fn version(&self) -> String {
+        TractEngine.version()
+    }
+
     fn name(&self) -> &'static str {
         "sticky"
     }
@@ -185,7 +199,7 @@ fn a_self_test_finds_out_an_engine_in_which_the_last_puzzle_lives_on() {
         let report = selftest::run(engine, model.bundle(), GraphKind::Step, &SessionOptions::default());
         report.expect("it runs").passed
     };
-    assert!(passed(&TractEngine));
+    assert!(passed(&TractEngine) && passed(&RtenEngine));
     assert!(!passed(&Sticky));
 }
 

@@ -11,6 +11,10 @@ mod error;
 mod external;
 pub mod machine;
 pub mod ort;
+pub mod registry;
+#[cfg(feature = "rten")]
+pub mod rten;
+#[cfg(feature = "tract")]
 pub mod tract;
 pub mod tuning;
 
@@ -24,6 +28,7 @@ pub use self::act::{ActOutput, ActStep, Carry, halt_signal};
 pub use self::checks::MAX_THREADS;
 pub use self::error::{EngineError, Setting};
 pub use self::external::ExternalFiles;
+pub use self::registry::EngineEntry;
 use self::ort::{ProviderChoice, ProviderOptions};
 
 /// The result of this crate's fallible functions.
@@ -123,7 +128,7 @@ pub fn cache_folder() -> Option<PathBuf> {
 /// What runs a session, as it turned out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// `ort` or `tract`.
+    /// `ort`, `rten` or `tract`.
     pub engine: &'static str,
     /// The engine's version, as far as it tells.
     pub engine_version: String,
@@ -144,9 +149,17 @@ pub struct SessionInfo {
 }
 
 /// Something that loads graphs.
-pub trait Engine {
-    /// `ort` or `tract`.
+pub trait Engine: Send + Sync {
+    /// `ort`, `rten` or `tract`.
     fn name(&self) -> &'static str;
+
+    /// The version; `unknown` if the engine does not tell.
+    fn version(&self) -> String;
+
+    /// A line that whoever runs it should know, if there is one.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 
     /// Loads a step graph.
     fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>>;

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use trm_engine::rten::RtenEngine;
 use trm_engine::ort::OrtEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, ExternalFiles, GraphSource, SessionOptions};
@@ -21,7 +22,7 @@ pub(crate) fn ort() -> OrtEngine {
 
 /// Every engine there is.
 pub(crate) fn engines() -> Vec<Box<dyn Engine>> {
-    vec![Box::new(ort()), Box::new(TractEngine)]
+    vec![Box::new(ort()), Box::new(RtenEngine), Box::new(TractEngine)]
 }
 
 /// An error with its causes, as a user sees it.

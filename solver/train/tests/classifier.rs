@@ -1,4 +1,4 @@
-//! Classifiers: both engines against the float64 evaluator, and training from nothing.
+//! Classifiers: every engine against the float64 evaluator, and training from nothing.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -32,6 +32,7 @@ fn engines_agree_with_the_evaluator_on_any_number_of_pictures() {
     let onnx = encode(&graph, &[]).onnx;
     let mut engines = [
         Classifier::on_tract(&onnx, CONFIG.size, CONFIG.classes).unwrap(),
+        Classifier::on_rten(&onnx, CONFIG.size, CONFIG.classes).unwrap(),
         Classifier::on_ort(&common::ort(), &onnx, CONFIG.size, CONFIG.classes).unwrap(),
     ];
     for count in [0, 1, 9, 20] {
@@ -51,8 +52,14 @@ fn engines_agree_with_the_evaluator_on_any_number_of_pictures() {
             }
         }
     }
-    let error = engines[0].classify(&[0.0; 65]).unwrap_err();
-    assert!(common::chain(&error).contains("65 numbers are no whole number of pictures of 64"), "{error:?}");
+    for engine in &mut engines {
+        let error = engine.classify(&[0.0; 65]).unwrap_err();
+        assert!(common::chain(&error).contains("65 numbers are no whole number of pictures of 64"), "{error:?}");
+    }
+    for load in [Classifier::on_tract, Classifier::on_rten] {
+        let error = common::chain(&load(&onnx, CONFIG.size, CONFIG.classes + 1).unwrap_err());
+        assert!(error.contains("not 4 classes"), "{error}");
+    }
 }
 
 /// A bar lies, stands, or is not there.

@@ -124,7 +124,7 @@ fn cross_validate(
         let cells = known.filter_map(|(_, cells)| cells.clone()).flatten().collect();
         let set = TrainingSet { cells, fonts: fonts.to_vec() };
         let graph = train_with_progress(args, engine, &set, &format!("fold {}", fold + 1))?;
-        let mut reader = BoardReader::new(Classifier::on_tract(&graph, READER.size, READER.classes)?);
+        let mut reader = BoardReader::new(Classifier::built_in(&graph, READER.size, READER.classes)?);
         for photo in photos.iter().filter(|photo| fold_of(photo) == fold) {
             let result = judge_photo(&mut reader, photo)?;
             if !result.exact() || !result.trusted {

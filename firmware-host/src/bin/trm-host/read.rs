@@ -7,11 +7,12 @@ use anyhow::bail;
 use clap::ValueEnum;
 use image::RgbImage;
 use serde::Serialize;
+use trm_cli::backend::BackendChoice;
 use trm_cli::{Exit, InvalidOption, console, errln, outln};
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::maze::{MazeReader, MazeReading, MazeRefusal};
 use trm_firmware_host::vision::{BoardReader, Reading, Refusal, overlay, photo_set, source};
-use trm_firmware_host::{EngineChoice, HostError, Solving};
+use trm_firmware_host::{HostError, Solving};
 use trm_intake::shown;
 use trm_models::ClassifierBundle;
 use trm_pictures::{check_png_path, write_png};
@@ -48,8 +49,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     reader: Option<PathBuf>,
     /// Engine that solves
-    #[arg(long, value_name = "ENGINE", default_value = "tract")]
-    backend: Backend,
+    #[arg(long, value_name = "ENGINE", default_value_t = BackendChoice::default_engine())]
+    backend: BackendChoice,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,14 +60,6 @@ enum Wanted {
     Sudoku,
     /// A printed line maze, its start a filled dot or green, its goal a ring or red, or both openings of the frame
     Maze,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Backend {
-    /// built in
-    Tract,
-    /// ONNX Runtime, from its shared library
-    Ort,
 }
 
 /// What `--json` prints for a photograph.
@@ -192,11 +185,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
                 .map_err(InvalidOption::named("--overlay"))?;
         }
     }
-    let engine = match args.backend {
-        Backend::Tract => EngineChoice::Tract,
-        Backend::Ort => EngineChoice::Ort,
-    };
-    let mut solving = if args.solve { Some(Solving::new(engine, Vec::new())?) } else { None };
+    let engine = args.backend.open()?;
+    let mut solving = if args.solve { Some(Solving::new(engine, Vec::new())) } else { None };
     let mut all_good = true;
     let mut unreadable = 0;
     for (number, path) in args.photos.iter().enumerate() {

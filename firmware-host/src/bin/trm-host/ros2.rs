@@ -1,8 +1,8 @@
 //! `trm-host ros2`: the planner as a node of ROS 2.
 
 use anyhow::bail;
+use trm_cli::backend::BackendChoice;
 use trm_cli::errln;
-use trm_firmware_host::EngineChoice;
 use trm_firmware_host::ros2::{
     self, Level, MAX_DOMAIN, NetworkPlanner, Options, Parameters, PlannerSettings, PlanningNode, Topics,
 };
@@ -59,22 +59,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "MODEL", default_value = "maze-9")]
     model: String,
     /// Engine that runs it
-    #[arg(long, value_name = "ENGINE", default_value = "tract")]
-    backend: Backend,
+    #[arg(long, value_name = "ENGINE", default_value_t = BackendChoice::default_engine())]
+    backend: BackendChoice,
     /// Sessions that work side by side; 0 takes one for each core
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
     lanes: u16,
     /// Segments that a session works on together: 1 on a processor, 32 with one session on a GPU
     #[arg(long, value_name = "ROWS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     batch: u16,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Backend {
-    /// built in
-    Tract,
-    /// ONNX Runtime, from its shared library
-    Ort,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -102,10 +94,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn planner(args: &Args) -> anyhow::Result<NetworkPlanner> {
-    let engine = match args.backend {
-        Backend::Tract => EngineChoice::Tract,
-        Backend::Ort => EngineChoice::Ort,
-    };
+    let engine = args.backend.open()?;
     let lanes = if args.lanes == 0 { ros2::cores() } else { args.lanes.into() };
     Ok(NetworkPlanner::load(engine, &Model::open(&args.model)?, lanes, args.batch.into())?)
 }

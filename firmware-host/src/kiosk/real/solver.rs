@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use trm_engine::registry;
 use trm_models::ModelBundle;
 use trm_solver::Model;
 
 use crate::kiosk::models::Active;
 use crate::kiosk::parts::{Puzzle, PuzzleSolver, Solution, Step};
-use crate::{EngineChoice, Result, Solving};
+use crate::{Result, Solving};
 
 /// Solves with the shipped models, or with those that were activated.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl ModelSolver {
     /// # Errors
     /// When the engine cannot be had.
     pub fn new(max_steps: usize) -> Result<Self> {
-        Ok(Self { solving: Solving::new(EngineChoice::Tract, Vec::new())?.with_max_steps(max_steps) })
+        Ok(Self { solving: Solving::new((registry::default().open)(None)?, Vec::new()).with_max_steps(max_steps) })
     }
 }
 

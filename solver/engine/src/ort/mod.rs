@@ -4,6 +4,7 @@
 //! 1.32 on that carry a telemetry component start its thread all the same unless the process was started with
 //! `ORT_DISABLE_TELEMETRY=1`.
 
+mod inside;
 mod library;
 mod outside;
 mod provider;
@@ -17,11 +18,12 @@ use std::sync::{Mutex, PoisonError};
 
 use ::ort::LoadDynamicError;
 use ::ort::environment::Environment;
+use trm_models::{GraphKind, GraphTarget};
 
 pub use self::library::probe::answer_probe;
 pub use self::library::{Candidate, FoundLibrary, LibraryProblem, Place, SearchEnvironment, find_library};
 pub use self::provider::{ExecutionProvider, ProviderChoice, ProviderOptions, default_cache_dir};
-use super::{Engine, GraphSource, SessionOptions, SolveSession, StepSession};
+use super::{Engine, EngineEntry, GraphSource, SessionOptions, SolveSession, StepSession};
 use crate::{EngineError, Result};
 
 /// The engine's name.
@@ -107,12 +109,6 @@ impl OrtEngine {
         self.exposed.as_deref()
     }
 
-    /// The library's version, `1.32.0`; `unknown` if its file name does not say.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
     /// Describes the library's build: git commit, compiler flags.
     #[must_use]
     pub fn build_info(&self) -> &'static str {
@@ -142,9 +138,29 @@ impl OrtEngine {
     }
 }
 
+/// ONNX Runtime among the engines.
+pub(crate) const ENTRY: EngineEntry = EngineEntry {
+    name: NAME,
+    about: "ONNX Runtime, from a shared library",
+    graphs: &GraphKind::ALL,
+    targets: &[GraphTarget::Portable, GraphTarget::OrtCpu],
+    built_in: false,
+    has_gpu: true,
+    open: |library| Ok(Box::new(OrtEngine::load(library)?)),
+};
+
 impl Engine for OrtEngine {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    /// The library's version, `1.32.0`; `unknown` if its file name does not say.
+    fn version(&self) -> String {
+        self.version.clone()
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.exposed.as_ref().map(|exposed| format!("{}: {exposed}", self.library.display()))
     }
 
     fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {

@@ -6,12 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::ort::value::{DynValue, Tensor};
-use prost::Message;
-use tract_onnx::pb::ModelProto;
 use trm_export::ExportError;
 use trm_export::onnx::{DType, external_tensors};
 
-use super::failed;
+use super::{failed, inside};
 use crate::external::{self, Outside};
 use crate::{GraphSource, Result};
 
@@ -27,16 +25,15 @@ pub(super) struct Contained<'a> {
 pub(super) fn contain<'a>(graph: &'a GraphSource<'_>) -> Result<Contained<'a>> {
     let outside = external::read(graph)?;
     let mut names = BTreeSet::new();
-    let (named, inside): (Vec<_>, Vec<_>) = outside.into_iter().partition(|Outside { tensor, .. }| {
+    let (named, rest): (Vec<_>, Vec<_>) = outside.into_iter().partition(|Outside { tensor, .. }| {
         tensor.outermost && tensor.data_type == DType::F32.onnx() && names.insert(tensor.name.clone())
     });
     let refuse = |problem: String| ExportError::NotOnnx { path: graph.name.into(), problem };
-    let bytes = if inside.is_empty() {
+    let bytes = if rest.is_empty() {
         Cow::Borrowed(graph.bytes.as_ref())
     } else {
-        let mut model = ModelProto::decode(graph.bytes.as_ref()).map_err(|error| refuse(error.to_string()))?;
-        external::put_inside(&mut model, inside);
-        Cow::Owned(model.encode_to_vec())
+        let whole = inside::put_inside(&graph.bytes, rest);
+        Cow::Owned(whole.ok_or_else(|| refuse("it ends within a field".to_owned()))?)
     };
     if !named.is_empty() || matches!(bytes, Cow::Owned(_)) {
         let left = external_tensors(&bytes, Path::new(graph.name))?;

@@ -5,6 +5,7 @@
 //! exactly those that it has alone. Threads within a row take the feature `matmul-threads`. tract has no `Loop`: it
 //! runs the step and the unrolled graph.
 
+mod inside;
 mod session;
 
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::scan::Scan;
 use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
 
-use super::{Engine, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession, checks, external};
+use super::{Engine, EngineEntry, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession, checks, external};
 use crate::{EngineError, Result};
 
 /// The engine's name.
@@ -31,17 +32,24 @@ const VERSION: &str = "0.23.9";
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TractEngine;
 
-impl TractEngine {
-    /// The version that is built in.
-    #[must_use]
-    pub fn version(self) -> &'static str {
-        VERSION
-    }
-}
+/// tract among the engines.
+pub(crate) const ENTRY: EngineEntry = EngineEntry {
+    name: NAME,
+    about: "tract, built in",
+    graphs: &[GraphKind::Step, GraphKind::Unrolled],
+    targets: &[GraphTarget::Portable, GraphTarget::Tract],
+    built_in: true,
+    has_gpu: false,
+    open: |_| Ok(Box::new(TractEngine)),
+};
 
 impl Engine for TractEngine {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn version(&self) -> String {
+        VERSION.to_owned()
     }
 
     fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
@@ -91,7 +99,7 @@ impl Prepared {
         let (inputs, outputs) = proto.graph.as_ref().map(interface).unwrap_or_default();
         checks::check_interface(graph, 1, &inputs, &outputs)?;
         proto.graph.iter_mut().for_each(fix_batch);
-        external::put_inside(&mut proto, outside);
+        inside::put_inside(&mut proto, outside);
 
         let threads = options.resolved_threads();
         let (row_pool, executor, threads) = if options.batch == 1 {

@@ -11,7 +11,6 @@ use trm_cli::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
 use trm_cli::{Exit, InvalidOption, console, errln, failure, interrupt};
 use trm_engine::machine::{Machine, Sensors, forget_peak_memory, load_average, peak_memory};
 use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
-use trm_engine::tract::TractEngine;
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
 use trm_engine::{Engine, GraphSource, SessionOptions};
 use trm_models::{GraphKind, SHIPPED};
@@ -143,7 +142,8 @@ struct Target {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
-    let (wants_ort, wants_tract) = wanted_engines(args.backend, args.provider, &args.device)?;
+    let (built_in, from_library): (Vec<_>, Vec<_>) =
+        wanted_engines(args.backend, args.provider, &args.device)?.into_iter().partition(|engine| engine.built_in);
     args.check_tuning()?;
     let models = args.models()?;
     let load_before = load_average();
@@ -166,13 +166,13 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     report.meaningful = !report.machine.emulated;
 
     let bar = progress_bar();
-    // tract first: ONNX Runtime's library stays in memory once it is loaded.
-    if wants_tract {
-        let tract = Target { engine: Box::new(TractEngine), provider: ExecutionProvider::Cpu, spins: false };
-        args.measure_all(&tract, &models, &bar, &mut report.rows);
+    // The built-in engines first: ONNX Runtime's library stays in memory once it is loaded.
+    for entry in &built_in {
+        let target = Target { engine: (entry.open)(None)?, provider: ExecutionProvider::Cpu, spins: false };
+        args.measure_all(&target, &models, &bar, &mut report.rows);
     }
-    if wants_ort {
-        for target in args.ort_targets(&models[0], wants_tract, &mut report.left_out)? {
+    if !from_library.is_empty() {
+        for target in args.ort_targets(&models[0], !built_in.is_empty(), &mut report.left_out)? {
             args.measure_all(&target, &models, &bar, &mut report.rows);
         }
     }
@@ -254,10 +254,10 @@ impl Args {
 
     /// ONNX Runtime on each provider that works, or on the one that was named. Where there is no library, it is left out
     /// with the reason.
-    fn ort_targets(&self, model: &Model, tract_ran: bool, left_out: &mut Vec<String>) -> Result<Vec<Target>> {
+    fn ort_targets(&self, model: &Model, others_ran: bool, left_out: &mut Vec<String>) -> Result<Vec<Target>> {
         let engine = match OrtEngine::load(self.device.ort_lib.as_deref()) {
             Ok(engine) => engine,
-            Err(error) if tract_ran => {
+            Err(error) if others_ran => {
                 left_out.push(format!("ort: {}", one_line(error)));
                 return Ok(Vec::new());
             }

@@ -8,8 +8,7 @@ use clap::ValueEnum;
 use trm_cli::backend::is_plain_absence;
 use trm_cli::{Exit, console, errln, failure, outln};
 use trm_engine::ort::OrtEngine;
-use trm_engine::tract::TractEngine;
-use trm_engine::{Engine, SessionOptions};
+use trm_engine::{Engine, SessionOptions, registry};
 use trm_export::bundle::card_notes;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::trm::{GraphOptions, Precision};
@@ -415,14 +414,17 @@ fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, confi
 
 /// Runs the bundle's self-test on every engine there is. An engine that computes something else is a failed answer.
 fn self_test(bundle: &ModelBundle, ort_lib: Option<&Path>) -> Result<Exit> {
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
+    let mut engines: Vec<Box<dyn Engine>> =
+        registry::built_in().map(|entry| (entry.open)(None)).collect::<Result<_, _>>()?;
+    let names: Vec<_> = engines.iter().map(|engine| engine.name()).collect();
+    let only = if names.is_empty() { "no engine".to_owned() } else { names.join(" and ") };
     match OrtEngine::load(ort_lib) {
         Ok(engine) => engines.push(Box::new(engine)),
         Err(error) if ort_lib.is_none() && is_plain_absence(&error) => {
-            errln!("self-test on tract only: no ONNX Runtime library found");
+            errln!("self-test on {} only: no ONNX Runtime library found", only);
         }
         Err(error) if ort_lib.is_some() => return Err(error.into()),
-        Err(error) => errln!("self-test on tract only: {}", failure::message(&error.into())),
+        Err(error) => errln!("self-test on {} only: {}", only, failure::message(&error.into())),
     }
     let (mut failed, mut tested) = (false, false);
     for engine in &engines {

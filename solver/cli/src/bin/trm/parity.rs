@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde::Serialize;
 use trm_cli::backend::{Backend, BackendArgs, BackendChoice, DeviceArgs, ProviderName};
 use trm_cli::{Exit, console};
@@ -62,17 +64,35 @@ pub(crate) struct Args {
     cuda_graph: bool,
 }
 
-/// What runs the model: an engine, or the evaluator that needs none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// What runs the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ParityBackend {
-    /// ONNX Runtime where its library is found and works, otherwise tract
-    Auto,
-    /// ONNX Runtime, from a shared library
-    Ort,
-    /// tract, built in
-    Tract,
-    /// The exporter's reference evaluator: float64, slow, no engine involved
+    /// An engine.
+    Engine(BackendChoice),
+    /// The exporter's reference evaluator: float64, slow, no engine involved.
     Reference,
+}
+
+/// Every choice, in the order of the help.
+static BACKENDS: LazyLock<Vec<ParityBackend>> = LazyLock::new(|| {
+    let engines = BackendChoice::value_variants().iter().copied().map(ParityBackend::Engine);
+    engines.chain([ParityBackend::Reference]).collect()
+});
+
+impl ValueEnum for ParityBackend {
+    fn value_variants<'a>() -> &'a [Self] {
+        &BACKENDS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Engine(choice) => choice.to_possible_value(),
+            Self::Reference => Some(
+                PossibleValue::new("reference")
+                    .help("The exporter's reference evaluator: float64, slow, no engine involved"),
+            ),
+        }
+    }
 }
 
 fn limit(text: &str) -> Result<f64, String> {
@@ -197,9 +217,7 @@ impl Runner {
     fn new(args: &Args, verbose: bool) -> Result<Self> {
         let choice = match args.backend {
             ParityBackend::Reference => return Ok(Self::Reference),
-            ParityBackend::Auto => BackendChoice::Auto,
-            ParityBackend::Ort => BackendChoice::Ort,
-            ParityBackend::Tract => BackendChoice::Tract,
+            ParityBackend::Engine(choice) => choice,
         };
         let args = args.backend(choice);
         let options = SessionOptions { want_logits: true, ..args.session_options(1) };

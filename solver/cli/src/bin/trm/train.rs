@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use trm_engine::Engine as _;
 use trm_cli::backend::EngineArgs;
 use trm_cli::{Exit, console, errln, interrupt};
 use trm_engine::SessionOptions;

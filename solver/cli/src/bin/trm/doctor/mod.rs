@@ -13,8 +13,7 @@ use trm_cli::backend::DeviceArgs;
 use trm_cli::{Exit, console, failure};
 use trm_engine::machine::Machine;
 use trm_engine::ort::OrtEngine;
-use trm_engine::tract::TractEngine;
-use trm_engine::{Engine, GraphSource, SessionOptions};
+use trm_engine::{Engine, GraphSource, SessionOptions, registry};
 use trm_intake::Printable;
 use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
 use trm_solver::SolverError;
@@ -126,10 +125,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         return warm::run(&args.warm, &args.batch, &args.device, args.json);
     }
     let (bundles, broken) = bundles(&args.bundles);
-    let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(TractEngine)];
-    let mut states = vec![EngineState {
-        name: TractEngine.name(),
-        version: Some(TractEngine.version().to_owned()),
+    let mut engines: Vec<Box<dyn Engine>> =
+        registry::built_in().map(|entry| (entry.open)(None)).collect::<Result<_, _>>()?;
+    let built_in = engines.iter().map(|engine| EngineState {
+        name: engine.name(),
+        version: Some(engine.version()),
         library: None,
         build: None,
         providers: vec![ProviderState { name: "cpu", usable: true, problem: None }],
@@ -137,7 +137,8 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         exposed: None,
         problem: None,
         passed: None,
-    }];
+    });
+    let mut states: Vec<EngineState> = built_in.collect();
     let (ort, state) = ort(&args.device, &bundles);
     if let Some(engine) = ort {
         engines.push(Box::new(engine));
@@ -196,7 +197,7 @@ fn ort(device: &DeviceArgs, bundles: &[ModelBundle]) -> (Option<OrtEngine>, Engi
     };
     state.searched = library::places(device.ort_lib.as_deref(), Some(engine.library()));
     state.exposed = engine.exposed().map(str::to_owned);
-    state.version = Some(engine.version().to_owned());
+    state.version = Some(engine.version());
     state.library = Some(engine.library().to_owned());
     state.build = Some(engine.build_info().to_owned());
     let graph = bundles.iter().find_map(|bundle| GraphSource::from_bundle(bundle, GraphKind::Step).ok());

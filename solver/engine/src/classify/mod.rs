@@ -1,14 +1,22 @@
-//! Classifies small pictures, as a digit reader does: on ONNX Runtime or tract, like the recursive models.
+//! Classifies small pictures, as a digit reader does: on ONNX Runtime, rten or tract, like the recursive models.
 
-use rayon::prelude::*;
-use tract_onnx::prelude::*;
+#[cfg(feature = "rten")]
+mod rten;
+#[cfg(feature = "tract")]
+mod tract;
 
+#[cfg(feature = "rten")]
+use self::rten::RtenClassifier;
+#[cfg(feature = "tract")]
+use self::tract::TractClassifier;
+use crate::SessionOptions;
 use crate::ort::session::load_plain;
 use crate::ort::{OrtEngine, ProviderChoice, failed as ort_failed};
-use crate::{EngineError, Result, SessionOptions};
+use crate::{EngineError, registry};
+use crate::Result;
 
-/// Pictures that are classified at once: engines plan for a fixed number, and on tract the parts of a board's cells are divided
-/// among threads.
+/// Pictures that are classified at once: engines plan for a fixed number, and on tract and rten the parts of a board's cells
+/// are divided among threads.
 const BATCH: usize = 9;
 
 /// A loaded classifier.
@@ -19,7 +27,10 @@ pub struct Classifier {
 }
 
 enum RunsOn {
-    Tract(std::sync::Arc<TypedRunnableModel>),
+    #[cfg(feature = "tract")]
+    Tract(TractClassifier),
+    #[cfg(feature = "rten")]
+    Rten(RtenClassifier),
     Ort(Box<::ort::session::Session>),
 }
 
@@ -34,25 +45,32 @@ impl Classifier {
     ///
     /// # Errors
     /// [`EngineError::Failed`] when it is no such graph.
+    #[cfg(feature = "tract")]
     pub fn on_tract(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
-        let load = || -> TractResult<_> {
-            let shape = [BATCH, size, size];
-            let model = tract_onnx::onnx()
-                .with_ignore_value_info(true)
-                .model_for_read(&mut &*graph)?
-                .with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), shape))?
-                .into_optimized()?;
-            let output = model.output_fact(0)?;
-            let found = output.shape.as_concrete();
-            if found != Some(&[BATCH, classes]) {
-                return Err(tract_onnx::prelude::TractError::msg(format!(
-                    "it returns {output:?}, not {classes} classes"
-                )));
-            }
-            model.into_runnable()
-        };
-        let plan = load().map_err(|error| tract_failed("load a classifier", error))?;
-        Ok(Self { size, classes, runs_on: RunsOn::Tract(plan) })
+        Ok(Self { size, classes, runs_on: RunsOn::Tract(TractClassifier::load(graph, size, classes)?) })
+    }
+
+    /// Loads it into rten.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when it is no such graph.
+    #[cfg(feature = "rten")]
+    pub fn on_rten(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
+        Ok(Self { size, classes, runs_on: RunsOn::Rten(RtenClassifier::load(graph, size, classes)?) })
+    }
+
+    /// Loads it into the built-in engine that is preferred, else into ONNX Runtime.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`] when it is no such graph, and where there is no engine.
+    pub fn built_in(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
+        match registry::default().name {
+            #[cfg(feature = "tract")]
+            "tract" => Self::on_tract(graph, size, classes),
+            #[cfg(feature = "rten")]
+            "rten" => Self::on_rten(graph, size, classes),
+            _ => Self::on_ort(&OrtEngine::load(None)?, graph, size, classes),
+        }
     }
 
     /// Loads it into ONNX Runtime.
@@ -69,11 +87,14 @@ impl Classifier {
         Ok(Self { size, classes, runs_on: RunsOn::Ort(Box::new(session)) })
     }
 
-    /// `ort` or `tract`.
+    /// `ort`, `rten` or `tract`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
         match self.runs_on {
+            #[cfg(feature = "tract")]
             RunsOn::Tract(_) => "tract",
+            #[cfg(feature = "rten")]
+            RunsOn::Rten(_) => "rten",
             RunsOn::Ort(_) => "ort",
         }
     }
@@ -105,16 +126,10 @@ impl Classifier {
             pictures
         };
         match &mut self.runs_on {
-            RunsOn::Tract(plan) => {
-                let run = |part: &[f32]| -> TractResult<Vec<f32>> {
-                    let input = Tensor::from_shape(&shape, &filled_up(part))?;
-                    let output = plan.run(tvec!(input.into_tvalue()))?;
-                    let values = output[0].to_plain_array_view::<f32>()?;
-                    Ok(values.iter().copied().take(wanted(part)).collect())
-                };
-                let parts: TractResult<Vec<_>> = pictures.par_chunks(BATCH * pixels).map(run).collect();
-                Ok(parts.map_err(|error| tract_failed("classify", error))?.concat())
-            }
+            #[cfg(feature = "tract")]
+            RunsOn::Tract(classifier) => classifier.classify(pictures),
+            #[cfg(feature = "rten")]
+            RunsOn::Rten(classifier) => classifier.classify(pictures),
             RunsOn::Ort(session) => {
                 let mut run = |part: &[f32]| -> ::ort::Result<Vec<f32>> {
                     let input = ::ort::value::Tensor::from_array((shape, filled_up(part)))?;
@@ -126,8 +141,4 @@ impl Classifier {
             }
         }
     }
-}
-
-fn tract_failed(action: &str, error: TractError) -> EngineError {
-    EngineError::Failed { engine: "tract", action: action.into(), source: error.into_boxed_dyn_error() }
 }

@@ -1,0 +1,62 @@
+//! A classifier on rten.
+
+use std::sync::Arc;
+
+use ::rten::{Dimension, Model, NodeId, RunOptions, ThreadPool};
+use rayon::prelude::*;
+use rten_tensor::prelude::*;
+use rten_tensor::{Tensor, TensorView};
+
+use super::BATCH;
+use crate::SessionOptions;
+use crate::EngineError;
+use crate::Result;
+
+/// A loaded classifier.
+pub(super) struct RtenClassifier {
+    model: Model,
+    input: NodeId,
+    output: NodeId,
+    pool: Arc<ThreadPool>,
+    size: usize,
+    classes: usize,
+}
+
+impl RtenClassifier {
+    pub(super) fn load(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
+        let model = Model::load(graph.to_vec()).map_err(|error| failed("load a classifier", error))?;
+        let (&[input], &[output]) = (model.input_ids(), model.output_ids()) else {
+            return Err(failed("load a classifier", "it has not one input and one output"));
+        };
+        let shape = model.node_info(output).and_then(|info| info.shape()).unwrap_or_default();
+        if !matches!(shape.as_slice(), [_, Dimension::Fixed(found)] if *found == classes) {
+            return Err(failed("load a classifier", format!("it returns {shape:?}, not {classes} classes")));
+        }
+        let pool = Arc::new(ThreadPool::with_num_threads(SessionOptions::default().resolved_threads()));
+        Ok(Self { model, input, output, pool, size, classes })
+    }
+
+    /// Probabilities of whole pictures, some of which are classified side by side.
+    pub(super) fn classify(&self, pictures: &[f32]) -> Result<Vec<f32>> {
+        let parts = pictures.par_chunks(BATCH * self.size * self.size);
+        let parts: Result<Vec<_>> = self.pool.run(|| parts.map(|part| self.part(part)).collect());
+        Ok(parts?.concat())
+    }
+
+    fn part(&self, pictures: &[f32]) -> Result<Vec<f32>> {
+        let count = pictures.len() / (self.size * self.size);
+        let input = TensorView::from_data(&[count, self.size, self.size], pictures);
+        let options = RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)));
+        let outputs = self.model.run_n(vec![(self.input, input.into())], [self.output], Some(options));
+        let [output] = outputs.map_err(|error| failed("classify", error))?;
+        let output: Tensor<f32> = output.try_into().map_err(|error| failed("classify", error))?;
+        if output.shape() != [count, self.classes] {
+            return Err(failed("classify", format!("it returned {:?}", output.shape())));
+        }
+        Ok(output.to_vec())
+    }
+}
+
+fn failed(action: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> EngineError {
+    EngineError::Failed { engine: "rten", action: action.into(), source: error.into() }
+}

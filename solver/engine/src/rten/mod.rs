@@ -1,0 +1,166 @@
+//! rten: a second engine in pure Rust that is built into the binary.
+//!
+//! rten takes shapes as they come. A session runs each row of a batch on its own, so that a row's numbers are exactly
+//! those that it has alone, and a row without a puzzle costs nothing. The rows run side by side on the threads of the
+//! session; threads that no row keeps busy work within the operators of the others.
+//!
+//! It has `Loop`, but no `Scan`: it runs the step, the solve and the unrolled graph, and step graphs for `portable` and
+//! `ort-cpu`, but none for `tract`. It knows no half precision: graphs in fp16 are computed in float32.
+
+mod interface;
+mod session;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ::rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
+use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, TensorSpec, TrmConfig};
+
+use crate::external::Outside;
+use crate::{
+    Engine, EngineEntry, EngineError, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession, checks,
+    external,
+};
+
+/// The engine's name.
+const NAME: &str = "rten";
+/// The version that the workspace pins.
+const VERSION: &str = "0.27.0";
+
+/// rten as an engine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RtenEngine;
+
+/// rten among the engines.
+pub(crate) const ENTRY: EngineEntry = EngineEntry {
+    name: NAME,
+    about: "rten, built in",
+    graphs: &GraphKind::ALL,
+    targets: &[GraphTarget::Portable, GraphTarget::OrtCpu],
+    built_in: true,
+    has_gpu: false,
+    open: |_| Ok(Box::new(RtenEngine)),
+};
+
+impl Engine for RtenEngine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn version(&self) -> String {
+        VERSION.to_owned()
+    }
+
+    fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
+        checks::check_kind(graph.kind, true)?;
+        Ok(Box::new(session::RtenStepSession::new(Prepared::load(graph, options)?)))
+    }
+
+    fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>> {
+        checks::check_kind(graph.kind, false)?;
+        Ok(Box::new(session::RtenSolveSession::new(Prepared::load(graph, options)?)))
+    }
+}
+
+/// A loaded graph: what the rows of a session share.
+struct Prepared {
+    info: SessionInfo,
+    config: TrmConfig,
+    model: Model,
+    /// In the order of the graph's specification.
+    inputs: Vec<NodeId>,
+    /// In the order of the graph's specification; without the logits, which come last, unless they are wanted.
+    outputs: Vec<NodeId>,
+    want_logits: bool,
+    /// The threads of the session, where its rows and their operators run.
+    pool: Arc<ThreadPool>,
+}
+
+impl Prepared {
+    fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self> {
+        checks::check_options(options)?;
+        if (graph.kind, graph.target) == (GraphKind::Step, GraphTarget::Tract) {
+            return Err(EngineError::Unsupported {
+                engine: NAME,
+                graph: graph.kind,
+                reason: "it has no Scan operator, and this bundle was exported for tract".to_owned(),
+                hint: "use --backend tract, or export the model with --target portable".to_owned(),
+            });
+        }
+        let started = Instant::now();
+        let action = || format!("load the {} graph of {}", graph.kind, graph.name);
+        let outside = external::read(graph)?;
+        let (inputs, outputs) = interface::read(&graph.bytes)
+            .map_err(|error| failed(format!("{}: it is not an ONNX file", action()), error))?;
+        checks::check_interface(graph, 1, &inputs, &outputs)?;
+        let mut loading = ModelOptions::with_all_ops();
+        loading.prepack_weights(true);
+        for (name, bytes) in files(outside) {
+            loading.external_data(&name, bytes);
+        }
+        let threads = options.resolved_threads();
+        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        let model = loading.load(graph.bytes.to_vec()).map_err(|error| failed(action(), error))?;
+        let spec = GraphSpec::new(graph.kind, graph.config);
+        let wanted = |output: &&TensorSpec| options.want_logits || output.name != "logits";
+        let inputs = nodes(model.input_ids(), &inputs, spec.inputs.iter());
+        let outputs = nodes(model.output_ids(), &outputs, spec.outputs.iter().filter(wanted));
+        let (Some(inputs), Some(outputs)) = (inputs, outputs) else {
+            return Err(failed(action(), "two of its inputs or outputs have the same name"));
+        };
+        let info = SessionInfo {
+            engine: NAME,
+            engine_version: VERSION.to_owned(),
+            library: None,
+            provider: "cpu",
+            fallbacks: Vec::new(),
+            graph: graph.kind,
+            batch: options.batch,
+            threads,
+            load_time: started.elapsed(),
+        };
+        let (config, want_logits) = (graph.config.clone(), options.want_logits);
+        Ok(Self { info, config, model, inputs, outputs, want_logits, pool })
+    }
+
+    fn run_options(&self) -> RunOptions {
+        RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)))
+    }
+}
+
+/// The nodes of a model by the names of its specification. rten lists them in the file's order; by name it would find an
+/// operator that is called as its output is. `None` if it lists others than the file declares.
+fn nodes<'a>(
+    ids: &[NodeId],
+    declared: &[FoundTensor],
+    wanted: impl Iterator<Item = &'a TensorSpec>,
+) -> Option<Vec<NodeId>> {
+    if ids.len() != declared.len() {
+        return None;
+    }
+    wanted.map(|spec| ids.get(declared.iter().position(|found| found.name == spec.name)?).copied()).collect()
+}
+
+/// The files that tensors lie in, put together again as far as the graph reads them.
+fn files(outside: Vec<Outside>) -> BTreeMap<String, Vec<u8>> {
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for Outside { tensor, bytes } in outside {
+        let file = files.entry(tensor.file).or_default();
+        // A file's only tensor, which may be gigabytes, is not copied.
+        if file.is_empty() && tensor.offset == 0 {
+            *file = bytes;
+            continue;
+        }
+        // No further than the file goes: the tensor was cut out of it.
+        let start = tensor.offset as usize;
+        file.resize(file.len().max(start + bytes.len()), 0);
+        file[start..start + bytes.len()].copy_from_slice(&bytes);
+    }
+    files
+}
+
+/// An error of rten with what was being done.
+fn failed(action: String, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> EngineError {
+    EngineError::Failed { engine: NAME, action, source: error.into() }
+}
