@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use trm_export::ExportError;
+use trm_export::onnx::OnnxError;
 use trm_models::file::full_disk_hint;
 use trm_models::{GraphKind, ModelError};
 use trm_puzzles::PuzzleError;
@@ -335,6 +336,12 @@ pub enum SolverError {
         /// What to do about it.
         hint: String,
     },
+}
+
+impl From<OnnxError> for SolverError {
+    fn from(error: OnnxError) -> Self {
+        ExportError::from(error).into()
+    }
 }
 
 impl From<ExportError> for SolverError {

@@ -7,11 +7,12 @@ use std::process::Command;
 use serde_json::Value;
 
 /// For each package, the packages of this workspace that it may use (tests and build scripts included).
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("trm-intake", &[]),
     ("trm-puzzles", &["trm-intake"]),
     ("trm-models", &["trm-intake"]),
-    ("trm-export", &["trm-intake", "trm-models"]),
+    ("trm-onnx", &["trm-intake"]),
+    ("trm-export", &["trm-intake", "trm-models", "trm-onnx"]),
     ("trm-solver", &["trm-export", "trm-intake", "trm-models", "trm-puzzles"]),
     ("trm-protocol", &[]),
     ("trm-http", &[]),

@@ -5,7 +5,11 @@ use trm_models::PosEncodings;
 use super::quantize::{linear, linear_part, observe};
 use super::weights::{Layout, Model, Part};
 use crate::ExportError;
-use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
+use crate::onnx::operators::{
+    Concat, MultiHeadAttention, ReduceMean, RotaryEmbedding, Sigmoid, SkipSimplifiedLayerNormalization, Softmax, Split,
+    Sqrt,
+};
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, OnnxError, ValueId};
 
 /// The block whose weights are under `path`, e.g. `L_level.layers.0`: `[batch, L, D]` to `[batch, L, D]`.
 pub(super) fn block(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> Result<ValueId, ExportError> {
@@ -16,7 +20,7 @@ pub(super) fn block(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: Value
         residual_norm(b, model, s, mixed, LAST)?
     };
     let mixed = swiglu(b, model, &format!("{path}.mlp"), s, Mixing::Channels)?;
-    residual_norm(b, model, s, mixed, LAST)
+    Ok(residual_norm(b, model, s, mixed, LAST)?)
 }
 
 /// MLP-T with its norm.
@@ -24,13 +28,13 @@ fn mix_tokens(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) ->
     let (gate_up, down_proj) = swiglu_weights(path);
     if model.quantised(&gate_up).is_none() && model.quantised(&down_proj).is_none() {
         let mixed = swiglu(b, model, path, s, Mixing::Tokens)?;
-        return residual_norm(b, model, s, mixed, Mixing::Tokens.axis(model));
+        return Ok(residual_norm(b, model, s, mixed, Mixing::Tokens.axis(model))?);
     }
     // Engines have 8-bit products with the weight on the right only.
     let turned = b.transpose(s, &[0, 2, 1])?;
     let mixed = swiglu_of_last_axis(b, model, [&gate_up, &down_proj], turned)?;
     let normed = residual_norm(b, model, turned, mixed, LAST)?;
-    b.transpose(normed, &[0, 2, 1])
+    Ok(b.transpose(normed, &[0, 2, 1])?)
 }
 
 /// The last axis of `[batch, L, D]`: the channels; of a turned state, the positions.
@@ -64,8 +68,8 @@ impl Mixing {
 
     fn product(self, b: &mut GraphBuilder, weight: ValueId, s: ValueId) -> Result<ValueId, ExportError> {
         match self {
-            Self::Tokens => b.matmul(weight, s),
-            Self::Channels => b.matmul(s, weight),
+            Self::Tokens => Ok(b.matmul(weight, s)?),
+            Self::Channels => Ok(b.matmul(s, weight)?),
         }
     }
 }
@@ -98,7 +102,7 @@ fn swiglu(
         observe(b, model, &down_proj, product, mixing.axis(model))?;
         let weight = model.weight(b, &down_proj, mixing.layout())?;
         let down = mixing.product(b, weight, product)?;
-        if flat { b.reshape(down, &shape) } else { Ok(down) }
+        Ok(if flat { b.reshape(down, &shape)? } else { down })
     })
 }
 
@@ -126,14 +130,14 @@ fn swiglu_of_last_axis(
 
 /// `silu(gate) · up`.
 fn gated(b: &mut GraphBuilder, gate: ValueId, up: ValueId) -> Result<ValueId, ExportError> {
-    let sigmoid = b.node(Op::Sigmoid, &[gate])?;
+    let sigmoid = b.node(Sigmoid, &[gate])?;
     let silu = b.mul(gate, sigmoid)?;
-    b.mul(silu, up)
+    Ok(b.mul(silu, up)?)
 }
 
 fn flattened(b: &mut GraphBuilder, model: Model<'_>, s: ValueId) -> Result<ValueId, ExportError> {
     let Dim::Fixed(rows) = model.batch else { return Ok(s) };
-    b.reshape(s, &[Dim::Fixed(model.config.total_len()), Dim::Fixed(rows * model.config.hidden_size)])
+    Ok(b.reshape(s, &[Dim::Fixed(model.config.total_len()), Dim::Fixed(rows * model.config.hidden_size)])?)
 }
 
 /// `rms(s + mixed)`, `rms(s) = s / sqrt(mean(s²) + eps)` over an axis, computed in float32, no weight.
@@ -143,21 +147,21 @@ fn residual_norm(
     s: ValueId,
     mixed: ValueId,
     axis: usize,
-) -> Result<ValueId, ExportError> {
+) -> Result<ValueId, OnnxError> {
     b.scoped("rms_norm", |b| {
         let epsilon = model.config.rms_norm_eps as f32;
         let last = b.ty(s).shape.last().copied();
         if let (true, LAST, Some(Dim::Fixed(size))) = (model.fuses(), axis, last) {
             let gamma = b.constant(&format!("ones.{size}"), || Constant::f32(&[size], vec![1.0; size]));
-            return b.node(Op::SkipSimplifiedLayerNormalization { epsilon }, &[s, mixed, gamma]);
+            return b.node(SkipSimplifiedLayerNormalization { epsilon }, &[s, mixed, gamma]);
         }
         let sum = b.add(s, mixed)?;
         let sum = b.cast(sum, DType::F32)?;
         let square = b.mul(sum, sum)?;
-        let mean = b.node(Op::ReduceMean { axis }, &[square])?;
+        let mean = b.node(ReduceMean { axis }, &[square])?;
         let eps = b.scalar(epsilon, DType::F32);
         let mean = b.add(mean, eps)?;
-        let root = b.node(Op::Sqrt, &[mean])?;
+        let root = b.node(Sqrt, &[mean])?;
         let normed = b.div(sum, root)?;
         b.cast(normed, model.compute)
     })
@@ -170,7 +174,7 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
         observe(b, model, &name, s, LAST)?;
         let qkv = if model.trains() {
             let qkv = linear(b, model, &name, s)?;
-            let parts = b.nodes(Op::Split { axis: LAST, sizes: vec![model.config.hidden_size; 3] }, &[qkv])?;
+            let parts = b.nodes(Split { axis: LAST, sizes: vec![model.config.hidden_size; 3] }, &[qkv])?;
             [parts[0], parts[1], parts[2]]
         } else {
             let [queries, keys, values] = Part::QKV;
@@ -203,12 +207,12 @@ fn attend(
     let queries = b.transpose(queries, &[0, 2, 1, 3])?;
     let keys = b.transpose(keys, &[0, 2, 3, 1])?;
     let scores = b.matmul(queries, keys)?;
-    let probabilities = b.node(Op::Softmax, &[scores])?;
+    let probabilities = b.node(Softmax, &[scores])?;
     let values = b.reshape(values, &by_head)?;
     let values = b.transpose(values, &[0, 2, 1, 3])?;
     let attended = b.matmul(probabilities, values)?;
     let attended = b.transpose(attended, &[0, 2, 1, 3])?;
-    b.reshape(attended, &[model.batch, Dim::Fixed(len), Dim::Fixed(hidden)])
+    Ok(b.reshape(attended, &[model.batch, Dim::Fixed(len), Dim::Fixed(hidden)])?)
 }
 
 /// [`attend`] by ONNX Runtime's own operators, which never hold all the scores at once.
@@ -223,12 +227,12 @@ fn attend_fused(
         let cos = rope_table(b, model, "rope.half_cos", &[half], |angle, _| angle.cos());
         let sin = rope_table(b, model, "rope.half_sin", &[half], |angle, _| angle.sin());
         let first = b.constant("rope.first", || Constant::i64(&[1], vec![0]));
-        let mut rotate = |x| b.node(Op::RotaryEmbedding { heads }, &[x, first, cos, sin]);
+        let mut rotate = |x| b.node(RotaryEmbedding { heads }, &[x, first, cos, sin]);
         [rotate(queries)?, rotate(keys)?]
     } else {
         [queries, keys]
     };
-    b.node(Op::MultiHeadAttention { heads }, &[queries, keys, values])
+    Ok(b.node(MultiHeadAttention { heads }, &[queries, keys, values])?)
 }
 
 /// `x · cos + rotate_half(x) · sin` on `[batch, L, heads, D/h]`, with `rotate_half(x1, x2) = (-x2, x1)`; the minus
@@ -244,11 +248,11 @@ fn rotate(b: &mut GraphBuilder, model: Model<'_>, x: ValueId) -> Result<ValueId,
         &[1, width],
         |angle, channel| if channel < half { -angle.sin() } else { angle.sin() },
     );
-    let halves = b.nodes(Op::Split { axis: 3, sizes: vec![half, half] }, &[x])?;
-    let swapped = b.node(Op::Concat { axis: 3 }, &[halves[1], halves[0]])?;
+    let halves = b.nodes(Split { axis: 3, sizes: vec![half, half] }, &[x])?;
+    let swapped = b.node(Concat { axis: 3 }, &[halves[1], halves[0]])?;
     let straight = b.mul(x, cos)?;
     let across = b.mul(swapped, sin)?;
-    b.add(straight, across)
+    Ok(b.add(straight, across)?)
 }
 
 /// A table over positions and the channels of a head, `[L, tail…]`, from each one's angle and channel, rounded where the

@@ -12,7 +12,8 @@ use trm_models::{Architecture, TrmConfig};
 use super::weights::{Layout, Model, Part};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
-use crate::onnx::{Constant, DType, GraphBuilder, Op, ValueId};
+use crate::onnx::operators::{DequantizeLinear, DynamicQuantizeLinear, MatMulInteger, QuantizeLinear, ReduceMax};
+use crate::onnx::{Constant, DType, GraphBuilder, ValueId};
 
 /// Largest magnitude of a quantised weight or, in the static form, activation. -128 stays unused: the range is symmetric.
 const LARGEST: f32 = 127.0;
@@ -123,7 +124,7 @@ fn matrix<'a>(weights: &'a StateDict, name: &str) -> Result<&'a WeightTensor, Ex
 pub(super) fn linear(b: &mut GraphBuilder, model: Model<'_>, name: &str, x: ValueId) -> Result<ValueId, ExportError> {
     let Some(range) = model.quantised(name) else {
         let weight = model.weight(b, name, Layout::Transposed)?;
-        return b.matmul(x, weight);
+        return Ok(b.matmul(x, weight)?);
     };
     quantised(b, name, matrix(model.given()?, name)?, range, x)
 }
@@ -138,7 +139,7 @@ pub(super) fn linear_part(
 ) -> Result<ValueId, ExportError> {
     let Some(range) = model.quantised(name) else {
         let weight = model.part(b, name, part, Layout::Transposed)?;
-        return b.matmul(x, weight);
+        return Ok(b.matmul(x, weight)?);
     };
     let weight = part.rows(matrix(model.given()?, name)?);
     quantised(b, &format!("{name}.{}", part.label), &weight, range, x)
@@ -159,11 +160,11 @@ fn quantised(
     match activations {
         // The order of casts and products is the one that ONNX Runtime fuses.
         Activations::Dynamic => {
-            let x = b.nodes(Op::DynamicQuantizeLinear, &[x])?;
-            let product = b.node(Op::MatMulInteger, &[x[0], weight, x[2]])?;
+            let x = b.nodes(DynamicQuantizeLinear, &[x])?;
+            let product = b.node(MatMulInteger, &[x[0], weight, x[2]])?;
             let product = b.cast(product, DType::F32)?;
             let scale = b.mul(x[1], scale)?;
-            b.mul(product, scale)
+            Ok(b.mul(product, scale)?)
         }
         Activations::Static => {
             let zero = b.constant("zero.int8", || Constant::i8(&[], vec![0]));
@@ -171,10 +172,10 @@ fn quantised(
             let range = b.constant(&format!("{name}.input_scale"), || {
                 Constant::scalar(if largest > 0.0 { largest / LARGEST } else { 1.0 })
             });
-            let x = b.node(Op::QuantizeLinear, &[x, range, zero])?;
-            let x = b.node(Op::DequantizeLinear { axis: 0 }, &[x, range, zero])?;
-            let weight = b.node(Op::DequantizeLinear { axis: 1 }, &[weight, scale, zeros])?;
-            b.matmul(x, weight)
+            let x = b.node(QuantizeLinear, &[x, range, zero])?;
+            let x = b.node(DequantizeLinear { axis: 0 }, &[x, range, zero])?;
+            let weight = b.node(DequantizeLinear { axis: 1 }, &[weight, scale, zeros])?;
+            Ok(b.matmul(x, weight)?)
         }
     }
 }
@@ -218,7 +219,7 @@ pub(super) fn observe(
     if model.calibrates {
         let axes = (0..b.ty(input).rank()).filter(|&other| other != axis).collect();
         let square = b.mul(input, input)?;
-        let largest = b.node(Op::ReduceMax { axes }, &[square])?;
+        let largest = b.node(ReduceMax { axes }, &[square])?;
         b.mark(name, largest);
     }
     Ok(())

@@ -5,7 +5,8 @@ use trm_models::{Architecture, GraphTarget, TrmConfig};
 use super::quantize::{Activations, Quantization};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
-use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
+use crate::onnx::operators::Split;
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
 
 /// What every part of the model needs: its configuration, its weights, and the float type it computes in.
 #[derive(Clone, Copy, Debug)]
@@ -178,9 +179,8 @@ impl<'a> Model<'a> {
             Dim::Fixed(rows) => rows / part.of,
             Dim::Batch => 0,
         };
-        let parts = b.once(&format!("{name}.parts"), |b| {
-            b.nodes(Op::Split { axis: 0, sizes: vec![rows; part.of] }, &[weight])
-        })?;
+        let parts =
+            b.once(&format!("{name}.parts"), |b| b.nodes(Split { axis: 0, sizes: vec![rows; part.of] }, &[weight]))?;
         match layout {
             Layout::Stored => Ok(parts[part.index]),
             Layout::Transposed => transposed_once(b, &label, parts[part.index]),
@@ -224,7 +224,7 @@ fn in_layout(tensor: &WeightTensor, layout: Layout) -> Constant {
 }
 
 fn transposed_once(b: &mut GraphBuilder, name: &str, weight: ValueId) -> Result<ValueId, ExportError> {
-    Ok(b.once(&format!("{name}.transposed"), |b| Ok(vec![b.transpose(weight, &[1, 0])?]))?[0])
+    Ok(b.once(&format!("{name}.transposed"), |b| b.transpose(weight, &[1, 0]).map(|value| vec![value]))?[0])
 }
 
 /// `[out, in]` to `[in, out]`; a tensor of any other rank is returned as it is.

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use tract_onnx::pb::tensor_proto::DataLocation;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto};
-use trm_export::ExportError;
-use trm_export::onnx::{Constant, DType, ExternalTensor, external_tensors};
+use trm_export::onnx::{Constant, DType, ExternalTensor, OnnxError, external_tensors};
 use trm_intake::Printable;
 use trm_models::{ModelBundle, ModelError};
 
@@ -76,7 +75,7 @@ pub(super) fn read(graph: &GraphSource<'_>) -> Result<Vec<Outside>> {
         let file = graph.external.read(graph.name, &name)?;
         let refuse = |problem: String| {
             let path = Path::new(&Printable(&name).to_string()).to_owned();
-            SolverError::from(ExportError::NotOnnx { path, problem })
+            SolverError::from(OnnxError::NotOnnx { path, problem })
         };
         tensors.sort_by_key(|tensor| tensor.offset);
         let mut end = 0;

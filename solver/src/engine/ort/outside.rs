@@ -8,8 +8,7 @@ use std::sync::Arc;
 use ::ort::value::{DynValue, Tensor};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
-use trm_export::ExportError;
-use trm_export::onnx::{DType, external_tensors};
+use trm_export::onnx::{DType, OnnxError, external_tensors};
 
 use super::failed;
 use crate::Result;
@@ -31,7 +30,7 @@ pub(super) fn contain<'a>(graph: &'a GraphSource<'_>) -> Result<Contained<'a>> {
     let (named, inside): (Vec<_>, Vec<_>) = outside.into_iter().partition(|Outside { tensor, .. }| {
         tensor.outermost && tensor.data_type == DType::F32.onnx() && names.insert(tensor.name.clone())
     });
-    let refuse = |problem: String| ExportError::NotOnnx { path: graph.name.into(), problem };
+    let refuse = |problem: String| OnnxError::NotOnnx { path: graph.name.into(), problem };
     let bytes = if inside.is_empty() {
         Cow::Borrowed(graph.bytes.as_ref())
     } else {

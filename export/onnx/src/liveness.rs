@@ -2,9 +2,20 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Graph, ValueId};
-use super::op::Op;
-use super::tensor::{Dim, TensorType};
+use crate::graph::{Graph, ValueId};
+use crate::operators::Op;
+use crate::tensor::{Dim, TensorType};
+
+/// Where an operator's outputs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// In memory of their own.
+    Own,
+    /// In the memory of the first input, whose elements they are.
+    View,
+    /// Over an input of the same size that nobody else reads, if there is one.
+    InPlace,
+}
 
 /// The most bytes that the values between a graph's inputs and outputs take at once, outputs included, when each lives
 /// until its last reader has run and elementwise operators write over an input that nobody else reads. `None` when a size
@@ -28,7 +39,7 @@ pub fn peak_bytes(graph: &Graph) -> Option<usize> {
     // Inputs and constants are there before and after.
     let mut sizes = HashMap::new();
     for node in nodes.iter().filter(|node| !is_view(&node.op)) {
-        if node.op.body().is_some() {
+        if !node.op.bodies().is_empty() {
             return None;
         }
         for &output in &node.outputs {
@@ -43,7 +54,7 @@ pub fn peak_bytes(graph: &Graph) -> Option<usize> {
         ending.retain(|id| last_read.get(id) == Some(&at));
         let freed = |id: &ValueId| sizes.get(id).copied().unwrap_or(0);
         let wanted = node.outputs.iter().map(freed).sum::<usize>();
-        let over = is_elementwise(&node.op) && ending.iter().any(|id| freed(id) == wanted);
+        let over = node.op.memory() == Memory::InPlace && ending.iter().any(|id| freed(id) == wanted);
         peak = peak.max(live + if over { 0 } else { wanted });
         live += wanted;
         live -= ending.iter().map(freed).sum::<usize>();
@@ -64,25 +75,7 @@ fn views(graph: &Graph) -> HashMap<ValueId, ValueId> {
 }
 
 fn is_view(op: &Op) -> bool {
-    matches!(op, Op::Reshape { .. } | Op::Unsqueeze { .. } | Op::Identity | Op::Detach)
-}
-
-fn is_elementwise(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Add
-            | Op::Sub
-            | Op::Mul
-            | Op::Div
-            | Op::Neg
-            | Op::Sqrt
-            | Op::Sigmoid
-            | Op::Log
-            | Op::Exp
-            | Op::Softplus
-            | Op::Atan
-            | Op::Softmax
-    )
+    op.memory() == Memory::View
 }
 
 fn bytes(ty: &TensorType) -> Option<usize> {
@@ -95,7 +88,7 @@ fn bytes(ty: &TensorType) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::onnx::{DType, GraphBuilder};
+    use crate::{DType, GraphBuilder, operators};
 
     fn vector(size: usize) -> TensorType {
         TensorType::new(DType::F32, [Dim::Fixed(size)])
@@ -109,7 +102,7 @@ mod tests {
         let first = b.add(x, y).unwrap();
         let second = b.sub(x, y).unwrap();
         let product = b.mul(first, second).unwrap();
-        let root = b.node(Op::Sqrt, &[product]).unwrap();
+        let root = b.node(operators::Sqrt, &[product]).unwrap();
         b.output("root", root).unwrap();
         assert_eq!(peak_bytes(&b.finish()), Some(800));
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use trm_intake::{Budget, Limits, Printable};
 
-use crate::ExportError;
+use crate::OnnxError;
 
 /// A tensor whose elements are in another file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,15 +29,15 @@ impl ExternalTensor {
     /// Its part of the file.
     ///
     /// # Errors
-    /// [`ExportError::NotOnnx`] when the file ends before it does.
-    pub fn part<'a>(&self, file: &'a [u8]) -> Result<&'a [u8], ExportError> {
+    /// [`OnnxError::NotOnnx`] when the file ends before it does.
+    pub fn part<'a>(&self, file: &'a [u8]) -> Result<&'a [u8], OnnxError> {
         let start = usize::try_from(self.offset).ok();
         let end = match self.length {
             None => Some(file.len()),
             Some(length) => start.and_then(|start| start.checked_add(usize::try_from(length).ok()?)),
         };
         let part = start.zip(end).and_then(|(start, end)| file.get(start..end));
-        part.ok_or_else(|| ExportError::NotOnnx {
+        part.ok_or_else(|| OnnxError::NotOnnx {
             path: self.file.clone().into(),
             problem: format!(
                 "the tensor {} is at {} with {} bytes, in a file of {}",
@@ -63,12 +63,12 @@ fn limits(bytes: usize) -> Limits {
 /// memory when it is decoded. `path` is for messages.
 ///
 /// # Errors
-/// [`ExportError::NotOnnx`] when the bytes are no ONNX model or one of more parts than any model has, or a tensor lies
+/// [`OnnxError::NotOnnx`] when the bytes are no ONNX model or one of more parts than any model has, or a tensor lies
 /// outside and names no file.
-pub fn external_tensors(bytes: &[u8], path: &Path) -> Result<Vec<ExternalTensor>, ExportError> {
+pub fn external_tensors(bytes: &[u8], path: &Path) -> Result<Vec<ExternalTensor>, OnnxError> {
     let mut walk = Walk { budget: Budget::new(limits(bytes.len())), found: Vec::new() };
     let walked = walk.message(Message::Model, bytes, false);
-    walked.map_err(|problem| ExportError::NotOnnx { path: path.into(), problem })?;
+    walked.map_err(|problem| OnnxError::NotOnnx { path: path.into(), problem })?;
     Ok(walk.found)
 }
 

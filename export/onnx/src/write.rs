@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 
 use prost::Message;
 
-use super::graph::{Graph, Node, ValueId};
-use super::op::{MICROSOFT, Op};
-use super::proto::{
-    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
-    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
+use crate::IR_VERSION;
+use crate::graph::{Graph, Node, ValueId};
+use crate::operators::{Attribute, AttributeValue, OperatorSet};
+use crate::proto::{
+    AttributeProto, DimensionProto, DimensionValue, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto, attribute_type,
 };
-use super::tensor::{Constant, Dim, TensorType};
-use super::{IR_VERSION, OPSET};
+use crate::tensor::{Constant, Dim, TensorType};
 
 /// A tensor this large goes into a file beside the graphs: protobuf stops at 2 GiB, and the graphs of a bundle
 /// can share it. In practice the puzzle embeddings of ARC checkpoints.
@@ -40,35 +40,41 @@ pub fn encode_with_limit(graph: &Graph, metadata: &[(&str, String)], external_by
         metadata_props: metadata.iter().map(|(key, value)| entry(key, value)).collect(),
         ..model(writer.graph(graph))
     };
-    if has_microsoft_operators(graph) {
-        model.opset_import.push(microsoft_operators());
-    }
+    model.opset_import.extend(further_sets(graph).into_iter().map(Into::into));
     EncodedModel { onnx: model.encode_to_vec(), external: writer.external }
 }
 
-/// The operator set of ONNX Runtime's own operators.
-pub(crate) fn microsoft_operators() -> OperatorSetIdProto {
-    OperatorSetIdProto { domain: MICROSOFT.into(), version: 1 }
-}
-
-fn has_microsoft_operators(graph: &Graph) -> bool {
-    let inside = |op: &Op| op.body().is_some_and(has_microsoft_operators);
-    graph.nodes().iter().any(|node| node.op.domain() == MICROSOFT || inside(&node.op))
+/// The operator sets of a graph and its bodies, in the order of their first use, without the standard one.
+fn further_sets(graph: &Graph) -> Vec<OperatorSet> {
+    fn add(sets: &mut Vec<OperatorSet>, graph: &Graph) {
+        for node in graph.nodes() {
+            let set = node.op.operator_set();
+            if set != OperatorSet::STANDARD && !sets.contains(&set) {
+                sets.push(set);
+            }
+            node.op.bodies().iter().for_each(|body| add(sets, body));
+        }
+    }
+    let mut sets = Vec::new();
+    add(&mut sets, graph);
+    sets
 }
 
 /// The message for a graph, its constants inside whatever their size.
-pub(crate) fn graph_proto(graph: &Graph) -> GraphProto {
+#[must_use]
+pub fn graph_proto(graph: &Graph) -> GraphProto {
     Writer { external_bytes: usize::MAX, external: Vec::new() }.graph(graph)
 }
 
 /// The file around a graph of standard operators.
-pub(crate) fn model(graph: GraphProto) -> ModelProto {
+#[must_use]
+pub fn model(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: IR_VERSION,
         producer_name: "trm-edge".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
-        opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
+        opset_import: vec![OperatorSet::STANDARD.into()],
         metadata_props: Vec::new(),
     }
 }
@@ -113,9 +119,11 @@ impl Writer {
     ) -> NodeProto {
         let name = |&id: &ValueId| graph.value(id).name.clone();
         let mut input = node.inputs.iter().map(name).collect::<Vec<_>>();
-        for constant in node.op.constant_inputs(graph.value(node.inputs[0]).ty.rank()) {
-            let setting = setting_name(graph, &constant);
+        let rank = node.inputs.first().map_or(0, |&first| graph.value(first).ty.rank());
+        for values in node.op.constant_inputs(rank) {
+            let setting = setting_name(graph, &values);
             if settings.insert(setting.clone()) {
+                let constant = Constant::i64(&[values.len()], values);
                 initializer.push(self.tensor(&setting, &constant));
             }
             input.push(setting);
@@ -127,38 +135,24 @@ impl Writer {
             input,
             output,
             op_type: node.op.name().into(),
-            attribute: self.attributes(&node.op),
-            domain: node.op.domain().into(),
+            attribute: node.op.attributes().into_iter().map(|attribute| self.attribute(attribute)).collect(),
+            domain: node.op.operator_set().domain.into(),
         }
     }
 
-    fn attributes(&mut self, op: &Op) -> Vec<AttributeProto> {
-        match op {
-            Op::Softmax => vec![int("axis", -1)],
-            Op::ReduceMean { axis } => vec![ints("axes", &[*axis]), int("keepdims", 1)],
-            Op::ReduceMax { axes } if axes.is_empty() => vec![int("keepdims", 0)],
-            Op::ReduceMax { axes } => vec![ints("axes", axes), int("keepdims", 0)],
-            Op::Gather { axis } | Op::Concat { axis } | Op::Split { axis, .. } | Op::DequantizeLinear { axis } => {
-                vec![int("axis", *axis as i64)]
+    fn attribute(&mut self, Attribute { name, value }: Attribute<'_>) -> AttributeProto {
+        match value {
+            AttributeValue::Float(value) => float(name, value),
+            AttributeValue::Int(value) => int(name, value),
+            AttributeValue::Ints(ints) => {
+                AttributeProto { name: name.into(), ints, r#type: attribute_type::INTS, ..AttributeProto::default() }
             }
-            Op::Transpose { perm } => vec![ints("perm", perm)],
-            Op::SkipSimplifiedLayerNormalization { epsilon } => vec![float("epsilon", *epsilon)],
-            // Without `rotary_embedding_dim`, whole heads are rotated.
-            Op::MultiHeadAttention { heads } | Op::RotaryEmbedding { heads } => vec![int("num_heads", *heads as i64)],
-            Op::Cast { to } => vec![int("to", i64::from(to.onnx()))],
-            Op::ArgMax => vec![int("axis", -1), int("keepdims", 0)],
-            Op::Loop { body } => vec![self.body(body)],
-            Op::Scan { body, scanned } => vec![self.body(body), int("num_scan_inputs", *scanned as i64)],
-            _ => Vec::new(),
-        }
-    }
-
-    fn body(&mut self, body: &Graph) -> AttributeProto {
-        AttributeProto {
-            name: "body".into(),
-            g: Some(self.graph(body)),
-            r#type: attribute_type::GRAPH,
-            ..AttributeProto::default()
+            AttributeValue::Graph(body) => AttributeProto {
+                name: name.into(),
+                g: Some(self.graph(body)),
+                r#type: attribute_type::GRAPH,
+                ..AttributeProto::default()
+            },
         }
     }
 
@@ -184,10 +178,7 @@ impl Writer {
 }
 
 /// Settings with the same content share one constant.
-fn setting_name(graph: &Graph, constant: &Constant) -> String {
-    let super::tensor::Elements::I64(values) = &constant.elements else {
-        return format!("{}.setting", graph.name());
-    };
+fn setting_name(graph: &Graph, values: &[i64]) -> String {
     let values = values.iter().map(i64::to_string).collect::<Vec<_>>().join("_");
     format!("{}.setting.{values}", graph.name())
 }
@@ -196,25 +187,21 @@ fn entry(key: &str, value: &str) -> StringStringEntryProto {
     StringStringEntryProto { key: key.into(), value: value.into() }
 }
 
-pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
+/// An integer attribute.
+#[must_use]
+pub fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.into(), i: value, r#type: attribute_type::INT, ..AttributeProto::default() }
 }
 
-pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
+/// A float attribute.
+#[must_use]
+pub fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f: value, r#type: attribute_type::FLOAT, ..AttributeProto::default() }
 }
 
-fn ints(name: &str, values: &[usize]) -> AttributeProto {
-    AttributeProto {
-        name: name.into(),
-        ints: values.iter().map(|&value| value as i64).collect(),
-        r#type: attribute_type::INTS,
-        ..AttributeProto::default()
-    }
-}
-
 /// Name and type of a tensor.
-pub(crate) fn value_info(name: &str, ty: &TensorType) -> ValueInfoProto {
+#[must_use]
+pub fn value_info(name: &str, ty: &TensorType) -> ValueInfoProto {
     let dim = |dim: &Dim| DimensionProto {
         value: Some(match dim {
             Dim::Batch => DimensionValue::DimParam("batch".into()),

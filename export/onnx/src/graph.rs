@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::op::Op;
-use super::tensor::{Constant, DType, Dim, TensorType};
-use crate::ExportError;
+use crate::OnnxError;
+use crate::operators::{self, Op};
+use crate::tensor::{Constant, DType, Dim, TensorType};
 
 /// A value of one graph; only meaningful there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -134,11 +134,11 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// Those of `build`.
-    pub fn scoped<T>(
+    pub fn scoped<T, E>(
         &mut self,
         name: impl Into<String>,
-        build: impl FnOnce(&mut Self) -> Result<T, ExportError>,
-    ) -> Result<T, ExportError> {
+        build: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.scope.push(name.into());
         let built = build(self);
         self.scope.pop();
@@ -149,11 +149,11 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// Those of `build`.
-    pub fn once(
+    pub fn once<E>(
         &mut self,
         key: &str,
-        build: impl FnOnce(&mut Self) -> Result<Vec<ValueId>, ExportError>,
-    ) -> Result<Vec<ValueId>, ExportError> {
+        build: impl FnOnce(&mut Self) -> Result<Vec<ValueId>, E>,
+    ) -> Result<Vec<ValueId>, E> {
         if let Some(found) = self.derived.get(key) {
             return Ok(found.clone());
         }
@@ -213,8 +213,8 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// Never in practice: every type is accepted.
-    pub fn detach(&mut self, value: ValueId) -> Result<ValueId, ExportError> {
-        self.node(Op::Detach, &[value])
+    pub fn detach(&mut self, value: ValueId) -> Result<ValueId, OnnxError> {
+        self.node(operators::Detach, &[value])
     }
 
     /// A constant; one name is one constant, so weights used many times are stored once.
@@ -237,19 +237,24 @@ impl GraphBuilder {
     /// Adds a node with one output.
     ///
     /// # Errors
-    /// [`ExportError::Graph`] when the operator does not accept its inputs.
-    pub fn node(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, ExportError> {
-        self.nodes(op, inputs).map(|outputs| outputs[0])
+    /// [`OnnxError::Graph`] when the operator does not accept its inputs.
+    pub fn node(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<ValueId, OnnxError> {
+        self.push(op.into(), inputs).map(|outputs| outputs[0])
     }
 
     /// Adds a node and returns all its outputs, at least one.
     ///
     /// # Errors
-    /// [`ExportError::Graph`] when the operator does not accept its inputs.
-    pub fn nodes(&mut self, op: Op, inputs: &[ValueId]) -> Result<Vec<ValueId>, ExportError> {
+    /// [`OnnxError::Graph`] when the operator does not accept its inputs.
+    pub fn nodes(&mut self, op: impl Into<Op>, inputs: &[ValueId]) -> Result<Vec<ValueId>, OnnxError> {
+        self.push(op.into(), inputs)
+    }
+
+    /// Infers the types of a node's outputs and adds it.
+    fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<Vec<ValueId>, OnnxError> {
         let name = self.unique_name(op.name());
         let types = inputs.iter().map(|&id| self.ty(id)).collect::<Vec<_>>();
-        let outputs = op.infer(&types).map_err(|problem| ExportError::Graph {
+        let outputs = op.output_types(&types).map_err(|problem| OnnxError::Graph {
             graph: self.graph.name.clone(),
             node: name.clone(),
             op: op.name(),
@@ -273,8 +278,8 @@ impl GraphBuilder {
     ///
     /// # Errors
     /// Never in practice: `Identity` accepts every type.
-    pub fn output(&mut self, name: &str, value: ValueId) -> Result<(), ExportError> {
-        let id = self.node(Op::Identity, &[value])?;
+    pub fn output(&mut self, name: &str, value: ValueId) -> Result<(), OnnxError> {
+        let id = self.node(operators::Identity, &[value])?;
         self.graph.values[id.0].name = format!("{}{name}", self.prefix);
         self.graph.outputs.push(id);
         Ok(())
@@ -309,8 +314,8 @@ macro_rules! binary {
             $($(#[$doc])*
             ///
             /// # Errors
-            /// [`ExportError::Graph`] when the operator does not accept its inputs.
-            pub fn $method(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, ExportError> {
+            /// [`OnnxError::Graph`] when the operator does not accept its inputs.
+            pub fn $method(&mut self, a: ValueId, b: ValueId) -> Result<ValueId, OnnxError> {
                 self.node($op, &[a, b])
             })*
         }
@@ -319,68 +324,68 @@ macro_rules! binary {
 
 binary! {
     /// `a + b`.
-    add = Op::Add;
+    add = operators::Add;
     /// `a - b`.
-    sub = Op::Sub;
+    sub = operators::Sub;
     /// `a * b`.
-    mul = Op::Mul;
+    mul = operators::Mul;
     /// `a / b`.
-    div = Op::Div;
+    div = operators::Div;
     /// Matrix product.
-    matmul = Op::MatMul;
+    matmul = operators::MatMul;
     /// `a > b`.
-    greater = Op::Greater;
+    greater = operators::Greater;
     /// `a || b`.
-    or = Op::Or;
+    or = operators::Or;
 }
 
 impl GraphBuilder {
     /// Conversion to `to`; nothing is added when the value has that type already.
     ///
     /// # Errors
-    /// [`ExportError::Graph`], never in practice.
-    pub fn cast(&mut self, value: ValueId, to: DType) -> Result<ValueId, ExportError> {
-        if self.ty(value).dtype == to { Ok(value) } else { self.node(Op::Cast { to }, &[value]) }
+    /// [`OnnxError::Graph`], never in practice.
+    pub fn cast(&mut self, value: ValueId, to: DType) -> Result<ValueId, OnnxError> {
+        if self.ty(value).dtype == to { Ok(value) } else { self.node(operators::Cast { to }, &[value]) }
     }
 
     /// Axes permuted.
     ///
     /// # Errors
-    /// [`ExportError::Graph`] when `perm` is no permutation of the axes.
-    pub fn transpose(&mut self, value: ValueId, perm: &[usize]) -> Result<ValueId, ExportError> {
-        self.node(Op::Transpose { perm: perm.to_vec() }, &[value])
+    /// [`OnnxError::Graph`] when `perm` is no permutation of the axes.
+    pub fn transpose(&mut self, value: ValueId, perm: &[usize]) -> Result<ValueId, OnnxError> {
+        self.node(operators::Transpose { perm: perm.to_vec() }, &[value])
     }
 
     /// The same elements under another shape.
     ///
     /// # Errors
-    /// [`ExportError::Graph`] when the numbers of elements differ.
-    pub fn reshape(&mut self, value: ValueId, shape: &[Dim]) -> Result<ValueId, ExportError> {
-        self.node(Op::Reshape { shape: shape.to_vec() }, &[value])
+    /// [`OnnxError::Graph`] when the numbers of elements differ.
+    pub fn reshape(&mut self, value: ValueId, shape: &[Dim]) -> Result<ValueId, OnnxError> {
+        self.node(operators::Reshape { shape: shape.to_vec() }, &[value])
     }
 
     /// Element `index` of an axis, which is dropped.
     ///
     /// # Errors
-    /// [`ExportError::Graph`] when there is no such axis.
-    pub fn select(&mut self, value: ValueId, axis: usize, index: i64) -> Result<ValueId, ExportError> {
+    /// [`OnnxError::Graph`] when there is no such axis.
+    pub fn select(&mut self, value: ValueId, axis: usize, index: i64) -> Result<ValueId, OnnxError> {
         let index = self.constant(&format!("index.{index}"), || Constant::i64(&[], vec![index]));
-        self.node(Op::Gather { axis }, &[value, index])
+        self.node(operators::Gather { axis }, &[value, index])
     }
 
     /// A per-row flag `[batch]` shaped `[batch, 1, 1]`, to choose between states.
     ///
     /// # Errors
-    /// [`ExportError::Graph`], never for a value of one axis.
-    pub fn per_row(&mut self, flag: ValueId) -> Result<ValueId, ExportError> {
-        self.node(Op::Unsqueeze { axes: vec![1, 2] }, &[flag])
+    /// [`OnnxError::Graph`], never for a value of one axis.
+    pub fn per_row(&mut self, flag: ValueId) -> Result<ValueId, OnnxError> {
+        self.node(operators::Unsqueeze { axes: vec![1, 2] }, &[flag])
     }
 
     /// `condition ? a : b`.
     ///
     /// # Errors
-    /// [`ExportError::Graph`] when the operator does not accept its inputs.
-    pub fn select_where(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> Result<ValueId, ExportError> {
-        self.node(Op::Where, &[condition, a, b])
+    /// [`OnnxError::Graph`] when the operator does not accept its inputs.
+    pub fn select_where(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> Result<ValueId, OnnxError> {
+        self.node(operators::Where, &[condition, a, b])
     }
 }

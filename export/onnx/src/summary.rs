@@ -5,10 +5,10 @@ use std::path::Path;
 
 use prost::Message;
 
-use super::external::external_tensors;
-use super::proto::{DimensionValue, GraphProto, ModelProto, TensorTypeProto, ValueInfoProto};
-use super::tensor::DType;
-use crate::ExportError;
+use crate::OnnxError;
+use crate::external::external_tensors;
+use crate::proto::{DimensionValue, GraphProto, ModelProto, TensorTypeProto, ValueInfoProto};
+use crate::tensor::DType;
 
 /// Contents of an `.onnx` file in numbers and names.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,9 +36,9 @@ impl OnnxSummary {
     /// Reads the summary of an encoded model. `path` is for messages.
     ///
     /// # Errors
-    /// [`ExportError::NotOnnx`] when the bytes are no ONNX model.
-    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, ExportError> {
-        let refuse = |problem: String| ExportError::NotOnnx { path: path.into(), problem };
+    /// [`OnnxError::NotOnnx`] when the bytes are no ONNX model.
+    pub fn from_bytes(bytes: &[u8], path: &Path) -> Result<Self, OnnxError> {
+        let refuse = |problem: String| OnnxError::NotOnnx { path: path.into(), problem };
         // Before it is decoded, which may take a hundred times its size.
         external_tensors(bytes, path)?;
         let model = ModelProto::decode(bytes).map_err(|error| refuse(error.to_string()))?;
