@@ -203,7 +203,7 @@ pub fn card_notes(card: &str) -> Option<&str> {
 
 fn card(request: &BundleRequest<'_>) -> String {
     let BundleRequest { name, task, config, weights, options, .. } = request;
-    let mixing = if config.mlp_t { "MLP-T" } else { "attention" };
+    let mixing = config.mixer.title();
     let unknown = || "not stated".to_owned();
     let mut text = format!(
         "# {name}\n\n\

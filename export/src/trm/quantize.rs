@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use trm_models::{Architecture, TrmConfig};
 
+use super::mixer::token_mixer;
 use super::weights::{Layout, Model, Part};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
@@ -43,14 +44,10 @@ pub struct Quantization {
 /// looked up, not multiplied, and the halting head reads one position.
 #[must_use]
 pub fn products(config: &TrmConfig) -> Vec<String> {
-    let mixer = if config.mlp_t {
-        ["mlp_t.gate_up_proj", "mlp_t.down_proj"]
-    } else {
-        ["self_attn.qkv_proj", "self_attn.o_proj"]
-    };
-    let parts = mixer.into_iter().chain(["mlp.gate_up_proj", "mlp.down_proj"]).collect::<Vec<_>>();
+    let mixer = token_mixer(config.mixer).products().iter().copied();
+    let parts = mixer.chain(["mlp.gate_up_proj.weight", "mlp.down_proj.weight"]).collect::<Vec<_>>();
     let blocks = blocks(config);
-    let of_blocks = blocks.iter().flat_map(|block| parts.iter().map(move |part| format!("{block}.{part}.weight")));
+    let of_blocks = blocks.iter().flat_map(|block| parts.iter().map(move |part| format!("{block}.{part}")));
     of_blocks.chain(["lm_head.weight".to_owned()]).collect()
 }
 
@@ -80,8 +77,9 @@ pub fn equalise(
     exponent: f32,
 ) -> Result<StateDict, ExportError> {
     let mut equalised = weights.clone();
-    let mixers: &[&str] = if config.mlp_t { &["mlp_t", "mlp"] } else { &["mlp"] };
-    for path in blocks(config).iter().flat_map(|block| mixers.iter().map(move |mixer| format!("{block}.{mixer}"))) {
+    let mixer = token_mixer(config.mixer);
+    let modules = mixer.has_swiglu().then(|| mixer.module()).into_iter().chain(["mlp"]).collect::<Vec<_>>();
+    for path in blocks(config).iter().flat_map(|block| modules.iter().map(move |module| format!("{block}.{module}"))) {
         let (up_name, down_name) = (format!("{path}.gate_up_proj.weight"), format!("{path}.down_proj.weight"));
         let mut up = matrix(weights, &up_name)?.clone();
         let mut down = matrix(weights, &down_name)?.clone();

@@ -2,6 +2,7 @@
 
 use trm_models::{Architecture, GraphTarget, TrmConfig};
 
+use super::mixer::{TokenMixer, token_mixer};
 use super::quantize::{Activations, Quantization};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
@@ -12,6 +13,8 @@ use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<'a> {
     pub(crate) config: &'a TrmConfig,
+    /// The implementation of the configuration's mixer.
+    pub(crate) mixer: &'a dyn TokenMixer,
     weights: Weights<'a>,
     /// Rows of a batch: known when the graph is for training.
     pub(crate) batch: Dim,
@@ -80,6 +83,7 @@ impl<'a> Model<'a> {
     pub(crate) fn new(config: &'a TrmConfig, weights: &'a StateDict, compute: DType) -> Self {
         Self {
             config,
+            mixer: token_mixer(config.mixer),
             weights: Weights::Given(weights),
             batch: Dim::Batch,
             quantization: None,
@@ -92,6 +96,12 @@ impl<'a> Model<'a> {
     /// The same model with these products in 8 bits.
     pub(crate) fn quantised_by(self, quantization: Option<&'a Quantization>) -> Self {
         Self { quantization, ..self }
+    }
+
+    /// The same model with another mixer.
+    #[cfg(test)]
+    pub(crate) fn mixed_by(self, mixer: &'a dyn TokenMixer) -> Self {
+        Self { mixer, ..self }
     }
 
     /// The same model written for a target.
@@ -136,6 +146,7 @@ impl<'a> Model<'a> {
     pub(crate) fn of_inputs(config: &'a TrmConfig, batch: usize) -> Self {
         Self {
             config,
+            mixer: token_mixer(config.mixer),
             weights: Weights::Inputs,
             batch: Dim::Fixed(batch),
             quantization: None,
@@ -158,7 +169,7 @@ impl<'a> Model<'a> {
     /// Whether a training graph keeps states as `[L, batch, D]`: mixing over positions is then one product for the whole
     /// batch.
     pub(crate) fn positions_first(&self) -> bool {
-        self.trains() && self.config.mlp_t
+        self.trains() && self.mixer.positions_first()
     }
 
     /// A part of a weight, as [`Model::weight`] gives the whole.
