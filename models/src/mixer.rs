@@ -1,4 +1,4 @@
-//! How a block mixes its positions.
+//! The part of a block that mixes positions.
 
 use std::fmt;
 use std::str::FromStr;

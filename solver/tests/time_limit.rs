@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use trm_export::ExportError;
 use trm_export::onnx::operators::{ArgMax, Equal, Identity, Loop, Scan, Slice};
 use trm_export::onnx::write::encode;
-use trm_export::onnx::{Constant, DType, Dim, Graph, GraphBuilder, TensorType, ValueId};
+use trm_export::onnx::{Constant, DType, Dim, Graph, GraphBuilder, OnnxError, TensorType, ValueId};
 use trm_models::{BundleWriter, GraphKind, GraphTarget, ModelBundle, TrmConfig};
 
 /// A first cell that is given makes a step endless.
@@ -19,7 +18,7 @@ const NEVER_ENDS: &str = "1.34341221434321";
 /// A step graph with the interface of `config` that answers with the symbol 1 everywhere. For ONNX Runtime, a step of a puzzle whose
 /// first cell is 1 is a `Loop` without end; tract has none, and every step is a `Scan` of a `Scan` of a `Scan` of 65,536
 /// turns each, which takes years.
-fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, ExportError> {
+fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, OnnxError> {
     let (cells, length, width) = (config.seq_len, config.total_len(), config.hidden_size);
     let mut b = GraphBuilder::new("step", "");
     let tokens = b.input("tokens", TensorType::new(DType::I32, [Dim::Batch, Dim::Fixed(cells)]));
@@ -50,7 +49,7 @@ fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, ExportError
     Ok(b.finish())
 }
 
-fn repeat(b: &mut GraphBuilder, tokens: ValueId, z: ValueId) -> Result<ValueId, ExportError> {
+fn repeat(b: &mut GraphBuilder, tokens: ValueId, z: ValueId) -> Result<ValueId, OnnxError> {
     let mut body = GraphBuilder::new("body", "body/");
     body.input("turn", TensorType::new(DType::I64, []));
     let go_on = body.input("condition_in", TensorType::new(DType::Bool, []));
@@ -71,7 +70,7 @@ fn repeat(b: &mut GraphBuilder, tokens: ValueId, z: ValueId) -> Result<ValueId, 
     b.node(Loop { body: body.finish() }, &[turns, yes, z])
 }
 
-fn scans(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, ExportError> {
+fn scans(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, OnnxError> {
     let mut body: Option<Graph> = None;
     for prefix in ["inner/", "middle/", "outer/"] {
         let mut turn = GraphBuilder::new("body", prefix);
@@ -89,13 +88,13 @@ fn scans(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, ExportError> {
     scan(b, z, body.expect("three bodies"))
 }
 
-fn scan(b: &mut GraphBuilder, z: ValueId, body: Graph) -> Result<ValueId, ExportError> {
+fn scan(b: &mut GraphBuilder, z: ValueId, body: Graph) -> Result<ValueId, OnnxError> {
     const TURNS: usize = 1 << 16;
     let table = b.constant("table", || Constant::f32(&[TURNS], vec![0.0; TURNS]));
     b.node(Scan { body, scanned: 1 }, &[z, table])
 }
 
-fn halved(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, ExportError> {
+fn halved(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, OnnxError> {
     let half = b.scalar(0.5, DType::F32);
     b.mul(z, half)
 }

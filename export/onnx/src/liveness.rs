@@ -6,7 +6,7 @@ use crate::graph::{Graph, ValueId};
 use crate::operators::Op;
 use crate::tensor::{Dim, TensorType};
 
-/// Where an operator's outputs lie.
+/// The memory that an operator's outputs take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
     /// In memory of their own.

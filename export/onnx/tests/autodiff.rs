@@ -1,4 +1,4 @@
-//! Every rule of the gradient table against central differences, both in float64.
+//! Every operator's gradient against central differences, both in float64.
 
 use trm_onnx::OnnxError;
 use trm_onnx::autodiff::gradients;

@@ -153,7 +153,7 @@ pub trait Operator: Comparable + fmt::Debug + Send + Sync {
         true
     }
 
-    /// Where its outputs lie while a graph runs.
+    /// The memory that its outputs take while a graph runs.
     fn memory(&self) -> Memory {
         Memory::Own
     }
