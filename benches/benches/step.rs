@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use trm_engine::rten::RtenEngine;
 use trm_engine::ort::OrtEngine;
+use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_models::SHIPPED;

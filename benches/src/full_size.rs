@@ -3,7 +3,8 @@
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor, layout};
-use trm_models::{Architecture, PosEncodings, TrmConfig};
+use trm_export::trm::mixer;
+use trm_models::{Architecture, Mixer, PosEncodings, TrmConfig};
 
 /// A published configuration and its name in reports.
 pub struct FullSize {
@@ -30,7 +31,7 @@ impl FullSize {
             l_cycles: 6,
             h_layers: 0,
             l_layers: 2,
-            mlp_t: true,
+            mixer: Mixer::MlpT,
             pos_encodings: PosEncodings::None,
             puzzle_emb_ndim: 512,
             puzzle_emb_len: 16,
@@ -46,7 +47,7 @@ impl FullSize {
             seq_len: 900,
             vocab_size: 6,
             l_cycles: 4,
-            mlp_t: false,
+            mixer: Mixer::Attention,
             pos_encodings: PosEncodings::Rope,
             ..sudoku.clone()
         };
@@ -61,12 +62,7 @@ impl FullSize {
     pub fn flops(&self) -> f64 {
         let config = &self.config;
         let (len, width) = (config.total_len(), config.hidden_size);
-        let mixing = if config.mlp_t {
-            3 * len * config.swiglu_inner(len) * width
-        } else {
-            // Queries, keys, values and the output; then the scores, and what they weigh.
-            4 * len * width * width + 2 * len * len * width
-        };
+        let mixing = mixer::multiplications(config);
         let block = mixing + 3 * len * width * config.swiglu_inner(width);
         let passes = config.h_cycles * (config.l_cycles + 1);
         let heads = config.seq_len * width * config.vocab_size + 2 * width;

@@ -7,7 +7,8 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::Tensor;
 use trm_engine::ort::OrtEngine;
-use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, Op, TensorType, write};
+use trm_export::onnx::operators::{DynamicQuantizeLinear, MatMulInteger, ReduceMax};
+use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, TensorType, write};
 
 /// Rows and columns of the matrices: large enough that packing and handing out work no longer count.
 const SIZE: usize = 2048;
@@ -48,8 +49,8 @@ fn product(int8: bool) -> Result<Vec<u8>> {
     let elements = || (0..SIZE * SIZE).map(|index| (index % 127) as i8);
     let product = if int8 {
         let weight = b.constant("weight", || Constant::i8(&[SIZE, SIZE], elements().collect::<Vec<_>>()));
-        let x = b.nodes(Op::DynamicQuantizeLinear, &[x])?;
-        let product = b.node(Op::MatMulInteger, &[x[0], weight, x[2]])?;
+        let x = b.nodes(DynamicQuantizeLinear, &[x])?;
+        let product = b.node(MatMulInteger, &[x[0], weight, x[2]])?;
         let product = b.cast(product, DType::F32)?;
         b.mul(product, x[1])?
     } else {
@@ -57,7 +58,7 @@ fn product(int8: bool) -> Result<Vec<u8>> {
         let weight = b.constant("weight", weight);
         b.matmul(x, weight)?
     };
-    let largest = b.node(Op::ReduceMax { axes: Vec::new() }, &[product])?;
+    let largest = b.node(ReduceMax { axes: Vec::new() }, &[product])?;
     b.output("largest", largest)?;
     Ok(write::encode(&b.finish(), &[]).onnx)
 }

@@ -13,7 +13,7 @@ use trm_models::{
 use crate::checkpoint::{DEFAULT_PREFIX, StateDict};
 use crate::onnx::eval::{Tensor, evaluate};
 use crate::onnx::write::encode;
-use crate::onnx::{Graph, OPSET};
+use crate::onnx::{Graph, OPSET, OnnxError};
 use crate::trm::{GraphOptions, build_graph};
 use crate::{ExportError, Result};
 
@@ -73,7 +73,7 @@ pub struct BundleRequest<'a> {
 /// written, and what was there stays when something fails.
 ///
 /// # Errors
-/// Those of [`build_graph`] and [`BundleWriter`]; [`ExportError::Evaluation`] when the sample does not fit the model.
+/// Those of [`build_graph`] and [`BundleWriter`]; [`OnnxError::Evaluation`] when the sample does not fit the model.
 pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool) -> Result<ModelBundle> {
     let BundleRequest { config, weights, options, .. } = request;
     let mut writer = BundleWriter::create(target, overwrite)?;
@@ -135,7 +135,7 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
 /// Runs a step graph from a fresh carry in the reference evaluator and records what an engine must find.
 ///
 /// # Errors
-/// [`ExportError::Evaluation`] when the sample does not fit the model.
+/// [`OnnxError::Evaluation`] when the sample does not fit the model.
 pub fn reference_run(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: usize) -> Result<SelfTest> {
     let rows = sample.puzzle_ids.len();
     let ints = |shape: &[usize], values: &[i32]| Tensor::int(shape, values.iter().map(|&v| i64::from(v)).collect());
@@ -149,15 +149,13 @@ pub fn reference_run(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: 
         let reset = Tensor::bool(&[rows], vec![step == 0; rows])?;
         let outputs = evaluate(graph, &[tokens.clone(), puzzle_ids.clone(), reset, z_h, z_l])?;
         let [answer, q_halt, q_continue, h, l, _] = <[Tensor; 6]>::try_from(outputs).map_err(|outputs| {
-            ExportError::Evaluation { node: graph.name().into(), problem: format!("{} outputs", outputs.len()) }
+            OnnxError::Evaluation { node: graph.name().into(), problem: format!("{} outputs", outputs.len()) }
         })?;
         (z_h, z_l) = (h, l);
         heads = Some((answer, q_halt, q_continue));
     }
-    let (answer, q_halt, q_continue) = heads.ok_or_else(|| ExportError::Evaluation {
-        node: graph.name().into(),
-        problem: "no step was asked for".into(),
-    })?;
+    let (answer, q_halt, q_continue) = heads
+        .ok_or_else(|| OnnxError::Evaluation { node: graph.name().into(), problem: "no step was asked for".into() })?;
     let floats = |tensor: &Tensor| Ok::<_, ExportError>(tensor.to_floats()?.iter().map(|&v| v as f32).collect());
     Ok(SelfTest {
         steps,
@@ -191,10 +189,8 @@ fn row_by_row(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: usize) 
             }
         }
     }
-    all.ok_or_else(|| ExportError::Evaluation {
-        node: graph.name().into(),
-        problem: "no puzzle for the self-test".into(),
-    })
+    let none = OnnxError::Evaluation { node: graph.name().into(), problem: "no puzzle for the self-test".into() };
+    all.ok_or_else(|| none.into())
 }
 
 /// The model card: what is known of the model, for people. What is not known is said to be so.
@@ -207,7 +203,7 @@ pub fn card_notes(card: &str) -> Option<&str> {
 
 fn card(request: &BundleRequest<'_>) -> String {
     let BundleRequest { name, task, config, weights, options, .. } = request;
-    let mixing = if config.mlp_t { "MLP-T" } else { "attention" };
+    let mixing = config.mixer.title();
     let unknown = || "not stated".to_owned();
     let mut text = format!(
         "# {name}\n\n\

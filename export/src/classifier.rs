@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ExportError;
 use crate::autodiff::gradients;
-use crate::onnx::{Constant, DType, Dim, Graph, GraphBuilder, Op, TensorType, ValueId};
+use crate::onnx::operators::{ArgMax, Concat, Pad, ReduceSum, Sigmoid, Slice, Softmax};
+use crate::onnx::{Constant, DType, Dim, Graph, GraphBuilder, TensorType, ValueId};
 use crate::train::{LossKind, answer_loss};
 
 /// The sizes of a classifier.
@@ -62,7 +63,7 @@ pub fn classify_graph(config: &ClassifierConfig, weights: &BTreeMap<String, Vec<
         parameters.insert(name, constant);
     }
     let logits = forward(b, config, &parameters, pictures, None)?;
-    let probabilities = b.node(Op::Softmax, &[logits])?;
+    let probabilities = b.node(Softmax, &[logits])?;
     b.output("probabilities", probabilities)?;
     Ok(builder.finish())
 }
@@ -89,10 +90,10 @@ pub fn classifier_step(config: &ClassifierConfig, batch: usize) -> Result<Graph,
         .collect();
     let logits = forward(b, config, &parameters, pictures, Some(batch))?;
     let logits = b.reshape(logits, &[rows, Dim::Fixed(1), Dim::Fixed(config.classes)])?;
-    let answer = b.node(Op::ArgMax, &[logits])?;
+    let answer = b.node(ArgMax, &[logits])?;
     let answer = b.cast(answer, DType::I32)?;
     let judged = b.scoped("loss", |b| answer_loss(b, LossKind::Softmax, logits, answer, labels))?;
-    let sum = b.node(Op::ReduceSum { axes: vec![0] }, &[judged.cross_entropy])?;
+    let sum = b.node(ReduceSum { axes: vec![0] }, &[judged.cross_entropy])?;
     let sum = b.reshape(sum, &[])?;
     let count = b.scalar(batch as f32, DType::F64);
     let loss = b.div(sum, count)?;
@@ -147,7 +148,7 @@ fn forward(
     b.scoped("head", |b| {
         let (weight, bias) = layer(parameters, "head")?;
         let x = b.matmul(x, weight)?;
-        b.add(x, bias)
+        Ok(b.add(x, bias)?)
     })
 }
 
@@ -165,8 +166,8 @@ fn missing(tensor: &str) -> ExportError {
 }
 
 fn silu(b: &mut GraphBuilder, x: ValueId) -> Result<ValueId, ExportError> {
-    let gate = b.node(Op::Sigmoid, &[x])?;
-    b.mul(x, gate)
+    let gate = b.node(Sigmoid, &[x])?;
+    Ok(b.mul(x, gate)?)
 }
 
 /// Blocks of 2x2 pixels into channels: `[B, S, S, C]` to `[B, S/2, S/2, 4 C]`.
@@ -174,19 +175,19 @@ fn fold(b: &mut GraphBuilder, x: ValueId, rows: Dim, side: usize, channels: usiz
     let (half, two, channel) = (Dim::Fixed(side / 2), Dim::Fixed(2), Dim::Fixed(channels));
     let x = b.reshape(x, &[rows, half, two, half, two, channel])?;
     let x = b.transpose(x, &[0, 1, 3, 2, 4, 5])?;
-    b.reshape(x, &[rows, half, half, Dim::Fixed(4 * channels)])
+    Ok(b.reshape(x, &[rows, half, half, Dim::Fixed(4 * channels)])?)
 }
 
 /// Each pixel's 3x3 neighbours, zeros outside, as channels: `[B, S, S, C]` to `[B, S, S, 9 C]`.
 fn neighbours(b: &mut GraphBuilder, x: ValueId, side: usize) -> Result<ValueId, ExportError> {
-    let x = b.node(Op::Pad { axis: 1, before: 1, after: 1 }, &[x])?;
-    let x = b.node(Op::Pad { axis: 2, before: 1, after: 1 }, &[x])?;
+    let x = b.node(Pad { axis: 1, before: 1, after: 1 }, &[x])?;
+    let x = b.node(Pad { axis: 2, before: 1, after: 1 }, &[x])?;
     let mut shifted = Vec::with_capacity(9);
     for down in 0..3 {
-        let x = b.node(Op::Slice { axis: 1, start: down, end: down + side }, &[x])?;
+        let x = b.node(Slice { axis: 1, start: down, end: down + side }, &[x])?;
         for right in 0..3 {
-            shifted.push(b.node(Op::Slice { axis: 2, start: right, end: right + side }, &[x])?);
+            shifted.push(b.node(Slice { axis: 2, start: right, end: right + side }, &[x])?);
         }
     }
-    b.node(Op::Concat { axis: 3 }, &shifted)
+    Ok(b.node(Concat { axis: 3 }, &shifted)?)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use trm_intake::file::FileError;
 use trm_models::ModelError;
+use trm_onnx::OnnxError;
 
 /// Why a checkpoint, a graph or an export was refused.
 #[derive(Debug, thiserror::Error)]
@@ -113,49 +114,13 @@ pub enum ExportError {
         because: String,
     },
 
-    // onnx/
-    /// An operator does not accept its inputs: a fault of the graph's construction, not of the checkpoint.
-    #[error("graph {graph}: node {node} ({op}) on ({inputs}): {problem}")]
-    Graph {
-        /// The graph.
-        graph: String,
-        /// The node's name.
-        node: String,
-        /// The operator.
-        op: &'static str,
-        /// Types of all inputs.
-        inputs: String,
-        /// What does not fit.
-        problem: String,
-    },
-    /// The reference evaluator could not run a node.
-    #[error("evaluating {node}: {problem}")]
-    Evaluation {
-        /// The node or input.
-        node: String,
-        /// What went wrong.
-        problem: String,
-    },
+    /// A graph could not be built, differentiated, evaluated or read.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
     /// A graph does not fit what ONNX Runtime's training API asks for.
     #[error("no training model: {problem}")]
     TrainingGraph {
         /// What does not fit.
-        problem: String,
-    },
-    /// A graph cannot be differentiated: a fault of its construction.
-    #[error("no gradient through {node}: {reason}")]
-    NoGradient {
-        /// The node or value.
-        node: String,
-        /// Why.
-        reason: String,
-    },
-    /// A file is not an ONNX model.
-    #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
-    NotOnnx {
-        /// The file.
-        path: PathBuf,
-        /// Where reading stopped.
         problem: String,
     },
 }

@@ -1,16 +1,16 @@
 //! From a trained checkpoint to graphs that any engine runs.
 
-pub mod autodiff;
 pub mod bundle;
 pub mod checkpoint;
 pub mod classifier;
 mod error;
-pub mod onnx;
 pub mod train;
 pub mod trm;
 
 pub use bundle::{BundleRequest, Sample, export_bundle};
 pub use error::ExportError;
+pub use trm_onnx as onnx;
+pub use trm_onnx::autodiff;
 
 /// What this crate's fallible functions return.
 pub type Result<T, E = ExportError> = std::result::Result<T, E>;

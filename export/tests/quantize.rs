@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use common::golden;
 use trm_export::checkpoint::StateDict;
+use trm_export::onnx::Graph;
 use trm_export::onnx::eval::{Tensor, evaluate};
-use trm_export::onnx::{Graph, Op};
+use trm_export::onnx::operators::{MatMul, MatMulInteger};
 use trm_export::trm::quantize::{Activations, Quantization, equalise, products};
 use trm_export::trm::{GraphOptions, build_graph, calibration_graph};
 use trm_models::{GraphKind, TrmConfig};
@@ -119,8 +120,8 @@ fn quantised_graphs_are_near_the_float_ones() {
                 products: products(&config).iter().map(|name| (name.clone(), largest(name))).collect(),
             };
             let graph = step(&config, &weights, Some(&quantization));
-            let float_products = graph.nodes().iter().filter(|node| node.op == Op::MatMul).count();
-            let integer = graph.nodes().iter().filter(|node| node.op == Op::MatMulInteger).count();
+            let float_products = graph.nodes().iter().filter(|node| node.op.is::<MatMul>()).count();
+            let integer = graph.nodes().iter().filter(|node| node.op.is::<MatMulInteger>()).count();
             match activations {
                 // Only the halting head and attention's own products are left.
                 Activations::Dynamic => assert!(integer > float_products / 2, "{name}: {integer}, {float_products}"),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ModelError, Result};
+use crate::{Mixer, ModelError, Result};
 
 /// Which of the two public models a configuration belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,8 +72,9 @@ pub struct TrmConfig {
     /// Blocks of `L_level`, which is TRM's only network.
     #[serde(rename = "L_layers")]
     pub l_layers: usize,
-    /// Mix positions by an MLP over them instead of self-attention.
-    pub mlp_t: bool,
+    /// The part of a block that mixes positions; the reference's flag `mlp_t`.
+    #[serde(rename = "mlp_t", with = "crate::mixer::flag")]
+    pub mixer: Mixer,
     /// How positions are told apart.
     pub pos_encodings: PosEncodings,
     /// Width of a row of the puzzle-embedding table; 0 for none.
@@ -202,7 +203,8 @@ impl TrmConfig {
         if !(self.expansion > 0.0 && self.expansion <= 1024.0) {
             return invalid(format!("expansion is {}, expected more than 0 and at most 1024", self.expansion), None);
         }
-        let narrowest = if self.mlp_t { self.hidden_size.min(self.total_len()) } else { self.hidden_size };
+        let narrowest =
+            if self.mixer.weighs_positions() { self.hidden_size.min(self.total_len()) } else { self.hidden_size };
         if self.swiglu_inner(narrowest) == 0 {
             return invalid(
                 format!("expansion {} leaves no inner width for a SwiGLU over {narrowest}", self.expansion),
@@ -232,7 +234,7 @@ impl TrmConfig {
 
     /// MLP-T uses no heads: the reference builds its rotary table and never reads it.
     fn check_heads(&self) -> Result<()> {
-        if self.mlp_t {
+        if !self.mixer.has_heads() {
             return Ok(());
         }
         within("num_heads", self.num_heads, 1, MAX_SIZE)?;

@@ -50,6 +50,7 @@ mod config;
 mod config_source;
 mod error;
 mod graph_spec;
+mod mixer;
 mod shipped;
 mod strict_json;
 
@@ -63,6 +64,7 @@ pub use config::{Architecture, PosEncodings, TrmConfig};
 pub use config_source::{ConfigRecord, ConfigSource, Setting, SettingSource};
 pub use error::ModelError;
 pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TensorSpec};
+pub use mixer::Mixer;
 pub use shipped::{SHIPPED, ShippedBundle};
 
 /// What this crate's fallible functions return.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use common::{HRM, TRM, build, refusal, source, with};
 use proptest::prelude::*;
-use trm_models::{Architecture, ConfigSource, ModelError, PosEncodings, TrmConfig};
+use trm_models::{Architecture, ConfigSource, Mixer, ModelError, PosEncodings, TrmConfig};
 
 #[test]
 fn reads_the_public_trm_configuration() {
@@ -24,7 +24,7 @@ fn reads_the_public_trm_configuration() {
             l_cycles: 6,
             h_layers: 0,
             l_layers: 2,
-            mlp_t: true,
+            mixer: Mixer::MlpT,
             pos_encodings: PosEncodings::None,
             puzzle_emb_ndim: 512,
             puzzle_emb_len: 16,
@@ -47,11 +47,11 @@ fn reads_the_public_trm_configuration() {
 fn reads_the_public_hrm_configuration() {
     let config = build(HRM);
     assert_eq!((config.architecture, config.prefix_len(), config.h_layers), (Architecture::Hrm, 1, 4));
-    assert!(config.halts_by_q_learning() && !config.mlp_t);
+    assert!(config.halts_by_q_learning() && config.mixer == Mixer::Attention);
     assert_eq!(build(&HRM.replace("puzzle_emb_ndim: 512", "puzzle_emb_ndim: 513")).prefix_len(), 2);
     // The first release has attention only, whatever the configuration says, and no model without positions.
     let first = HRM.replace("recursive_reasoning.hrm@", "hrm.hrm_act_v1@");
-    assert!(!build(&first.replace("num_heads", "mlp_t: true\n  num_heads")).mlp_t);
+    assert_eq!(build(&first.replace("num_heads", "mlp_t: true\n  num_heads")).mixer, Mixer::Attention);
     assert_eq!(
         refusal(&first.replace("rope", "none")),
         "all_config.yaml: `pos_encodings` is `none`, expected rope or learned\n\
@@ -69,7 +69,7 @@ fn takes_numbers_as_the_reference_does() {
     assert_eq!(build(&with("expansion", "expansion: 2.5")).swiglu_inner(512), 1024);
     for (line, expected) in [("mlp_t: False", false), ("mlp_t: 'yes'", true), ("mlp_t: 0", false), ("mlp_t: on", true)]
     {
-        assert_eq!(build(&with("mlp_t", line)).mlp_t, expected, "{line}");
+        assert_eq!(build(&with("mlp_t", line)).mixer == Mixer::MlpT, expected, "{line}");
     }
     let eps = build(&with("expansion", "expansion: 4\n  rms_norm_eps: 1e-06")).rms_norm_eps;
     assert!((eps - 1e-6).abs() < 1e-20, "{eps}");
@@ -307,7 +307,7 @@ proptest! {
         let config = TrmConfig {
             architecture: if flags.0 { Architecture::Hrm } else { Architecture::Trm },
             seq_len: sizes[0], vocab_size: sizes[1], hidden_size: sizes[2], num_heads: sizes[3], expansion,
-            h_cycles: sizes[4], l_cycles: sizes[5], h_layers: sizes[6], l_layers: sizes[7], mlp_t: flags.1,
+            h_cycles: sizes[4], l_cycles: sizes[5], h_layers: sizes[6], l_layers: sizes[7], mixer: Mixer::from_mlp_t(flags.1),
             pos_encodings: if flags.2 { PosEncodings::Rope } else { PosEncodings::Learned },
             puzzle_emb_ndim: sizes[8], puzzle_emb_len: sizes[9], num_puzzle_identifiers: sizes[10],
             ..build(TRM)
@@ -316,7 +316,7 @@ proptest! {
         if config.validate().is_ok() {
             prop_assert!(config.prefix_len() * config.hidden_size >= config.puzzle_emb_ndim);
             prop_assert!(config.swiglu_inner(config.hidden_size) > 0);
-            prop_assert!(config.mlp_t || config.head_dim() * config.num_heads == config.hidden_size);
+            prop_assert!(config.mixer == Mixer::MlpT || config.head_dim() * config.num_heads == config.hidden_size);
         }
     }
 

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{HRM, TRM, build, refusal, source, with};
-use trm_models::{Architecture, ConfigRecord, ConfigSource, PosEncodings, SettingSource, TrmConfig};
+use trm_models::{Architecture, ConfigRecord, ConfigSource, Mixer, PosEncodings, SettingSource, TrmConfig};
 
 /// The class decides what is computed; a class of the same name in another module may compute something else.
 #[test]
@@ -85,8 +85,10 @@ fn settings_in_the_wrong_place_are_neither_used_nor_passed_over() {
         "all_config.yaml: `mlp_t` stands where the public code reads no setting; it reads `mlp_t` under `arch:`\n\
          hint: --set mlp_t=VALUE settles what holds, --ignore mlp_t leaves the key out"
     );
-    assert!(source(&misplaced).set("mlp_t", "true").and_then(|source| source.build()).expect("settled").mlp_t);
-    assert!(!source(&misplaced).ignore("mlp_t").build().expect("settled").mlp_t);
+    assert!(
+        !source(&misplaced).set("mlp_t", "true").and_then(|source| source.build()).expect("settled").mixer.has_heads()
+    );
+    assert!(source(&misplaced).ignore("mlp_t").build().expect("settled").mixer.has_heads());
     for key in ["MLP_T", "halt-max-steps"] {
         let message = refusal(&format!("{TRM}{key}: 1\n"));
         assert!(
@@ -162,7 +164,7 @@ fn the_record_says_where_each_setting_came_from() {
         unconfirmed,
         ["H_cycles", "L_cycles", "rms_norm_eps", "halt_max_steps", "no_ACT_continue", "forward_dtype"]
     );
-    let attention = TrmConfig { mlp_t: false, pos_encodings: PosEncodings::Rope, ..config };
+    let attention = TrmConfig { mixer: Mixer::Attention, pos_encodings: PosEncodings::Rope, ..config };
     let unconfirmed: Vec<_> = attention.unconfirmed().into_iter().map(|(name, _)| name).collect();
     for setting in ["num_heads", "pos_encodings", "rope_theta", "seq_len", "puzzle_emb_len"] {
         assert!(unconfirmed.contains(&setting), "{setting}");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use trm_engine::EngineError;
 use trm_export::ExportError;
+use trm_export::onnx::OnnxError;
 use trm_intake::file::FileError;
 use trm_models::ModelError;
 use trm_plan::PlanError;
@@ -154,6 +155,12 @@ pub enum SolverError {
     /// A file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl From<OnnxError> for SolverError {
+    fn from(error: OnnxError) -> Self {
+        ExportError::from(error).into()
+    }
 }
 
 impl From<ExportError> for SolverError {

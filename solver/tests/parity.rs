@@ -15,7 +15,10 @@ use trm_engine::tract::TractEngine;
 use trm_engine::{Engine, StepSession};
 use trm_models::GraphKind;
 use trm_solver::SolverError;
-use trm_solver::parity::{Comparison, Golden, JudgedStep, Outcome, Quantity, RECORDED_STEPS, ReferenceStepSession, Scope, Start, StepComparison, Subject, compare_solve, compare_step};
+use trm_solver::parity::{
+    Comparison, Golden, JudgedStep, Outcome, Quantity, RECORDED_STEPS, ReferenceStepSession, Scope, Start,
+    StepComparison, Subject, compare_solve, compare_step,
+};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../export/tests/fixtures/golden")

@@ -27,7 +27,10 @@ struct Line<'a> {
 const RULES: [Rule; 1] = [Rule {
     name: "a name is compared",
     refuses: |line| {
-        !line.in_tests && ["name() == \"", "name() != \"", "name() {\"", "kind() == \""].iter().any(|part| line.text.contains(part))
+        !line.in_tests
+            && ["name() == \"", "name() != \"", "name() {\"", "kind() == \""]
+                .iter()
+                .any(|part| line.text.contains(part))
     },
     instead: "match the enum, or ask the trait for the property that matters (`Task::judges_length`)",
 }];

@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use trm_benches::full_size::{FullSize, random_weights};
-use trm_export::checkpoint::StateDict;
-use trm_export::trm::GraphOptions;
-use trm_models::{GraphTarget, TrmConfig};
 use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, SessionOptions, StepSession};
-use trm_solver::graph_of_weights;
+use trm_export::checkpoint::StateDict;
+use trm_export::trm::GraphOptions;
+use trm_models::{GraphTarget, TrmConfig};
 use trm_solver::Model;
+use trm_solver::graph_of_weights;
 
 const USAGE: &str = "\
 usage: engines MODEL RUNNER[,RUNNER…] [option…]

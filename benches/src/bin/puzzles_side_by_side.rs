@@ -23,7 +23,8 @@ use trm_benches::shipped::weights_file;
 use trm_benches::spread::Spread;
 use trm_engine::ort::OrtEngine;
 use trm_engine::tract::TractEngine;
-use trm_engine::{Engine, SessionOptions};
+use trm_engine::{Engine, EngineError, SessionOptions};
+use trm_export::ExportError;
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::quantize::Activations;
 use trm_models::SHIPPED;
@@ -223,7 +224,12 @@ fn ours(model: &Model, engine: &str, options: &Options) -> Result<Runner> {
         let model = &model_of_sessions;
         let Some(quantised) = &quantised else { return engine.load_step(model.bundle(), &session_options) };
         let (weights, graph_options) = (&quantised.weights, quantised.graph_options());
-        let source = graph_of_weights(model.name(), model.config(), weights, graph_options)?;
+        let failed = |error: ExportError| EngineError::Failed {
+            engine: engine.name(),
+            action: "make a graph".to_owned(),
+            source: error.into(),
+        };
+        let source = graph_of_weights(model.name(), model.config(), weights, graph_options).map_err(failed)?;
         engine.load_step_graph(&source, &session_options)
     });
     let mut runner = Runner::new(name, Side::Ours(Box::new(solver)));

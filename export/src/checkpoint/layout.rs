@@ -5,6 +5,7 @@ use trm_models::{Architecture, PosEncodings, TrmConfig};
 
 use super::StateDict;
 use super::ledger::first;
+use crate::trm::mixer::{self, TokenMixer, token_mixer};
 use crate::{ExportError, Result};
 
 /// Name and shape of a tensor that a configured model needs.
@@ -19,7 +20,7 @@ pub struct TensorLayout {
 }
 
 impl TensorLayout {
-    fn new<const N: usize>(name: impl Into<String>, dims: [&Dim; N]) -> Self {
+    pub(crate) fn new<const N: usize>(name: impl Into<String>, dims: [&LayoutDim; N]) -> Self {
         Self {
             name: name.into(),
             shape: dims.iter().map(|dim| dim.size).collect(),
@@ -29,18 +30,18 @@ impl TensorLayout {
 }
 
 /// A dimension and the settings it follows from.
-struct Dim {
+pub(crate) struct LayoutDim {
     size: usize,
     because: String,
 }
 
-impl Dim {
-    fn new(size: usize, because: impl Into<String>) -> Self {
+impl LayoutDim {
+    pub(crate) fn new(size: usize, because: impl Into<String>) -> Self {
         Self { size, because: because.into() }
     }
 
     /// A dimension that is a setting.
-    fn field(name: &str, size: usize) -> Self {
+    pub(crate) fn field(name: &str, size: usize) -> Self {
         Self::new(size, format!("{name} {size}"))
     }
 }
@@ -48,9 +49,9 @@ impl Dim {
 /// The tensors of the configured model: canonical names and shapes, in the order of the reference's modules.
 #[must_use]
 pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
-    let hidden = Dim::field("hidden_size", config.hidden_size);
-    let vocab = Dim::field("vocab_size", config.vocab_size);
-    let two = Dim::new(2, "halt and continue");
+    let hidden = LayoutDim::field("hidden_size", config.hidden_size);
+    let vocab = LayoutDim::field("vocab_size", config.vocab_size);
+    let two = LayoutDim::new(2, "halt and continue");
 
     let mut tensors = vec![
         TensorLayout::new("H_init", [&hidden]),
@@ -61,8 +62,8 @@ pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
         TensorLayout::new("q_head.bias", [&two]),
     ];
     if config.puzzle_emb_ndim > 0 {
-        let rows = Dim::field("num_puzzle_identifiers", config.num_puzzle_identifiers);
-        let width = Dim::field("puzzle_emb_ndim", config.puzzle_emb_ndim);
+        let rows = LayoutDim::field("num_puzzle_identifiers", config.num_puzzle_identifiers);
+        let width = LayoutDim::field("puzzle_emb_ndim", config.puzzle_emb_ndim);
         tensors.push(TensorLayout::new("puzzle_emb.weights", [&rows, &width]));
     }
     if config.pos_encodings == PosEncodings::Learned {
@@ -76,32 +77,29 @@ pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
 }
 
 /// L, with what it is made of.
-fn positions(config: &TrmConfig) -> Dim {
-    Dim::new(config.total_len(), format!("prefix {} + seq_len {}", config.prefix_len(), config.seq_len))
+pub(crate) fn positions(config: &TrmConfig) -> LayoutDim {
+    LayoutDim::new(config.total_len(), format!("prefix {} + seq_len {}", config.prefix_len(), config.seq_len))
 }
 
 fn push_network(tensors: &mut Vec<TensorLayout>, config: &TrmConfig, network: &str, layers: usize) {
-    let hidden = Dim::field("hidden_size", config.hidden_size);
-    let qkv = Dim::new(3 * config.hidden_size, format!("3 · hidden_size {}", config.hidden_size));
+    let hidden = LayoutDim::field("hidden_size", config.hidden_size);
     for layer in 0..layers {
         let block = format!("{network}.layers.{layer}");
-        if config.mlp_t {
-            push_swiglu(tensors, config, &format!("{block}.mlp_t"), &positions(config));
-        } else {
-            tensors.push(TensorLayout::new(format!("{block}.self_attn.qkv_proj.weight"), [&qkv, &hidden]));
-            tensors.push(TensorLayout::new(format!("{block}.self_attn.o_proj.weight"), [&hidden, &hidden]));
-        }
-        push_swiglu(tensors, config, &format!("{block}.mlp"), &hidden);
+        tensors.extend(token_mixer(config.mixer).layout(config, &block));
+        tensors.extend(swiglu_layout(config, &format!("{block}.mlp"), &hidden));
     }
 }
 
-fn push_swiglu(tensors: &mut Vec<TensorLayout>, config: &TrmConfig, module: &str, width: &Dim) {
+/// The weights of a `SwiGLU` over an axis.
+pub(crate) fn swiglu_layout(config: &TrmConfig, module: &str, width: &LayoutDim) -> [TensorLayout; 2] {
     let size = config.swiglu_inner(width.size);
     let because = format!("the inner width {size} of expansion {} over {}", config.expansion, width.because);
-    let gate_up = Dim::new(2 * size, format!("2 · {because}"));
-    let inner = Dim::new(size, because);
-    tensors.push(TensorLayout::new(format!("{module}.gate_up_proj.weight"), [&gate_up, width]));
-    tensors.push(TensorLayout::new(format!("{module}.down_proj.weight"), [width, &inner]));
+    let gate_up = LayoutDim::new(2 * size, format!("2 · {because}"));
+    let inner = LayoutDim::new(size, because);
+    [
+        TensorLayout::new(format!("{module}.gate_up_proj.weight"), [&gate_up, width]),
+        TensorLayout::new(format!("{module}.down_proj.weight"), [width, &inner]),
+    ]
 }
 
 /// See [`StateDict::check`].
@@ -163,10 +161,11 @@ fn suspect(state: &StateDict, config: &TrmConfig, missing: &[&str], unused: &[&s
         "the file has H_level, which belongs to HRM: look at arch.name and H_layers".into()
     } else if of_h == 0 && config.architecture == Architecture::Hrm {
         "the file has no H_level, which belongs to HRM: look at arch.name".into()
-    } else if any(missing, ".mlp_t.") && any(unused, ".self_attn.") {
-        "these are the weights of an attention model: mlp_t should be false".into()
-    } else if any(missing, ".self_attn.") && any(unused, ".mlp_t.") {
-        "these are the weights of an MLP-T model: mlp_t should be true".into()
+    } else if let Some(other) = mixer::all().find(|other| {
+        let of = |names: &[&str], mixer: &dyn TokenMixer| any(names, &format!(".{}.", mixer.module()));
+        of(unused, *other) && mixer::all().any(|mixer| mixer.module() != other.module() && of(missing, mixer))
+    }) {
+        other.suspicion().into()
     } else if of_l != config.l_layers {
         format!("the file has {of_l} layers in L_level: look at L_layers, which is {}", config.l_layers)
     } else if config.architecture == Architecture::Hrm && of_h != config.h_layers {

@@ -35,6 +35,7 @@ use serde_json::{Map, Value};
 use trm_intake::{Exceeded, Printable};
 
 pub use folder::is_checkpoint_folder;
+pub(crate) use layout::{LayoutDim, positions, swiglu_layout};
 pub use layout::{TensorLayout, layout};
 pub use ledger::Ledger;
 pub use read::ReadOptions;

@@ -1,5 +1,7 @@
 //! Canonical names, found by how a tensor's name ends: whatever wraps a model puts its own words in front.
 
+use crate::trm::mixer::{self, TokenMixer};
+
 /// Words that wrappers of modules put anywhere in a name: `torch.compile`, data parallelism, FSDP, checkpointing of
 /// activations. Empty ones are leading and doubled dots.
 const TRANSPARENT: [&str; 9] = [
@@ -97,10 +99,9 @@ fn is_index(word: &str) -> bool {
 }
 
 fn is_block(words: &[&str]) -> bool {
-    matches!(
-        words,
-        ["self_attn", "qkv_proj" | "o_proj", "weight"] | ["mlp" | "mlp_t", "gate_up_proj" | "down_proj", "weight"]
-    )
+    let of_mixers = || mixer::all().flat_map(TokenMixer::weights);
+    matches!(words, ["mlp", "gate_up_proj" | "down_proj", "weight"])
+        || of_mixers().any(|name| name.split('.').eq(words.iter().copied()))
 }
 
 /// Why a tensor holds no weights, by its name: counters of training, and tables that follow from the settings.

@@ -5,8 +5,9 @@
 
 use super::LossKind;
 use crate::ExportError;
+use crate::onnx::operators::{Equal, Less, Log, Neg, Not, ReduceSum, Softmax, Softplus};
 use crate::onnx::tensor::Elements;
-use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, OnnxError, ValueId};
 
 /// Label of a cell that has no answer.
 const IGNORE_LABEL: i32 = -100;
@@ -31,14 +32,14 @@ pub(crate) fn answer_loss(
 ) -> Result<AnswerLoss, ExportError> {
     let (rows, cells, vocabulary) = sizes(b, logits);
     let ignored = b.constant("label.ignored", || Constant::i32(&[], vec![IGNORE_LABEL]));
-    let ignored = b.node(Op::Equal, &[labels, ignored])?;
-    let labelled = b.node(Op::Not, &[ignored])?;
+    let ignored = b.node(Equal, &[labels, ignored])?;
+    let labelled = b.node(Not, &[ignored])?;
     let labelled = b.cast(labelled, DType::F64)?;
-    let count = b.node(Op::ReduceSum { axes: vec![1] }, &[labelled])?;
+    let count = b.node(ReduceSum { axes: vec![1] }, &[labelled])?;
 
     let tokens = b.constant("vocabulary", || Constant::i32(&[vocabulary], (0..vocabulary as i32).collect::<Vec<_>>()));
     let column = b.reshape(labels, &[rows, cells, Dim::Fixed(1)])?;
-    let one_hot = b.node(Op::Equal, &[column, tokens])?;
+    let one_hot = b.node(Equal, &[column, tokens])?;
     let wide = b.cast(logits, DType::F64)?;
     let log_probability = match kind {
         LossKind::Stablemax => log_stablemax(b, wide)?,
@@ -47,19 +48,19 @@ pub(crate) fn answer_loss(
     // Chosen rather than multiplied: what is not the label may be infinitely unlikely.
     let zero = b.scalar(0.0, DType::F64);
     let picked = b.select_where(one_hot, log_probability, zero)?;
-    let sum = b.node(Op::ReduceSum { axes: vec![1, 2] }, &[picked])?;
+    let sum = b.node(ReduceSum { axes: vec![1, 2] }, &[picked])?;
     let sum = b.reshape(sum, &[rows])?;
     let one = b.scalar(1.0, DType::F64);
-    let none = b.node(Op::Less, &[count, one])?;
+    let none = b.node(Less, &[count, one])?;
     let divisor = b.select_where(none, one, count)?;
     let divisor = b.reshape(divisor, &[rows])?;
     let mean = b.div(sum, divisor)?;
-    let cross_entropy = b.node(Op::Neg, &[mean])?;
+    let cross_entropy = b.node(Neg, &[mean])?;
 
-    let right = b.node(Op::Equal, &[answer, labels])?;
+    let right = b.node(Equal, &[answer, labels])?;
     let right = b.cast(right, DType::F64)?;
-    let right = b.node(Op::ReduceSum { axes: vec![1] }, &[right])?;
-    let exact = b.node(Op::Equal, &[right, count])?;
+    let right = b.node(ReduceSum { axes: vec![1] }, &[right])?;
+    let exact = b.node(Equal, &[right, count])?;
     let exact = b.reshape(exact, &[rows])?;
     let right = b.reshape(right, &[rows])?;
     Ok(AnswerLoss { cross_entropy, cells_right: b.cast(right, DType::I32)?, exact })
@@ -73,29 +74,29 @@ fn sizes(b: &GraphBuilder, logits: ValueId) -> (Dim, Dim, usize) {
 }
 
 /// `log(s / sum(s))` over the last axis with `s(v) = v + 1` for v ≥ 0 and `1 / (1 - v + 1e-30)` below.
-fn log_stablemax(b: &mut GraphBuilder, logits: ValueId) -> Result<ValueId, ExportError> {
+fn log_stablemax(b: &mut GraphBuilder, logits: ValueId) -> Result<ValueId, OnnxError> {
     b.scoped("stablemax", |b| {
         let (zero, one) = (b.scalar(0.0, DType::F64), b.scalar(1.0, DType::F64));
-        let negative = b.node(Op::Less, &[logits, zero])?;
+        let negative = b.node(Less, &[logits, zero])?;
         let above = b.add(logits, one)?;
         let distance = b.sub(one, logits)?;
         let tiny = double(b, "tiny", 1e-30);
         let distance = b.add(distance, tiny)?;
         let below = b.div(one, distance)?;
         let s = b.select_where(negative, below, above)?;
-        let sum = b.node(Op::ReduceSum { axes: vec![2] }, &[s])?;
-        let (s, sum) = (b.node(Op::Log, &[s])?, b.node(Op::Log, &[sum])?);
+        let sum = b.node(ReduceSum { axes: vec![2] }, &[s])?;
+        let (s, sum) = (b.node(Log, &[s])?, b.node(Log, &[sum])?);
         b.sub(s, sum)
     })
 }
 
 /// `log(softmax)` over the last axis, of probabilities not below 1e-300.
-fn log_softmax(b: &mut GraphBuilder, logits: ValueId) -> Result<ValueId, ExportError> {
+fn log_softmax(b: &mut GraphBuilder, logits: ValueId) -> Result<ValueId, OnnxError> {
     b.scoped("softmax", |b| {
-        let probability = b.node(Op::Softmax, &[logits])?;
+        let probability = b.node(Softmax, &[logits])?;
         let least = double(b, "least", 1e-300);
         let probability = b.add(probability, least)?;
-        b.node(Op::Log, &[probability])
+        b.node(Log, &[probability])
     })
 }
 
@@ -105,7 +106,7 @@ fn double(b: &mut GraphBuilder, name: &str, value: f64) -> ValueId {
 
 /// Binary cross entropy with logits, `softplus(q) - q t`, f32 `[batch]`.
 pub(super) fn halting_loss(b: &mut GraphBuilder, q: ValueId, target: ValueId) -> Result<ValueId, ExportError> {
-    let softplus = b.node(Op::Softplus, &[q])?;
+    let softplus = b.node(Softplus, &[q])?;
     let agreed = b.mul(q, target)?;
-    b.sub(softplus, agreed)
+    Ok(b.sub(softplus, agreed)?)
 }

@@ -7,7 +7,8 @@ use super::{Differentiated, LossKind};
 use crate::ExportError;
 use crate::autodiff::gradients;
 use crate::checkpoint::layout;
-use crate::onnx::{DType, Dim, GraphBuilder, Op, TensorType, ValueId};
+use crate::onnx::operators::{ReduceSum, Sigmoid};
+use crate::onnx::{DType, Dim, GraphBuilder, TensorType, ValueId};
 use crate::trm::embedding::{embed, initial_state};
 use crate::trm::recursion::{Q, State, answer_head, halting_head, recurse};
 use crate::trm::weights::Model;
@@ -65,7 +66,7 @@ pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differ
     let state = b.scoped("reset", |b| {
         let reset = b.per_row(reset)?;
         let (h, l) = (initial_state(b, model, "H_init")?, initial_state(b, model, "L_init")?);
-        Ok(State { h: b.select_where(reset, h, carry.h)?, l: b.select_where(reset, l, carry.l)? })
+        Ok::<_, ExportError>(State { h: b.select_where(reset, h, carry.h)?, l: b.select_where(reset, l, carry.l)? })
     })?;
     let state = recurse(b, model, state, x)?;
     let q = halting_head(b, model, state.h)?;
@@ -119,7 +120,7 @@ fn total_loss(
         let halts = b.greater(next.halt, next.cont)?;
         let best = b.select_where(halts, next.halt, next.cont)?;
         let worth = b.select_where(last_step, next.halt, best)?;
-        let worth = b.node(Op::Sigmoid, &[worth])?;
+        let worth = b.node(Sigmoid, &[worth])?;
         let worth = b.detach(worth)?;
         let of_continuing = halting_loss(b, q.cont, worth)?;
         q_loss = b.add(q_loss, of_continuing)?;
@@ -128,7 +129,7 @@ fn total_loss(
     let halting = b.cast(q_loss, DType::F64)?;
     let halting = b.mul(halting, half)?;
     let by_row = b.add(answer.cross_entropy, halting)?;
-    let sum = b.node(Op::ReduceSum { axes: vec![0] }, &[by_row])?;
+    let sum = b.node(ReduceSum { axes: vec![0] }, &[by_row])?;
     let sum = b.reshape(sum, &[])?;
     let divisor = b.scalar(options.global_batch as f32, DType::F64);
     let loss = b.div(sum, divisor)?;

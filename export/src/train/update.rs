@@ -7,7 +7,8 @@ use trm_models::TrmConfig;
 use super::BUFFERS;
 use crate::ExportError;
 use crate::checkpoint::layout;
-use crate::onnx::{DType, Dim, Graph, GraphBuilder, Op, TensorType, ValueId};
+use crate::onnx::operators::{Atan, Equal, Less, ReduceSum, Sqrt, Unsqueeze};
+use crate::onnx::{DType, Dim, Graph, GraphBuilder, OnnxError, TensorType, ValueId};
 
 /// The table of puzzle embeddings: a buffer of the reference with an optimiser of its own.
 pub const PUZZLE_EMB: &str = "puzzle_emb.weights";
@@ -137,7 +138,7 @@ impl Rates {
         let kept = (kept(lr, options.weight_decay)?, kept(puzzle_emb_lr, options.puzzle_emb_weight_decay)?);
         Ok(Self {
             step: b.div(lr, correction1)?,
-            root_correction: b.node(Op::Sqrt, &[correction2])?,
+            root_correction: b.node(Sqrt, &[correction2])?,
             kept: kept.0,
             puzzle_emb_lr,
             puzzle_emb_kept: kept.1,
@@ -146,28 +147,28 @@ impl Rates {
 }
 
 /// The square root of the sum of all squares.
-fn global_norm(b: &mut GraphBuilder, gradients: &[ValueId]) -> Result<ValueId, ExportError> {
+fn global_norm(b: &mut GraphBuilder, gradients: &[ValueId]) -> Result<ValueId, OnnxError> {
     b.scoped("norm", |b| {
         let mut total = b.scalar(0.0, DType::F32);
         for &gradient in gradients {
             let square = b.mul(gradient, gradient)?;
             let axes = (0..b.ty(gradient).rank()).collect();
-            let sum = b.node(Op::ReduceSum { axes }, &[square])?;
+            let sum = b.node(ReduceSum { axes }, &[square])?;
             let sum = b.reshape(sum, &[])?;
             total = b.add(total, sum)?;
         }
-        b.node(Op::Sqrt, &[total])
+        b.node(Sqrt, &[total])
     })
 }
 
 /// `min(1, greatest / (norm + 1e-6))`, as PyTorch's `clip_grad_norm_`.
-fn clip_scale(b: &mut GraphBuilder, norm: ValueId, greatest: f64) -> Result<ValueId, ExportError> {
+fn clip_scale(b: &mut GraphBuilder, norm: ValueId, greatest: f64) -> Result<ValueId, OnnxError> {
     b.scoped("clip", |b| {
         let (greatest, one) = (b.scalar(greatest as f32, DType::F32), b.scalar(1.0, DType::F32));
         let tiny = b.scalar(1e-6, DType::F32);
         let norm = b.add(norm, tiny)?;
         let scale = b.div(greatest, norm)?;
-        let longer = b.node(Op::Less, &[scale, one])?;
+        let longer = b.node(Less, &[scale, one])?;
         b.select_where(longer, scale, one)
     })
 }
@@ -177,7 +178,7 @@ fn towards(b: &mut GraphBuilder, from: ValueId, to: ValueId, share: f64) -> Resu
     let share = b.scalar(share as f32, DType::F32);
     let distance = b.sub(to, from)?;
     let part = b.mul(distance, share)?;
-    b.add(from, part)
+    Ok(b.add(from, part)?)
 }
 
 /// Parameter and moments after the update.
@@ -190,15 +191,15 @@ fn adam(
     let m = towards(b, m, gradient, 1.0 - options.beta1)?;
     let square = b.mul(gradient, gradient)?;
     let v = towards(b, v, square, 1.0 - options.beta2)?;
-    let root = b.node(Op::Sqrt, &[v])?;
+    let root = b.node(Sqrt, &[v])?;
     let root = b.div(root, rates.root_correction)?;
     let direction = match options.rule {
         UpdateRule::AdamAtan2 => {
             // The root is not negative, so the quotient's angle is atan2's; 0 / 0 is the angle 0.
             let zero = b.scalar(0.0, DType::F32);
             let quotient = b.div(m, root)?;
-            let angle = b.node(Op::Atan, &[quotient])?;
-            let still = b.node(Op::Equal, &[m, zero])?;
+            let angle = b.node(Atan, &[quotient])?;
+            let still = b.node(Equal, &[m, zero])?;
             b.select_where(still, zero, angle)?
         }
         UpdateRule::AdamW { eps } => {
@@ -222,13 +223,13 @@ fn sign_sgd(
 ) -> Result<ValueId, ExportError> {
     let zero = b.scalar(0.0, DType::F32);
     let positive = b.greater(gradient, zero)?;
-    let negative = b.node(Op::Less, &[gradient, zero])?;
+    let negative = b.node(Less, &[gradient, zero])?;
     let positive = b.cast(positive, DType::F32)?;
     let negative = b.cast(negative, DType::F32)?;
     let sign = b.sub(positive, negative)?;
     let kept = b.mul(value, rates.puzzle_emb_kept)?;
     let change = b.mul(sign, rates.puzzle_emb_lr)?;
     let next = b.sub(kept, change)?;
-    let used = b.node(Op::Unsqueeze { axes: vec![1] }, &[used])?;
-    b.select_where(used, next, value)
+    let used = b.node(Unsqueeze { axes: vec![1] }, &[used])?;
+    Ok(b.select_where(used, next, value)?)
 }

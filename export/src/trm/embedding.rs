@@ -4,7 +4,8 @@ use trm_models::PosEncodings;
 
 use super::weights::{Layout, Model};
 use crate::ExportError;
-use crate::onnx::{DType, Dim, GraphBuilder, Op, ValueId};
+use crate::onnx::operators::{Concat, Gather};
+use crate::onnx::{DType, Dim, GraphBuilder, ValueId};
 
 /// `sqrt(D) · e`, where `e` is the token embedding with the puzzle embedding in front of it and, with learned
 /// positions, `0.707106781 · (e + pos)`.
@@ -18,10 +19,10 @@ pub(crate) fn embed(
 ) -> Result<ValueId, ExportError> {
     let config = model.config;
     let table = model.weight(b, "embed_tokens.embedding_weight", Layout::Stored)?;
-    let mut e = b.node(Op::Gather { axis: 0 }, &[table, tokens])?;
+    let mut e = b.node(Gather { axis: 0 }, &[table, tokens])?;
     if config.puzzle_emb_ndim > 0 {
         let prefix = puzzle_prefix(b, model, puzzle_ids)?;
-        e = b.node(Op::Concat { axis: 1 }, &[prefix, e])?;
+        e = b.node(Concat { axis: 1 }, &[prefix, e])?;
     }
     if config.pos_encodings == PosEncodings::Learned {
         let positions = model.weight(b, "embed_pos.embedding_weight", Layout::Stored)?;
@@ -31,7 +32,7 @@ pub(crate) fn embed(
         e = b.mul(sum, half)?;
     }
     let scale = b.scalar((config.hidden_size as f64).sqrt() as f32, model.compute);
-    b.mul(e, scale)
+    Ok(b.mul(e, scale)?)
 }
 
 /// A row of the puzzle embedding, zero-padded to `P · D` and shaped `[batch, P, D]`.
@@ -39,7 +40,7 @@ fn puzzle_prefix(b: &mut GraphBuilder, model: Model<'_>, puzzle_ids: ValueId) ->
     let config = model.config;
     let (prefix, hidden, ndim) = (config.prefix_len(), config.hidden_size, config.puzzle_emb_ndim);
     let table = model.weight(b, "puzzle_emb.weights", Layout::Stored)?;
-    let row = b.node(Op::Gather { axis: 0 }, &[table, puzzle_ids])?;
+    let row = b.node(Gather { axis: 0 }, &[table, puzzle_ids])?;
     let missing = prefix * hidden - ndim;
     let row = if missing == 0 {
         row
@@ -50,10 +51,10 @@ fn puzzle_prefix(b: &mut GraphBuilder, model: Model<'_>, puzzle_ids: ValueId) ->
             crate::onnx::Constant::f32(&[1, missing], vec![0.0; missing]).to_float(model.compute)
         });
         let first = b.sub(puzzle_ids, puzzle_ids)?;
-        let padding = b.node(Op::Gather { axis: 0 }, &[zeros, first])?;
-        b.node(Op::Concat { axis: 1 }, &[row, padding])?
+        let padding = b.node(Gather { axis: 0 }, &[zeros, first])?;
+        b.node(Concat { axis: 1 }, &[row, padding])?
     };
-    b.reshape(row, &[model.batch, Dim::Fixed(prefix), Dim::Fixed(hidden)])
+    Ok(b.reshape(row, &[model.batch, Dim::Fixed(prefix), Dim::Fixed(hidden)])?)
 }
 
 /// A state `[D]` as the checkpoint stores it, in the compute type; it broadcasts over batch and positions.
@@ -63,5 +64,5 @@ pub(crate) fn initial_state(b: &mut GraphBuilder, model: Model<'_>, name: &str) 
 
 /// The carry between steps is float32 outside the recursion, whatever it computes in.
 pub(crate) fn to_carry(b: &mut GraphBuilder, state: ValueId) -> Result<ValueId, ExportError> {
-    b.cast(state, DType::F32)
+    Ok(b.cast(state, DType::F32)?)
 }

@@ -6,7 +6,8 @@ use super::embedding::{embed, initial_state, to_carry};
 use super::recursion::{Q, State, answer_head, halting_head, halting_margin, recurse};
 use super::weights::Model;
 use crate::ExportError;
-use crate::onnx::{Constant, DType, Dim, Graph, GraphBuilder, Op, TensorType, ValueId};
+use crate::onnx::operators::{Equal, Loop, Not, ReduceMax};
+use crate::onnx::{Constant, DType, Dim, Graph, GraphBuilder, TensorType, ValueId};
 
 const BATCH: Dim = Dim::Batch;
 
@@ -54,7 +55,10 @@ fn step_builder(model: Model<'_>) -> Result<GraphBuilder, ExportError> {
     let x = b.scoped("embed", |b| embed(b, model, tokens, puzzle_ids))?;
     let state = b.scoped("reset", |b| {
         let reset = b.per_row(reset)?;
-        Ok(State { h: fresh_or(b, model, "H_init", reset, z_h)?, l: fresh_or(b, model, "L_init", reset, z_l)? })
+        Ok::<_, ExportError>(State {
+            h: fresh_or(b, model, "H_init", reset, z_h)?,
+            l: fresh_or(b, model, "L_init", reset, z_l)?,
+        })
     })?;
     let state = recurse(&mut b, model, state, x)?;
     let q = halting_head(&mut b, model, state.h)?;
@@ -80,7 +84,7 @@ fn fresh_or(
 ) -> Result<ValueId, ExportError> {
     let fresh = initial_state(b, model, init)?;
     let carried = b.cast(carried, model.compute)?;
-    b.select_where(reset, fresh, carried)
+    Ok(b.select_where(reset, fresh, carried)?)
 }
 
 /// What the whole-puzzle graphs know of each row besides its state.
@@ -122,7 +126,7 @@ fn frozen_step(
             halt: b.select_where(rows.halted, rows.q.halt, next_q.halt)?,
             cont: b.select_where(rows.halted, rows.q.cont, next_q.cont)?,
         };
-        let active = b.node(Op::Not, &[rows.halted])?;
+        let active = b.node(Not, &[rows.halted])?;
         let active = b.cast(active, DType::I32)?;
         let steps = b.add(rows.steps, active)?;
         let margin = halting_margin(b, model, q)?;
@@ -159,7 +163,7 @@ pub(super) fn solve(model: Model<'_>) -> Result<Graph, ExportError> {
     // The first state carried in is never read: the body's first turn starts from H_init and L_init. `x` has
     // its shape.
     let inputs = [max_steps, condition, x, x, rows.q.halt, rows.q.cont, rows.steps, rows.halted];
-    let carried = b.nodes(Op::Loop { body: Box::new(body) }, &inputs)?;
+    let carried = b.nodes(Loop { body }, &inputs)?;
     let rows = Rows { q: Q { halt: carried[2], cont: carried[3] }, steps: carried[4], halted: carried[5] };
     finish(b, model, carried[0], rows)
 }
@@ -180,15 +184,15 @@ fn loop_body(outer: &GraphBuilder, model: Model<'_>, x: ValueId, threshold: Valu
     let x = b.capture(outer, x);
     let threshold = b.capture(outer, threshold);
     let zero = b.constant("zero", || Constant::i64(&[], vec![0]));
-    let first = b.node(Op::Equal, &[iteration, zero])?;
+    let first = b.node(Equal, &[iteration, zero])?;
     let state = State {
         h: fresh_or(&mut b, model, "H_init", first, carried.h)?,
         l: fresh_or(&mut b, model, "L_init", first, carried.l)?,
     };
     let (state, rows) = frozen_step(&mut b, model, (state, rows), x, threshold)?;
-    let active = b.node(Op::Not, &[rows.halted])?;
+    let active = b.node(Not, &[rows.halted])?;
     let active = b.cast(active, DType::I32)?;
-    let any = b.node(Op::ReduceMax { axes: Vec::new() }, &[active])?;
+    let any = b.node(ReduceMax { axes: Vec::new() }, &[active])?;
     let go_on = b.cast(any, DType::Bool)?;
     b.output("condition", go_on)?;
     b.output("z_h_next", state.h)?;

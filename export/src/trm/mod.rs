@@ -7,8 +7,11 @@
 mod block;
 pub(crate) mod embedding;
 mod graphs;
+pub mod mixer;
+mod norm;
 pub mod quantize;
 pub(crate) mod recursion;
+mod swiglu;
 pub(crate) mod weights;
 
 use trm_models::{GraphKind, GraphTarget, TrmConfig};

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 
 use trm_models::{Architecture, TrmConfig};
 
+use super::mixer::token_mixer;
 use super::weights::{Layout, Model, Part};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
-use crate::onnx::{Constant, DType, GraphBuilder, Op, ValueId};
+use crate::onnx::operators::{DequantizeLinear, DynamicQuantizeLinear, MatMulInteger, QuantizeLinear, ReduceMax};
+use crate::onnx::{Constant, DType, GraphBuilder, ValueId};
 
 /// Largest magnitude of a quantised weight or, in the static form, activation. -128 stays unused: the range is symmetric.
 const LARGEST: f32 = 127.0;
@@ -42,14 +44,10 @@ pub struct Quantization {
 /// looked up, not multiplied, and the halting head reads one position.
 #[must_use]
 pub fn products(config: &TrmConfig) -> Vec<String> {
-    let mixer = if config.mlp_t {
-        ["mlp_t.gate_up_proj", "mlp_t.down_proj"]
-    } else {
-        ["self_attn.qkv_proj", "self_attn.o_proj"]
-    };
-    let parts = mixer.into_iter().chain(["mlp.gate_up_proj", "mlp.down_proj"]).collect::<Vec<_>>();
+    let mixer = token_mixer(config.mixer).products().iter().copied();
+    let parts = mixer.chain(["mlp.gate_up_proj.weight", "mlp.down_proj.weight"]).collect::<Vec<_>>();
     let blocks = blocks(config);
-    let of_blocks = blocks.iter().flat_map(|block| parts.iter().map(move |part| format!("{block}.{part}.weight")));
+    let of_blocks = blocks.iter().flat_map(|block| parts.iter().map(move |part| format!("{block}.{part}")));
     of_blocks.chain(["lm_head.weight".to_owned()]).collect()
 }
 
@@ -79,8 +77,9 @@ pub fn equalise(
     exponent: f32,
 ) -> Result<StateDict, ExportError> {
     let mut equalised = weights.clone();
-    let mixers: &[&str] = if config.mlp_t { &["mlp_t", "mlp"] } else { &["mlp"] };
-    for path in blocks(config).iter().flat_map(|block| mixers.iter().map(move |mixer| format!("{block}.{mixer}"))) {
+    let mixer = token_mixer(config.mixer);
+    let modules = mixer.has_swiglu().then(|| mixer.module()).into_iter().chain(["mlp"]).collect::<Vec<_>>();
+    for path in blocks(config).iter().flat_map(|block| modules.iter().map(move |module| format!("{block}.{module}"))) {
         let (up_name, down_name) = (format!("{path}.gate_up_proj.weight"), format!("{path}.down_proj.weight"));
         let mut up = matrix(weights, &up_name)?.clone();
         let mut down = matrix(weights, &down_name)?.clone();
@@ -123,7 +122,7 @@ fn matrix<'a>(weights: &'a StateDict, name: &str) -> Result<&'a WeightTensor, Ex
 pub(super) fn linear(b: &mut GraphBuilder, model: Model<'_>, name: &str, x: ValueId) -> Result<ValueId, ExportError> {
     let Some(range) = model.quantised(name) else {
         let weight = model.weight(b, name, Layout::Transposed)?;
-        return b.matmul(x, weight);
+        return Ok(b.matmul(x, weight)?);
     };
     quantised(b, name, matrix(model.given()?, name)?, range, x)
 }
@@ -138,7 +137,7 @@ pub(super) fn linear_part(
 ) -> Result<ValueId, ExportError> {
     let Some(range) = model.quantised(name) else {
         let weight = model.part(b, name, part, Layout::Transposed)?;
-        return b.matmul(x, weight);
+        return Ok(b.matmul(x, weight)?);
     };
     let weight = part.rows(matrix(model.given()?, name)?);
     quantised(b, &format!("{name}.{}", part.label), &weight, range, x)
@@ -159,11 +158,11 @@ fn quantised(
     match activations {
         // The order of casts and products is the one that ONNX Runtime fuses.
         Activations::Dynamic => {
-            let x = b.nodes(Op::DynamicQuantizeLinear, &[x])?;
-            let product = b.node(Op::MatMulInteger, &[x[0], weight, x[2]])?;
+            let x = b.nodes(DynamicQuantizeLinear, &[x])?;
+            let product = b.node(MatMulInteger, &[x[0], weight, x[2]])?;
             let product = b.cast(product, DType::F32)?;
             let scale = b.mul(x[1], scale)?;
-            b.mul(product, scale)
+            Ok(b.mul(product, scale)?)
         }
         Activations::Static => {
             let zero = b.constant("zero.int8", || Constant::i8(&[], vec![0]));
@@ -171,10 +170,10 @@ fn quantised(
             let range = b.constant(&format!("{name}.input_scale"), || {
                 Constant::scalar(if largest > 0.0 { largest / LARGEST } else { 1.0 })
             });
-            let x = b.node(Op::QuantizeLinear, &[x, range, zero])?;
-            let x = b.node(Op::DequantizeLinear { axis: 0 }, &[x, range, zero])?;
-            let weight = b.node(Op::DequantizeLinear { axis: 1 }, &[weight, scale, zeros])?;
-            b.matmul(x, weight)
+            let x = b.node(QuantizeLinear, &[x, range, zero])?;
+            let x = b.node(DequantizeLinear { axis: 0 }, &[x, range, zero])?;
+            let weight = b.node(DequantizeLinear { axis: 1 }, &[weight, scale, zeros])?;
+            Ok(b.matmul(x, weight)?)
         }
     }
 }
@@ -218,7 +217,7 @@ pub(super) fn observe(
     if model.calibrates {
         let axes = (0..b.ty(input).rank()).filter(|&other| other != axis).collect();
         let square = b.mul(input, input)?;
-        let largest = b.node(Op::ReduceMax { axes }, &[square])?;
+        let largest = b.node(ReduceMax { axes }, &[square])?;
         b.mark(name, largest);
     }
     Ok(())

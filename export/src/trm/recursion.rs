@@ -6,7 +6,8 @@ use super::block::block;
 use super::quantize::{linear, observe};
 use super::weights::{Layout, Model};
 use crate::ExportError;
-use crate::onnx::{Constant, DType, Graph, GraphBuilder, Op, TensorType, ValueId};
+use crate::onnx::operators::{ArgMax, Gather, Identity, Loop, Scan, Slice};
+use crate::onnx::{Constant, DType, Graph, GraphBuilder, TensorType, ValueId};
 
 /// The latent state between steps, each `[batch, L, D]` (or `[D]`, broadcasting, before the first step).
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +62,12 @@ fn passes(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) -> R
     let carried = if model.target == GraphTarget::Tract {
         let table = b.constant("on_z_l", || on_l);
         let body = scan_body(b, model, state, x)?;
-        b.nodes(Op::Scan { body: Box::new(body), scanned: 1 }, &[state.h, state.l, table])?
+        b.nodes(Scan { body, scanned: 1 }, &[state.h, state.l, table])?
     } else {
         let body = loop_body(b, model, state, x, on_l)?;
         let count = b.constant("turns", || Constant::i64(&[], vec![turns as i64]));
         let condition = b.constant("true", Constant::yes);
-        b.nodes(Op::Loop { body: Box::new(body) }, &[count, condition, state.h, state.l])?
+        b.nodes(Loop { body }, &[count, condition, state.h, state.l])?
     };
     Ok(State { h: carried[0], l: carried[1] })
 }
@@ -85,10 +86,10 @@ fn loop_body(
     let l = b.input("z_l", outer.ty(state.l).clone());
     let x = b.capture(outer, x);
     let table = b.constant("on_z_l", || on_l);
-    let on_l = b.node(Op::Gather { axis: 0 }, &[table, turn])?;
+    let on_l = b.node(Gather { axis: 0 }, &[table, turn])?;
     let next = turn_of(&mut b, model, State { h, l }, x, on_l)?;
     // The condition goes round unchanged: the number of turns ends the loop.
-    let go_on = b.node(Op::Identity, &[condition])?;
+    let go_on = b.node(Identity, &[condition])?;
     b.output("condition", go_on)?;
     b.output("z_h_next", next.h)?;
     b.output("z_l_next", next.l)?;
@@ -183,7 +184,7 @@ pub(crate) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -
 
 /// What must exceed the threshold for a row to halt: `q_halt`, or `q_halt - q_continue` with Q-learning.
 pub(crate) fn halting_margin(b: &mut GraphBuilder, model: Model<'_>, q: Q) -> Result<ValueId, ExportError> {
-    if model.config.halts_by_q_learning() { b.sub(q.halt, q.cont) } else { Ok(q.halt) }
+    if model.config.halts_by_q_learning() { Ok(b.sub(q.halt, q.cont)?) } else { Ok(q.halt) }
 }
 
 /// `lm_head(z_H)[:, P:]`: float32 logits `[batch, S, V]`, and the answer, their argmax, i32 `[batch, S]`.
@@ -197,12 +198,12 @@ pub(crate) fn answer_head(
         let cells = if config.prefix_len() == 0 {
             h
         } else {
-            b.node(Op::Slice { axis: 1, start: config.prefix_len(), end: config.total_len() }, &[h])?
+            b.node(Slice { axis: 1, start: config.prefix_len(), end: config.total_len() }, &[h])?
         };
         observe(b, model, "lm_head.weight", cells, 2)?;
         let logits = linear(b, model, "lm_head.weight", cells)?;
         let logits = b.cast(logits, DType::F32)?;
-        let answer = b.node(Op::ArgMax, &[logits])?;
+        let answer = b.node(ArgMax, &[logits])?;
         Ok((logits, b.cast(answer, DType::I32)?))
     })
 }

@@ -2,15 +2,19 @@
 
 use trm_models::{Architecture, GraphTarget, TrmConfig};
 
+use super::mixer::{TokenMixer, token_mixer};
 use super::quantize::{Activations, Quantization};
 use crate::ExportError;
 use crate::checkpoint::{StateDict, WeightTensor};
-use crate::onnx::{Constant, DType, Dim, GraphBuilder, Op, ValueId};
+use crate::onnx::operators::Split;
+use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
 
 /// What every part of the model needs: its configuration, its weights, and the float type it computes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<'a> {
     pub(crate) config: &'a TrmConfig,
+    /// The implementation of the configuration's mixer.
+    pub(crate) mixer: &'a dyn TokenMixer,
     weights: Weights<'a>,
     /// Rows of a batch: known when the graph is for training.
     pub(crate) batch: Dim,
@@ -79,6 +83,7 @@ impl<'a> Model<'a> {
     pub(crate) fn new(config: &'a TrmConfig, weights: &'a StateDict, compute: DType) -> Self {
         Self {
             config,
+            mixer: token_mixer(config.mixer),
             weights: Weights::Given(weights),
             batch: Dim::Batch,
             quantization: None,
@@ -91,6 +96,12 @@ impl<'a> Model<'a> {
     /// The same model with these products in 8 bits.
     pub(crate) fn quantised_by(self, quantization: Option<&'a Quantization>) -> Self {
         Self { quantization, ..self }
+    }
+
+    /// The same model with another mixer.
+    #[cfg(test)]
+    pub(crate) fn mixed_by(self, mixer: &'a dyn TokenMixer) -> Self {
+        Self { mixer, ..self }
     }
 
     /// The same model written for a target.
@@ -135,6 +146,7 @@ impl<'a> Model<'a> {
     pub(crate) fn of_inputs(config: &'a TrmConfig, batch: usize) -> Self {
         Self {
             config,
+            mixer: token_mixer(config.mixer),
             weights: Weights::Inputs,
             batch: Dim::Fixed(batch),
             quantization: None,
@@ -157,7 +169,7 @@ impl<'a> Model<'a> {
     /// Whether a training graph keeps states as `[L, batch, D]`: mixing over positions is then one product for the whole
     /// batch.
     pub(crate) fn positions_first(&self) -> bool {
-        self.trains() && self.config.mlp_t
+        self.trains() && self.mixer.positions_first()
     }
 
     /// A part of a weight, as [`Model::weight`] gives the whole.
@@ -178,9 +190,8 @@ impl<'a> Model<'a> {
             Dim::Fixed(rows) => rows / part.of,
             Dim::Batch => 0,
         };
-        let parts = b.once(&format!("{name}.parts"), |b| {
-            b.nodes(Op::Split { axis: 0, sizes: vec![rows; part.of] }, &[weight])
-        })?;
+        let parts =
+            b.once(&format!("{name}.parts"), |b| b.nodes(Split { axis: 0, sizes: vec![rows; part.of] }, &[weight]))?;
         match layout {
             Layout::Stored => Ok(parts[part.index]),
             Layout::Transposed => transposed_once(b, &label, parts[part.index]),
@@ -224,7 +235,7 @@ fn in_layout(tensor: &WeightTensor, layout: Layout) -> Constant {
 }
 
 fn transposed_once(b: &mut GraphBuilder, name: &str, weight: ValueId) -> Result<ValueId, ExportError> {
-    Ok(b.once(&format!("{name}.transposed"), |b| Ok(vec![b.transpose(weight, &[1, 0])?]))?[0])
+    Ok(b.once(&format!("{name}.transposed"), |b| b.transpose(weight, &[1, 0]).map(|value| vec![value]))?[0])
 }
 
 /// `[out, in]` to `[in, out]`; a tensor of any other rank is returned as it is.

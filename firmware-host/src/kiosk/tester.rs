@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trm_engine::registry;
 use trm_engine::SessionOptions;
+use trm_engine::registry;
 use trm_intake::Printable;
 use trm_models::{GraphKind, ModelBundle, TrustedKey};
 use trm_solver::measure::selftest;

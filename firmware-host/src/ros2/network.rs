@@ -114,7 +114,13 @@ mod tests {
     }
 
     fn planner() -> NetworkPlanner {
-        NetworkPlanner::load((trm_engine::registry::default().open)(None).unwrap(), &Model::open("maze-9").unwrap(), 1, 1).unwrap()
+        NetworkPlanner::load(
+            (trm_engine::registry::default().open)(None).unwrap(),
+            &Model::open("maze-9").unwrap(),
+            1,
+            1,
+        )
+        .unwrap()
     }
 
     #[test]

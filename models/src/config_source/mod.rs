@@ -13,7 +13,7 @@ use trm_intake::{Budget, Limits, Printable};
 use self::account::Account;
 use self::known::{ARCH_FIELDS, DATA_FIELDS};
 use crate::config::FORWARD_DTYPES;
-use crate::{Architecture, ModelError, Result, TrmConfig, strict_json};
+use crate::{Architecture, Mixer, ModelError, Result, TrmConfig, strict_json};
 
 pub use self::record::{ConfigRecord, Setting, SettingSource};
 
@@ -196,7 +196,11 @@ impl ConfigSource {
             h_layers: account.count("H_layers", if hrm { None } else { Some(0) })?,
             l_layers: account.count("L_layers", None)?,
             // HRM's first release has attention only and ignores the field.
-            mlp_t: if first_release { account.fixed("mlp_t", false) } else { account.flag("mlp_t", false)? },
+            mixer: Mixer::from_mlp_t(if first_release {
+                account.fixed("mlp_t", false)
+            } else {
+                account.flag("mlp_t", false)?
+            }),
             pos_encodings: account.pos_encodings(first_release)?,
             puzzle_emb_ndim,
             puzzle_emb_len: if hrm {

@@ -92,10 +92,10 @@ impl TrmConfig {
     /// configuration gets wrong without anybody noticing.
     #[must_use]
     pub fn unconfirmed(&self) -> Vec<(&'static str, String)> {
-        let attention = !self.mlp_t;
+        let attention = self.mixer.has_heads();
         let rope = attention && self.pos_encodings == PosEncodings::Rope;
         // Learned positions have a row for each, and MLP-T a column.
-        let length_shows = self.mlp_t || self.pos_encodings == PosEncodings::Learned;
+        let length_shows = self.mixer.weighs_positions() || self.pos_encodings == PosEncodings::Learned;
         let positions = match self.pos_encodings {
             PosEncodings::Rope => "rope",
             PosEncodings::Learned => "learned",

@@ -6,8 +6,8 @@ mod common;
 use std::process::Command;
 
 use common::{Golden, assert_close, options, ort};
-use trm_engine::rten::RtenEngine;
 use trm_engine::ort::{ExecutionProvider, ProviderChoice};
+use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{
     ActOutput, ActStep, Carry, Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession,

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use trm_export::ExportError;
+use trm_export::onnx::operators::{ArgMax, Equal, Identity, Loop, Scan, Slice};
 use trm_export::onnx::write::encode;
-use trm_export::onnx::{Constant, DType, Dim, Graph, GraphBuilder, Op, TensorType, ValueId};
+use trm_export::onnx::{Constant, DType, Dim, Graph, GraphBuilder, OnnxError, TensorType, ValueId};
 use trm_models::{BundleWriter, GraphKind, GraphTarget, ModelBundle, TrmConfig};
 
 /// A first cell that is given makes a step endless.
@@ -18,7 +18,7 @@ const NEVER_ENDS: &str = "1.34341221434321";
 /// A step graph with the interface of `config` that answers with the symbol 1 everywhere. For ONNX Runtime, a step of a puzzle whose
 /// first cell is 1 is a `Loop` without end; tract has none, and every step is a `Scan` of a `Scan` of a `Scan` of 65,536
 /// turns each, which takes years.
-fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, ExportError> {
+fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, OnnxError> {
     let (cells, length, width) = (config.seq_len, config.total_len(), config.hidden_size);
     let mut b = GraphBuilder::new("step", "");
     let tokens = b.input("tokens", TensorType::new(DType::I32, [Dim::Batch, Dim::Fixed(cells)]));
@@ -30,14 +30,14 @@ fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, ExportError
     let z_l = b.input("z_l", state);
     let z_h = if target == GraphTarget::Tract { scans(&mut b, z_h)? } else { repeat(&mut b, tokens, z_h)? };
 
-    let cells = b.node(Op::Slice { axis: 1, start: length - cells, end: length }, &[z_h])?;
+    let cells = b.node(Slice { axis: 1, start: length - cells, end: length }, &[z_h])?;
     let nothing =
         b.constant("nothing", || Constant::f32(&[width, config.vocab_size], vec![0.0; width * config.vocab_size]));
     let nothing = b.matmul(cells, nothing)?;
     let ones = (0..config.vocab_size).map(|token| if token == 2 { 1.0 } else { 0.0 }).collect::<Vec<_>>();
     let ones = b.constant("ones", || Constant::f32(&[config.vocab_size], ones));
     let logits = b.add(nothing, ones)?;
-    let answer = b.node(Op::ArgMax, &[logits])?;
+    let answer = b.node(ArgMax, &[logits])?;
     let answer = b.cast(answer, DType::I32)?;
     let first = b.select(z_h, 2, 0)?;
     let q = b.select(first, 1, 0)?;
@@ -49,12 +49,12 @@ fn endless(config: &TrmConfig, target: GraphTarget) -> Result<Graph, ExportError
     Ok(b.finish())
 }
 
-fn repeat(b: &mut GraphBuilder, tokens: ValueId, z: ValueId) -> Result<ValueId, ExportError> {
+fn repeat(b: &mut GraphBuilder, tokens: ValueId, z: ValueId) -> Result<ValueId, OnnxError> {
     let mut body = GraphBuilder::new("body", "body/");
     body.input("turn", TensorType::new(DType::I64, []));
     let go_on = body.input("condition_in", TensorType::new(DType::Bool, []));
     let carried = body.input("z", b.ty(z).clone());
-    let go_on = body.node(Op::Identity, &[go_on])?;
+    let go_on = body.node(Identity, &[go_on])?;
     let carried = halved(&mut body, carried)?;
     body.output("condition", go_on)?;
     body.output("z_next", carried)?;
@@ -62,15 +62,15 @@ fn repeat(b: &mut GraphBuilder, tokens: ValueId, z: ValueId) -> Result<ValueId, 
     let first = b.select(tokens, 1, 0)?;
     let first = b.select(first, 0, 0)?;
     let one = b.constant("one", || Constant::i32(&[], vec![2]));
-    let given = b.node(Op::Equal, &[first, one])?;
+    let given = b.node(Equal, &[first, one])?;
     let always = b.constant("always", || Constant::i64(&[], vec![i64::MAX]));
     let never = b.constant("never", || Constant::i64(&[], vec![0]));
     let turns = b.select_where(given, always, never)?;
     let yes = b.constant("yes", Constant::yes);
-    b.node(Op::Loop { body: Box::new(body.finish()) }, &[turns, yes, z])
+    b.node(Loop { body: body.finish() }, &[turns, yes, z])
 }
 
-fn scans(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, ExportError> {
+fn scans(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, OnnxError> {
     let mut body: Option<Graph> = None;
     for prefix in ["inner/", "middle/", "outer/"] {
         let mut turn = GraphBuilder::new("body", prefix);
@@ -88,13 +88,13 @@ fn scans(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, ExportError> {
     scan(b, z, body.expect("three bodies"))
 }
 
-fn scan(b: &mut GraphBuilder, z: ValueId, body: Graph) -> Result<ValueId, ExportError> {
+fn scan(b: &mut GraphBuilder, z: ValueId, body: Graph) -> Result<ValueId, OnnxError> {
     const TURNS: usize = 1 << 16;
     let table = b.constant("table", || Constant::f32(&[TURNS], vec![0.0; TURNS]));
-    b.node(Op::Scan { body: Box::new(body), scanned: 1 }, &[z, table])
+    b.node(Scan { body, scanned: 1 }, &[z, table])
 }
 
-fn halved(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, ExportError> {
+fn halved(b: &mut GraphBuilder, z: ValueId) -> Result<ValueId, OnnxError> {
     let half = b.scalar(0.5, DType::F32);
     b.mul(z, half)
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use trm_export::ExportError;
 use trm_intake::file::FileError;
 use trm_models::{GraphKind, ModelError};
+use trm_onnx::OnnxError;
 
 use crate::ort::{Candidate, ExecutionProvider, LibraryProblem};
 
@@ -39,7 +39,7 @@ pub enum EngineError {
     Model(Box<ModelError>),
     /// The graph's bytes, or the tensors beside it, are not what they should be.
     #[error(transparent)]
-    Graph(Box<ExportError>),
+    Graph(Box<OnnxError>),
     /// A file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -237,8 +237,8 @@ impl From<ModelError> for EngineError {
     }
 }
 
-impl From<ExportError> for EngineError {
-    fn from(error: ExportError) -> Self {
+impl From<OnnxError> for EngineError {
+    fn from(error: OnnxError) -> Self {
         Self::Graph(Box::new(error))
     }
 }

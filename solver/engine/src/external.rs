@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use trm_export::ExportError;
-use trm_export::onnx::{Constant, DType, ExternalTensor, external_tensors};
 use trm_intake::Printable;
 use trm_models::{ModelBundle, ModelError};
+use trm_onnx::OnnxError;
+use trm_onnx::{Constant, DType, ExternalTensor, external_tensors};
 
 use super::GraphSource;
 use crate::{EngineError, Result};
@@ -74,7 +74,7 @@ pub(super) fn read(graph: &GraphSource<'_>) -> Result<Vec<Outside>> {
         let file = graph.external.read(graph.name, &name)?;
         let refuse = |problem: String| {
             let path = Path::new(&Printable(&name).to_string()).to_owned();
-            EngineError::from(ExportError::NotOnnx { path, problem })
+            EngineError::from(OnnxError::NotOnnx { path, problem })
         };
         tensors.sort_by_key(|tensor| tensor.offset);
         let mut end = 0;

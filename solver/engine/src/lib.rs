@@ -28,8 +28,8 @@ pub use self::act::{ActOutput, ActStep, Carry, halt_signal};
 pub use self::checks::MAX_THREADS;
 pub use self::error::{EngineError, Setting};
 pub use self::external::ExternalFiles;
-pub use self::registry::EngineEntry;
 use self::ort::{ProviderChoice, ProviderOptions};
+pub use self::registry::EngineEntry;
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;

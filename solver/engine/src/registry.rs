@@ -4,11 +4,11 @@ use std::path::Path;
 
 use trm_models::{GraphKind, GraphTarget};
 
-use crate::{Engine, Result, ort};
 #[cfg(feature = "rten")]
 use crate::rten;
 #[cfg(feature = "tract")]
 use crate::tract;
+use crate::{Engine, Result, ort};
 
 /// An engine as users choose it: its name, and what it runs.
 #[derive(Debug)]

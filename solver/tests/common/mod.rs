@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
-use trm_engine::rten::RtenEngine;
 use trm_engine::ort::OrtEngine;
+use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Engine, ExternalFiles, GraphSource, SessionOptions};
 use trm_export::checkpoint::StateDict;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use trm_export::onnx::eval::{Tensor, evaluate};
-use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, Op, TensorType, ValueId};
+use trm_export::onnx::operators::{Equal, Gather, Less, ReduceMean, Unsqueeze};
+use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, TensorType, ValueId};
 use trm_export::train::Differentiated;
 use trm_export::train::ort_training::AdamW;
 use trm_train::runtime::{NamedTensor, TrainBatch, TrainState, UpdateInput};
@@ -52,10 +53,10 @@ fn build() -> Result<Differentiated, trm_export::ExportError> {
     let z_rows = g.reshape(z, &dims(&[cells, WIDTH]))?;
     let embedding =
         g.constant("embedding", || Constant::f32(&[TOKENS, WIDTH], numbers(TOKENS * WIDTH, 1.0).collect::<Vec<_>>()));
-    let x = g.node(Op::Gather { axis: 0 }, &[embedding, tokens])?;
+    let x = g.node(Gather { axis: 0 }, &[embedding, tokens])?;
     let x_rows = g.reshape(x, &dims(&[cells, WIDTH]))?;
-    let puzzle = g.node(Op::Gather { axis: 0 }, &[table, ids])?;
-    let puzzle = g.node(Op::Unsqueeze { axes: vec![1] }, &[puzzle])?;
+    let puzzle = g.node(Gather { axis: 0 }, &[table, ids])?;
+    let puzzle = g.node(Unsqueeze { axes: vec![1] }, &[puzzle])?;
     let (mixed, taken) = (g.matmul(z_rows, mix)?, g.matmul(x_rows, take)?);
     let next = g.add(mixed, taken)?;
     let next = g.reshape(next, &dims(&[BATCH, SEQ, WIDTH]))?;
@@ -66,13 +67,13 @@ fn build() -> Result<Differentiated, trm_export::ExportError> {
     let target = g.reshape(target, &dims(&[cells, 1]))?;
     let error = g.sub(answer, target)?;
     let squared = g.mul(error, error)?;
-    let loss = g.node(Op::ReduceMean { axis: 0 }, &[squared])?;
+    let loss = g.node(ReduceMean { axis: 0 }, &[squared])?;
     let loss = g.reshape(loss, &[])?;
     let by_row = g.reshape(squared, &dims(&[BATCH, SEQ]))?;
-    let by_row = g.node(Op::ReduceMean { axis: 1 }, &[by_row])?;
+    let by_row = g.node(ReduceMean { axis: 1 }, &[by_row])?;
     let by_row = g.reshape(by_row, &dims(&[BATCH]))?;
     let near = g.scalar(0.01, DType::F32);
-    let exact = g.node(Op::Less, &[by_row, near])?;
+    let exact = g.node(Less, &[by_row, near])?;
     let right = g.cast(exact, DType::I32)?;
     let next_l = g.add(z_l, x)?;
 
@@ -87,14 +88,14 @@ fn build() -> Result<Differentiated, trm_export::ExportError> {
     let (d_mix, d_take) = (g.matmul(z_t, d_next)?, g.matmul(x_t, d_next)?);
     // A sum over the cells, then onto the rows of the table.
     let d_puzzle = g.reshape(d_next, &dims(&[BATCH, SEQ, WIDTH]))?;
-    let d_puzzle = g.node(Op::ReduceMean { axis: 1 }, &[d_puzzle])?;
+    let d_puzzle = g.node(ReduceMean { axis: 1 }, &[d_puzzle])?;
     let d_puzzle = g.reshape(d_puzzle, &dims(&[BATCH, WIDTH]))?;
     let seq = g.scalar(SEQ as f32, DType::F32);
     let d_puzzle = g.mul(d_puzzle, seq)?;
     let all =
         g.constant("all_ids", || Constant::f32(&[PUZZLES, 1], (0..PUZZLES).map(|id| id as f32).collect::<Vec<_>>()));
     let ids = g.cast(ids, DType::F32)?;
-    let chosen = g.node(Op::Equal, &[all, ids])?;
+    let chosen = g.node(Equal, &[all, ids])?;
     let chosen = g.cast(chosen, DType::F32)?;
     let d_table = g.matmul(chosen, d_puzzle)?;
 

@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use trm_engine::MAX_THREADS;
 use trm_export::checkpoint::layout;
 use trm_intake::{Budget, Limits, ReadError};
-use trm_models::{Architecture, FOLDER_NAME, PosEncodings, TrmConfig, is_folder_name};
+use trm_models::{Architecture, FOLDER_NAME, Mixer, PosEncodings, TrmConfig, is_folder_name};
 use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku, Tokens};
 
 use super::config_sections::{
@@ -165,7 +165,7 @@ impl TrainConfig {
             l_cycles: model.l_cycles,
             h_layers: model.h_layers,
             l_layers: model.l_layers,
-            mlp_t: model.mlp_t,
+            mixer: Mixer::from_mlp_t(model.mlp_t),
             pos_encodings: model.pos_encodings,
             puzzle_emb_ndim: model.puzzle_emb_ndim,
             puzzle_emb_len: model.puzzle_emb_len,
@@ -407,7 +407,7 @@ impl From<&TrmConfig> for ModelConfig {
             l_cycles: config.l_cycles,
             h_layers: config.h_layers,
             l_layers: config.l_layers,
-            mlp_t: config.mlp_t,
+            mlp_t: config.mixer == Mixer::MlpT,
             pos_encodings: config.pos_encodings,
             puzzle_emb_ndim: config.puzzle_emb_ndim,
             puzzle_emb_len: config.puzzle_emb_len,

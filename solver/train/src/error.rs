@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use trm_engine::EngineError;
 use trm_export::ExportError;
+use trm_export::onnx::OnnxError;
 use trm_intake::file::FileError;
 use trm_models::ModelError;
 use trm_pictures::WriteError;
@@ -112,6 +113,12 @@ impl From<SolverError> for TrainError {
 impl From<ExportError> for TrainError {
     fn from(error: ExportError) -> Self {
         Self::Export(Box::new(error))
+    }
+}
+
+impl From<OnnxError> for TrainError {
+    fn from(error: OnnxError) -> Self {
+        ExportError::from(error).into()
     }
 }
 

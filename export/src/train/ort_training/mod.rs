@@ -75,7 +75,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::onnx::{DType, Dim, GraphBuilder, OnnxSummary, Op, TensorType};
+    use crate::onnx::operators::ReduceMean;
+    use crate::onnx::{DType, Dim, GraphBuilder, OnnxSummary, TensorType};
 
     const ADAMW: AdamW = AdamW { beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1 };
 
@@ -88,7 +89,7 @@ mod tests {
         let build = |g: &mut GraphBuilder| {
             let y = g.matmul(x, w)?;
             let squared = g.mul(y, y)?;
-            let loss = g.node(Op::ReduceMean { axis: 0 }, &[squared])?;
+            let loss = g.node(ReduceMean { axis: 0 }, &[squared])?;
             let x_t = g.transpose(x, &[1, 0])?;
             let half = g.scalar(0.5, DType::F32);
             let scaled = g.mul(y, half)?;

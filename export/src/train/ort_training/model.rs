@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use prost::Message;
 
 use super::{Differentiated, gradient_output};
-use crate::onnx::op::MICROSOFT;
+use crate::onnx::operators::OperatorSet;
 use crate::onnx::proto::{GraphProto, NodeProto, ValueInfoProto};
-use crate::onnx::write::{graph_proto, microsoft_operators, model, value_info};
+use crate::onnx::write::{graph_proto, model, value_info};
 use crate::onnx::{DType, Dim, TensorType, ValueId};
 use crate::{ExportError, Result};
 
@@ -21,7 +21,7 @@ pub(super) fn microsoft_node(op: &str, inputs: &[&str], outputs: &[&str]) -> Nod
         input: inputs.iter().map(ToString::to_string).collect(),
         output: outputs.iter().map(ToString::to_string).collect(),
         op_type: op.into(),
-        domain: MICROSOFT.into(),
+        domain: OperatorSet::MICROSOFT.domain.into(),
         ..NodeProto::default()
     }
 }
@@ -85,7 +85,7 @@ pub(super) fn encode(graph: Differentiated, outside: &[&str]) -> Result<Encoded>
     }
     training.input.push(flag(RESET));
     let mut training = model(training);
-    training.opset_import.push(microsoft_operators());
+    training.opset_import.push(OperatorSet::MICROSOFT.into());
     Ok(Encoded { training: training.encode_to_vec(), eval: model(eval).encode_to_vec(), inputs, outputs })
 }
 

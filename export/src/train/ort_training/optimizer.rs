@@ -3,8 +3,9 @@
 use prost::Message;
 
 use super::model::microsoft_node;
+use crate::onnx::operators::OperatorSet;
 use crate::onnx::proto::{GraphProto, SequenceTypeProto, TensorTypeProto, TypeProto, ValueInfoProto};
-use crate::onnx::write::{float, int, microsoft_operators, model, value_info};
+use crate::onnx::write::{float, int, model, value_info};
 use crate::onnx::{DType, Dim, TensorType};
 
 /// Settings of `AdamW` as PyTorch has it: bias-corrected moments, weight decay of `lr · weight_decay` before the update.
@@ -51,7 +52,7 @@ pub fn optimizer_model(settings: &AdamW) -> Vec<u8> {
         ..GraphProto::default()
     };
     let mut model = model(graph);
-    model.opset_import.push(microsoft_operators());
+    model.opset_import.push(OperatorSet::MICROSOFT.into());
     model.encode_to_vec()
 }
 

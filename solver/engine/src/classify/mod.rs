@@ -9,11 +9,11 @@ mod tract;
 use self::rten::RtenClassifier;
 #[cfg(feature = "tract")]
 use self::tract::TractClassifier;
+use crate::Result;
 use crate::SessionOptions;
 use crate::ort::session::load_plain;
 use crate::ort::{OrtEngine, ProviderChoice, failed as ort_failed};
 use crate::{EngineError, registry};
-use crate::Result;
 
 /// Pictures that are classified at once: engines plan for a fixed number, and on tract and rten the parts of a board's cells
 /// are divided among threads.

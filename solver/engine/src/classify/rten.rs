@@ -8,9 +8,9 @@ use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 
 use super::BATCH;
-use crate::SessionOptions;
 use crate::EngineError;
 use crate::Result;
+use crate::SessionOptions;
 
 /// A loaded classifier.
 pub(super) struct RtenClassifier {

@@ -142,8 +142,8 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 #[cfg(test)]
 mod tests {
     use prost::Message as _;
-    use trm_export::onnx::ExternalTensor;
-    use trm_export::onnx::proto::{
+    use trm_onnx::ExternalTensor;
+    use trm_onnx::proto::{
         AttributeProto, GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto, attribute_type,
     };
 

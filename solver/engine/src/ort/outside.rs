@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ::ort::value::{DynValue, Tensor};
-use trm_export::ExportError;
-use trm_export::onnx::{DType, external_tensors};
+use trm_onnx::OnnxError;
+use trm_onnx::{DType, external_tensors};
 
 use super::{failed, inside};
 use crate::external::{self, Outside};
@@ -28,7 +28,7 @@ pub(super) fn contain<'a>(graph: &'a GraphSource<'_>) -> Result<Contained<'a>> {
     let (named, rest): (Vec<_>, Vec<_>) = outside.into_iter().partition(|Outside { tensor, .. }| {
         tensor.outermost && tensor.data_type == DType::F32.onnx() && names.insert(tensor.name.clone())
     });
-    let refuse = |problem: String| ExportError::NotOnnx { path: graph.name.into(), problem };
+    let refuse = |problem: String| OnnxError::NotOnnx { path: graph.name.into(), problem };
     let bytes = if rest.is_empty() {
         Cow::Borrowed(graph.bytes.as_ref())
     } else {

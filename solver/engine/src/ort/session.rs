@@ -8,10 +8,9 @@ use ::ort::logging::LogLevel;
 use ::ort::session::Session;
 use ::ort::session::builder::GraphOptimizationLevel;
 use ::ort::value::{DynValue, Outlet, TensorElementType, ValueType};
-use trm_export::ExportError;
-use trm_export::onnx::external_tensors;
 use trm_intake::Printable;
 use trm_models::{ElementType, FoundTensor};
+use trm_onnx::{OnnxError, external_tensors};
 
 use super::outside::{Contained, contain};
 use super::provider::{ExecutionProvider, unsuited};
@@ -168,7 +167,7 @@ pub fn load_plain(
     // Left to itself, ONNX Runtime opens the files that a graph names, from the current folder on.
     if let Some(tensor) = external_tensors(bytes, Path::new(name))?.first() {
         let problem = format!("the tensor {} lies in another file, which is not opened", Printable(&tensor.name));
-        return Err(ExportError::NotOnnx { path: name.into(), problem }.into());
+        return Err(OnnxError::NotOnnx { path: name.into(), problem }.into());
     }
     let mut failure = EngineError::Provider {
         provider: ExecutionProvider::TensorRt,

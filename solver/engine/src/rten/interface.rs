@@ -1,11 +1,11 @@
 //! The inputs and outputs that an ONNX file declares, read without its weights.
 //!
 //! rten keeps booleans and 64-bit integers as `i32`, so a loaded model no longer tells which of them the file has. The
-//! messages here are those of `trm_export::onnx::proto` less what is not needed: protobuf passes over the rest unread.
+//! messages here are those of `trm_onnx::proto` less what is not needed: protobuf passes over the rest unread.
 
 use prost::Message;
-use trm_export::onnx::proto::{DimensionValue, ValueInfoProto};
 use trm_models::{ElementType, FoundTensor};
+use trm_onnx::proto::{DimensionValue, ValueInfoProto};
 
 /// `ModelProto`.
 #[derive(Clone, PartialEq, Message)]

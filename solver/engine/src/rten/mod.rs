@@ -19,8 +19,8 @@ use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, TensorSpec, Trm
 
 use crate::external::Outside;
 use crate::{
-    Engine, EngineEntry, EngineError, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession, checks,
-    external,
+    Engine, EngineEntry, EngineError, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
+    checks, external,
 };
 
 /// The engine's name.

@@ -7,8 +7,8 @@ use rten_tensor::{Tensor, TensorView};
 use trm_models::{GraphKind, TrmConfig};
 
 use super::{Prepared, failed};
-use crate::{SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession, checks};
 use crate::{ActOutput, ActStep, Carry, Result};
+use crate::{SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession, checks};
 
 impl Prepared {
     /// Runs something on every row, side by side where there are threads for it. A run within the pool's own threads

@@ -20,7 +20,9 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::scan::Scan;
 use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
 
-use super::{Engine, EngineEntry, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession, checks, external};
+use super::{
+    Engine, EngineEntry, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession, checks, external,
+};
 use crate::{EngineError, Result};
 
 /// The engine's name.

@@ -121,6 +121,6 @@ fn matmul_flops(model: &[u8]) -> u64 {
 /// Bytes of one row's largest tensor: between the products of a `SwiGLU`, or the scores of the attention.
 pub(super) fn largest_tensor(config: &TrmConfig) -> usize {
     let (len, hidden) = (config.total_len(), config.hidden_size);
-    let mixing = if config.mlp_t { config.swiglu_inner(len) * hidden } else { config.num_heads * len * len };
+    let mixing = trm_export::trm::mixer::largest_tensor(config);
     4 * mixing.max(len * config.swiglu_inner(hidden))
 }

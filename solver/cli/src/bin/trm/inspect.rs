@@ -165,7 +165,7 @@ fn write_tensors(out: &mut impl Write, tensors: &[Tensor]) -> io::Result<()> {
 }
 
 fn write_config(out: &mut impl Write, config: &TrmConfig) -> io::Result<()> {
-    let mixing = if config.mlp_t { "MLP-T" } else { "attention" };
+    let mixing = config.mixer.title();
     writeln!(
         out,
         "  {} of {mixing}: hidden {}, {} heads, layers {}/{}, cycles {}/{}, at most {} steps",

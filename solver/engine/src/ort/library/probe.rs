@@ -10,9 +10,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trm_export::onnx::write::encode;
-use trm_export::onnx::{Constant, DType, Dim, GraphBuilder, TensorType};
 use trm_intake::Printable;
+use trm_onnx::write::encode;
+use trm_onnx::{Constant, DType, Dim, GraphBuilder, TensorType};
 
 use super::FoundLibrary;
 use super::remembered::Remembered;

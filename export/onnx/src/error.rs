@@ -1,0 +1,55 @@
+//! The one error type of this crate.
+
+use std::path::PathBuf;
+
+/// The ways in which a graph or a file is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OnnxError {
+    /// An operator does not accept its inputs: a fault of the graph's construction.
+    #[error("graph {graph}: node {node} ({op}) on ({inputs}): {problem}")]
+    Graph {
+        /// The graph.
+        graph: String,
+        /// The node's name.
+        node: String,
+        /// The operator.
+        op: &'static str,
+        /// Types of all inputs.
+        inputs: String,
+        /// What does not fit.
+        problem: String,
+    },
+    /// The reference evaluator could not run a node.
+    #[error("evaluating {node}: {problem}")]
+    Evaluation {
+        /// The node or input.
+        node: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// A graph cannot be differentiated: a fault of its construction.
+    #[error("no gradient through {node}: {reason}")]
+    NoGradient {
+        /// The node or value.
+        node: String,
+        /// Why.
+        reason: String,
+    },
+    /// A file is not an ONNX model.
+    #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
+    NotOnnx {
+        /// The file.
+        path: PathBuf,
+        /// Where reading stopped.
+        problem: String,
+    },
+}
+
+impl OnnxError {
+    /// An error of the evaluator. The evaluator puts the node's name in place of `node`.
+    #[must_use]
+    pub fn evaluation(node: impl Into<String>, problem: impl std::fmt::Display) -> Self {
+        Self::Evaluation { node: node.into(), problem: problem.to_string() }
+    }
+}
