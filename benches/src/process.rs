@@ -61,6 +61,7 @@ impl Drop for LineProcess {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests start programs")]
 mod tests {
     use super::*;
 

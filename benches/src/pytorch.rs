@@ -1,4 +1,5 @@
 //! The PyTorch side: a process of its own that runs steps when it is told to, so that rounds can be interleaved.
+#![expect(clippy::disallowed_methods, reason = "it starts what it measures")]
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! `trm-host display`.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::Path;
 use std::process::{Command, Output};

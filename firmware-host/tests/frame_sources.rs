@@ -1,4 +1,5 @@
 //! Sources of pictures on real JPEG files, whole and broken.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::fs;
 use std::io::{Cursor, Read};

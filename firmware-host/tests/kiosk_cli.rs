@@ -1,4 +1,5 @@
 //! `trm-host kiosk` and `trm-host model` as a user meets them before anything runs.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,4 +1,5 @@
 //! The kiosk's pages under attack: they answer, and the kiosk neither notices nor grows.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 #![expect(clippy::print_stderr, reason = "figures for whoever looks at the test")]
 

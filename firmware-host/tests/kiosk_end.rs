@@ -1,5 +1,6 @@
 //! A kiosk ends within two seconds of the signal, whatever its parts hang at, with its state saved. The other commands of
 //! `trm-host` do as well.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 
 mod kiosks;

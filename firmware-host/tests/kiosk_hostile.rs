@@ -1,4 +1,5 @@
 //! Models that are made to harm whoever tests them: the tester dies, the kiosk does not, and the model is set aside.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(unix)]
 
 mod fakes;

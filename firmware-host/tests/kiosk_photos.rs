@@ -1,4 +1,5 @@
 //! The kiosk with all of its real parts: photographs in, answers on displays and at a microcontroller.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 #![expect(clippy::print_stderr, reason = "figures for whoever looks at the test")]
 

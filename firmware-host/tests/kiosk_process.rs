@@ -1,6 +1,7 @@
 //! The kiosk as a process of its own: killed at random moments, ended by a signal, watched by systemd, running for long.
 //!
 //! The ignored tests are those processes; the others start them.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(unix)]
 #![expect(clippy::print_stdout, reason = "what the processes tell the tests that start them")]
 

@@ -1,5 +1,6 @@
 //! A kiosk starts as it runs: whatever is missing but its camera and reader is a trouble, said in the log and on
 //! `/healthz`, and over when it is there.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 
 mod kiosks;

@@ -1,4 +1,5 @@
 //! The link from end to end: a client over serialport, a pseudo-terminal, and the firmware's own state machine.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! `trm-host manual`: man pages and completions, of every command that the help lists and of those below them.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::Path;
 use std::process::Command;

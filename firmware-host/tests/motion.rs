@@ -1,4 +1,5 @@
 //! Paths from end to end: the `drive` command, a serial line, and a robot whose track is held against the path.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![expect(clippy::print_stdout, reason = "figures for whoever looks at the test")]
 
 use std::path::{Path, PathBuf};

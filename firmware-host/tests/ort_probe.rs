@@ -1,4 +1,5 @@
 //! `trm-host` opens ONNX Runtime's library in a process of its own before it loads it.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::process::Command;
 
@@ -11,6 +12,6 @@ fn the_program_is_its_own_probe() {
         .expect("trm-host runs");
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{stdout}");
-    assert!(stdout.starts_with("trm-solver ") && stdout.contains(" opened it: cannot be opened: "), "{stdout}");
+    assert!(stdout.starts_with("trm-engine ") && stdout.contains(" opened it: cannot be opened: "), "{stdout}");
     assert_eq!(stdout.lines().count(), 1, "{stdout}");
 }

@@ -1,4 +1,5 @@
 //! Real photographs are read whole, and what is no board is refused.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 //! The unit file says what the program counts on, and systemd takes it where it is installed.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

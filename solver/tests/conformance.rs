@@ -367,7 +367,7 @@ fn a_graph_that_is_not_the_models_is_refused() {
             assert!(named, "{}: {error}", engine.name());
         }
         let error = refuse(&step, GraphKind::Step, &options(0));
-        assert_eq!(error, "--batch: 0 is out of range, expected 1 to 65536");
+        assert_eq!(error, "batch size 0 is out of range, expected 1 to 65536");
     });
 }
 

@@ -350,7 +350,7 @@ fn noise_that_is_none_is_refused() {
         let options = SolveOptions { rollouts: 2, noise, ..options(0, 2) };
         let (mut solver, log) = solver(shared(), options, solves_from(1, |_| true));
         let error = solver.solve(question(&puzzle)).expect_err("no noise");
-        assert!(error.to_string().starts_with(&format!("--noise: {noise} is no standard deviation")), "{error}");
+        assert!(error.to_string().starts_with(&format!("{noise} is no standard deviation")), "{error}");
         assert!(log.lock().expect("no panic").loaded.is_empty(), "before anything is loaded");
     }
 }

@@ -39,7 +39,7 @@ const RULES: [Rule; 1] = [Rule {
 pub(crate) fn check() -> Result<()> {
     let mut broken = Vec::new();
     let (mut files, mut lines) = (0, 0);
-    for path in sources(&workspace::root())? {
+    for path in sources(workspace::root())? {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display().to_string();
         files += 1;
@@ -84,7 +84,7 @@ fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
             if name != "target" && !name.starts_with('.') && name != "shared" {
                 found.extend(sources(&path)?);
             }
-        } else if name.ends_with(".rs") && name != "house.rs" {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && name != "house.rs" {
             found.push(path);
         }
     }
@@ -101,7 +101,7 @@ mod tests {
         let found = faults("puzzles/src/a.rs", "fn f(task: &dyn Task) -> bool {\n    task.name() == \"maze\"\n}\n");
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("puzzles/src/a.rs:2: a name is compared: match the enum"), "{found:?}");
-        assert_eq!(faults("a.rs", "let name = task.name();\n"), [String::new(); 0]);
+        assert!(faults("a.rs", "let name = task.name();\n").is_empty());
         assert!(faults("solver/tests/a.rs", "assert!(task.name() == \"maze\");\n").is_empty(), "tests may");
     }
 

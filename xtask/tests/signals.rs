@@ -1,5 +1,6 @@
 //! Every program that listens for Ctrl-C listens for SIGTERM as well, as it is built by itself: a feature that another
 //! package of the workspace turns on is not in what users install.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::process::Command;
 

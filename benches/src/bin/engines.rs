@@ -4,12 +4,10 @@
 
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use trm_benches::full_size::{FullSize, random_weights};
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
-use trm_engine::rten::RtenEngine;
-use trm_engine::tract::TractEngine;
-use trm_engine::{ActStep, Engine, SessionOptions, StepSession};
+use trm_engine::ort::{ExecutionProvider, ProviderChoice};
+use trm_engine::{ActStep, SessionOptions, StepSession, registry};
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_models::{GraphTarget, TrmConfig};
@@ -121,18 +119,14 @@ fn puzzle(name: &str) -> Result<(TrmConfig, StateDict, Vec<i32>)> {
 }
 
 impl Runner {
-    fn load(name: &String, config: &TrmConfig, weights: &StateDict, options: &Options) -> Result<Self> {
+    fn load(name: &str, config: &TrmConfig, weights: &StateDict, options: &Options) -> Result<Self> {
         let (engine, target) = name.split_once(':').unwrap_or((name, "portable"));
         let target = [GraphTarget::Portable, GraphTarget::OrtCpu, GraphTarget::Tract]
             .into_iter()
             .find(|known| known.as_str() == target)
             .with_context(|| format!("no target is called {target:?}"))?;
-        let engine: Box<dyn Engine> = match engine {
-            "ort" => Box::new(OrtEngine::load(None)?),
-            "rten" => Box::new(RtenEngine),
-            "tract" => Box::new(TractEngine),
-            _ => bail!("no engine is called {engine:?}"),
-        };
+        let entry = registry::find(engine).with_context(|| format!("no engine is called {engine:?}"))?;
+        let engine = (entry.open)(None)?;
         let graph_options = GraphOptions { target, ..GraphOptions::default() };
         let source = graph_of_weights(&options.model, config, weights, graph_options)?;
         let session_options = SessionOptions {
@@ -143,7 +137,7 @@ impl Runner {
         };
         let session = engine.load_step_graph(&source, &session_options)?;
         let load_ms = session.info().load_time.as_secs_f64() * 1e3;
-        Ok(Self { name: name.clone(), load_ms, session, times: Vec::new(), outcomes: Vec::new() })
+        Ok(Self { name: name.to_owned(), load_ms, session, times: Vec::new(), outcomes: Vec::new() })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Each workload is run under valgrind's cachegrind, once and several times; the difference is what one run takes, without
 //! start and loading. Valgrind knows no AVX-512, so tract runs its AVX2 kernels there, on any machine. No crate for
 //! this is used, since they find a benchmark by its symbols: a second build of everything, the engines included.
+#![expect(clippy::disallowed_methods, reason = "it starts what it measures")]
 #![expect(clippy::print_stdout, reason = "for developers, who see a panic where they close the pipe")]
 
 use std::hint::black_box;

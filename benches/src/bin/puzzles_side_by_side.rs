@@ -1,5 +1,6 @@
 //! Whole puzzles of the shipped models: ours, halted when verified, against the reference's way in PyTorch (every puzzle for all its
 //! steps, in a fixed batch), turn and turn about in one run.
+#![expect(clippy::disallowed_methods, reason = "it starts what it measures")]
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -1,4 +1,5 @@
 //! Clients that mean no good: slow, many, endless.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 mod common;
 

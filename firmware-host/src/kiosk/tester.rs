@@ -67,6 +67,7 @@ impl ChildTest {
 
     fn start(&self, folder: &Path, memory: u64) -> io::Result<(Child, io::PipeReader)> {
         let (reader, writer) = io::pipe()?;
+        #[expect(clippy::disallowed_methods, reason = "a model under test runs in a process of its own")]
         let child = Command::new(&self.program)
             .args(&self.arguments)
             .arg(folder)

@@ -24,7 +24,7 @@ impl NetworkPlanner {
     /// session of one row for each core is best, on a GPU one session of many rows.
     ///
     /// Fails for a model of something else, and where the engine does.
-    pub fn load(engine: Box<dyn Engine>, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
+    pub fn load(engine: &dyn Engine, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
         let threads = (cores() / lanes.max(1)).max(1);
         let options = SessionOptions { batch: rows, threads, ..SessionOptions::default() };
         Network::check_memory(model, lanes, options.batch)?;
@@ -114,13 +114,8 @@ mod tests {
     }
 
     fn planner() -> NetworkPlanner {
-        NetworkPlanner::load(
-            (trm_engine::registry::default().open)(None).unwrap(),
-            &Model::open("maze-9").unwrap(),
-            1,
-            1,
-        )
-        .unwrap()
+        let engine = (trm_engine::registry::default().open)(None).unwrap();
+        NetworkPlanner::load(engine.as_ref(), &Model::open("maze-9").unwrap(), 1, 1).unwrap()
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Kiosks as processes, fed by a pipe, asked over HTTP, ended by signals.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 use std::fs::File;

@@ -1,4 +1,5 @@
 //! The driver finds what it looks for: readers that panic, do not come back or take too much memory.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 
 use std::path::Path;

@@ -1,5 +1,6 @@
 //! A process that replaces a bundle is killed, at each of its steps and at many moments: the old bundle or the new one is
 //! there whole each time.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

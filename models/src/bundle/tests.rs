@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
+
 use std::collections::BTreeMap;
 
 use super::*;

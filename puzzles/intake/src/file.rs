@@ -148,6 +148,7 @@ pub fn read_within(path: &Path, budget: &mut Budget, what: &'static str) -> Resu
 }
 
 #[cfg(test)]
+#[cfg_attr(unix, expect(clippy::disallowed_methods, reason = "tests start programs"))]
 mod tests {
     use super::*;
 

@@ -1,4 +1,5 @@
 //! Whole checkpoints as a user gives them to `trm export` and `trm inspect`: what is refused, and what is said.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -1,4 +1,5 @@
 //! The `trm` program: what it prints, what it refuses, what it leaves behind.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

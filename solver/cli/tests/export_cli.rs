@@ -1,4 +1,5 @@
 //! `trm export`, `inspect`, `parity` and `doctor` as a user runs them: what they print, write and refuse.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 mod parity_cli;
 

@@ -1,4 +1,5 @@
 //! `trm manual`: man pages and completions, of every command that the help lists.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::process::Command;
 

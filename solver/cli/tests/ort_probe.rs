@@ -1,4 +1,5 @@
 //! Libraries that must not be loaded: `trm` goes on without them, or says why it cannot.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(unix)]
 
 use std::fs;

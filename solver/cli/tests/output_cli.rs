@@ -1,4 +1,5 @@
 //! Every command of `trm` with its output on a full disk, into a closed pipe, and with nobody to complain to.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 
 mod outputs;

@@ -1,4 +1,5 @@
 //! `trm plan`: what it prints, how it ends, what it refuses.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::Path;
 use std::process::{Command, Output};

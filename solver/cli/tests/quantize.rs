@@ -1,4 +1,5 @@
 //! `trm quantize` on a shipped model: what is written holds on every engine, and what does not hold is not written.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

@@ -1,4 +1,5 @@
 //! Configurations, the origins of their settings, and models without rules, as a user of `trm` meets them.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -1,4 +1,5 @@
 //! `trm sign` and `trm verify`, and the program minisign beside them.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

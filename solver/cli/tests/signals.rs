@@ -1,4 +1,5 @@
 //! Signals end `trm` soon, in the program as it is built by default, and what was trained is saved.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(unix)]
 
 use std::path::Path;

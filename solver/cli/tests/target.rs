@@ -1,4 +1,5 @@
 //! Step graphs for one engine: the same numbers, and a clear refusal elsewhere.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;

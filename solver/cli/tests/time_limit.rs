@@ -1,4 +1,5 @@
 //! A graph that never ends is ended by `--time-limit`: nothing else can, it is within one call of the engine.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

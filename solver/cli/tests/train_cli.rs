@@ -1,4 +1,5 @@
 //! `trm train` as a user runs it: start, result, bad input, fine-tuning, and being killed.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

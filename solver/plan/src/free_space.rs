@@ -296,8 +296,8 @@ mod tests {
     fn robots_that_cannot_be_are_refused() {
         let refused = |robot| FreeSpace::new(&map(2, vec![0, 0]), &robot).expect_err("refused").to_string();
         let robot = Robot::default();
-        assert!(refused(Robot { radius: -0.1, ..robot }).starts_with("--radius: the robot's radius is -0.1"));
+        assert!(refused(Robot { radius: -0.1, ..robot }).starts_with("the robot's radius is -0.1"));
         assert!(refused(Robot { radius: f64::NAN, ..robot }).contains("NaN"));
-        assert!(refused(Robot { occupied_from: 0, ..robot }).starts_with("--occupied-from: 0"));
+        assert!(refused(Robot { occupied_from: 0, ..robot }).starts_with("0 is no value of an obstacle"));
     }
 }

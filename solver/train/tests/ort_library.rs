@@ -319,5 +319,5 @@ fn provider_names_are_parsed() {
         assert_eq!(parsed, ProviderChoice::Only(provider));
     }
     let error = "gpu".parse::<ProviderChoice>().expect_err("not a provider").to_string();
-    assert_eq!(error, "--provider: unknown execution provider `gpu`\nhint: one of auto, cpu, cuda and tensorrt");
+    assert_eq!(error, "unknown execution provider `gpu`\nhint: one of auto, cpu, cuda and tensorrt");
 }

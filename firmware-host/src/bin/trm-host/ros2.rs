@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 fn planner(args: &Args) -> anyhow::Result<NetworkPlanner> {
     let engine = args.backend.open()?;
     let lanes = if args.lanes == 0 { ros2::cores() } else { args.lanes.into() };
-    Ok(NetworkPlanner::load(engine, &Model::open(&args.model)?, lanes, args.batch.into())?)
+    Ok(NetworkPlanner::load(engine.as_ref(), &Model::open(&args.model)?, lanes, args.batch.into())?)
 }
 
 fn options(args: &Args) -> anyhow::Result<Options> {

@@ -1,6 +1,6 @@
 //! Inputs and options made to take memory or time are refused within 200 MB and two seconds: see [`measured`]. Run with
 //! `--nocapture`, the tests print what each took.
-
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![cfg(target_os = "linux")]
 
 mod data_sets;

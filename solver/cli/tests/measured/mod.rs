@@ -3,6 +3,7 @@
 //!
 //! GNU time gives both exactly; where it is not installed, `/proc/PID/status` is looked at every millisecond, and what is
 //! taken in the last one goes unseen.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 #![expect(clippy::print_stdout, reason = "figures for whoever looks at the test")]
 #![allow(dead_code, reason = "not every test that measures needs all of it")]
 

@@ -30,7 +30,7 @@ enum RunsOn {
     #[cfg(feature = "tract")]
     Tract(TractClassifier),
     #[cfg(feature = "rten")]
-    Rten(RtenClassifier),
+    Rten(Box<RtenClassifier>),
     Ort(Box<::ort::session::Session>),
 }
 
@@ -56,7 +56,7 @@ impl Classifier {
     /// [`EngineError::Failed`] when it is no such graph.
     #[cfg(feature = "rten")]
     pub fn on_rten(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
-        Ok(Self { size, classes, runs_on: RunsOn::Rten(RtenClassifier::load(graph, size, classes)?) })
+        Ok(Self { size, classes, runs_on: RunsOn::Rten(Box::new(RtenClassifier::load(graph, size, classes)?)) })
     }
 
     /// Loads it into the built-in engine that is preferred, else into ONNX Runtime.

@@ -49,7 +49,7 @@ const VALUE: u64 = 2;
 /// How deep it goes is bounded: who reads what lies outside of a model has refused one that is deeper.
 fn rewrite(message: Message, bytes: &[u8], parts: &mut Parts) -> Option<Vec<u8>> {
     let raw_data = match message {
-        Message::Tensor => elements(bytes, parts)?,
+        Message::Tensor => parts.remove(&place(bytes)?),
         _ => None,
     };
     let mut out = Vec::with_capacity(bytes.len());
@@ -71,9 +71,10 @@ fn rewrite(message: Message, bytes: &[u8], parts: &mut Parts) -> Option<Vec<u8>>
     Some(out)
 }
 
-/// The elements of a tensor, if it is one of those to be put inside; `None` for bytes that are no tensor.
-fn elements(mut tensor: &[u8], parts: &mut Parts) -> Option<Option<Vec<u8>>> {
-    let (mut file, mut offset) = (None, 0);
+/// The file and the place in it that a tensor names; no file has the empty name of a tensor inside. `None` for bytes that
+/// are no tensor.
+fn place(mut tensor: &[u8]) -> Option<(String, u64)> {
+    let (mut file, mut offset) = (String::new(), 0);
     while !tensor.is_empty() {
         let (EXTERNAL_DATA, Some(mut entry)) = field(&mut tensor)? else { continue };
         let (mut key, mut value) = (String::new(), String::new());
@@ -85,12 +86,12 @@ fn elements(mut tensor: &[u8], parts: &mut Parts) -> Option<Option<Vec<u8>>> {
             }
         }
         match key.as_str() {
-            "location" => file = Some(value),
+            "location" => file = value,
             "offset" => offset = value.parse().ok()?,
             _ => {}
         }
     }
-    Some(file.and_then(|file| parts.remove(&(file, offset))))
+    Some((file, offset))
 }
 
 /// Number of the next field, with its content if it has a length.

@@ -1,4 +1,5 @@
 //! The process that watches a reader: how long it is at an input, how much memory it takes, how it ends.
+#![expect(clippy::disallowed_methods, reason = "each reader runs in a process of its own")]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

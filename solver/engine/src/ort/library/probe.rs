@@ -142,6 +142,7 @@ pub(in crate::ort) fn opens(library: &Path) -> Result<(), String> {
     }
     // An emulator that the kernel does not know cannot start a program, and may not say that it could not.
     let Some(program) = std::env::current_exe().ok().filter(|_| !is_emulated()) else { return Ok(()) };
+    #[expect(clippy::disallowed_methods, reason = "a library is opened in a process of its own")]
     let mut command = Command::new(program);
     command.arg(ARGUMENT).arg(library);
     match ask(command, TIMEOUT) {
@@ -236,6 +237,7 @@ fn signal_of(_: ExitStatus) -> Option<String> {
 }
 
 #[cfg(all(test, unix))]
+#[expect(clippy::disallowed_methods, reason = "tests start programs")]
 mod tests {
     use super::*;
 
