@@ -15,7 +15,7 @@ const COMBINATIONS: [(&str, &[&str]); 3] = [
     ("everything", &["--all-features"]),
 ];
 
-/// Built-in engines of the solver, whose library and programs compile with each of them, and with none: ONNX Runtime is enough.
+/// Built-in engines, with each of which `trm` compiles, and with none: ONNX Runtime is enough.
 const ENGINES: [(&str, &[&str]); 3] = [
     ("without built-in engines", &[]),
     ("rten alone", &["--features", "rten"]),
@@ -34,7 +34,7 @@ pub(crate) fn check() -> Result<()> {
     }
     for (what, arguments) in ENGINES {
         eprintln!("{what}");
-        let mut clippy = process::cargo(&["clippy", "--release", "--package", "trm-solver", "--lib", "--bins"]);
+        let mut clippy = process::cargo(&["clippy", "--release", "--package", "trm-cli", "--lib", "--bins"]);
         clippy.arg("--no-default-features").args(arguments).args(["--", "-D", "warnings"]);
         process::run(&mut clippy)?;
     }

@@ -46,11 +46,38 @@ pub(crate) fn check() -> Result<()> {
         lines += text.lines().count();
         broken.extend(faults(&shown, &text));
     }
-    eprintln!("{files} files, {lines} lines");
+    let architecture = workspace::root().join("ARCHITECTURE.md");
+    let text = fs::read_to_string(&architecture).with_context(|| format!("cannot read {}", architecture.display()))?;
+    let invariants = invariants(&text);
+    for (test, file) in &invariants {
+        let content = fs::read_to_string(workspace::root().join(file)).unwrap_or_default();
+        if !content.contains(&format!("fn {test}(")) {
+            broken.push(format!(
+                "ARCHITECTURE.md: {file} has no test {test}: every invariant has the test that holds it"
+            ));
+        }
+    }
+    eprintln!("{files} files, {lines} lines, {} invariants", invariants.len());
     if broken.is_empty() {
         return Ok(());
     }
     bail!("{} lines break a rule of the house:\n{}", broken.len(), broken.join("\n"))
+}
+
+/// What stands in a cell between back quotes.
+fn quoted(cell: &str) -> Option<&str> {
+    cell.trim().strip_prefix('`')?.strip_suffix('`')
+}
+
+/// Test and file of each invariant: the last two columns of the rows that end with a file.
+fn invariants(architecture: &str) -> Vec<(&str, &str)> {
+    let section = architecture.split("\n## ").find(|section| section.starts_with("Invariants"));
+    let rows = section.unwrap_or_default().lines().filter_map(|line| {
+        let mut cells = line.trim().strip_suffix('|')?.rsplit('|');
+        let (file, test) = (quoted(cells.next()?)?, quoted(cells.next()?)?);
+        Some((test, file))
+    });
+    rows.collect()
 }
 
 /// The lines of a file that break a rule, each with what to do instead.
@@ -103,6 +130,13 @@ mod tests {
         assert!(found[0].starts_with("puzzles/src/a.rs:2: a name is compared: match the enum"), "{found:?}");
         assert!(faults("a.rs", "let name = task.name();\n").is_empty());
         assert!(faults("solver/tests/a.rs", "assert!(task.name() == \"maze\");\n").is_empty(), "tests may");
+    }
+
+    #[test]
+    fn invariants_are_rows_with_a_test_and_a_file() {
+        let text = "# A\n\n## Invariants\n\n| invariant | test | in |\n| --- | --- | --- |\n| It holds. | `it_holds` | `a/b.rs` |\n\n## B\n\n| x | `no` | `c.rs` |\n";
+        assert_eq!(invariants(text), [("it_holds", "a/b.rs")]);
+        assert!(invariants("# A\n").is_empty());
     }
 
     #[test]

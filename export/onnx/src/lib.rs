@@ -1,6 +1,6 @@
 //! ONNX graphs: in memory and in files, with their operators, a reference evaluator and automatic differentiation.
 //!
-//! A [`GraphBuilder`] knows the type of every value when its node is added. [`write`] encodes a finished [`Graph`], [`eval`]
+//! A [`GraphBuilder`] knows the type of every value when its node is added. [`write`](mod@write) encodes a finished [`Graph`], [`eval`]
 //! runs it in float64, [`autodiff`] adds gradients to a growing one, [`liveness`] says how much memory it takes. None of them
 //! lists operators: everything about an operator is its implementation of [`operators::Operator`], here or in another crate.
 

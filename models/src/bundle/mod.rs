@@ -163,7 +163,7 @@ impl ModelBundle {
     ///
     /// # Errors
     /// [`ModelError::NotInBundle`] for a file that the manifest does not list or that is not built in,
-    /// [`ModelError::DamagedFile`] for one that is not what the manifest says, [`ModelError::Io`].
+    /// [`ModelError::DamagedFile`] for one that is not what the manifest says, [`ModelError::File`].
     pub fn file(&self, name: &str) -> Result<Cow<'_, [u8]>> {
         let not_there = || self.missing(name.into(), self.manifest.file_names().collect::<Vec<_>>().join(", "));
         let expected = self.manifest.hash(name).ok_or_else(not_there)?;
@@ -276,7 +276,7 @@ fn shown(folder: &Path) -> String {
 /// SHA-256 (lower-case hexadecimal) and size of a file, read in pieces.
 ///
 /// # Errors
-/// [`ModelError::Io`].
+/// [`ModelError::File`].
 pub fn hash_file(path: &Path) -> Result<(String, u64)> {
     hash_start(path, u64::MAX)
 }

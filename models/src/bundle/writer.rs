@@ -32,7 +32,7 @@ impl BundleWriter {
     /// folder or file is left alone whatever `overwrite` says, and so is a bundle with files beside its own.
     ///
     /// # Errors
-    /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::ForeignFiles`], [`ModelError::Io`].
+    /// [`ModelError::BundleExists`], [`ModelError::ForeignFolder`], [`ModelError::ForeignFiles`], [`ModelError::File`].
     pub fn create(target: impl Into<PathBuf>, overwrite: bool) -> Result<Self> {
         // A link to a bundle stays, and leads to the new one.
         let named = target.into();
@@ -52,7 +52,7 @@ impl BundleWriter {
     /// Adds a graph under its standard name.
     ///
     /// # Errors
-    /// [`ModelError::Io`].
+    /// [`ModelError::File`].
     pub fn add_graph(&mut self, kind: GraphKind, bytes: &[u8], opset: i64, steps: Option<usize>) -> Result<()> {
         let hash = self.write(kind.file_name(), bytes)?;
         self.graphs.push((kind, GraphFile { file: kind.file_name().into(), hash, opset, steps }));
@@ -62,7 +62,7 @@ impl BundleWriter {
     /// Adds another file.
     ///
     /// # Errors
-    /// [`ModelError::BadManifest`] for a name that leads out of the folder, [`ModelError::Io`].
+    /// [`ModelError::BadManifest`] for a name that leads out of the folder, [`ModelError::File`].
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         self.check_name(name)?;
         let hash = self.write(name, bytes)?;
@@ -98,7 +98,7 @@ impl BundleWriter {
     /// Completes the bundle: `manifest`'s graphs and files are set to those added, and the folder takes its place.
     ///
     /// # Errors
-    /// [`ModelError::BadManifest`] when the manifest contradicts itself, [`ModelError::Io`], and those of
+    /// [`ModelError::BadManifest`] when the manifest contradicts itself, [`ModelError::File`], and those of
     /// [`BundleWriter::create`] when something appeared at the target meanwhile.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<ModelBundle> {
         if !is_folder_name(&manifest.name) {

@@ -5,7 +5,7 @@
 //!   [`Budget::take_json`] and [`Budget::take_lines`] count what a text would become before it is parsed.
 //! - [`Printable`]: a name or a line from outside without control characters, and not too long, for messages, logs and
 //!   terminals; [`Escaped`]: text of any length without them.
-//! - [`file`]: files that are either complete or not there; [`unfinished`]: their temporary names.
+//! - [`file`](mod@file): files that are either complete or not there; [`unfinished`]: their temporary names.
 //! - [`yaml`]: errors of the yaml parser, in words for whoever has the file.
 //!
 //! ```

@@ -41,7 +41,7 @@ impl std::fmt::Debug for Classifier {
 }
 
 impl Classifier {
-    /// Loads a [graph](trm_export::classifier::classify_graph) of pictures of `size` rows and columns into tract.
+    /// Loads a graph (`trm_export::classifier::classify_graph`) of pictures of `size` rows and columns into tract.
     ///
     /// # Errors
     /// [`EngineError::Failed`] when it is no such graph.
