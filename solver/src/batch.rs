@@ -3,7 +3,8 @@
 //! ```no_run
 //! # use std::collections::HashMap;
 //! # use trm_solver::batch::{Job, Scheduler};
-//! # use trm_solver::{HaltPolicy, Progress, Result, StepSession};
+//! # use trm_engine::StepSession;
+//! # use trm_solver::{HaltPolicy, Progress, Result};
 //! # fn verify(_: &[i32]) -> Option<bool> { None }
 //! # fn solve_all(session: &mut dyn StepSession, puzzles: Vec<Vec<i32>>) -> Result<()> {
 //! let config = session.config().clone();

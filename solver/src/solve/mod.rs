@@ -2,7 +2,8 @@
 //! symmetries where it fails, and report what happened.
 //!
 //! ```
-//! # use trm_solver::{Question, Result, SolveOptions, SolveReport, Solver, StepSession};
+//! # use trm_engine::StepSession;
+//! # use trm_solver::{Question, Result, SolveOptions, SolveReport, Solver};
 //! # use trm_models::TrmConfig;
 //! # fn load(_: usize) -> trm_engine::Result<Box<dyn StepSession>> { unreachable!() }
 //! # fn solve_maze(config: TrmConfig) -> Result<SolveReport> {

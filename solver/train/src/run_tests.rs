@@ -143,7 +143,7 @@ fn a_damaged_file_is_named_and_the_previous_checkpoint_used() {
 
 #[test]
 fn thirty_killed_writers_lose_nothing() {
-    const TEST: &str = "train::run::tests::thirty_killed_writers_lose_nothing";
+    const TEST: &str = "run::tests::thirty_killed_writers_lose_nothing";
     if let Some(dir) = std::env::var_os(WRITER) {
         let run = RunFolder { dir: dir.into(), lock: None };
         let first = run.read().map_or(0, |loaded| loaded.checkpoint.state.step);
@@ -181,7 +181,7 @@ fn thirty_killed_writers_lose_nothing() {
 
 #[test]
 fn a_write_that_fails_leaves_the_old_checkpoint() {
-    const TEST: &str = "train::run::tests::a_write_that_fails_leaves_the_old_checkpoint";
+    const TEST: &str = "run::tests::a_write_that_fails_leaves_the_old_checkpoint";
     if let Some(dir) = std::env::var_os(WRITER) {
         let run = RunFolder { dir: dir.into(), lock: None };
         let text = run.write(&checkpoint(2, 100_000)).expect_err("too large").to_string();
