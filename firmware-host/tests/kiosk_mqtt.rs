@@ -1,5 +1,5 @@
 //! The status over MQTT, at a real mosquitto (`apt-get install mosquitto`); `MOSQUITTO` names another program.
-#![expect(clippy::disallowed_methods, reason = "tests start programs")]
+#![cfg_attr(feature = "mqtt", expect(clippy::disallowed_methods, reason = "tests start programs"))]
 #![cfg(all(unix, feature = "mqtt"))]
 
 /// `cargo xtask test` leaves this module out, loudly, where there is no mosquitto.

@@ -1,7 +1,7 @@
 //! `trm-host ros2` at the other end of DDS over this machine's loopback: the test is the robot around it.
 //!
 //! Each test has a DDS domain of its own.
-#![expect(clippy::disallowed_methods, reason = "tests start programs")]
+#![cfg_attr(feature = "ros2", expect(clippy::disallowed_methods, reason = "tests start programs"))]
 #![cfg(all(unix, feature = "ros2"))]
 
 use std::io::{BufRead as _, BufReader};
