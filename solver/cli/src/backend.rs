@@ -46,8 +46,8 @@ impl BackendChoice {
         match self {
             Self::Engine(engine) => (engine.open)(None),
             Self::Auto => {
-                let opened = registry::ALL.iter().map(|engine| (engine.open)(None));
-                opened.reduce(Result::or).unwrap_or_else(|| (registry::default().open)(None))
+                let mut opened = registry::ALL.iter().map(|engine| (engine.open)(None));
+                opened.find(Result::is_ok).unwrap_or_else(|| (registry::default().open)(None))
             }
         }
     }

@@ -12,6 +12,7 @@ use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{
     ActOutput, ActStep, Carry, Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
+    registry,
 };
 use trm_export::Sample;
 use trm_export::bundle::reference_run;
@@ -90,6 +91,26 @@ fn engines_compute_what_they_compute_by_the_portable_graph() {
         for (found, expected) in found.into_iter().zip(expected) {
             assert_eq!(found.answer, expected.answer, "{name}");
             assert_close(&name, &found.logits.expect("asked for"), &expected.logits.expect("asked for"), 1e-4);
+        }
+    }
+}
+
+/// What is said of an engine is what it does.
+#[test]
+fn an_engine_runs_what_its_entry_says() {
+    let golden = Golden::load("sudoku_mlp_stable");
+    for entry in registry::ALL {
+        let engine = (entry.open)(None).expect("cargo xtask test sets ORT_DYLIB_PATH");
+        for target in [GraphTarget::Portable, GraphTarget::OrtCpu, GraphTarget::Tract] {
+            let bytes = bytes_for(&golden, target);
+            let loaded = engine.load_step_graph(&source(&golden, &bytes, target), &options(1));
+            let says = entry.runs(GraphKind::Step, target);
+            assert_eq!(loaded.is_ok(), says, "{}, step graph for {}", entry.name, target.as_str());
+        }
+        for kind in [GraphKind::Solve, GraphKind::Unrolled] {
+            let bytes = golden.bytes(kind, 1);
+            let loaded = engine.load_solve_graph(&golden.source(kind, &bytes), &options(1));
+            assert_eq!(loaded.is_ok(), entry.runs(kind, GraphTarget::Portable), "{}, {kind}", entry.name);
         }
     }
 }

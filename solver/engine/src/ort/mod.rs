@@ -143,7 +143,8 @@ pub(crate) const ENTRY: EngineEntry = EngineEntry {
     name: NAME,
     about: "ONNX Runtime, from a shared library",
     graphs: &GraphKind::ALL,
-    targets: &[GraphTarget::Portable, GraphTarget::OrtCpu],
+    // On the CPU; a GPU takes portable graphs only.
+    targets: &[GraphTarget::Portable, GraphTarget::OrtCpu, GraphTarget::Tract],
     built_in: false,
     has_gpu: true,
     open: |library| Ok(Box::new(OrtEngine::load(library)?)),
