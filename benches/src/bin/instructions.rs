@@ -48,8 +48,8 @@ const WORKLOADS: [Workload; 8] = [
     Workload { name: "export", expected: 13_110_000, run: export },
     Workload { name: "tract-step", expected: 14_800_000, run: |times| step(&TractEngine, times) },
     Workload { name: "tract-solve", expected: 14_700_000, run: |times| solve(TractEngine, times) },
-    Workload { name: "rten-step", expected: 10_310_000, run: |times| step(&RtenEngine, times) },
-    Workload { name: "rten-solve", expected: 17_320_000, run: |times| solve(RtenEngine, times) },
+    Workload { name: "rten-step", expected: 9_950_000, run: |times| step(&RtenEngine, times) },
+    Workload { name: "rten-solve", expected: 9_980_000, run: |times| solve(RtenEngine, times) },
 ];
 
 fn main() -> Result<()> {
