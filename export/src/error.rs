@@ -25,7 +25,7 @@ pub enum ExportError {
         path: PathBuf,
         /// What is wrong, and where in the file.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: Option<String>,
     },
     /// A checkpoint asks to run code that no state dict needs. It was not run.
@@ -83,7 +83,7 @@ pub enum ExportError {
         origin: String,
         /// The tensor's name, as written in the file.
         tensor: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The tensors of a checkpoint are not those of the configured model.
@@ -120,7 +120,7 @@ pub enum ExportError {
     /// A graph does not fit what ONNX Runtime's training API asks for.
     #[error("no training model: {problem}")]
     TrainingGraph {
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
 }

@@ -14,7 +14,7 @@ pub enum HostError {
     Io {
         /// The file or device.
         path: PathBuf,
-        /// What was tried: `open`, `write`.
+        /// The attempt: `open`, `write`.
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,
@@ -53,9 +53,9 @@ pub enum HostError {
     Source {
         /// The source as it was written, or its file.
         name: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: &'static str,
     },
     /// A model could not be loaded or run.
@@ -66,9 +66,9 @@ pub enum HostError {
     Label {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What was expected.
+        /// The expectation.
         hint: &'static str,
     },
     /// A classifier of something else than digits.
@@ -110,7 +110,7 @@ pub enum HostError {
     Device {
         /// The device, or what the system tells of it.
         path: PathBuf,
-        /// What was tried: `open`, `write`.
+        /// The attempt: `open`, `write`.
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,
@@ -120,9 +120,9 @@ pub enum HostError {
     Framebuffer {
         /// The device, or the file that describes it.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: &'static str,
     },
 
@@ -144,7 +144,7 @@ pub enum HostError {
         what: &'static str,
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
         /// What is allowed.
         hint: &'static str,
@@ -155,7 +155,7 @@ pub enum HostError {
     Ros2Message {
         /// The part of the message.
         what: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
 
@@ -167,7 +167,7 @@ pub enum HostError {
         origin: String,
         /// Which key, its value, what was expected.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: Option<String>,
     },
     /// What the kiosk keeps on disk cannot be used.
@@ -175,9 +175,9 @@ pub enum HostError {
     KioskState {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
     /// Metrics would be readable from other machines, which nobody asked for.
@@ -217,7 +217,7 @@ pub enum HostError {
         bundle: String,
         /// Why.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
     /// A model's test was broken off, because the program was asked to end.

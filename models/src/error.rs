@@ -50,7 +50,7 @@ pub enum ModelError {
         found: String,
         /// What was expected instead.
         expected: String,
-        /// What to do about it.
+        /// The advice.
         hint: Option<String>,
     },
     /// `arch.name` names a class that is not known to compute what this program computes.
@@ -100,9 +100,9 @@ pub enum ModelError {
     UnknownSetting {
         /// The option.
         option: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
     /// Settings that are each legal but do not go together.
@@ -110,7 +110,7 @@ pub enum ModelError {
     InvalidConfig {
         /// Which settings, and why they cannot work.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: Option<String>,
     },
     /// A loaded graph's interface is not the one its kind and configuration call for.
@@ -218,9 +218,9 @@ pub enum ModelError {
     BadSignature {
         /// The bundle.
         bundle: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: &'static str,
     },
     /// A public key that is none.
@@ -230,7 +230,7 @@ pub enum ModelError {
     BadKey {
         /// The file or setting.
         origin: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// A self-test cannot be used with the model it came with.
@@ -238,7 +238,7 @@ pub enum ModelError {
     BadSelfTest {
         /// The bundle.
         bundle: String,
-        /// What is wrong.
+        /// The fault.
         reason: String,
     },
     /// A bundle is already there.

@@ -116,7 +116,7 @@ pub enum PuzzleError {
         origin: String,
         /// Line, from 1.
         line: usize,
-        /// What is wrong and what was expected.
+        /// The fault, and the expectation.
         message: String,
     },
     /// The puzzle itself breaks a rule of its task (two equal givens, no start, …).
@@ -130,7 +130,7 @@ pub enum PuzzleError {
     /// A task of impossible size.
     #[error("{message}")]
     Task {
-        /// What is wrong with it.
+        /// The fault.
         message: String,
     },
     /// Rows that cannot form a grid.
@@ -148,7 +148,7 @@ pub enum PuzzleError {
     Json {
         /// The input.
         origin: String,
-        /// What was expected.
+        /// The expectation.
         expected: &'static str,
         /// The parser's reason.
         source: serde_json::Error,
@@ -158,7 +158,7 @@ pub enum PuzzleError {
     Data {
         /// The file.
         path: PathBuf,
-        /// What is wrong and what was expected.
+        /// The fault, and the expectation.
         message: String,
     },
     /// A generator could not do what was asked.

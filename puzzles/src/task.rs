@@ -111,7 +111,7 @@ pub enum Verdict {
     Wrong(Violation),
     /// The answer breaks no rule but is not complete.
     Unsolved {
-        /// What is missing.
+        /// The missing part.
         reason: String,
         /// Where, if at one cell.
         cell: Option<Cell>,

@@ -10,7 +10,7 @@ use trm_models::ModelError;
 use trm_plan::PlanError;
 use trm_puzzles::PuzzleError;
 
-/// Why a model could not be loaded or run.
+/// The reasons why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SolverError {
@@ -28,7 +28,7 @@ pub enum SolverError {
     BadGolden {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// A model that is neither a folder nor shipped.
@@ -46,7 +46,7 @@ pub enum SolverError {
     ModelTask {
         /// The bundle's name.
         model: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
     /// A puzzle of another task or size than the model's, or than every shipped model's.
@@ -82,7 +82,7 @@ pub enum SolverError {
         "unknown halting policy `{text}`\nhint: one of max-steps, verified, q-halt[:THRESHOLD[:MIN_STEPS]] and verified+q-halt[:…]"
     )]
     UnknownHaltPolicy {
-        /// What was asked for, as it may be shown.
+        /// The request, as it may be shown.
         text: String,
     },
     /// A halting policy that listens to no signal before a step that no attempt gets to.
@@ -115,7 +115,7 @@ pub enum SolverError {
     NoPairs {
         /// The map.
         map: String,
-        /// What is lacking.
+        /// The missing part.
         reason: String,
     },
     /// A recording of a network with other sizes.
@@ -123,7 +123,7 @@ pub enum SolverError {
     OtherModel {
         /// The recording, the model and their sizes.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
     /// A model that solves something else than mazes of three cells a side at least.

@@ -1,4 +1,4 @@
-//! When a row stops: halting policies and what they decide on.
+//! Halting policies: they decide when a row stops.
 
 use std::fmt;
 use std::str::FromStr;

@@ -42,7 +42,7 @@ const CHECKS: [Check; 10] = [
     Check { name: "instructions", run: instructions },
 ];
 
-/// What is run before every commit: minutes, where all of it takes most of an hour.
+/// The checks before a commit: minutes, where all of them take most of an hour.
 const QUICK: [Check; 4] = [
     Check { name: "fmt", run: fmt },
     Check { name: "house", run: |_| house::check() },

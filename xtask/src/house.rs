@@ -10,6 +10,10 @@ use crate::workspace;
 /// The most lines of a file.
 const MOST_LINES: usize = 500;
 
+/// The documentation comments that begin with a question word, of old. There are to be fewer, never more: the first line
+/// of a comment is a sentence or a noun that names the thing.
+const MOST_QUESTIONS: usize = 694;
+
 /// A rule for a line of Rust: its name, what it refuses, and what to do instead.
 struct Rule {
     name: &'static str,
@@ -38,12 +42,13 @@ const RULES: [Rule; 1] = [Rule {
 /// Holds every source file of the project to the rules, and names each line that breaks one.
 pub(crate) fn check() -> Result<()> {
     let mut broken = Vec::new();
-    let (mut files, mut lines) = (0, 0);
+    let (mut files, mut lines, mut asked) = (0, 0, 0);
     for path in sources(workspace::root())? {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display().to_string();
         files += 1;
         lines += text.lines().count();
+        asked += questions(&text);
         broken.extend(faults(&shown, &text));
     }
     let architecture = workspace::root().join("ARCHITECTURE.md");
@@ -57,14 +62,32 @@ pub(crate) fn check() -> Result<()> {
             ));
         }
     }
-    eprintln!("{files} files, {lines} lines, {} invariants", invariants.len());
+    if asked > MOST_QUESTIONS {
+        broken.push(format!(
+            "{asked} documentation comments begin with What, How, Whether or Why, more than {MOST_QUESTIONS}: begin the new ones with \
+             a verb, or with a noun that says what the thing is"
+        ));
+    }
+    eprintln!("{files} files, {lines} lines, {} invariants, {asked} comments that ask", invariants.len());
     if broken.is_empty() {
         return Ok(());
     }
     bail!("{} lines break a rule of the house:\n{}", broken.len(), broken.join("\n"))
 }
 
-/// What stands in a cell between back quotes.
+/// Documentation comments that begin with a question word.
+fn questions(text: &str) -> usize {
+    let docs = |line: &&str| line.starts_with("///") || line.starts_with("//!");
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let begins = |at: &usize| docs(&lines[*at]) && (*at == 0 || !docs(&lines[at - 1]));
+    let asks = |at: &usize| {
+        let first = lines[*at].get(3..).unwrap_or_default().split_whitespace().next();
+        first.is_some_and(|word| ["What", "How", "Whether", "Why"].contains(&word))
+    };
+    (0..lines.len()).filter(begins).filter(asks).count()
+}
+
+/// The text of a cell between back quotes.
 fn quoted(cell: &str) -> Option<&str> {
     cell.trim().strip_prefix('`')?.strip_suffix('`')
 }
@@ -130,6 +153,12 @@ mod tests {
         assert!(found[0].starts_with("puzzles/src/a.rs:2: a name is compared: match the enum"), "{found:?}");
         assert!(faults("a.rs", "let name = task.name();\n").is_empty());
         assert!(faults("solver/tests/a.rs", "assert!(task.name() == \"maze\");\n").is_empty(), "tests may");
+    }
+
+    #[test]
+    fn comments_that_ask_are_counted_once() {
+        let text = "//! What it is.\n//! What it does.\n\n/// Counts.\n/// How so.\nfn f() {}\n    /// Whether it is.\n    a: bool,\n";
+        assert_eq!(questions(text), 2);
     }
 
     #[test]

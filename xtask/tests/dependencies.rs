@@ -86,7 +86,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("ort-training-shim", &[]),
 ];
 
-/// What a robot's program must not bring with it, and libraries not their users.
+/// Packages that a robot's program, or a library, must not bring with it.
 const ABSENT: [(&str, &[&str]); 5] = [
     ("trm-plan", &["tract-onnx", "ort", "clap", "indicatif", "ctrlc", "anyhow"]),
     ("trm-link", &["tract-onnx", "ort", "clap", "indicatif", "ctrlc", "anyhow"]),

@@ -17,7 +17,7 @@ pub enum OnnxError {
         op: &'static str,
         /// Types of all inputs.
         inputs: String,
-        /// What does not fit.
+        /// The mismatch.
         problem: String,
     },
     /// The reference evaluator could not run a node.
@@ -25,7 +25,7 @@ pub enum OnnxError {
     Evaluation {
         /// The node or input.
         node: String,
-        /// What went wrong.
+        /// The failure.
         problem: String,
     },
     /// A graph cannot be differentiated: a fault of its construction.
@@ -41,7 +41,7 @@ pub enum OnnxError {
     NotOnnx {
         /// The file.
         path: PathBuf,
-        /// Where reading stopped.
+        /// The place where reading stopped.
         problem: String,
     },
 }

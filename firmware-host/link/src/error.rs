@@ -8,7 +8,7 @@ use trm_pictures::WriteError;
 
 use crate::{CommandError, UsbId};
 
-/// Why a device was not reached, or a path not driven.
+/// The reasons why a device was not reached, or a path not driven.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
@@ -17,7 +17,7 @@ pub enum LinkError {
     Io {
         /// The file or device.
         path: PathBuf,
-        /// What was tried: `open`, `write`.
+        /// The attempt: `open`, `write`.
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,
@@ -70,7 +70,7 @@ pub enum LinkError {
         shown::text(present)
     )]
     NoUsbPort {
-        /// What was looked for, as `1209:0001`.
+        /// The ids that were looked for, as `1209:0001`.
         id: UsbId,
         /// The USB serial ports there are.
         present: String,
@@ -96,7 +96,7 @@ pub enum LinkError {
     DeviceSilent {
         /// The port.
         port: String,
-        /// How long was waited.
+        /// The time waited.
         waited_ms: u64,
         /// Frames that came, but could not be read.
         unreadable: u64,
@@ -107,7 +107,7 @@ pub enum LinkError {
     /// Pixels that the device's panel cannot show.
     #[error("the panel cannot show this: {reason}")]
     PanelMismatch {
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
     /// A device that says its panel is of a size that no panel has.
@@ -125,10 +125,10 @@ pub enum LinkError {
         /// Pixels down, as the device says.
         height: u16,
     },
-    /// What a connected device did was not what was asked for.
+    /// A connected device did something else than it was asked for.
     #[error("the link failed its trial: {reason}")]
     Trial {
-        /// What went wrong.
+        /// The failure.
         reason: String,
     },
     /// A path, or how to drive it, cannot be used.
@@ -136,9 +136,9 @@ pub enum LinkError {
     Path {
         /// The file, or what of it.
         name: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What was expected.
+        /// The expectation.
         hint: &'static str,
     },
     /// A device that cannot drive a path.
@@ -148,9 +148,9 @@ pub enum LinkError {
         port: String,
         /// The firmware's name.
         firmware: String,
-        /// What it lacks.
+        /// The part that it lacks.
         reason: &'static str,
-        /// What to do about it.
+        /// The advice.
         hint: &'static str,
     },
 }
@@ -183,7 +183,7 @@ impl LinkError {
 mod tests {
     use super::*;
 
-    /// What cannot be provoked on every machine: root may open anything.
+    /// Tested by its message alone: root may open anything.
     #[test]
     fn a_port_that_may_not_be_opened_says_who_may() {
         let error = LinkError::PortDenied { path: "/dev/ttyACM0".into() };

@@ -63,7 +63,7 @@ pub enum Screen {
         code: String,
         /// What is wrong, in a few words.
         text: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::{Budget, Exceeded, Limits, ReadError, unfinished};
 
-/// Why a file or folder could not be read or written.
+/// The reasons why a file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
     /// The operating system refused.
     #[error("cannot {action} {}{}", path.display(), full_disk_hint(source))]
     Io {
-        /// What was being done, as an infinitive: `read`, `create`.
+        /// The attempt, as an infinitive: `read`, `create`.
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -29,7 +29,7 @@ pub enum FileError {
         bytes: u64,
         /// The largest size accepted.
         limit: u64,
-        /// What the file was read as.
+        /// The kind of file that it was read as.
         what: &'static str,
     },
 }

@@ -70,7 +70,7 @@ pub struct Panel {
     pub top: f64,
     /// Pixels from the picture's top to the diagram's bottom.
     pub bottom: f64,
-    /// What it shows.
+    /// The curves.
     pub curves: Vec<Curve>,
     /// The axis goes up to 1 and is labelled in per cent.
     pub percent: bool,

@@ -9,7 +9,7 @@ use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
 use trm_intake::Printable;
 use trm_intake::file::{FileError, is_same, write_atomically};
 
-/// Why a picture was not written.
+/// The reasons why a picture was not written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {
@@ -62,15 +62,15 @@ fn encode(image: &RgbImage) -> Result<Vec<u8>, EncodingError> {
     Ok(bytes)
 }
 
-/// Why no picture should be written to a path.
+/// The reason why no picture should be written to a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {problem}\nhint: {hint}", path.display())]
 pub struct PathRefused {
     /// The path.
     pub path: PathBuf,
-    /// What speaks against it.
+    /// The objection.
     pub problem: String,
-    /// What to do about it.
+    /// The advice.
     pub hint: &'static str,
 }
 

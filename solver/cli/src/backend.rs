@@ -234,7 +234,7 @@ pub struct Backend {
 pub struct Loaded<S: ?Sized> {
     /// The session.
     pub session: Box<S>,
-    /// Why it does not run on a more preferred engine or provider, one line each.
+    /// Reasons why it does not run on a more preferred engine or provider, one line each.
     pub fallbacks: Vec<String>,
 }
 

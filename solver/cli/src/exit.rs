@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// How a command ended that did not fail with an error.
+/// The end of a command that did not fail with an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Everything that was asked for was done.

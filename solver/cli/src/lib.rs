@@ -1,4 +1,4 @@
-//! What every program of the project does alike: the options that choose an engine, how failures are printed and become
+//! The part that all programs of the project share: the options that choose an engine, how failures are printed and become
 //! exit codes, printing itself, signals, time limits, and the manual.
 
 pub mod backend;

@@ -14,9 +14,9 @@ use trm_train::TrainError;
 pub struct InvalidOption {
     /// The option, by the name under which the user knows it.
     pub option: &'static str,
-    /// What is wrong with it.
+    /// The fault.
     pub reason: String,
-    /// What to do about it.
+    /// The advice.
     pub hint: Option<String>,
 }
 

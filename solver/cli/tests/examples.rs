@@ -8,7 +8,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// What an example prints; cargo has built it beside this test.
+/// Returns what an example prints; cargo has built it beside this test.
 fn run(name: &str, arguments: &[&str]) -> String {
     let test = std::env::current_exe().expect("this test is a file");
     let program = test.parent().and_then(Path::parent).expect("in a folder").join("examples").join(name);

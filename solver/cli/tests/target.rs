@@ -95,7 +95,7 @@ fn engines_compute_what_they_compute_by_the_portable_graph() {
     }
 }
 
-/// What is said of an engine is what it does.
+/// Holds engines to what their entries say.
 #[test]
 fn an_engine_runs_what_its_entry_says() {
     let golden = Golden::load("sudoku_mlp_stable");

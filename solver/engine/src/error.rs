@@ -30,7 +30,7 @@ impl fmt::Display for Setting {
     }
 }
 
-/// Why a graph could not be loaded or run.
+/// The reasons why a graph could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -104,9 +104,9 @@ pub enum EngineError {
     InputLength {
         /// The input's name in the graph.
         tensor: &'static str,
-        /// How many values were given.
+        /// The number of values given.
         actual: usize,
-        /// How many the shape has.
+        /// The number of values that the shape has.
         expected: usize,
         /// The shape, spelled out: `[batch 8, seq 81]`.
         shape: String,
@@ -161,9 +161,9 @@ pub enum EngineError {
         engine: &'static str,
         /// The kind of graph.
         graph: GraphKind,
-        /// What is missing.
+        /// The missing part.
         reason: String,
-        /// What to use instead.
+        /// The way that works.
         hint: String,
     },
     /// No ONNX Runtime library was found, or none that may be loaded.
@@ -182,9 +182,9 @@ pub enum EngineError {
     LibraryRejected {
         /// The file.
         path: PathBuf,
-        /// Who named it: `--ort-lib` or `ORT_DYLIB_PATH`.
+        /// The option or variable that named it: `--ort-lib` or `ORT_DYLIB_PATH`.
         origin: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// ONNX Runtime's library does not work on this machine.
@@ -223,7 +223,7 @@ pub enum EngineError {
     Failed {
         /// The engine's name.
         engine: &'static str,
-        /// What it was doing, with the graph and tensor: "load the step graph of sudoku9".
+        /// The attempt, with the graph and tensor: "load the step graph of sudoku9".
         action: String,
         /// The engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,

@@ -5,7 +5,7 @@ use std::error::Error;
 use trm_intake::file::FileError;
 use trm_puzzles::PuzzleError;
 
-/// Why there is no plan, or no map to plan on.
+/// The reasons why there is no plan, or no map to plan on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
@@ -14,7 +14,7 @@ pub enum PlanError {
     BadMap {
         /// The map, as the caller calls it; mostly a file.
         source_name: String,
-        /// What is wrong and what was expected.
+        /// The fault, and the expectation.
         message: String,
     },
     /// A map with more cells than planning has memory for.
@@ -34,7 +34,7 @@ pub enum PlanError {
     /// A robot of no size, or one that no map could hold.
     #[error("the robot's radius {reason}\nhint: give metres, such as 0.22")]
     Radius {
-        /// What is wrong with it, after "the robot's radius".
+        /// The fault, after "the robot's radius".
         reason: String,
     },
     /// A threshold that no value of a map's cell can reach, or that all do.
@@ -52,9 +52,9 @@ pub enum PlanError {
         x: f64,
         /// Metres in the map's frame.
         y: f64,
-        /// What is there instead of free space.
+        /// The obstacle, or the edge, that is there.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: Option<String>,
     },
     /// A planned path failed its check on the map: the planner contradicts itself.
@@ -62,7 +62,7 @@ pub enum PlanError {
         "a path was planned but not confirmed by its check: {what}\nhint: this is a defect of the planner; please report it with the map, start and goal"
     )]
     PlanFault {
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
     /// Whoever solves the mazes failed. Its own error is the cause, and says the same.

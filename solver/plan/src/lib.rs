@@ -27,7 +27,7 @@
 //!    by side; what is not verified, or a detour, is replaced by the exact route, and named.
 //! 4. Smoothing, and [`check_path`] on the map itself, by code that shares nothing with the rest.
 //!
-//! What it refuses: places where the robot cannot be (the nearest where it can is offered), maps of more than
+//! Refused are places where the robot cannot be (the nearest where it can is offered), maps of more than
 //! [`map::MAX_CELLS`], robots without a size.
 
 mod check;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use trm_puzzles::{Grid, maze};
 
-/// What came of one maze.
+/// The result for one maze.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attempt {
     /// The maze with a path that was verified; `None` if none was found.
@@ -14,7 +14,7 @@ pub struct Attempt {
     pub steps: usize,
 }
 
-/// How hard to try.
+/// The limits of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
     /// Most steps of an attempt.

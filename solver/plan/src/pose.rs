@@ -18,7 +18,7 @@ impl Pose {
         Self { x, y, yaw: normalized(yaw) }
     }
 
-    /// Whether all three numbers are finite.
+    /// True if all three numbers are finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.x.is_finite() && self.y.is_finite() && self.yaw.is_finite()

@@ -11,7 +11,7 @@ use trm_pictures::WriteError;
 use trm_puzzles::PuzzleError;
 use trm_solver::SolverError;
 
-/// Why a model could not be trained.
+/// The reasons why a model could not be trained.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -31,7 +31,7 @@ pub enum TrainError {
     TrainState {
         /// The tensor's name.
         tensor: String,
-        /// What is wrong with it.
+        /// The fault.
         problem: String,
     },
     /// Training produced numbers that are none.
@@ -43,7 +43,7 @@ pub enum TrainError {
     Diverged {
         /// The optimiser step.
         step: u64,
-        /// What is no number: the loss, the gradient's norm, a tensor.
+        /// The quantity that is no number: the loss, the gradient's norm, a tensor.
         what: String,
         /// Its value.
         value: f64,
@@ -57,7 +57,7 @@ pub enum TrainError {
         origin: String,
         /// Which setting, its value, what was expected.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: Option<String>,
     },
     /// Training data that cannot be trained on.
@@ -65,9 +65,9 @@ pub enum TrainError {
     TrainData {
         /// File and line, data set and example, or source.
         origin: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
     /// A run's folder or checkpoint that cannot be used.
@@ -75,9 +75,9 @@ pub enum TrainError {
     RunFolder {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
-        /// What to do about it.
+        /// The advice.
         hint: String,
     },
     /// A file or folder could not be read or written.

@@ -89,7 +89,7 @@ struct Row {
     z_l: Tensor<f32>,
 }
 
-/// What a step of one row returned.
+/// The outputs of a step of one row.
 struct Stepped {
     answer: Tensor<i32>,
     q_halt: Tensor<f32>,
@@ -189,7 +189,7 @@ impl StepSession for RtenStepSession {
     }
 }
 
-/// What a solve of one row returned.
+/// The outputs of a solve of one row.
 struct Solved {
     answer: Tensor<i32>,
     q_halt: Tensor<f32>,

@@ -64,7 +64,7 @@ pub(crate) struct Args {
     cuda_graph: bool,
 }
 
-/// What runs the model.
+/// The thing that runs the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ParityBackend {
     /// An engine.
