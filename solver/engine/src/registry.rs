@@ -32,10 +32,10 @@ pub struct EngineEntry {
 /// All engines, the preferred one first.
 pub const ALL: &[EngineEntry] = &[
     ort::ENTRY,
-    #[cfg(feature = "tract")]
-    tract::ENTRY,
     #[cfg(feature = "rten")]
     rten::ENTRY,
+    #[cfg(feature = "tract")]
+    tract::ENTRY,
 ];
 
 /// The engines that need no library, the preferred one first.
