@@ -100,7 +100,8 @@ fn without_noise_nothing_is_found() {
     assert!(silent.iter().all(|report| report.found_by == AttemptKind::First));
 }
 
-/// What `eval --escalation` computes from retries that run to their ends is what the solver does with as many.
+/// `eval --escalation` computes from retries that run to their ends. Its results are those of the solver with as
+/// many.
 #[test]
 fn the_escalation_curve_is_what_the_solver_finds() {
     let model = Model::open("sudoku-6").expect("shipped");
