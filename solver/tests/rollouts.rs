@@ -89,7 +89,7 @@ fn a_rollout_depends_on_seed_and_puzzle_only() {
     }
 }
 
-/// Where the noise is nothing, a rollout is the first attempt again.
+/// With noise of deviation 0, a rollout is the first attempt again.
 #[test]
 fn without_noise_nothing_is_found() {
     let model = Model::open("sudoku-6").expect("shipped");

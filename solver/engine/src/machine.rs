@@ -26,7 +26,7 @@ pub struct Machine {
     /// Memory of the machine, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
-    /// Memory that could be had now, in MiB.
+    /// Memory that programs can still take now, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_available_mib: Option<u64>,
     /// Jetson: the release of NVIDIA's Linux for Tegra: `R36, 4.3`.

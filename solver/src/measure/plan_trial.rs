@@ -14,7 +14,7 @@ use crate::{Result, SolverError};
 
 /// Metres that start and goal of a random pair are apart at least.
 pub const LEAST_DISTANCE: f64 = 3.0;
-/// The most random pairs. What became of each is kept to the end.
+/// The most random pairs: the result of each is kept to the end.
 pub const MOST_PAIRS: usize = 100_000;
 /// Draws for each pair before a map counts as too small for any.
 const DRAWS_A_PAIR: usize = 10_000;
@@ -177,7 +177,7 @@ pub struct Summary {
     pub detours: usize,
     /// ACT steps.
     pub steps: usize,
-    /// Milliseconds of a plan, of those that led to a path; likewise below. That there is none is known at once.
+    /// Milliseconds of a plan, of those that led to a path: planning without a way ends at once. Likewise below.
     pub plan_ms: Option<Spread>,
     /// Milliseconds of A* on the map.
     pub astar_ms: Option<Spread>,
