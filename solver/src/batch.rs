@@ -92,7 +92,7 @@ impl Noise {
     /// `count` values, by the polar method (G. Marsaglia, 1964), which needs no trigonometry: equal on every machine but
     /// for the last digit of a logarithm.
     fn draw(&mut self, count: usize) -> Vec<f32> {
-        // 24 bits, evenly spaced in (-1, 1).
+        // 24 bits, from -1 to 1; the half keeps -1 out. From 2^23 on f32 has no halves and rounds to an even number.
         let mut uniform = || ((self.rng.next_u32() >> 8) as f32 + 0.5) / (1 << 23) as f32 - 1.0;
         let mut values = Vec::with_capacity(count + 1);
         while values.len() < count {
@@ -136,7 +136,7 @@ pub struct Finished {
     pub q_continue: f32,
     /// Steps it ran.
     pub steps: usize,
-    /// Why it stopped.
+    /// Reason why it stopped.
     pub reason: HaltReason,
     /// `[seq, vocab]`, when the session computes them.
     pub logits: Option<Vec<f32>>,
@@ -160,7 +160,7 @@ pub struct Scheduler<'s, 'j> {
 }
 
 impl<'s, 'j> Scheduler<'s, 'j> {
-    /// A scheduler without jobs. Whatever the session was doing is forgotten.
+    /// Makes a scheduler without jobs. Whatever the session was doing is forgotten.
     pub fn new(session: &'s mut dyn StepSession) -> Self {
         let (batch, seq_len) = (session.batch(), session.config().seq_len);
         Self {
@@ -176,6 +176,10 @@ impl<'s, 'j> Scheduler<'s, 'j> {
 
     /// Adds a job behind those that wait. Tokens and puzzle id are checked by the session when the job starts; only
     /// a wrong number of tokens is refused here.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::InputLength`] if the number of tokens is not the `seq` of the session's model.
     pub fn enqueue(&mut self, job: Job<'j>) -> Result<JobId> {
         let expected = self.seq_len();
         if job.tokens.len() != expected {
@@ -202,13 +206,14 @@ impl<'s, 'j> Scheduler<'s, 'j> {
         was_running || self.queue.len() < waiting
     }
 
-    /// Whether there is nothing to do.
+    /// True if no job waits or runs.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.slots.iter().all(Option::is_none)
     }
 
-    /// Jobs that the next step would leave waiting, less the slots that it would leave empty: below 0 there is room.
+    /// Returns the jobs that the next step would leave waiting, less the slots that it would leave empty: below 0
+    /// there is room.
     /// A caller that reads puzzles from a stream enqueues while this is below 0.
     #[must_use]
     pub fn backlog(&self) -> isize {
@@ -223,6 +228,11 @@ impl<'s, 'j> Scheduler<'s, 'j> {
     }
 
     /// Fills free slots, runs one step of the batch, and returns the jobs that are done, in the order of their slots.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Engine`](crate::SolverError::Engine) if the session refuses a job's tokens or puzzle id, or
+    /// fails.
     pub fn step(&mut self) -> Result<Vec<Finished>> {
         self.refill();
         if self.slots.iter().all(Option::is_none) {
@@ -236,7 +246,8 @@ impl<'s, 'j> Scheduler<'s, 'j> {
 
         let mut finished = Vec::new();
         for (row, slot) in self.slots.iter_mut().enumerate() {
-            // An occupied row goes on; an empty one starts over where it is computed, so that its values stay finite.
+            // An occupied row goes on. An empty one starts over where it is computed: a carry that nobody reads would
+            // go on from step to step otherwise, and need not stay finite.
             self.input.reset[row] = slot.is_none();
             self.input.idle[row] = slot.is_none();
             let Some(running) = slot else { continue };

@@ -34,7 +34,7 @@ pub enum SolverError {
     /// A model that is neither a folder nor shipped.
     #[error("no model `{name}`: it is no folder, and no shipped model has that name\nhint: shipped models: {shipped}")]
     UnknownModel {
-        /// What was asked for.
+        /// The name that was asked for.
         name: String,
         /// The models there are, with what they solve.
         shipped: String,
@@ -58,7 +58,7 @@ pub enum SolverError {
         origin: String,
         /// Task and size of the puzzle.
         puzzle: String,
-        /// What the model needs instead, or that no model fits.
+        /// The puzzle that the model needs instead, or that no model fits.
         needs: String,
         /// The models there are, with what they solve.
         shipped: String,
@@ -93,7 +93,7 @@ pub enum SolverError {
         /// Its steps.
         min_steps: usize,
     },
-    /// A standard deviation of the noise of rollouts that is none.
+    /// A standard deviation of the noise of rollouts that is negative, infinite or NaN.
     #[error("{noise} is no standard deviation\nhint: a number from 0; the network's carry has a root mean square of 1")]
     Noise {
         /// The number.
@@ -102,7 +102,7 @@ pub enum SolverError {
     /// Only a task with rules can be measured by verified answers.
     #[error("nobody can verify answers of this task\nhint: it takes sudokus and mazes")]
     NoRules,
-    /// More pairs of places than tell anything.
+    /// More pairs of places than are kept.
     #[error("{count} pairs are more than the limit of {limit}\nhint: a thousand pairs tell as much")]
     TooManyPairs {
         /// Pairs that were asked for.
@@ -131,7 +131,7 @@ pub enum SolverError {
     NotMazes {
         /// The model.
         model: String,
-        /// What it solves.
+        /// Task and size that it solves.
         solves: String,
     },
     /// Sessions whose states would take more memory than planning may.

@@ -52,7 +52,7 @@ pub enum HaltPolicy {
     VerifiedOrQHalt(QHalt),
 }
 
-/// Why a row stopped.
+/// The reason why a row stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HaltReason {
     /// The task's rules accept the answer.
@@ -72,12 +72,12 @@ pub struct Progress {
     pub q_halt: f32,
     /// Output of the step.
     pub q_continue: f32,
-    /// Whether the rules accept the answer; `None` where nobody can tell.
+    /// `true` if the rules accept the answer; `None` where nobody can tell.
     pub verified: Option<bool>,
 }
 
 impl HaltPolicy {
-    /// Whether the decision depends on [`Progress::verified`], so that it is worth computing.
+    /// Returns true if the decision depends on [`Progress::verified`], which is worth computing only then.
     #[must_use]
     pub fn needs_verdict(&self) -> bool {
         matches!(self, Self::Verified | Self::VerifiedOrQHalt(_))

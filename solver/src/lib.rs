@@ -1,4 +1,21 @@
 //! Solves puzzles with recursive models: keeps a batch full, decides when a row stops, verifies each answer.
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use trm_engine::{SessionOptions, registry};
+//! use trm_puzzles::formats;
+//! use trm_solver::{Model, Question, SolveOptions, Solver};
+//!
+//! let engine = (registry::default().open)(None)?;
+//! for puzzle in formats::read(Path::new("examples/maze.txt"))? {
+//!     let model = Model::for_puzzle(&puzzle)?;
+//!     let load = |batch| engine.load_step(model.bundle(), &SessionOptions { batch, ..SessionOptions::default() });
+//!     let mut solver = Solver::new(model.task(), model.config().clone(), SolveOptions::default(), load);
+//!     let report = solver.solve(Question::new(model.task().as_ref(), puzzle.grid.clone(), 0)?)?;
+//!     println!("{}\n{} after {} steps", puzzle.line(&report.answer), report.verdict, report.steps);
+//! }
+//! # Ok::<(), trm_solver::SolverError>(())
+//! ```
 
 pub mod batch;
 mod error;

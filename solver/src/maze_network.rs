@@ -29,8 +29,13 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
-    /// A maze model with `lanes` sessions, each in a thread of its own while it works; `load` loads one. On a processor
-    /// two or more sessions of few rows keep its cores busy; on a GPU one of many rows does.
+    /// Loads a maze model in `lanes` sessions, each in a thread of its own while it works; `load` loads one. On a
+    /// processor two or more sessions of few rows keep its cores busy; on a GPU one of many rows does.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::NotMazes`] for a model of another task, or of mazes of fewer than three cells a side;
+    /// [`SolverError::Engine`] if a session cannot be loaded.
     pub fn new(
         model: &Model,
         lanes: usize,
@@ -44,7 +49,11 @@ impl Network {
         Ok(Self { name: model.name().to_owned(), task, lanes })
     }
 
-    /// Refuses so many sessions of so many rows that their states take more than [`MOST_STATE_BYTES`], before any is loaded.
+    /// Checks that the states of so many sessions of so many rows fit in [`MOST_STATE_BYTES`], before any is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::StatesTooLarge`] if they do not.
     pub fn check_memory(model: &Model, lanes: usize, rows: usize) -> Result<()> {
         let config = model.config();
         let numbers = [2, lanes, rows, config.total_len(), config.hidden_size, size_of::<f32>()];

@@ -18,8 +18,13 @@ pub struct Model {
 }
 
 impl Model {
-    /// A bundle's folder, or the name of a shipped model. A name with a path separator, or of a folder that exists, is
-    /// a folder's.
+    /// Opens a bundle by its folder, or a shipped model by its name. A name with a path separator, or of a folder
+    /// that exists, is a folder's.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::UnknownModel`] for a name that no shipped model has; [`SolverError::Model`] if the bundle
+    /// cannot be opened; [`SolverError::ModelTask`] as in [`Model::new`].
     pub fn open(name: &str) -> Result<Self> {
         let path = Path::new(name);
         let is_name = path.components().count() == 1 && !path.exists();
@@ -30,12 +35,20 @@ impl Model {
         }
     }
 
-    /// The shipped model for a puzzle's task and size.
+    /// Opens the shipped model for a puzzle's task and size.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::NoFittingModel`] if no shipped model solves it.
     pub fn for_puzzle(puzzle: &Puzzle) -> Result<Self> {
         Self::for_kind(puzzle.kind, &puzzle.source)
     }
 
-    /// The shipped model for a task and size; `origin` is what errors call the puzzle.
+    /// Opens the shipped model for a task and size; errors name the puzzle `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::NoFittingModel`] if no shipped model solves it.
     pub fn for_kind(kind: PuzzleKind, origin: &str) -> Result<Self> {
         for shipped in SHIPPED {
             let bundle = shipped.open()?;
@@ -51,7 +64,11 @@ impl Model {
         })
     }
 
-    /// A bundle with its task, checked against the configuration.
+    /// Joins a bundle with its task, which is checked against the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::ModelTask`] if the task does not exist, or its size or vocabulary is not the configuration's.
     pub fn new(bundle: ModelBundle) -> Result<Self> {
         let manifest = bundle.manifest();
         let mismatch = |reason: String| SolverError::ModelTask { model: Printable(&manifest.name).to_string(), reason };
@@ -109,7 +126,11 @@ impl Model {
         self.kind.task()
     }
 
-    /// Refuses a puzzle of another task or size.
+    /// Checks that a puzzle has the model's task and size.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::NoFittingModel`] for another task or size.
     pub fn check_fit(&self, puzzle: &Puzzle) -> Result<()> {
         if self.kind == puzzle.kind {
             return Ok(());
@@ -123,7 +144,7 @@ impl Model {
     }
 }
 
-/// The task that a bundle names; in words what is wrong with it.
+/// Reads the task that a bundle names; the error says in words what is wrong with it.
 fn puzzle_kind(spec: &TaskSpec) -> Result<PuzzleKind, String> {
     let kind = match spec.kind {
         TaskKind::Sudoku => {

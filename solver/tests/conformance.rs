@@ -18,7 +18,7 @@ const STABLE: [(&str, f32); 5] = [
     ("hrm_att_stable", 1e-4),
     ("arc_like_stable", 1e-3),
 ];
-/// Without the one of 900 cells, where a check runs many steps and learns nothing from size.
+/// Goldens but for the one of 900 cells, for checks that run many steps and learn nothing from size.
 const SMALL: &[(&str, f32)] = STABLE.split_at(4).0;
 
 /// Runs a check on every engine.

@@ -1,4 +1,4 @@
-//! What an evaluation counts, with a session that answers by rule.
+//! Counts of an evaluation, with a session that answers by rule.
 
 mod oracle;
 

@@ -93,7 +93,7 @@ impl Stamped {
         }
     }
 
-    /// Whether a way leads from one place to the other, by flooding.
+    /// Returns true if a way leads from one place to the other, by flooding.
     fn connected(&self, from: &Pose, to: &Pose) -> bool {
         let index = |(x, y): (usize, usize)| y * self.width + x;
         let mut seen = vec![false; self.free.len()];
@@ -144,7 +144,7 @@ fn measured(map: OccupancyMap, robot: Robot, pairs: usize, seed: u64) -> Summary
     Summary::of(&results)
 }
 
-/// What is promised for real maps, robot radius 0.22 m.
+/// Asserts what is promised for real maps, robot radius 0.22 m.
 fn assert_good(summary: &Summary, least_planned: usize, least_share: f64) {
     assert!(summary.all_right(), "{summary:?}");
     assert!(summary.planned >= least_planned, "only {} planned", summary.planned);

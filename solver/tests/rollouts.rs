@@ -89,7 +89,7 @@ fn a_rollout_depends_on_seed_and_puzzle_only() {
     }
 }
 
-/// Where the noise is nothing, a rollout is the first attempt again.
+/// With noise of deviation 0, a rollout is the first attempt again.
 #[test]
 fn without_noise_nothing_is_found() {
     let model = Model::open("sudoku-6").expect("shipped");
@@ -100,7 +100,8 @@ fn without_noise_nothing_is_found() {
     assert!(silent.iter().all(|report| report.found_by == AttemptKind::First));
 }
 
-/// What `eval --escalation` computes from retries that run to their ends is what the solver does with as many.
+/// `eval --escalation` computes from retries that run to their ends. Its results are those of the solver with as
+/// many.
 #[test]
 fn the_escalation_curve_is_what_the_solver_finds() {
     let model = Model::open("sudoku-6").expect("shipped");

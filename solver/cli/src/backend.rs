@@ -108,7 +108,7 @@ impl ProviderName {
     }
 }
 
-/// A number of threads that a machine can have: each takes memory before it has done anything.
+/// Parses a number of threads, of which a machine can have so many: each takes memory before it has done anything.
 fn threads(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(threads @ 0..=MAX_THREADS) => Ok(threads),
@@ -203,6 +203,10 @@ pub struct EngineArgs {
 
 impl EngineArgs {
     /// Loads the library.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OrtEngine::load`].
     pub fn open(&self) -> Result<OrtEngine> {
         OrtEngine::load(self.ort_lib.as_deref())
     }
@@ -224,7 +228,7 @@ impl EngineArgs {
 /// The engines to try, the preferred one first, with what is known about those that cannot be.
 pub struct Backend {
     engines: Vec<Box<dyn Engine>>,
-    /// Why an engine that would have been preferred is not among them.
+    /// Reason why an engine that would have been preferred is not among them.
     passed_over: Option<String>,
     verbose: bool,
     provider: ProviderName,
@@ -289,7 +293,7 @@ impl BackendArgs {
         Ok(backend)
     }
 
-    /// Whether a GPU is asked for by name.
+    /// Returns true if a GPU is asked for by name.
     #[must_use]
     pub fn wants_gpu(&self) -> bool {
         matches!(self.provider, ProviderName::Cuda | ProviderName::TensorRt)
@@ -326,7 +330,7 @@ impl BackendArgs {
 }
 
 impl Backend {
-    /// What `trm bench --tune` found best for a bundle on the preferred engine.
+    /// Recalls what `trm bench --tune` found best for a bundle on the preferred engine.
     #[must_use]
     pub fn tuning(&self, bundle: &ModelBundle) -> Option<Tuning> {
         let (cache, engine) = (TuningCache::of_user()?, self.engines.first()?.name());
@@ -347,11 +351,20 @@ impl Backend {
     }
 
     /// Loads a bundle's step graph on the first engine that takes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GraphSource::from_bundle`] and [`Backend::load_step_graph`].
     pub fn load_step(&self, bundle: &ModelBundle, options: &SessionOptions) -> Result<Loaded<dyn StepSession>> {
         self.load_step_graph(&GraphSource::from_bundle(bundle, GraphKind::Step)?, options)
     }
 
     /// Loads a step graph on the first engine that takes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::load_step_graph`] on the last engine, or on the first that finds fault with the graph or
+    /// options.
     pub fn load_step_graph(
         &self,
         graph: &GraphSource<'_>,
@@ -367,6 +380,10 @@ impl Backend {
     }
 
     /// Loads a solve or unrolled graph on the first engine that takes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::load_solve_graph`], as [`Backend::load_step_graph`].
     pub fn load_solve_graph(
         &self,
         graph: &GraphSource<'_>,

@@ -28,7 +28,7 @@ macro_rules! errln {
     ($($argument:tt)*) => { $crate::console::remark(format_args!($($argument)*)) };
 }
 
-/// Why results could not be written; the cause of an [`io::Error`] of [`Stdout`].
+/// The reason why results could not be written; the cause of an [`io::Error`] of [`Stdout`].
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write to standard output")]
 pub struct OutputError(#[source] io::Error);

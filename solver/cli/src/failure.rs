@@ -1,4 +1,4 @@
-//! How an error ends the program: what is printed, and which exit code follows.
+//! The end of a program by an error: the message that is printed, and the exit code that follows.
 
 use std::error::Error;
 

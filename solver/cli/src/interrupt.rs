@@ -21,12 +21,20 @@ const BRIEFLY: Duration = Duration::from_millis(1_700);
 
 /// From now on the first signal only sets the flag that [`requested`] reads; a second one ends the process. For work that
 /// is saved when its step is done.
+///
+/// # Errors
+///
+/// Another handler of signals is there already, or the system refuses one.
 pub fn listen() -> anyhow::Result<()> {
     handle(|| {})
 }
 
 /// As [`listen`], but a process that has not ended soon after the first signal is ended. For work of which there is only
 /// something to print.
+///
+/// # Errors
+///
+/// As [`listen`].
 pub fn listen_briefly() -> anyhow::Result<()> {
     handle(|| {
         // The handler itself waits for the second signal.
@@ -38,6 +46,10 @@ pub fn listen_briefly() -> anyhow::Result<()> {
 }
 
 /// As [`listen_briefly`], from before there is anything to print: until [`prepared`] the first signal ends the process.
+///
+/// # Errors
+///
+/// As [`listen`].
 pub fn listen_while_preparing() -> anyhow::Result<()> {
     PREPARING.store(true, Ordering::Relaxed);
     listen_briefly()

@@ -285,7 +285,7 @@ fn a_closed_stdout_is_no_error() {
     assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), String::new()));
 }
 
-/// What is generated is what its name says, the same for the same seed, and read back as it was printed.
+/// Generated puzzles are what their name says, the same for the same seed, and read back as they were printed.
 #[test]
 fn generated_puzzles_are_read_back_with_right_answers() {
     for (kind, size, task) in [
@@ -359,7 +359,7 @@ fn a_bench_is_a_table_to_paste() {
     assert!(table[2].starts_with("| sudoku-4 | fp32 | tract "), "{stdout}");
 }
 
-/// What is found best is remembered and taken, unless something else is asked for.
+/// The best rows and threads are remembered and taken, unless something else is asked for.
 #[test]
 fn a_tuned_model_runs_as_it_was_tuned() {
     for engine in ["tract", "rten"] {

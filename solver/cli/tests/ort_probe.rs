@@ -125,7 +125,7 @@ fn a_library_that_ends_the_program() {
     misbehaves("exit", "ends the program that opens it (exit code 0)");
 }
 
-/// It would be read as an answer.
+/// A program that reads the answers would take what it prints for one.
 #[test]
 fn a_library_that_prints() {
     misbehaves("print", "writes to standard output when it is opened, where the answers go");

@@ -46,7 +46,7 @@ fn done(out: &Path, arguments: &[&str]) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
-/// Why it refused, with exit code 2.
+/// Returns the message of a refusal, which ends with exit code 2.
 fn refused(out: &Path, arguments: &[&str]) -> String {
     let output = train(out, arguments);
     assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

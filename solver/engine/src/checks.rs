@@ -1,4 +1,4 @@
-//! What every engine checks: options before loading, inputs before running, outputs after.
+//! The checks of every engine: options before loading, inputs before running, outputs after.
 
 use trm_models::{FoundTensor, GraphKind, GraphSpec, TrmConfig};
 

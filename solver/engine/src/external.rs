@@ -14,7 +14,7 @@ use trm_onnx::{Constant, DType, ExternalTensor, external_tensors};
 use super::GraphSource;
 use crate::{EngineError, Result};
 
-/// Where the files are that a graph names.
+/// The source of the files that a graph names.
 #[derive(Debug, Clone, Default)]
 pub enum ExternalFiles<'a> {
     /// Nowhere: a graph that names one is refused.
@@ -27,7 +27,7 @@ pub enum ExternalFiles<'a> {
 }
 
 impl ExternalFiles<'_> {
-    /// Those of a graph that was just encoded.
+    /// Takes the files of a graph that was just encoded.
     #[must_use]
     pub fn of_encoded(files: &[(String, Constant)]) -> Self {
         if files.is_empty() {

@@ -1,5 +1,23 @@
 //! Runs the graphs of recursive models: engines load them, sessions run them.
 //!
+//! ```no_run
+//! use trm_engine::{ActStep, SessionOptions, registry};
+//! use trm_models::ModelBundle;
+//!
+//! let bundle = ModelBundle::open("my-bundle")?;
+//! let engine = (registry::default().open)(None)?;
+//! let mut session = engine.load_step(&bundle, &SessionOptions::default())?;
+//! let puzzle = vec![0; session.config().seq_len];
+//! let mut step = ActStep::first(puzzle, vec![0]);
+//! for number in 1..=4 {
+//!     let output = session.step(&step)?;
+//!     println!("step {number}: {:?}, halting logit {}", output.answer, output.q_halt[0]);
+//!     // From the second step on the row goes on from its carry.
+//!     step.reset.fill(false);
+//! }
+//! # Ok::<(), trm_engine::EngineError>(())
+//! ```
+//!
 //! A session owns the carry and keeps it where it computes: in device memory for CUDA, in the engine's own tensors
 //! otherwise. The caller never sees it unless it asks for a copy; it starts a row over with
 //! [`ActStep::reset`](crate::ActStep).
@@ -37,7 +55,7 @@ pub type Result<T, E = EngineError> = std::result::Result<T, E>;
 /// A graph to load: an ONNX file with what is known about it.
 #[derive(Debug, Clone)]
 pub struct GraphSource<'a> {
-    /// What errors call it: the bundle's name, or the file's path.
+    /// Name for messages: the bundle's name, or the file's path.
     pub name: &'a str,
     /// Which of the graphs it is.
     pub kind: GraphKind,
@@ -45,17 +63,21 @@ pub struct GraphSource<'a> {
     pub config: &'a TrmConfig,
     /// The content of the `.onnx` file.
     pub bytes: Cow<'a, [u8]>,
-    /// Where the tensors are that are too large for the file and lie beside it.
+    /// Source of the tensors that are too large for the file and lie beside it.
     pub external: ExternalFiles<'a>,
     /// A row's numbers do not depend on the rows beside it: not so where activations are quantised by the range of a
     /// whole tensor. Such a graph is run a row at a time.
     pub batch_invariant: bool,
-    /// What it is written for, if it is a step graph.
+    /// Target that it was written for, if it is a step graph.
     pub target: GraphTarget,
 }
 
 impl<'a> GraphSource<'a> {
-    /// A graph of a bundle.
+    /// Takes a graph of a bundle.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Model`] if the bundle does not hold the graph, or its file does not match its hash.
     pub fn from_bundle(bundle: &'a ModelBundle, kind: GraphKind) -> Result<Self> {
         let manifest = bundle.manifest();
         Ok(Self {
@@ -70,7 +92,7 @@ impl<'a> GraphSource<'a> {
     }
 }
 
-/// How a session is to be loaded. An engine ignores what it has no use for.
+/// Options for loading a session. An engine ignores those that it has no use for.
 #[derive(Debug, Clone)]
 pub struct SessionOptions {
     /// Rows of every input and output.
@@ -116,8 +138,9 @@ impl SessionOptions {
     }
 }
 
-/// The project's folder among the user's caches. A path that is not absolute would be another one in every folder, and is
-/// nothing, as the XDG Base Directory Specification has it.
+/// The project's folder among the user's caches: `trm-edge` in `XDG_CACHE_HOME`, else in `.cache` of `HOME`; `None`
+/// without either. A relative path counts as none, as the XDG Base Directory Specification has it: it would be
+/// another folder wherever the program is started.
 #[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     let var = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -125,7 +148,7 @@ pub fn cache_folder() -> Option<PathBuf> {
     Some(cache.join("trm-edge"))
 }
 
-/// What runs a session, as it turned out.
+/// The engine, library and provider that really run a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
     /// `ort`, `rten` or `tract`.
@@ -136,7 +159,8 @@ pub struct SessionInfo {
     pub library: Option<PathBuf>,
     /// The execution provider that really runs the graph: `cpu`, `cuda`, `tensorrt`.
     pub provider: &'static str,
-    /// Why providers that would have been preferred do not run it, one line each; empty if none was passed over.
+    /// Reasons why providers that would have been preferred do not run it, one line each; empty if none was passed
+    /// over.
     pub fallbacks: Vec<String>,
     /// The graph.
     pub graph: GraphKind,
@@ -162,17 +186,37 @@ pub trait Engine: Send + Sync {
     }
 
     /// Loads a step graph.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::WrongGraph`] for a graph of another kind; [`EngineError::OutOfRange`] for options that no
+    /// session takes; [`EngineError::Unsupported`] for a graph that the engine cannot run; [`EngineError::Model`] if
+    /// the graph has not the inputs and outputs of its configuration; [`EngineError::Graph`] if a tensor beside it is
+    /// refused; [`EngineError::FixedBatch`]; [`EngineError::Provider`]; [`EngineError::Failed`] if the engine refuses
+    /// it.
     fn load_step_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn StepSession>>;
 
     /// Loads a solve or unrolled graph.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::load_step_graph`].
     fn load_solve_graph(&self, graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Box<dyn SolveSession>>;
 
     /// Loads a bundle's step graph.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GraphSource::from_bundle`] and [`Engine::load_step_graph`].
     fn load_step(&self, bundle: &ModelBundle, options: &SessionOptions) -> Result<Box<dyn StepSession>> {
         self.load_step_graph(&GraphSource::from_bundle(bundle, GraphKind::Step)?, options)
     }
 
     /// Loads a bundle's solve or unrolled graph.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GraphSource::from_bundle`] and [`Engine::load_solve_graph`].
     fn load_solve(
         &self,
         bundle: &ModelBundle,
@@ -185,7 +229,7 @@ pub trait Engine: Send + Sync {
 
 /// A loaded step graph with the carry of its rows.
 pub trait StepSession: Send {
-    /// What runs it.
+    /// The engine, library and provider that run it.
     fn info(&self) -> &SessionInfo;
 
     /// The model's configuration.
@@ -197,15 +241,35 @@ pub trait StepSession: Send {
     }
 
     /// Runs one ACT step of every row. The input is checked first; after an error the carry is as before.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::InputLength`], [`EngineError::TokenOutOfRange`], [`EngineError::PuzzleIdOutOfRange`] or
+    /// [`EngineError::NoCarry`] for an input that does not fit; [`EngineError::NotFinite`] if the network's numbers
+    /// overflowed; [`EngineError::Failed`] if the engine fails.
     fn step(&mut self, input: &ActStep) -> Result<ActOutput>;
 
     /// A copy of the carry after the last step. Rows that were never started hold no particular values.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Failed`] if it cannot be copied from the device.
     fn carry(&self) -> Result<Carry>;
 
     /// Replaces the carry of all rows.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::InputLength`] for another number of values; [`EngineError::Failed`] if it cannot be copied to
+    /// the device.
     fn set_carry(&mut self, carry: &Carry) -> Result<()>;
 
     /// Adds to the carry of one row, `[total_len, hidden]` each, and leaves the others as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NoCarry`] for a row that was not started; [`EngineError::InputLength`] for another number of
+    /// values; [`EngineError::Failed`] if the engine fails.
     fn add_to_carry(&mut self, row: usize, delta: &Carry) -> Result<()> {
         let mut carry = self.carry()?;
         for (values, delta) in [(&mut carry.z_h, &delta.z_h), (&mut carry.z_l, &delta.z_l)] {
@@ -248,7 +312,7 @@ pub struct SolveOutput {
 
 /// A loaded solve or unrolled graph.
 pub trait SolveSession: Send {
-    /// What runs it.
+    /// The engine, library and provider that run it.
     fn info(&self) -> &SessionInfo;
 
     /// The model's configuration.
@@ -260,5 +324,12 @@ pub trait SolveSession: Send {
     }
 
     /// Solves a batch of puzzles from the start.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::InputLength`], [`EngineError::TokenOutOfRange`], [`EngineError::PuzzleIdOutOfRange`],
+    /// [`EngineError::HaltThreshold`], [`EngineError::StepsBuiltIn`] or [`EngineError::OutOfRange`] for an input that
+    /// does not fit; [`EngineError::NotFinite`] if the network's numbers overflowed; [`EngineError::Failed`] if the
+    /// engine fails.
     fn solve(&mut self, input: &SolveInput) -> Result<SolveOutput>;
 }

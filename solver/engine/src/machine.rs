@@ -11,7 +11,7 @@ use serde::Serialize;
 /// A machine, and the state that its owner has put it into.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Machine {
-    /// What the program was compiled for: `x86_64`, `aarch64`, `arm`.
+    /// Architecture that the program was compiled for: `x86_64`, `aarch64`, `arm`.
     pub architecture: &'static str,
     /// The operating system: `linux`, `macos`.
     pub system: &'static str,
@@ -26,7 +26,7 @@ pub struct Machine {
     /// Memory of the machine, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_mib: Option<u64>,
-    /// Memory that could be had now, in MiB.
+    /// Memory that programs can still take now, in MiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_available_mib: Option<u64>,
     /// Jetson: the release of NVIDIA's Linux for Tegra: `R36, 4.3`.
@@ -35,7 +35,7 @@ pub struct Machine {
     /// Jetson: the power mode, as `nvpmodel -q` names it: `15W`, `MAXN`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_mode: Option<String>,
-    /// What chooses the first core's clock: `performance`, `schedutil`, `ondemand`, `powersave`.
+    /// Governor that chooses the first core's clock: `performance`, `schedutil`, `ondemand`, `powersave`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub governor: Option<String>,
     /// The program is translated from another architecture as it runs (qemu-user): times and memory say nothing about
@@ -56,7 +56,7 @@ impl Machine {
         Self { power_mode: power_mode(), ..self }
     }
 
-    /// What the files below `root` tell.
+    /// Reads the files below `root`.
     fn read(root: &Path) -> Self {
         let line = |path: &str| first_line(&root.join(path));
         Self {
@@ -162,14 +162,15 @@ pub fn peak_memory(process: u32) -> Option<u64> {
     kibibytes(&PathBuf::from(format!("/proc/{process}/status")), "VmHWM").map(|kib| kib * 1024)
 }
 
-/// Starts [`peak_memory`] of this process over, from what it holds now. Whether that worked: it takes Linux.
+/// Starts [`peak_memory`] of this process over, from what it holds now. Returns true if that worked: it takes Linux.
 #[must_use]
 pub fn forget_peak_memory() -> bool {
     // proc(5): 5 resets the peak resident set size.
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
-/// What qemu-user hides from a program, that the kernel runs an emulator, it hides under the usual name only.
+/// Returns true if qemu-user translates the program. It hides from a program that the kernel runs an emulator, but
+/// under the usual path `/proc/self/exe` only.
 pub(crate) fn is_emulated() -> bool {
     match (fs::read_link("/proc/self/exe"), fs::read_link("/proc/thread-self/exe")) {
         (Ok(told), Ok(real)) => told != real,

@@ -1,8 +1,9 @@
-//! With how many rows and threads a model runs fastest, and whether idle threads should spin, on this machine, remembered between runs.
+//! Remembers the fastest number of rows and threads for a model on this machine, and whether idle threads should
+//! spin.
 //!
-//! `trm bench --tune` measures; whoever loads a session recalls. What is remembered belongs to the graph (by its SHA-256),
-//! the engine, the provider and the processor, and is a small JSON file in the user's cache folder. A choice changes how fast an
-//! answer comes; another number of threads adds float32 numbers in another order, as another machine does.
+//! `trm bench --tune` measures; whoever loads a session recalls. A tuning belongs to the graph (by its SHA-256), the
+//! engine, the provider and the processor, and is a small JSON file in the user's cache folder. A choice changes how
+//! fast an answer comes; another number of threads adds float32 numbers in another order, as another machine does.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,8 @@ use trm_models::{GraphKind, ModelBundle};
 
 use crate::{EngineError, Result, machine};
 
-/// A larger batch has to be this much faster: it costs memory, and the first answer comes later.
+/// Most time a puzzle that a larger batch may take, as a share of the best smaller one's, to be preferred: it costs
+/// memory, and the first answer comes later, so that a gain of less than 3 % does not count.
 const WORTH_A_LARGER_BATCH: f64 = 0.97;
 
 /// Limits of a remembered choice; one has 300 bytes.
@@ -26,7 +28,7 @@ pub struct Trial {
     pub batch: usize,
     /// Threads of the session.
     pub threads: usize,
-    /// Whether its idle threads spin instead of sleep.
+    /// `true` if its idle threads spin instead of sleep.
     #[serde(default)]
     pub spinning: bool,
     /// Wall time by puzzles, in milliseconds.
@@ -45,7 +47,7 @@ impl Trial {
     }
 }
 
-/// What runs fastest.
+/// The fastest numbers of rows and threads.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tuning {
     /// One puzzle at a time.
@@ -55,10 +57,11 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// The best of what was measured; none unless one of the trials has a batch of one.
+    /// Picks the best of the trials; `None` unless one of them has a batch of one.
     #[must_use]
     pub fn best_of(trials: &[Trial]) -> Option<Self> {
         let fastest = |trials: &mut dyn Iterator<Item = &Trial>| {
+            // NaN is left out as well: it is not above 0.
             trials.filter(|trial| trial.puzzle_ms > 0.0).min_by(|a, b| a.puzzle_ms.total_cmp(&b.puzzle_ms)).copied()
         };
         let single = fastest(&mut trials.iter().filter(|trial| trial.batch == 1))?;
@@ -75,14 +78,15 @@ impl Tuning {
         Some(Self { single, stream })
     }
 
-    /// What was measured best for a session of that many rows.
+    /// Returns the best trial for a session of that many rows: that of one puzzle at a time for one row, else that of
+    /// a stream.
     #[must_use]
     pub fn of_batch(&self, batch: usize) -> Trial {
         if batch == 1 { self.single } else { self.stream }
     }
 }
 
-/// Where tunings are remembered.
+/// The folder in which tunings are remembered, as this processor sees it.
 #[derive(Debug, Clone)]
 pub struct TuningCache {
     folder: PathBuf,
@@ -92,7 +96,7 @@ pub struct TuningCache {
 /// A file of the cache.
 #[derive(Serialize, Deserialize)]
 struct Remembered {
-    /// The machine that it was measured on: an old file in a home folder that many machines share.
+    /// Processor that it was measured on: many machines may share a home folder.
     processor: String,
     model: String,
     #[serde(flatten)]
@@ -100,19 +104,23 @@ struct Remembered {
 }
 
 impl TuningCache {
-    /// `trm-edge/tuning` in the user's cache folder; none for a user without one.
+    /// Remembers in `trm-edge/tuning` of the user's cache folder; `None` for a user without one.
     #[must_use]
     pub fn of_user() -> Option<Self> {
         Some(Self::at(crate::cache_folder()?.join("tuning")))
     }
 
-    /// In a folder, which is made when something is remembered.
+    /// Remembers in a folder, which is made when something is remembered.
     #[must_use]
     pub fn at(folder: PathBuf) -> Self {
         Self { folder, processor: machine::processor() }
     }
 
-    /// Remembers what a bundle's step graph runs fastest with, and says in which file.
+    /// Remembers the tuning of a bundle's step graph, and returns the path of its file.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::NoStepGraph`] for a bundle without one; [`EngineError::File`] if the file cannot be written.
     pub fn remember(&self, bundle: &ModelBundle, engine: &str, provider: &str, tuning: &Tuning) -> Result<PathBuf> {
         let path =
             self.path(bundle, engine, provider).ok_or_else(|| EngineError::NoStepGraph { bundle: bundle.label() })?;
@@ -122,18 +130,21 @@ impl TuningCache {
         Ok(path)
     }
 
-    /// What was remembered on this machine. A file that cannot be read is nothing remembered.
+    /// Recalls the tuning of a bundle's step graph on this machine. Treats an unreadable file, and one with numbers
+    /// that no session takes, as empty.
     #[must_use]
     pub fn recall(&self, bundle: &ModelBundle, engine: &str, provider: &str) -> Option<Tuning> {
         let bytes = Budget::new(REMEMBERED_LIMITS).read_file(&self.path(bundle, engine, provider)?).ok()?;
         let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
         let Tuning { single, stream } = remembered.tuning;
+        // As many rows and threads as `checks` lets a session have.
         let sane = |trial: Trial| (1..=65_536).contains(&trial.batch) && (1..=1024).contains(&trial.threads);
         (remembered.processor == self.processor && sane(single) && sane(stream)).then_some(remembered.tuning)
     }
 
     fn path(&self, bundle: &ModelBundle, engine: &str, provider: &str) -> Option<PathBuf> {
         let graph = bundle.manifest().graphs.get(&GraphKind::Step)?;
+        // 16 of the 64 digits, 64 bits: enough to tell graphs apart, and short enough to read.
         Some(self.folder.join(format!("{}-{engine}-{provider}.json", &graph.hash.sha256[..16])))
     }
 

@@ -1,4 +1,4 @@
-//! What a session costs on the machine it runs on: the time of a step and of a puzzle.
+//! Measures the time of a step and of a puzzle on the machine that a session runs on.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::{HaltPolicy, Model, Observer, Question, Result, SolveOptions, SolveRe
 /// Steps that are measured at least, however long they take.
 const LEAST_STEPS: usize = 5;
 
-/// What a step session took.
+/// Times of a step session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
     /// Step by step.
@@ -36,7 +36,7 @@ pub struct Timing {
     pub puzzle: PuzzleTiming,
 }
 
-/// What a step took.
+/// Times of a step.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepTiming {
     /// The first step, in milliseconds. Engines prepare their memory in it.
@@ -47,7 +47,7 @@ pub struct StepTiming {
     pub steps: usize,
 }
 
-/// What a puzzle took.
+/// Time and steps of a puzzle.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PuzzleTiming {
     /// Where the puzzles came from: `generated`, or `self-test` for a task that no generator makes puzzles of.
@@ -59,12 +59,19 @@ pub struct PuzzleTiming {
     /// Steps that a puzzle took on average until its answer was verified or steps ran out; of a task without rules,
     /// until the model's own signal.
     pub steps_per_puzzle: f64,
-    /// Share of the answers that were verified, 0 to 1; none for a task without rules.
+    /// Share of the answers that were verified, 0 to 1; `None` for a task without rules.
     pub verified: Option<f64>,
 }
 
 /// Measures steps for `budget`, then puzzles for `budget`; a step or puzzle that was begun is finished. Equal seeds ask
 /// equal questions.
+///
+/// # Errors
+///
+/// [`SolverError::Engine`](crate::SolverError::Engine) if a step fails;
+/// [`SolverError::Puzzle`](crate::SolverError::Puzzle) if no puzzle can be generated;
+/// [`SolverError::Model`](crate::SolverError::Model) if the self-test cannot be read, where nothing generates
+/// puzzles.
 pub fn measure(session: &mut dyn StepSession, model: &Model, budget: Duration, seed: u64) -> Result<Timing> {
     let rows = session.batch();
     let questions = Questions::of(model, seed)?;
@@ -184,7 +191,7 @@ fn time_puzzles(
     })
 }
 
-/// The median, the 99th percentile and the largest of some numbers; `None` of none.
+/// The median, the 99th percentile and the largest of some numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spread {
     /// Half of them are no larger.
@@ -196,7 +203,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of some numbers, none of them NaN.
+    /// Takes the spread of some numbers, none of them NaN; `None` without numbers.
     #[must_use]
     pub fn of(numbers: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut numbers: Vec<f64> = numbers.into_iter().collect();

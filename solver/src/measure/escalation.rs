@@ -1,7 +1,7 @@
-//! What retries are worth at equal compute: accuracy against steps, for symmetric copies, for rollouts and for both.
+//! Measures retries at equal compute: accuracy against steps, for symmetric copies, for rollouts and for both.
 //!
-//! Every retry of a failed puzzle is run to its end once. What fewer of them would have found, and at what cost, follows:
-//! the first four of sixteen are the four that `--tries 4` would run.
+//! Every retry of a failed puzzle is run to its end once. From these follow answers and cost of fewer retries: the
+//! first four of sixteen are the four that `--tries 4` would run.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -19,12 +19,12 @@ use crate::measure::eval::Rate;
 use crate::solve::run::{Context, Way};
 use crate::{HaltReason, Observer, Question, Result, SolveOptions, SolveReport, SolverError};
 
-/// What became of an attempt.
+/// Steps and verdict of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// Steps until the answer was verified, or the limit.
     pub steps: usize,
-    /// Whether it was.
+    /// `true` if the answer was verified.
     pub verified: bool,
 }
 
@@ -40,8 +40,8 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Whether the first attempt, or one of the first `symmetric` copies and `rollouts`, was verified; and the steps of
-    /// all of them together, the retries running side by side until one is.
+    /// Combines the first attempt with the first `symmetric` copies and `rollouts`: verified if one of them was, with
+    /// the steps of all of them together, the retries running side by side until one is verified.
     #[must_use]
     pub fn with(&self, symmetric: usize, rollouts: usize) -> Outcome {
         let retries = || self.symmetric.iter().take(symmetric).chain(self.rollouts.iter().take(rollouts));
@@ -65,7 +65,7 @@ pub struct Point {
 }
 
 impl Point {
-    /// The point of these puzzles.
+    /// Makes the point of these puzzles.
     #[must_use]
     pub fn new(puzzles: &[Attempts], symmetric: usize, rollouts: usize) -> Self {
         let outcomes: Vec<_> = puzzles.iter().map(|puzzle| puzzle.with(symmetric, rollouts)).collect();
@@ -82,6 +82,11 @@ impl Point {
 
 /// Runs the first attempt at each question, and `options.tries` symmetric copies and `options.rollouts` of those that
 /// fail, each until it is verified or at the limit of steps.
+///
+/// # Errors
+///
+/// [`SolverError::NoRules`] for a task that nobody can verify; [`SolverError::Noise`]; [`SolverError::Engine`] if the
+/// session fails; [`SolverError::Puzzle`] if a symmetric copy cannot be made.
 pub fn measure(
     session: &mut dyn StepSession,
     task: &dyn Task,
@@ -163,6 +168,10 @@ pub fn points(puzzles: &[Attempts], options: &SolveOptions) -> Vec<Point> {
 }
 
 /// Draws accuracy against steps into an SVG.
+///
+/// # Errors
+///
+/// [`SolverError::File`] if the file cannot be written.
 pub fn plot(points: &[Point], svg: &Path) -> Result<()> {
     let curve = |name, colour, belongs: &dyn Fn(&Point) -> bool| {
         let with_single = points.iter().filter(|point| point.symmetric + point.rollouts == 0 || belongs(point));

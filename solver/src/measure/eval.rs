@@ -90,7 +90,7 @@ pub struct StepAccuracy {
     pub halted: Rate,
 }
 
-/// What a model did on a set of puzzles.
+/// Counts of a model's answers to a set of puzzles.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Evaluation {
     /// Puzzles that were finished.
@@ -145,6 +145,10 @@ impl Evaluation {
 
 /// Solves the questions and counts. `go_on` is asked after every step, with what has been measured so far; when it
 /// says no, the puzzles on their way are dropped and the rest is returned.
+///
+/// # Errors
+///
+/// Those of [`Solver::run`].
 pub fn evaluate(
     solver: &mut Solver<'_>,
     questions: impl IntoIterator<Item = Result<Question>>,
@@ -169,7 +173,7 @@ pub fn evaluate(
     Ok(tally.evaluation)
 }
 
-/// What a first attempt's answer was worth after a step.
+/// The answer of a first attempt after a step, against its label and by the rules.
 #[derive(Debug, Clone, Copy)]
 struct StepScore {
     /// Against the label, where there is one.

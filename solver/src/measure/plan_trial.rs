@@ -14,7 +14,7 @@ use crate::{Result, SolverError};
 
 /// Metres that start and goal of a random pair are apart at least.
 pub const LEAST_DISTANCE: f64 = 3.0;
-/// The most random pairs. What became of each is kept to the end.
+/// The most random pairs: the result of each is kept to the end.
 pub const MOST_PAIRS: usize = 100_000;
 /// Draws for each pair before a map counts as too small for any.
 const DRAWS_A_PAIR: usize = 10_000;
@@ -28,8 +28,13 @@ pub struct Pair {
     pub goal: Pose,
 }
 
-/// `count` pairs of free cells' centres more than [`LEAST_DISTANCE`] apart, whether or not a way leads from one to the
-/// other; the same for the same terrain and seed. Fails if the map has no room for them, or for more than [`MOST_PAIRS`].
+/// Draws `count` pairs of free cells' centres more than [`LEAST_DISTANCE`] metres apart, whether or not a way leads
+/// from one to the other; the same for the same terrain and seed.
+///
+/// # Errors
+///
+/// [`SolverError::TooManyPairs`] for more than [`MOST_PAIRS`]; [`SolverError::NoPairs`] if the map has no room for
+/// them.
 pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pair>> {
     use rand::Rng;
     if count > MOST_PAIRS {
@@ -71,10 +76,10 @@ pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pa
     Ok(pairs)
 }
 
-/// What became of a pair.
+/// Result of planning a pair.
 #[derive(Debug, Clone)]
 pub struct PairResult {
-    /// What the planner said.
+    /// Answer of the planner.
     pub outcome: Outcome,
     /// A planned path, checked anew on the map, touches nothing.
     pub collision_free: bool,
@@ -98,7 +103,7 @@ impl PairResult {
         }
     }
 
-    /// Whether planner and exact search agree that there is a way, or that there is none.
+    /// Returns true if planner and exact search agree that there is a way, or that there is none.
     #[must_use]
     pub fn agrees(&self) -> bool {
         match self.outcome {
@@ -108,8 +113,12 @@ impl PairResult {
     }
 }
 
-/// Plans a pair, checks the path, and searches exactly for comparison. Where A* and Dijkstra disagree, the error says
-/// so.
+/// Plans a pair, checks the path, and searches exactly for comparison.
+///
+/// # Errors
+///
+/// [`SolverError::Plan`] if start or goal is not free, or the planner fails; with [`PlanError::PlanFault`] if A* and
+/// Dijkstra disagree.
 pub fn try_pair(planner: &mut Planner<impl MazeSolver>, pair: &Pair, with_dijkstra: bool) -> Result<PairResult> {
     let plan = planner.plan(pair.start, Goal { x: pair.goal.x, y: pair.goal.y, yaw: None })?;
     let terrain = planner.terrain();
@@ -143,7 +152,7 @@ pub fn try_pair(planner: &mut Planner<impl MazeSolver>, pair: &Pair, with_dijkst
     Ok(PairResult { outcome: plan.outcome, collision_free, optimal, time: plan.time.total, astar, dijkstra })
 }
 
-/// What became of many pairs.
+/// Results of many pairs, summed up.
 #[derive(Debug, Clone)]
 pub struct Summary {
     /// Pairs tried.
@@ -168,7 +177,7 @@ pub struct Summary {
     pub detours: usize,
     /// ACT steps.
     pub steps: usize,
-    /// Milliseconds of a plan, of those that led to a path; likewise below. That there is none is known at once.
+    /// Milliseconds of a plan, of those that led to a path: planning without a way ends at once. Likewise below.
     pub plan_ms: Option<Spread>,
     /// Milliseconds of A* on the map.
     pub astar_ms: Option<Spread>,
@@ -177,7 +186,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Of some results.
+    /// Sums up some results.
     #[must_use]
     pub fn of(results: &[PairResult]) -> Self {
         let count = |test: &dyn Fn(&PairResult) -> bool| results.iter().filter(|result| test(result)).count();
@@ -212,7 +221,7 @@ impl Summary {
         (self.segments > 0).then(|| self.network_segments as f64 / self.segments as f64)
     }
 
-    /// Whether every pair got a right answer: a path that touches nothing, or a true word that there is none.
+    /// Returns true if every pair got a right answer: a path that touches nothing, or a true word that there is none.
     #[must_use]
     pub fn all_right(&self) -> bool {
         self.disagreements == 0 && self.network_failed == 0 && self.collision_free == self.planned

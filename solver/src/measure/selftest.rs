@@ -1,5 +1,5 @@
-//! A bundle's self-test on an engine: whether this engine, on this machine, computes what the exporter's reference
-//! evaluator computed.
+//! Runs a bundle's self-test on an engine: it shows whether this engine, on this machine, computes what the
+//! exporter's reference evaluator computed.
 //!
 //! ```no_run
 //! use trm_models::{GraphKind, ModelBundle};
@@ -23,7 +23,7 @@ use trm_models::{GraphKind, ModelBundle, SelfTest};
 use crate::parity::max_abs_error;
 use crate::{Result, SolverError};
 
-/// What is asked of an engine.
+/// The largest deviations that an engine may show.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Limits {
     /// Largest absolute error of the halting logits.
@@ -46,10 +46,10 @@ impl Limits {
     }
 }
 
-/// How a bundle's self-test went on an engine.
+/// Result of a bundle's self-test on an engine.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SelfTestReport {
-    /// `ort` or `tract`.
+    /// Name of the engine: `ort`, `rten` or `tract`.
     pub engine: &'static str,
     /// The execution provider that ran it.
     pub provider: &'static str,
@@ -69,13 +69,13 @@ pub struct SelfTestReport {
     /// Cosine between the carry and the expected one; a step graph's only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub carry_cosine: Option<f64>,
-    /// What was asked for.
+    /// The limits that it was held to.
     pub limits: Limits,
     /// Time to load the graph, in milliseconds.
     pub load_ms: f64,
     /// Time to run it, in milliseconds.
     pub run_ms: f64,
-    /// Whether the engine computes what it should.
+    /// `true` if the engine computes what it should.
     pub passed: bool,
 }
 
@@ -95,8 +95,12 @@ impl fmt::Display for SelfTestReport {
     }
 }
 
-/// Runs the self-test on one graph of the bundle. Of an unrolled graph with another number of steps than the self-test
-/// has nothing can be said: `Ok(None)`, as for a graph that the bundle does not hold or the engine has no operators for.
+/// Runs the self-test on one graph of the bundle. Returns `None` for an unrolled graph with another number of steps
+/// than the self-test has, for a graph that the bundle does not hold, and for one that the engine cannot run.
+///
+/// # Errors
+///
+/// As [`run`], but for [`EngineError::Unsupported`] and a graph that the bundle does not hold.
 pub fn run_if_possible(
     engine: &dyn Engine,
     bundle: &ModelBundle,
@@ -134,7 +138,7 @@ pub fn run(
     Ok(outcome.judge(kind, &test, Limits::of(&bundle.manifest().precision)))
 }
 
-/// What an engine made of a self-test.
+/// Output of an engine for a self-test.
 struct Outcome {
     engine: &'static str,
     provider: &'static str,

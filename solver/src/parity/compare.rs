@@ -11,7 +11,8 @@ use super::judge::{JudgedStep, Quantity, Start};
 use super::{Golden, RECORDED_STEPS};
 use crate::Result;
 
-/// A limit above this is held to accept less than everything: no recorded number may be below it.
+/// A limit above this is checked to have a meaning: where no recorded number is larger than the limit, zeros would
+/// pass.
 const LARGE_LIMIT: f64 = 1e-2;
 
 /// One step against the recording. Errors are the largest absolute differences, infinite where a number is NaN;
@@ -51,7 +52,7 @@ pub struct StepComparison {
     pub meaningless: BTreeSet<Quantity>,
 }
 
-/// What a model put out at a step.
+/// Output of a model at a step.
 struct Found<'a> {
     answer: &'a [i32],
     q_halt: &'a [f32],

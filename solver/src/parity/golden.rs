@@ -74,7 +74,7 @@ pub(super) enum Part {
     Unknown,
 }
 
-/// What is read of a golden's `manifest.json`; all of it may be absent.
+/// The keys of a golden's `manifest.json` that are read; all of them may be absent.
 #[derive(Debug, Default, Deserialize)]
 struct GoldenManifest {
     name: Option<String>,
@@ -230,12 +230,21 @@ impl Golden {
     }
 
     /// Logits after a step, `[batch, seq, vocab]`, if they were recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::BadGolden`] if they are not f32 of that shape; [`SolverError::Model`] if the file cannot be
+    /// read.
     pub fn logits(&self, step: usize) -> Result<Option<Vec<f32>>> {
         let Some(vocab_size) = self.vocab_size else { return Ok(None) };
         self.recording.floats(&format!("logits_step{step:02}"), &[self.batch(), self.seq_len(), vocab_size])
     }
 
     /// The answer after a step, `[batch, seq]`, if it was recorded by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::BadGolden`] if it is not i32 of that shape; [`SolverError::Model`] if the file cannot be read.
     pub fn answer(&self, step: usize) -> Result<Option<Vec<i32>>> {
         self.recording.ints(&format!("preds_step{step:02}"), &[self.batch(), self.seq_len()])
     }
@@ -264,6 +273,10 @@ impl Golden {
     }
 
     /// The carry after a step, if both its states were recorded.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::BadGolden`] if a state is not f32; [`SolverError::Model`] if the file cannot be read.
     pub fn carry(&self, step: usize) -> Result<Option<Carry>> {
         let z_h = self.state(step, Quantity::ZH)?.into_iter().next();
         let z_l = self.state(step, Quantity::ZL)?.into_iter().next();

@@ -101,7 +101,7 @@ pub struct JudgedStep {
     /// Recorded quantities that are shown and not judged.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub shown: BTreeSet<Quantity>,
-    /// Why they are not judged.
+    /// Reason why they are not judged.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
 }

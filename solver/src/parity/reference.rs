@@ -42,7 +42,11 @@ fn info(graph: GraphKind, batch: usize) -> SessionInfo {
 }
 
 impl ReferenceStepSession {
-    /// A session for `batch` rows of a step graph.
+    /// Makes a session for `batch` rows of a step graph; the carry begins with zeros.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Graph`] if the evaluator takes no carry of this size.
     pub fn new(graph: Graph, config: &TrmConfig, batch: usize) -> Result<Self> {
         let shape = [batch, config.total_len(), config.hidden_size];
         let zeros = Tensor::float(&shape, vec![0.0; shape.iter().product()])?;
@@ -91,7 +95,7 @@ impl StepSession for ReferenceStepSession {
 }
 
 impl ReferenceSolveSession {
-    /// A session for `batch` rows of a solve or unrolled graph.
+    /// Makes a session for `batch` rows of a solve or unrolled graph.
     #[must_use]
     pub fn new(graph: Graph, kind: GraphKind, config: &TrmConfig, batch: usize) -> Self {
         Self { info: info(kind, batch), config: config.clone(), graph }

@@ -13,7 +13,7 @@ use trm_models::{GraphKind, GraphTarget, ModelBundle, ModelError, TrmConfig};
 use super::golden::config_of;
 use crate::{Result, SolverError};
 
-/// A model whose graphs can be had.
+/// A model that can be asked for its graphs.
 #[derive(Debug)]
 pub struct Subject {
     name: String,
@@ -60,6 +60,10 @@ impl Graph<'_> {
 
 impl Subject {
     /// A bundle, every file of which is checked against its hash.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Model`] if a file is missing or does not match its hash.
     pub fn of_bundle(bundle: ModelBundle) -> Result<Self> {
         bundle.verify()?;
         let manifest = bundle.manifest();
@@ -72,6 +76,12 @@ impl Subject {
 
     /// The newest checkpoint (`step_N`, or the only `.pt` or `.safetensors` file) of a folder with an
     /// `all_config.yaml`. The sizes that the latter lacks come from a `dataset.json` or a golden's `manifest.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::BadGolden`] if the folder has no checkpoint, or several; [`SolverError::Model`] if the
+    /// configuration is missing or incomplete; [`SolverError::Export`] if the checkpoint is refused or does not fit
+    /// the configuration.
     pub fn of_checkpoint(dir: &Path) -> Result<Self> {
         let config = config_of(dir)?;
         let path = newest_checkpoint(dir)?;
@@ -80,7 +90,7 @@ impl Subject {
         Ok(Self { name: path.display().to_string(), config, origin: Origin::Weights(Box::new(weights)) })
     }
 
-    /// What to call it in a message: the bundle's name, or the checkpoint's path.
+    /// Name for messages: the bundle's name, or the checkpoint's path.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -117,6 +127,10 @@ impl Subject {
     }
 
     /// A graph before it becomes a file, for the reference evaluator. It is made of the weights, in float32.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Export`] if a bundle holds no weights, or no graph can be made of them.
     pub fn build(&self, kind: GraphKind, unrolled_steps: Option<usize>) -> Result<onnx::Graph> {
         let options = GraphOptions { unrolled_steps, ..GraphOptions::default() };
         let built = match &self.origin {

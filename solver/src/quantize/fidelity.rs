@@ -18,9 +18,9 @@ pub struct Share {
 /// Where both versions stand after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct StepFidelity {
-    /// Answers equal to the label; none where puzzles have no labels.
+    /// Answers equal to the label; `None` where puzzles have no labels.
     pub exact: Option<Share>,
-    /// Answers that the task's rules accept; none where there are none to judge by.
+    /// Answers that the task's rules accept; `None` for a task without rules.
     pub valid: Option<Share>,
     /// Cosine between the carries, the mean over puzzles.
     pub cosine: f64,
@@ -28,7 +28,7 @@ pub struct StepFidelity {
     pub least_cosine: f64,
 }
 
-/// How true a version of a model is to the one in float32.
+/// Comparison of a version of a model with the one in float32.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fidelity {
     /// Puzzles that both solved.
@@ -43,7 +43,8 @@ pub struct Fidelity {
 }
 
 impl Fidelity {
-    /// Whether no more was lost than allowed, of exact answers and of valid ones. A share of nothing does not pass.
+    /// Returns true if no more was lost than allowed, of exact answers and of valid ones; false where neither was
+    /// measured.
     #[must_use]
     pub fn passed(&self, max_loss: f64) -> bool {
         let Some(last) = self.steps.last().filter(|_| self.puzzles > 0) else { return false };
@@ -53,7 +54,7 @@ impl Fidelity {
     }
 }
 
-/// What a row's answer is worth.
+/// A row's answer against its label and by the rules; `None` where there is no label or are no rules.
 #[derive(Debug, Clone, Copy, Default)]
 struct Score {
     exact: Option<bool>,
@@ -107,7 +108,7 @@ fn score(task: &dyn Task, question: &Question, answer: &[i32]) -> Score {
     Score { exact: question.label.as_ref().map(equal), valid }
 }
 
-/// Of one row's two states taken together.
+/// Cosine of one row between both carries, `z_h` and `z_l` taken together as one vector.
 fn cosine(carries: &[Carry; 2], row: usize, rows: usize) -> f64 {
     let part = |values: &[f32]| {
         let width = values.len() / rows;

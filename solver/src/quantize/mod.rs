@@ -29,7 +29,7 @@ const EXPONENTS: [f32; 3] = [0.5, 0.75, 1.0];
 /// Calibration puzzles on which the carries of candidates are compared.
 const PROBED: usize = 16;
 
-/// What a model is to become.
+/// Precision that a model is to get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// Every product of the blocks and the answer head in 8 bits.
@@ -40,12 +40,12 @@ pub enum Target {
     Fp16,
 }
 
-/// How a model is quantised.
+/// Settings of a quantisation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct QuantizeOptions {
-    /// What it is to become.
+    /// Precision of the new model.
     pub target: Target,
-    /// How activations become integers.
+    /// Ranges by which activations become integers: of each tensor as it runs, or of calibration.
     pub activations: Activations,
     /// Largest loss that the gate lets pass, as a share: 0.01 is a point.
     pub max_loss: f64,
@@ -73,13 +73,13 @@ pub struct Subject<'a> {
 pub struct Quantized {
     /// The weights: equalised where products are 8-bit, and equal to the others as float32.
     pub weights: StateDict,
-    /// Which products are in 8 bits; none for 16-bit floats.
+    /// Products in 8 bits; `None` for 16-bit floats.
     pub quantization: Option<Quantization>,
     /// The exponent of the equalisation.
     pub exponent: Option<f32>,
     /// Weights whose products went back to float32, in that order, with the carry's cosine when they alone are quantised.
     pub in_float: Vec<(String, f64)>,
-    /// What was measured on held-out puzzles.
+    /// Comparison with float32 on the held-out puzzles.
     pub fidelity: Fidelity,
 }
 

@@ -32,11 +32,11 @@ use trm_puzzles::{Grid, Task, Verdict};
 use self::run::{Context, Run};
 use crate::{HaltPolicy, HaltReason, Result, SolverError};
 
-/// How a [`Solver`] works.
+/// Settings of a [`Solver`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct SolveOptions {
-    /// When an attempt stops. What depends on a verdict falls back on the model's own signal for tasks that nobody can
-    /// verify. Attempts under a symmetry stop at a verified answer as well, whatever the policy.
+    /// Policy by which an attempt stops. Where it asks for a verdict and nobody can verify the task, the model's own
+    /// signal decides. Attempts under a symmetry stop at a verified answer as well, whatever the policy.
     pub halt: HaltPolicy,
     /// Most ACT steps of an attempt; the configuration's `halt_max_steps` if absent.
     pub max_steps: Option<usize>,
@@ -73,7 +73,11 @@ impl Default for SolveOptions {
 pub const DEFAULT_NOISE: f32 = 1.2;
 
 impl SolveOptions {
-    /// Refuses noise that is none.
+    /// Returns an error unless the noise is finite and at least zero.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Noise`] if the noise is negative, infinite or NaN.
     pub fn check(&self) -> Result<()> {
         if self.noise.is_finite() && self.noise >= 0.0 {
             return Ok(());
@@ -82,7 +86,7 @@ impl SolveOptions {
     }
 }
 
-/// What an attempt works on.
+/// Kind of an attempt: the puzzle itself, a symmetric copy, or the puzzle with noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttemptKind {
     /// The puzzle.
@@ -120,13 +124,21 @@ pub struct Question {
 }
 
 impl Question {
-    /// A puzzle, checked against its task's rules.
+    /// Makes the question of a puzzle, which is checked against its task's rules.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Puzzle`] if the grid has another size than the task, or the puzzle breaks its rules.
     pub fn new(task: &dyn Task, grid: Grid, puzzle_id: i32) -> Result<Self> {
         task.check(&grid)?;
         Ok(Self { tokens: task.encode(&grid)?, grid, puzzle_id, label: None })
     }
 
-    /// A row of a data set: tokens `[seq]` and, if there is one, the label `[seq]`.
+    /// Makes the question of a row of a data set: tokens `[seq]` and, if there is one, the label `[seq]`.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Puzzle`] if the number of tokens is not the task's.
     pub fn from_tokens(task: &dyn Task, tokens: Vec<i32>, puzzle_id: i32, label: Option<Vec<i32>>) -> Result<Self> {
         let grid = task.decode(&task.blank_grid(), &tokens)?;
         Ok(Self { grid, tokens, puzzle_id, label })
@@ -140,14 +152,14 @@ impl Question {
     }
 }
 
-/// What became of a puzzle.
+/// The answer to a puzzle, its verdict, and the effort that it took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SolveReport {
     /// The answer: the first verified one, or that of the first attempt if none was.
     pub answer: Grid,
     /// The answer's tokens, `[seq]`.
     pub tokens: Vec<i32>,
-    /// What the rules say about it. For a maze, verified means a valid path; its length stands beside the verdict,
+    /// The verdict of the rules on it. For a maze, verified means a valid path; its length stands beside the verdict,
     /// and a path longer than the shortest is accepted.
     pub verdict: Verdict,
     /// ACT steps of the attempt that gave the answer.
@@ -161,7 +173,7 @@ pub struct SolveReport {
     pub found_by: AttemptKind,
     /// The halting logit at the answer's last step.
     pub q_halt: f32,
-    /// Why the attempt that gave the answer stopped.
+    /// Reason why the attempt that gave the answer stopped.
     pub halted_by: HaltReason,
     /// From the start of the first attempt to the answer, loading not included.
     pub time: Duration,
@@ -178,7 +190,7 @@ pub struct StepView<'a> {
     pub index: usize,
     /// The puzzle as this attempt sees it.
     pub question: &'a Question,
-    /// What the attempt works on.
+    /// Kind of the attempt.
     pub attempt: AttemptKind,
     /// Steps of this attempt so far.
     pub steps: usize,
@@ -205,7 +217,7 @@ pub trait Observer {
     /// A puzzle is done. They come in the order in which they finish, not that of the input.
     fn done(&mut self, index: usize, question: &Question, report: SolveReport);
 
-    /// Asked between steps: whether to end at once, dropping what is unfinished.
+    /// Asked between steps: true ends the run at once and drops what is unfinished.
     fn stop(&mut self) -> bool {
         false
     }
@@ -246,7 +258,7 @@ impl<'a> Solver<'a> {
         &self.config
     }
 
-    /// How it works.
+    /// The options that it was made with.
     #[must_use]
     pub fn options(&self) -> &SolveOptions {
         &self.options
@@ -259,6 +271,10 @@ impl<'a> Solver<'a> {
     }
 
     /// Solves one puzzle.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Solver::run`].
     #[expect(clippy::missing_panics_doc, reason = "every puzzle is reported unless an observer stops the run")]
     pub fn solve(&mut self, question: Question) -> Result<SolveReport> {
         struct Only(Option<SolveReport>);
@@ -277,6 +293,11 @@ impl<'a> Solver<'a> {
     ///
     /// Fewer puzzles than the batch has rows run in a session of their own size, and only their retries, if there are
     /// any, in a larger one.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::Noise`] for noise that is no standard deviation; [`SolverError::Engine`] if a session cannot be
+    /// loaded or fails; [`SolverError::Puzzle`] if a symmetric copy cannot be made; any error that a question is.
     pub fn run(
         &mut self,
         questions: impl IntoIterator<Item = Result<Question>>,
@@ -306,6 +327,10 @@ impl<'a> Solver<'a> {
 
 /// Solves a stream of puzzles in one session that is loaded already, retries included. For callers that keep sessions of
 /// their own, one for each thread.
+///
+/// # Errors
+///
+/// As [`Solver::run`], but for loading.
 pub fn solve_in(
     session: &mut dyn StepSession,
     task: &dyn Task,
@@ -320,7 +345,7 @@ pub fn solve_in(
     Ok(())
 }
 
-/// Position of the session with `rows` rows, loaded now if there is none.
+/// Returns the position of the session with `rows` rows, and loads it if there is none.
 fn session_of(sessions: &mut Vec<Box<dyn StepSession>>, load: &mut LoadSession<'_>, rows: usize) -> Result<usize> {
     if let Some(position) = sessions.iter().position(|session| session.batch() == rows) {
         return Ok(position);

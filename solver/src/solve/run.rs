@@ -13,10 +13,12 @@ use super::{AttemptKind, Observer, Question, SolveOptions, SolveReport, StepView
 use crate::batch::{Finished, Job, JobId, Noise, RowStep, Scheduler};
 use crate::{HaltPolicy, HaltReason, Progress, Result};
 
-/// Draws for each symmetric copy that is wanted before no further one is expected: a square maze has only seven.
+/// Draws for each symmetric copy that is wanted, before no further one is expected. Symmetries are drawn at random
+/// and repeat, and a task may have fewer than are wanted: a square maze has seven besides itself. The default 8 tries
+/// draw 64 times, and miss one of the seven once in 700 times (7 * (7/8)^64).
 const DRAWS_A_COPY: usize = 8;
 
-/// What all attempts share.
+/// The task, the policies and the limits that all attempts share.
 pub(crate) struct Context<'a> {
     task: &'a dyn Task,
     config: &'a TrmConfig,
@@ -85,14 +87,16 @@ impl<'a> Context<'a> {
         policy.decide(&progress, self.max_steps, self.config)
     }
 
-    /// What is tried when a first attempt has failed: symmetric copies, then rollouts. They depend on the seed and the
-    /// puzzle only, so that a puzzle gets the same ones in any company; more of them begin with the same ones.
+    /// Makes the attempts for a puzzle whose first one failed: symmetric copies, then rollouts. They depend on the
+    /// seed and the puzzle only, so that a puzzle gets the same ones in any company; more of them begin with the same
+    /// ones.
     pub(crate) fn retries(&self, question: &Rc<Question>) -> Result<Vec<(Rc<Question>, Way)>> {
         let copies = self.copies(question)?;
         let copies = copies.into_iter().map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry)));
         let seed = self.seed ^ fingerprint(&question.tokens);
         let rollouts = (1..=self.rollouts as u64).map(|rollout| {
-            // Any fixed odd number tells rollouts of one puzzle apart.
+            // An odd factor never gives two rollouts of a puzzle one seed. This one is 2^64 by the golden ratio, as
+            // in splitmix64, which spreads small numbers over all bits.
             (Rc::clone(question), Way::Noise(seed.wrapping_add(rollout.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
         });
         Ok(copies.chain(rollouts).collect())
@@ -117,7 +121,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// FNV-1a of the tokens.
+/// FNV-1a of the tokens' bytes, with the offset basis and the prime of its 64-bit form. The standard library's hash
+/// may change with the compiler, and a seed has to find the same copies with every build.
 fn fingerprint(tokens: &[i32]) -> u64 {
     tokens
         .iter()
@@ -134,7 +139,7 @@ struct Attempt {
     steps: Cell<usize>,
 }
 
-/// What is different from running the puzzle as it is.
+/// The difference of an attempt from running the puzzle as it is.
 pub(crate) enum Way {
     Plain,
     Symmetry(Box<dyn Symmetry>),
@@ -166,7 +171,7 @@ impl Attempt {
     }
 }
 
-/// What a puzzle has cost, counted as its attempts run: a cancelled attempt reports nothing.
+/// Attempts and steps of a puzzle so far, counted as they run: a cancelled attempt reports nothing.
 #[derive(Default)]
 struct Effort {
     attempts: Cell<usize>,
@@ -257,7 +262,7 @@ impl<'c, 'o> Run<'c, 'o> {
         Ok(())
     }
 
-    /// Whether the observer wants to end.
+    /// True if the observer wants to end.
     pub(crate) fn stopped(&self) -> bool {
         self.context.observer.borrow_mut().stop()
     }
@@ -310,6 +315,8 @@ impl<'c, 'o> Run<'c, 'o> {
                 effort.attempts.set(effort.attempts.get() + 1);
             }
             running.steps.set(row.steps);
+            // Its next step would be no earlier than that of the answer to beat, and a tie does not win: jobs start in
+            // their order, so that one which is still behind is a later one.
             let too_slow = || effort.to_beat.get().is_some_and(|steps| row.steps + 1 >= steps);
             context.after_step(&running, row).or_else(|| too_slow().then_some(HaltReason::MaxSteps))
         });
@@ -412,6 +419,7 @@ impl<'c, 'o> Run<'c, 'o> {
             open.siblings.retain(|id| {
                 let so_far = stage.attempts.get(id).map_or(usize::MAX, |attempt| attempt.steps.get());
                 // One that ended in this very step cannot be cancelled, and is looked at next.
+                // With one step fewer than the answer to beat it would only tie, as in `enqueue`.
                 let goes_on = several && (so_far.saturating_add(1) < to_beat || !stage.scheduler.cancel(*id));
                 if !goes_on {
                     stage.scheduler.cancel(*id);

@@ -52,7 +52,7 @@ pub(crate) struct Golden {
     pub(crate) name: String,
     pub(crate) config: TrmConfig,
     pub(crate) weights: StateDict,
-    /// What was recorded besides tensors.
+    /// The recording besides its tensors.
     pub(crate) manifest: serde_json::Value,
     outputs: Vec<u8>,
     /// Rows of the recorded batch.

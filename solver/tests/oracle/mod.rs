@@ -78,7 +78,7 @@ struct Oracle {
     info: SessionInfo,
     /// Steps of every row since its reset.
     steps: Vec<Option<usize>>,
-    /// What has been added to the first number of every row's carry since its reset. The halting logit follows it.
+    /// Sum of what was added to the first number of every row's carry since its reset. The halting logit follows it.
     noise: Vec<f32>,
     rule: Rule,
     log: Arc<Mutex<Log>>,

@@ -17,7 +17,7 @@ use crate::runtime::loaded::{LoadedGraph, copy, dyn_tensor, read, remove};
 /// Parameters by name, row-major.
 pub type ClassifierWeights = BTreeMap<String, Vec<f32>>;
 
-/// What a training step returned.
+/// Result of a training step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingStep {
     /// Mean cross entropy of the batch.

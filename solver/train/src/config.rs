@@ -1,4 +1,5 @@
-//! What a training run is: model, optimiser, schedule, data. One TOML file; everything but name and task has a default.
+//! Settings of a training run: model, optimiser, schedule, data. One TOML file; everything but name and task has a
+//! default.
 
 use std::path::Path;
 
@@ -45,25 +46,25 @@ pub struct TrainConfig {
     /// Loss and optimiser.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
-    /// How long, and with what learning rate.
+    /// Length of the run, and its learning rate.
     #[serde(default)]
     pub schedule: ScheduleConfig,
-    /// How a batch is put together.
+    /// Composition of a batch.
     #[serde(default)]
     pub batch: BatchConfig,
-    /// Where the puzzles come from, mixed by weight.
+    /// Sources of puzzles, mixed by weight.
     #[serde(default = "default_data")]
     pub data: Vec<DataConfig>,
     /// Held-out puzzles.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
-    /// When the run is saved.
+    /// Times at which the run is saved.
     #[serde(default)]
     pub checkpoint: CheckpointConfig,
-    /// When figures are written.
+    /// Times at which figures are written.
     #[serde(default)]
     pub log: LogConfig,
-    /// What computes.
+    /// The runtime that computes.
     #[serde(default)]
     pub runtime: RuntimeConfig,
 }
@@ -78,6 +79,10 @@ fn default_data() -> Vec<DataConfig> {
 
 impl TrainConfig {
     /// Reads and checks a TOML text; `origin` names it in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] if it is not TOML, or a setting is unknown, missing or cannot be used.
     pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
         Budget::new(CONFIG_LIMITS)
             .take_lines(text.as_bytes(), LONGEST_LINE)
@@ -88,6 +93,10 @@ impl TrainConfig {
     }
 
     /// Reads and checks a file.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if it cannot be read; [`TrainError::TrainConfig`] as in [`TrainConfig::from_toml`].
     pub fn read(path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let bytes = Budget::new(CONFIG_LIMITS).read_file(path).map_err(|error| match error {
@@ -101,6 +110,10 @@ impl TrainConfig {
     }
 
     /// Settings that learn the task on two cores, without a file.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] for a task that does not exist.
     pub fn preset(task: &str) -> Result<Self> {
         let mut config = Self {
             name: task.to_owned(),
@@ -140,6 +153,10 @@ impl TrainConfig {
     }
 
     /// Task and size.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] for a task that does not exist.
     pub fn task_kind(&self) -> Result<PuzzleKind> {
         parse_task(&self.task).ok_or_else(|| {
             bad(
@@ -151,6 +168,11 @@ impl TrainConfig {
     }
 
     /// The model's configuration: what is written here, and sequence length and vocabulary of the task.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] for a task that does not exist; [`TrainError::Model`] if the settings do not
+    /// go together.
     pub fn trm_config(&self) -> Result<TrmConfig> {
         let task = self.task_kind()?.task();
         let model = &self.model;
@@ -188,6 +210,10 @@ impl TrainConfig {
 
     /// Changes one setting by its name, `optimizer.lr` or `data.0.weight`, to a TOML value or a plain word. A setting
     /// that does not fit leaves everything as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] for an unknown setting, or a value that it cannot have.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let origin = format!("--set {key}={value}");
         let mut root = self.to_value()?;
@@ -223,6 +249,10 @@ impl TrainConfig {
 
     /// The whole configuration as TOML with a comment on every setting: the record of the run, read back by
     /// [`from_toml`](Self::from_toml).
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] if TOML has no form for a value.
     pub fn to_toml(&self) -> Result<String> {
         let plain = toml::to_string(self).map_err(|error| bad(SETTINGS, &error.to_string(), None))?;
         let mut section = String::new();
@@ -243,6 +273,10 @@ impl TrainConfig {
     }
 
     /// Checks every setting and that they go together.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] for the first setting that cannot be used.
     pub fn validate(&self) -> Result<()> {
         self.validate_as(SETTINGS)
     }

@@ -34,7 +34,7 @@ pub struct ModelConfig {
     pub l_layers: usize,
     /// Mix positions by an MLP instead of attention.
     pub mlp_t: bool,
-    /// How positions are told apart.
+    /// Encoding that tells positions apart.
     pub pos_encodings: PosEncodings,
     /// Width of a row of the puzzle-embedding table.
     pub puzzle_emb_ndim: usize,
@@ -155,7 +155,7 @@ impl Default for BatchConfig {
     }
 }
 
-/// How hard generated sudokus are.
+/// Difficulty of generated sudokus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GradeConfig {
@@ -167,7 +167,7 @@ pub enum GradeConfig {
     Any,
 }
 
-/// How generated mazes are laid out.
+/// Layout of generated mazes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayoutConfig {
@@ -243,7 +243,7 @@ impl Default for DataConfig {
 }
 
 impl DataConfig {
-    /// In words what is wrong with the source.
+    /// Checks the source; the error says in words what is wrong with it.
     pub(super) fn check(&self, kind: &PuzzleKind) -> Result<(), String> {
         let sources = [self.generate, self.dataset.is_some(), self.jsonl.is_some()];
         if sources.iter().filter(|given| **given).count() != 1 {
@@ -329,7 +329,7 @@ impl Default for LogConfig {
     }
 }
 
-/// What runs supervision steps.
+/// The runtime of supervision steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RuntimeKind {
@@ -363,7 +363,7 @@ impl Default for RuntimeConfig {
     }
 }
 
-/// What a setting means, in a few words.
+/// Explains a setting in a few words; `None` for one without a comment.
 pub(super) fn comment(section: &str, key: &str) -> Option<&'static str> {
     COMMENTS.iter().find(|entry| (entry.0, entry.1) == (section, key)).map(|entry| entry.2)
 }

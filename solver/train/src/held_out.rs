@@ -18,8 +18,13 @@ const ROWS: usize = 32;
 /// Most bytes of its largest tensor: on a large grid there are fewer rows.
 const LARGEST_TENSOR: usize = 2 << 20;
 
-/// Exact, right and valid answers to `examples` with these weights; `None` as soon as `stop` is true. `step` and `seconds`
-/// of the record are left at zero.
+/// Measures exact, right and valid answers to `examples` with these weights; `None` as soon as `stop` is true. `step`
+/// and `seconds` of the record are left at zero.
+///
+/// # Errors
+///
+/// [`TrainError::Export`](crate::TrainError::Export) if the weights do not fit the configuration;
+/// [`TrainError::Engine`](crate::TrainError::Engine) if ONNX Runtime fails.
 pub fn measure(
     engine: &OrtEngine,
     config: &TrmConfig,
@@ -73,7 +78,7 @@ pub fn measure(
     }))
 }
 
-/// Whether the rules accept the answer, where they can tell.
+/// Returns true if the rules accept the answer; `None` where they cannot tell.
 fn accepted(task: &dyn Task, tokens: &[i32], answer: &[i32]) -> Option<bool> {
     let puzzle = task.decode(&task.blank_grid(), tokens).ok()?;
     let Ok(answer) = task.decode(&puzzle, answer) else { return Some(false) };

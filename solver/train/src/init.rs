@@ -10,8 +10,8 @@ use trm_models::TrmConfig;
 
 use super::runtime::NamedTensor;
 
-/// A normal cut off at two standard deviations has this one: `sqrt(1 - 4 φ(2) / (Φ(2) - Φ(-2)))`. The reference divides
-/// by it, so that what it draws has the deviation it asks for (`trunc_normal_init_`).
+/// Standard deviation of a normal distribution cut off at two of its own: `sqrt(1 - 4 φ(2) / (Φ(2) - Φ(-2)))`. The
+/// reference divides by it, so that what it draws has the deviation it asks for (`trunc_normal_init_`).
 const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_238_2;
 /// Bias of the halting head: no answer is believed at first.
 const Q_BIAS: f32 = -5.0;

@@ -1,4 +1,4 @@
-//! What was measured during a run, one JSON object a line.
+//! The log of what was measured during a run, one JSON object a line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -34,7 +34,7 @@ impl Record {
     }
 }
 
-/// How training goes.
+/// Figures of training.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainRecord {
@@ -108,6 +108,10 @@ impl TrainLog {
     /// Opens the log to go on after `step`: lines of later steps, which the resumed run writes again, and a last line
     /// that a crash has torn are cut off. A log that is not there begins empty. The log is for people, and training does not
     /// need it: damaged lines are left out, with a warning and a copy of the log as it was beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if the log cannot be read or written, or is larger than 256 MiB.
     pub fn open(path: &Path, step: u64) -> Result<Self> {
         let mut warnings = Vec::new();
         if path.exists() {
@@ -141,6 +145,10 @@ impl TrainLog {
     }
 
     /// Appends a line, whole and at once.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if it cannot be written.
     pub fn write(&mut self, record: &Record) -> Result<()> {
         let text = line(&self.path, record)?;
         self.file
@@ -158,6 +166,10 @@ fn line(path: &Path, record: &Record) -> Result<String> {
 
 /// All records of a log. A last line without its end, which a crash leaves, and damaged lines are passed over; of these
 /// [`TrainLog::open`] warns.
+///
+/// # Errors
+///
+/// [`TrainError::File`] if the log cannot be read, or is larger than 256 MiB.
 pub fn read(path: &Path) -> Result<Vec<Record>> {
     let bytes = read_within(path, &mut Budget::new(LIMITS), "log of a run")?;
     Ok(parse(&bytes).0)

@@ -11,6 +11,11 @@ use super::log::Record;
 use crate::Result;
 
 /// Writes `curves.svg` and `curves.png` of a run's records.
+///
+/// # Errors
+///
+/// [`TrainError::File`](crate::TrainError::File) or [`TrainError::Picture`](crate::TrainError::Picture) if a file
+/// cannot be written.
 pub fn write(records: &[Record], svg: &Path, png: &Path) -> Result<()> {
     let chart = chart(records);
     write_atomically(svg, |file| file.write_all(chart.to_svg().as_bytes()))?;

@@ -65,7 +65,7 @@ pub struct Best {
     pub n: usize,
 }
 
-/// Where a run stands.
+/// State of a run besides its tensors.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RunState {
     /// Optimiser steps done.
@@ -100,7 +100,7 @@ pub struct Checkpoint {
 pub struct Loaded {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
-    /// What was wrong with newer ones, to be told to the user.
+    /// Faults of newer ones, to be told to the user.
     pub warnings: Vec<String>,
 }
 
@@ -120,6 +120,11 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Makes the folder of a new run, locks it and writes its settings. A folder with a run in it is refused.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunFolder`] if a run is there, or another trainer at work; [`TrainError::File`] if the folder
+    /// cannot be made or written.
     pub fn create(dir: &Path, config: &TrainConfig) -> Result<Self> {
         let run = Self { dir: dir.to_owned(), lock: None };
         let check = || {
@@ -147,7 +152,13 @@ impl RunFolder {
         Ok(Self { dir: self.dir, lock: Some(lock) })
     }
 
-    /// The folder of a run that exists, with its settings; not locked, so that it can be looked at while a trainer works.
+    /// Opens the folder of a run that exists, with its settings; not locked, so that it can be looked at while a
+    /// trainer works.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunFolder`] if there is no run; [`TrainError::File`] or [`TrainError::TrainConfig`] if its
+    /// settings cannot be read.
     pub fn open(dir: &Path) -> Result<(Self, TrainConfig)> {
         let run = Self { dir: dir.to_owned(), lock: None };
         if !run.path(CONFIG).is_file() {
@@ -159,6 +170,10 @@ impl RunFolder {
     }
 
     /// Writes the settings of the run.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if they cannot be written.
     pub fn write_config(&self, config: &TrainConfig) -> Result<()> {
         let text = config.to_toml()?;
         Ok(write_atomically(&self.path(CONFIG), |file| file.write_all(text.as_bytes()))?)
@@ -170,18 +185,26 @@ impl RunFolder {
         self.dir.join(name)
     }
 
-    /// Whether there is something to resume.
+    /// True if there is a checkpoint to go on from.
     #[must_use]
     pub fn has_checkpoint(&self) -> bool {
         !self.candidates(CHECKPOINT).is_empty()
     }
 
     /// Saves the run. The old checkpoint stays as `checkpoint.previous`; a failure leaves everything as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if it cannot be written.
     pub fn write(&self, checkpoint: &Checkpoint) -> Result<()> {
         self.write_folder(CHECKPOINT, checkpoint)
     }
 
     /// Saves the weights of the best evaluation.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if they cannot be written.
     pub fn write_best(&self, state: &RunState, weights: &BTreeMap<String, NamedTensor>) -> Result<()> {
         let tensors = TrainState { weights: weights.clone(), ..TrainState::default() };
         // Without rows: nothing goes on from here.
@@ -190,12 +213,20 @@ impl RunFolder {
         remove(&self.path(&format!("{BEST}.previous"))).map_err(TrainError::io("remove", self.path(BEST)))
     }
 
-    /// The last checkpoint that is whole. The error, where there is none, names the first file that is wrong.
+    /// Reads the last checkpoint that is whole.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunFolder`] if none is whole: it names the first file that is wrong.
     pub fn read(&self) -> Result<Loaded> {
         self.read_folder(CHECKPOINT)
     }
 
-    /// The weights of the best evaluation, or `None` before the first one.
+    /// Reads the weights of the best evaluation; `None` before the first one.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunFolder`] if they are damaged.
     pub fn read_best(&self) -> Result<Option<Loaded>> {
         if self.candidates(BEST).is_empty() { Ok(None) } else { self.read_folder(BEST).map(Some) }
     }

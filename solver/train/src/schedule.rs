@@ -1,4 +1,4 @@
-//! What changes as a run goes on: the learning rate, and how often one puzzle is visited.
+//! Schedules of a run: the learning rate, and how often one puzzle is visited.
 
 use std::f64::consts::PI;
 

@@ -27,7 +27,7 @@ pub(super) struct Slots {
     pub(super) next_index: u64,
 }
 
-/// What became of the rows that halted in a step.
+/// Counts of the rows that halted in a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Finished {
     pub(super) puzzles: u64,
@@ -38,7 +38,7 @@ pub(super) struct Finished {
 }
 
 impl Slots {
-    /// Rows as a checkpoint has them; none of a row's puzzle needs to be saved, it is made again.
+    /// Restores the rows of a checkpoint. It has no puzzles: each is made again from its number.
     pub(super) fn new(
         seed: u64,
         (groups, batch): (usize, usize),

@@ -40,7 +40,7 @@ pub trait TrainObserver {
     fn stop(&mut self) -> bool;
 }
 
-/// Why a run ended.
+/// The reason why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrainEnd {
     /// All steps are done.
@@ -68,7 +68,7 @@ pub struct Trainer {
     done_at: (Option<u64>, Option<u64>),
 }
 
-/// What was measured since the last line of the log.
+/// Sums of what was measured since the last line of the log.
 #[derive(Debug, Default)]
 struct Window {
     started: Option<Instant>,
@@ -83,6 +83,12 @@ struct Window {
 
 impl Trainer {
     /// Starts a run in its folder, from these weights or from new ones.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] or [`TrainError::TrainData`] for settings or data that cannot be used;
+    /// [`TrainError::RunFolder`] if another trainer is at work; [`TrainError::TrainState`] for weights of another
+    /// model; [`TrainError::Engine`].
     pub fn start(
         engine: &OrtEngine,
         config: TrainConfig,
@@ -98,7 +104,11 @@ impl Trainer {
         Self::load(engine, config, folder, checkpoint, session)
     }
 
-    /// Goes on where the folder's last checkpoint is.
+    /// Goes on from a checkpoint of the folder.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trainer::start`].
     pub fn resume(
         engine: &OrtEngine,
         config: TrainConfig,
@@ -168,6 +178,10 @@ impl Trainer {
 
     /// The weights of the best evaluation, and where the run stood then; the last ones, averaged, where nothing was
     /// evaluated.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunFolder`] if the best weights are damaged; [`TrainError::Engine`].
     pub fn best_weights(&self) -> Result<(Weights, RunState)> {
         match self.folder.read_best()? {
             Some(best) => Ok((best.checkpoint.tensors.weights, best.checkpoint.state)),
@@ -177,6 +191,12 @@ impl Trainer {
 
     /// Trains to the end, or until the observer or the clock stops it. The last state is saved in any case but one: numbers
     /// that have become NaN or infinite never replace a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diverged`] for numbers that are NaN or infinite; [`TrainError::TrainData`] for an example that
+    /// cannot be made; [`TrainError::Engine`]; [`TrainError::File`] or [`TrainError::Picture`] if a file cannot be
+    /// written.
     pub fn run(&mut self, observer: &mut dyn TrainObserver) -> Result<TrainEnd> {
         let schedule = LrSchedule::new(&self.config.schedule);
         let limit = self.config.schedule.max_minutes * 60.0;
@@ -399,7 +419,7 @@ fn open_runtime(
     Ok(Box::new(GraphTraining::new(engine, model, state, options)?))
 }
 
-/// What the training API cannot do of what the settings ask for.
+/// Returns the first setting that the training API cannot follow, in words; `None` if it can follow all.
 fn unknown_to_the_api(optimizer: &OptimizerConfig) -> Option<&'static str> {
     if optimizer.kind != OptimizerKind::AdamW {
         Some("ort-training knows adamw only")

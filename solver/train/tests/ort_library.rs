@@ -32,7 +32,7 @@ fn write(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).expect("writes the file");
 }
 
-/// What is wrong with a file that was named explicitly.
+/// Returns the reason for which a file that was named explicitly is refused.
 fn rejection(path: &Path) -> String {
     match find_library(Some(path), &SearchEnvironment::default()) {
         Err(error @ EngineError::LibraryRejected { .. }) => {

@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::process::{Output, Stdio};
 
-/// What is said of a full disk.
+/// Message about a full disk.
 pub(crate) const NO_SPACE: &str = "error: cannot write to standard output: No space left on device";
 
 /// A disk that is full.

@@ -46,7 +46,8 @@ const DATA_LOCATION: u64 = 14;
 const KEY: u64 = 1;
 const VALUE: u64 = 2;
 
-/// How deep it goes is bounded: who reads what lies outside of a model has refused one that is deeper.
+/// Copies a message with the elements of its tensors put inside; `None` for bytes that are no such message. The depth
+/// is bounded: the model was searched for tensors outside of it before, which refuses one that is deeper.
 fn rewrite(message: Message, bytes: &[u8], parts: &mut Parts) -> Option<Vec<u8>> {
     let raw_data = match message {
         Message::Tensor => parts.remove(&place(bytes)?),

@@ -46,6 +46,12 @@ impl OrtEngine {
     /// Finds and loads the library; see [`find_library`] for the order. In a program that [answers probes](answer_probe) it
     /// has been opened in a process of its own before. Once a library is loaded, this returns the same runtime again, and
     /// refuses another library.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::LibraryNotFound`]; [`EngineError::LibraryRejected`] for a file that was named and cannot be it;
+    /// [`EngineError::LibraryFails`] if it does not work; [`EngineError::LibraryAlreadyLoaded`] for another library
+    /// than the one in use; [`EngineError::Failed`] if ONNX Runtime does not start.
     pub fn load(explicit: Option<&Path>) -> Result<Self> {
         let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = runtime.as_ref() {
@@ -115,8 +121,8 @@ impl OrtEngine {
         ::ort::info()
     }
 
-    /// For every provider, why this library and machine cannot use it; `None` for those it can. A small graph is
-    /// loaded on each, since a library may be built for a provider whose driver or device is missing.
+    /// Loads a graph on every provider. Returns for each the reason why this library and machine cannot use it, or
+    /// `None` if they can: a library may be built for a provider whose driver or device is missing.
     #[must_use]
     pub fn probe_providers(
         &self,
@@ -173,7 +179,7 @@ impl Engine for OrtEngine {
     }
 }
 
-/// An error of ONNX Runtime with what was being done.
+/// Makes an error of one of ONNX Runtime's and the action that failed.
 pub fn failed(action: impl Into<String>, source: ::ort::Error) -> EngineError {
     EngineError::Failed { engine: NAME, action: action.into(), source: Box::new(source) }
 }

@@ -9,7 +9,7 @@ use trm_models::GraphKind;
 
 use crate::{EngineError, GraphSource, Result};
 
-/// What ONNX Runtime runs a graph on.
+/// A device with the library by which ONNX Runtime runs a graph on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExecutionProvider {
     /// The processor.
@@ -107,7 +107,7 @@ pub fn default_cache_dir() -> Option<PathBuf> {
     Some(crate::cache_folder()?.join("tensorrt"))
 }
 
-/// Why a provider is not even tried for a graph.
+/// Returns the reason why a provider is not even tried for a graph; `None` if it is tried.
 pub(super) fn unsuited(provider: ExecutionProvider, graph: &GraphSource<'_>) -> Option<String> {
     match (provider, graph.kind) {
         // Neither a Loop nor a Scan can be part of a CUDA graph (#9978).

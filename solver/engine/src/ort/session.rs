@@ -110,7 +110,7 @@ fn fixed_batch(session: &Session) -> Option<usize> {
 /// ONNX Runtime 1.19 crashes when it turns the gradient of a division, `(1 / d) g`, into `g / d`.
 pub const CRASHING_OPTIMIZER: &str = "DivMulFusion";
 
-/// How a session comes by the memory of a run.
+/// The way in which a session gets the memory of a run.
 #[derive(Clone, Copy, PartialEq)]
 enum Memory {
     /// Tensor by tensor: 70 MiB less than a plan for a full-size maze, at the same speed.
@@ -156,8 +156,13 @@ fn build(
     })
 }
 
-/// Loads a graph that is none of a bundle's on the first of the chosen providers that works. TensorRT is passed over:
+/// Loads a graph that is in no bundle on the first of the chosen providers that works. TensorRT is passed over:
 /// compiling a training graph takes it longer than training.
+///
+/// # Errors
+///
+/// [`EngineError::Graph`] if the bytes are no ONNX model, or a tensor lies in another file; [`EngineError::Provider`]
+/// if no chosen provider works; [`EngineError::Failed`] if the CPU refuses the graph.
 pub fn load_plain(
     engine: &OrtEngine,
     name: &str,

@@ -129,7 +129,7 @@ impl Prepared {
     }
 }
 
-/// What a single row's matrix products run on.
+/// Makes the executor of a single row's matrix products.
 #[cfg(feature = "matmul-threads")]
 fn matmul_executor(threads: usize) -> Result<Executor> {
     match threads {

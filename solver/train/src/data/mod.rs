@@ -41,8 +41,8 @@ impl TrainExample {
 /// The tokens of puzzles that training must never show.
 type Excluded = HashSet<Vec<i32>>;
 
-/// What is wrong with an answer, in words; `None` for one that the rules accept or cannot judge. An answer with cells
-/// that are left open is wrong only where a rule is broken already.
+/// Says in words what is wrong with an answer; `None` for one that the rules accept or cannot judge. An answer with
+/// cells that are left open is wrong only where a rule is broken already.
 fn broken_rule(task: &dyn Task, puzzle: &Grid, answer: &Grid, open_cells: bool) -> Option<String> {
     match task.verify(puzzle, answer) {
         Verdict::Verified { .. } | Verdict::Unverifiable { .. } => None,

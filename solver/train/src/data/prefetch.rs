@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::{Stream, TrainExample};
 use crate::{Result, TrainError};
 
-/// What the threads share.
+/// State that the threads share.
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
@@ -78,6 +78,10 @@ impl Shared {
 
 impl Prefetch {
     /// Starts at example `next` with at least one thread and a depth of at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::File`] if a thread cannot be started.
     pub fn start(stream: &Arc<Stream>, next: u64, threads: usize, depth: usize) -> Result<Self> {
         let state = State { ready: BTreeMap::new(), claim: next, next, stop: false, died: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), depth: depth.max(1) as u64 });
@@ -93,7 +97,11 @@ impl Prefetch {
         Ok(prefetch)
     }
 
-    /// The next example with its number. An example that cannot be made is an error in its turn.
+    /// Waits for the next example, and returns it with its number.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Stream::example`], in the example's turn; [`TrainError::TrainData`] if a thread has panicked.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and an error is no end")]
     pub fn next(&mut self) -> Result<(u64, TrainExample)> {
         let mut state = self.shared.lock();

@@ -16,7 +16,7 @@ use super::{TrainExample, broken_rule, mix, token_hash};
 use crate::config_sections::{DataConfig, GradeConfig};
 use crate::{Result, TrainError};
 
-/// Where examples come from.
+/// A source of examples.
 #[derive(Debug)]
 pub(super) enum Source {
     /// Fresh puzzles, of one of these generators in equal parts.
@@ -100,7 +100,7 @@ impl Source {
         }
     }
 
-    /// All of a file or folder that is for evaluation only.
+    /// Up to `count` examples of a file or folder that is for evaluation only, evenly spread.
     pub(super) fn all_held_out(&self, count: usize) -> Vec<TrainExample> {
         match self {
             Self::Generated(_) => Vec::new(),
@@ -239,7 +239,7 @@ fn spread(length: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |index| index * length / count)
 }
 
-/// What is wrong with a data set's label, in words.
+/// Says in words what is wrong with a data set's label; `None` for one that is right, or that nobody can judge.
 fn wrong_label(task: &dyn Task, tokens: &[i32], labels: &[i32]) -> Option<String> {
     if labels.iter().all(|&label| label == IGNORE_LABEL) {
         return Some("no cell has a label".to_owned());
@@ -288,8 +288,8 @@ pub(super) fn below(rng: &mut (impl Rng + ?Sized), bound: usize) -> usize {
     ((u128::from(rng.next_u64()) * bound as u128) >> 64) as usize
 }
 
-/// Where a shuffle by `seed` puts `position` of `length`, without the list: a Feistel network over the next power of
-/// four, walked on until it falls inside.
+/// Position to which a shuffle by `seed` moves `position` of `length`, without the list: a Feistel network over the
+/// next power of four, walked on until it falls inside.
 pub(super) fn permuted(position: u64, length: u64, seed: u64) -> u64 {
     let half = (64 - length.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1_u64 << half) - 1;

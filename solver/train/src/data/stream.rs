@@ -29,6 +29,12 @@ pub struct Stream {
 
 impl Stream {
     /// Opens every source, checks all stored labels, and sets the evaluation's puzzles apart.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainConfig`] for settings that cannot be used; [`TrainError::TrainData`] for a wrong label, or
+    /// examples that no source gives; [`TrainError::Puzzle`] or [`TrainError::Solver`] if a data set or file is
+    /// refused.
     pub fn new(config: &TrainConfig) -> Result<Self> {
         let (kind, model) = (config.task_kind()?, config.trm_config()?);
         let task = kind.task();
@@ -72,7 +78,12 @@ impl Stream {
         self.task.as_ref()
     }
 
-    /// Example number `index`, from 0.
+    /// Makes example number `index`, from 0.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::TrainData`] if no source gives it, or all puzzles that are drawn for it are held out;
+    /// [`TrainError::Puzzle`] if none can be generated.
     pub fn example(&self, index: u64) -> Result<TrainExample> {
         let task = self.task.as_ref();
         for attempt in 0..ATTEMPTS {

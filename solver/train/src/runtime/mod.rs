@@ -1,4 +1,4 @@
-//! What runs supervision steps and optimiser updates: the same training through plain graphs on any ONNX Runtime, or
+//! Runs supervision steps and optimiser updates: the same training through plain graphs on any ONNX Runtime, or
 //! through ONNX Runtime's own training API.
 //!
 //! A runtime owns parameters, moments, moving average and carries, and keeps them where it computes. The loop sees them
@@ -34,7 +34,7 @@ pub struct TrainBatch {
     pub last_step: Vec<bool>,
 }
 
-/// What a supervision step returned, each `[batch]`.
+/// Output of a supervision step; all but `loss` are `[batch]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainOutput {
     /// The loss that was differentiated: summed over the batch, divided by the global batch size.
@@ -43,7 +43,7 @@ pub struct TrainOutput {
     pub lm_loss: Vec<f32>,
     /// The halting head's loss, before its factor 0.5.
     pub q_loss: Vec<f32>,
-    /// Whether every labelled cell is right.
+    /// `true` where every labelled cell is right.
     pub exact: Vec<bool>,
     /// Labelled cells that are right.
     pub cells_right: Vec<i32>,
@@ -53,7 +53,7 @@ pub struct TrainOutput {
     pub q_continue: Vec<f32>,
 }
 
-/// What changes from one optimiser update to the next.
+/// Values that change from one optimiser update to the next.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpdateInput {
     /// Number of this update, from 1 on.
@@ -95,24 +95,45 @@ pub trait TrainRuntime {
     /// Floating-point operations of the matrix products of one supervision step, backward pass included; 0 where unknown.
     fn flops(&self) -> u64;
 
-    /// One supervision step of carry group `group`: forward and backward, gradients added to those since the last
-    /// update, the group's carry advanced.
+    /// Runs one supervision step of carry group `group`: forward and backward, gradients added to those since the
+    /// last update, the group's carry advanced.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Engine`](crate::TrainError::Engine) if the batch has not the sizes of the run, or ONNX Runtime
+    /// fails.
     fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput>;
 
     /// Applies the gradients and clears them. Returns their global norm, before clipping, where the runtime tells.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Engine`](crate::TrainError::Engine) if ONNX Runtime fails.
     fn update(&mut self, input: &UpdateInput) -> Result<Option<f32>>;
 
     /// A copy of parameters, moments and moving average.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Engine`](crate::TrainError::Engine) if a value cannot be copied.
     fn state(&self) -> Result<TrainState>;
 
     /// A copy of the carry of all groups, `z_h` and `z_l`, `[groups, batch, L, D]` each.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Engine`](crate::TrainError::Engine) if a value cannot be copied.
     fn carry(&self) -> Result<[NamedTensor; 2]>;
 
     /// Replaces the carry of all groups.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Engine`](crate::TrainError::Engine) if it has another number of values.
     fn set_carry(&mut self, carry: &[NamedTensor; 2]) -> Result<()>;
 }
 
-/// What the matrix products of an encoded graph take; 0 for a graph of unknown sizes.
+/// Floating-point operations of an encoded graph's matrix products; 0 for a graph of unknown sizes.
 fn matmul_flops(model: &[u8]) -> u64 {
     let summary = OnnxSummary::from_bytes(model, Path::new("the training graph"));
     summary.ok().and_then(|summary| summary.matmul_flops).unwrap_or(0)

@@ -115,12 +115,12 @@ struct Row {
     /// After the row.
     #[serde(flatten)]
     sensors: Sensors,
-    /// Why it could not be measured.
+    /// Reason why it could not be measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-/// What a model runs fastest with on an engine and provider.
+/// The fastest rows and threads for a model on an engine and provider.
 #[derive(Debug, Serialize)]
 struct Tuned {
     model: String,
@@ -132,7 +132,7 @@ struct Tuned {
     file: PathBuf,
 }
 
-/// What sessions are loaded on.
+/// An engine and provider that sessions are loaded on.
 struct Target {
     engine: Box<dyn Engine>,
     provider: ExecutionProvider,
@@ -231,7 +231,7 @@ fn progress_bar() -> ProgressBar {
 }
 
 impl Args {
-    /// Refuses to remember what would be wrong.
+    /// Refuses `--tune` where what is remembered would be wrong: without single puzzles, or on an emulated machine.
     fn check_tuning(&self) -> Result<()> {
         let refuse = |reason: &str, hint: &str| {
             let (reason, hint) = (reason.to_owned(), Some(hint.to_owned()));
@@ -416,7 +416,7 @@ fn powers_of_two(limit: usize) -> impl Iterator<Item = usize> {
 }
 
 impl Row {
-    /// What tuning needs of it; none of a row that failed.
+    /// The row as a trial for tuning; `None` for one that failed.
     fn trial(&self) -> Option<Trial> {
         let puzzle_ms = self.timing.as_ref()?.puzzle.puzzle_ms;
         Some(Trial { batch: self.batch, threads: self.threads, spinning: self.spinning, puzzle_ms })

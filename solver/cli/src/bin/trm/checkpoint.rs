@@ -70,7 +70,7 @@ pub(crate) enum Found {
 }
 
 impl ConfigArgs {
-    /// Whether any of it was given.
+    /// Returns true if any of it was given.
     pub(crate) fn given(&self) -> bool {
         self.config.is_some()
             || self.dataset.is_some()

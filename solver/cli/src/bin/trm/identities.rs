@@ -14,7 +14,7 @@ use trm_models::{Identities, TrmConfig};
 
 use crate::weights::{beside, there};
 
-/// What puzzle names a data set's identities by; an ARC model is of little use without it.
+/// File of a data set that names the puzzle of each identity; an ARC model is of little use without it.
 pub(crate) const IDENTIFIERS: &str = "identifiers.json";
 /// The file that names some thousand puzzles has 1 MB.
 const LIMITS: Limits = Limits { bytes: 256 << 20, items: 1 << 27, depth: 4, time: None };
@@ -57,7 +57,7 @@ pub(crate) fn of_checkpoint(
     Ok((Some(identities), Some((IDENTIFIERS.to_owned(), content))))
 }
 
-/// In words what is wrong with a file of names for a table of so many rows.
+/// Checks a file of names for a table of so many rows; the error says in words what is wrong with it.
 fn check(content: &[u8], rows: usize) -> std::result::Result<(), String> {
     let mut parser = serde_json::Deserializer::from_slice(content);
     let found = parser.deserialize_seq(Names { rows }).and_then(|found| parser.end().map(|()| found));

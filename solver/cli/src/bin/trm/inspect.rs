@@ -86,7 +86,7 @@ fn print<T: Serialize>(
     Ok(Exit::Done)
 }
 
-/// What is in a graph.
+/// Content of a graph.
 #[derive(Debug, Serialize)]
 struct GraphContent {
     producer: String,
@@ -361,7 +361,7 @@ impl Checkpoint {
     }
 }
 
-/// What the checkpoint's step graph would hold.
+/// Content of the step graph that a checkpoint would become.
 fn step_graph(config: &TrmConfig, weights: &StateDict, path: &Path) -> Result<GraphContent> {
     let graph = build_graph(GraphKind::Step, config, weights, GraphOptions::default())?;
     Ok(OnnxSummary::from_bytes(&encode(&graph, &[]).onnx, path)?.into())
@@ -407,7 +407,7 @@ impl OnnxFile {
     }
 }
 
-/// Whether inputs and outputs have the names of this kind of graph; their sizes are the model's own.
+/// Returns true if inputs and outputs have the names of this kind of graph; their sizes are the model's own.
 fn is_graph(kind: GraphKind, content: &GraphContent) -> bool {
     // Any sizes will do, the names are the same in all.
     let Ok(config) = any_config() else { return false };

@@ -1,4 +1,4 @@
-//! What a solved puzzle looks like on stdout: a drawing for people, an object a line for programs, a picture.
+//! Prints solved puzzles: a drawing for people, an object a line for programs, a picture.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -12,12 +12,12 @@ use trm_solver::{AttemptKind, SolveReport, model};
 
 use crate::text::{self, Style};
 
-/// A puzzle with what became of it.
+/// A puzzle with its answer and its verdict.
 pub(crate) struct Solved<'a> {
     pub(crate) puzzle: &'a Puzzle,
     pub(crate) model: String,
     pub(crate) report: SolveReport,
-    /// Why it did not run on a more preferred engine or provider.
+    /// Reasons why it did not run on a more preferred engine or provider.
     pub(crate) fallbacks: Vec<String>,
 }
 
@@ -142,7 +142,7 @@ impl Solved<'_> {
         )
     }
 
-    /// What the verdict says beyond its name.
+    /// The reason that a verdict gives beyond its name; `None` for a verified answer.
     fn reason(&self) -> Option<String> {
         match &self.report.verdict {
             _ if self.has_no_way() => Some("no way leads from S to G".to_owned()),

@@ -22,7 +22,7 @@ use crate::watch::Watch;
 
 /// Rows that run together where nothing else is known.
 const DEFAULT_BATCH: u32 = 8;
-/// What stdin is called in messages.
+/// Name of stdin in messages.
 const STDIN: &str = "stdin";
 
 /// Solve puzzles and verify the answers.

@@ -1,4 +1,5 @@
-//! What a model solves, as the command line says it: checked against the model's sizes, with sample puzzles of its own.
+//! The task of a model, as the command line says it: checked against the model's sizes, with sample puzzles of its
+//! own.
 
 use std::str::FromStr;
 

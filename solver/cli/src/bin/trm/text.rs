@@ -3,7 +3,7 @@
 use trm_cli::console;
 use trm_puzzles::{Grid, Puzzle, PuzzleKind};
 
-/// How a cell is set off from the others.
+/// The meaning by which a cell is set off from the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// Part of the answer.
@@ -27,7 +27,7 @@ impl Style {
 
 const RESET: &str = "\x1b[0m";
 
-/// Whether stdout shows colours: it is a terminal, and `NO_COLOR` (<https://no-color.org>) is not set.
+/// Returns true if stdout shows colours: it is a terminal, and `NO_COLOR` (<https://no-color.org>) is not set.
 pub(crate) fn stdout_has_colour() -> bool {
     console::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

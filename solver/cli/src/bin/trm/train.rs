@@ -87,7 +87,7 @@ pub(crate) struct Args {
     engine: EngineArgs,
 }
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Debug, Serialize)]
 struct Outcome {
     end: &'static str,
@@ -184,7 +184,7 @@ impl Args {
         Ok((fine_tuning(&model)?, Some(weights.iter().map(named).collect())))
     }
 
-    /// What the options change in the settings.
+    /// Changes the settings as the options say.
     fn change(&self, config: &mut TrainConfig) -> Result<()> {
         if let Some(data) = &self.data {
             let jsonl = DataConfig { jsonl: Some(data.clone()), ..DataConfig::default() };

@@ -9,7 +9,7 @@ use trm_solver::{AttemptKind, StepView};
 
 use crate::text::{self, Style, stdout_has_colour};
 
-/// How long a frame stays on a terminal.
+/// Time that a frame stays on a terminal.
 const FRAME: Duration = Duration::from_millis(150);
 
 /// The frames of one puzzle after the other.

@@ -20,7 +20,7 @@ pub use self::environment::SearchEnvironment;
 use self::environment::Spot;
 use crate::{EngineError, Result};
 
-/// Why a file is not loaded as ONNX Runtime.
+/// The reason why a file is not loaded as ONNX Runtime.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LibraryProblem {
@@ -62,7 +62,7 @@ pub struct Place {
 pub struct Candidate {
     /// Its path; without links where it can be loaded.
     pub path: PathBuf,
-    /// Why it is not loaded.
+    /// Reason why it is not loaded; `None` if it can be.
     pub problem: Option<LibraryProblem>,
 }
 
@@ -80,6 +80,11 @@ type Open<'a> = &'a dyn Fn(&Path) -> Result<(), String>;
 /// Finds the library: `explicit`, then `ORT_DYLIB_PATH`, then the places of the environment, of which the first library
 /// that nobody else can replace counts. The first two are taken at their word: a file that they name may lie anywhere, and one that
 /// is not ONNX Runtime is an error, not passed over. Headers are read, nothing is run.
+///
+/// # Errors
+///
+/// [`EngineError::LibraryRejected`] for a file that was named and cannot be it; [`EngineError::LibraryNotFound`] if
+/// there is none elsewhere that may be loaded.
 pub fn find_library(explicit: Option<&Path>, environment: &SearchEnvironment) -> Result<FoundLibrary> {
     find_that_opens(explicit, environment, &|_| Ok(()))
 }

@@ -46,14 +46,14 @@ impl Remembered {
         Some(Self { file: folder.join(format!("{name}.json")), library: Fingerprint::of(library)? })
     }
 
-    /// True if the library worked as it is now. A file that cannot be read is nothing remembered.
+    /// Returns true if the library worked as it is now. Treats an unreadable file as empty.
     pub(super) fn is_known(&self) -> bool {
         let known = Budget::new(LIMITS).read_file(&self.file).ok();
         let known = known.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         known.is_some_and(|known: Fingerprint| known == self.library)
     }
 
-    /// Remembers that it worked. Where that fails, it is found out again next time.
+    /// Remembers that it worked. If that fails, the library is tried again next time.
     pub(super) fn write(&self) {
         let folder_is_there = self.file.parent().is_some_and(|folder| fs::create_dir_all(folder).is_ok());
         if folder_is_there {

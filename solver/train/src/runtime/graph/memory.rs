@@ -1,4 +1,4 @@
-//! What training takes in memory, estimated before it begins.
+//! Estimates the memory that training takes, before it begins.
 
 use trm_export::checkpoint::layout;
 use trm_export::onnx::Graph;
@@ -11,7 +11,8 @@ use crate::{Result, TrainError};
 
 /// The program, ONNX Runtime's library, loaded graphs, an evaluation: what is there whatever is trained. Measured.
 const BASE: usize = 130 << 20;
-/// What ONNX Runtime's arena takes of the system for a byte that a graph's values need at once. Measured: 2.3 (one row) to 2.4.
+/// Bytes that ONNX Runtime's arena takes of the system for each that a graph's values need at once. Measured: 2.3
+/// (one row) to 2.4.
 const ARENA: f64 = 2.5;
 /// Copies of the parameters: weights, moments, average, what an update makes of each, zeros, and those that a checkpoint is
 /// written from.
@@ -27,7 +28,7 @@ pub(super) fn estimate(config: &TrmConfig, options: &GraphTrainingOptions, split
     BASE + parameters * (COPIES + 2 * split.workers) + carry + split.workers * values as usize
 }
 
-/// That even the smallest split needs more than it may.
+/// Makes the error of a limit that even the smallest split does not keep.
 pub(super) fn too_much(needed: usize, limit: usize) -> TrainError {
     TrainError::TrainConfig {
         origin: "runtime.max_memory".to_owned(),

@@ -25,7 +25,7 @@ use self::worker::{Part, Worker, sum_gradients};
 use super::{NamedTensor, TrainBatch, TrainOutput, TrainRuntime, TrainState, UpdateInput};
 use crate::{Result, TrainError};
 
-/// What the graphs are built for.
+/// Sizes and settings that the graphs are built for.
 #[derive(Debug, Clone)]
 pub struct GraphTrainingOptions {
     /// Rows of a batch.
@@ -60,7 +60,7 @@ pub struct GraphTraining {
     update: LoadedGraph,
     /// Inputs of the update by name: parameters, moments, averages; and the buffers.
     values: BTreeMap<String, DynValue>,
-    /// What sums of gradients begin with, by `NAME.sum`.
+    /// Zeros that sums of gradients begin with, by `NAME.sum`.
     zeros: BTreeMap<String, DynValue>,
     /// `z_h` and `z_l` of each group's parts, `[rows, L, D]`.
     carry: Vec<Vec<[DynValue; 2]>>,
@@ -124,7 +124,7 @@ impl GraphTraining {
         Ok(Self { options, config, provider, split, workers, update, values, zeros, carry, used })
     }
 
-    /// What runs the graphs.
+    /// The execution provider that runs the graphs.
     #[must_use]
     pub fn provider(&self) -> ExecutionProvider {
         self.provider

@@ -1,4 +1,4 @@
-//! How the rows of a batch are dealt out.
+//! Deals out the rows of a batch to threads.
 //!
 //! On a CPU a batch goes through the graph a few rows at a time: what a few rows need stays in a core's cache, where a whole
 //! batch goes through memory with every operator. The threads take different rows rather than parts of an operator; they

@@ -66,7 +66,7 @@ struct Outside {
 }
 
 impl OrtTraining {
-    /// Whether the library that is loaded has the training API.
+    /// Returns true if the library that is loaded has the training API.
     #[must_use]
     pub fn is_available() -> bool {
         session::is_available()
@@ -311,7 +311,7 @@ impl Outside {
     }
 }
 
-/// What a step returned.
+/// Outputs of a step, by name.
 struct Outputs(BTreeMap<String, DynValue>);
 
 impl Outputs {
@@ -333,7 +333,7 @@ fn elements<'a, T: PrimitiveTensorElementType>(name: &str, value: &'a DynValue) 
     extracted.map_err(|error| failed(format!("read output `{name}`"), error))
 }
 
-/// An input of the given shape, or what is wrong with its length.
+/// Makes an input of the given shape; an error if it has another number of elements.
 fn checked<T: PrimitiveTensorElementType + Clone + std::fmt::Debug + 'static>(
     name: &'static str,
     shape: &[usize],

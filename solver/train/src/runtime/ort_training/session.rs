@@ -32,7 +32,7 @@ pub(super) struct TrainingSession {
     files: TempDir,
 }
 
-/// Whether the library that is loaded has the training API.
+/// Returns true if the library that is loaded has the training API.
 pub(super) fn is_available() -> bool {
     training_api().is_ok()
 }

@@ -21,7 +21,7 @@ struct LibraryState {
     path: PathBuf,
     /// It is the one that is loaded.
     loaded: bool,
-    /// Why it is not loaded; absent for one that would be if none came before.
+    /// Reason why it is not loaded; absent for one that would be if none came before.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }

@@ -45,7 +45,7 @@ pub(crate) struct Args {
     device: DeviceArgs,
 }
 
-/// What was found. The object that `--json` prints.
+/// The findings: the object that `--json` prints.
 #[derive(Debug, Serialize)]
 struct Diagnosis {
     version: &'static str,
@@ -69,13 +69,13 @@ struct EngineState {
     #[serde(skip_serializing_if = "Option::is_none")]
     build: Option<String>,
     providers: Vec<ProviderState>,
-    /// Where its library was looked for.
+    /// Places where its library was looked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     searched: Vec<PlaceState>,
     /// Who else can replace the library.
     #[serde(skip_serializing_if = "Option::is_none")]
     exposed: Option<String>,
-    /// Why it cannot be used.
+    /// Reason why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     /// It ran every self-test and passed; absent if it cannot be used.
@@ -87,7 +87,7 @@ struct EngineState {
 struct ProviderState {
     name: &'static str,
     usable: bool,
-    /// Why it is not usable.
+    /// Reason why it is not usable.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
@@ -96,7 +96,7 @@ struct ProviderState {
 struct BundleState {
     name: String,
     place: String,
-    /// Why it cannot be used.
+    /// Reason why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
     tests: Vec<TestState>,
@@ -108,7 +108,7 @@ struct TestState {
     graph: GraphKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<SelfTestReport>,
-    /// Why it could not be run.
+    /// Reason why it could not be run.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }

@@ -207,7 +207,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     }
 }
 
-/// What is to be done on the map.
+/// A job on the map.
 enum Task {
     Plan(Pose, Goal),
     RandomPairs(usize),
@@ -279,7 +279,7 @@ impl Args {
     }
 }
 
-/// How long the steps before planning took.
+/// Times of the steps before planning.
 struct LoadTimes {
     read: Duration,
     prepared: Duration,

@@ -1,4 +1,4 @@
-//! What a plan looks like on stdout: waypoints for people, an object for programs.
+//! Prints plans: waypoints for people, an object for programs.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -138,7 +138,7 @@ fn counts(path: &PlannedPath) -> (usize, usize) {
     (path.segments.len(), by_network)
 }
 
-/// Why there is no path.
+/// Returns the reason why there is no path; `None` if there is one.
 fn reason(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Planned(_) => None,
@@ -206,7 +206,7 @@ pub(super) fn write_plan(
     )
 }
 
-/// Without the digits that floating point adds.
+/// Rounds off the digits that floating point adds.
 pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }

@@ -64,7 +64,7 @@ fn progress_bar(count: usize) -> ProgressBar {
     bar
 }
 
-/// How exact search and paths compare with the lengths that a scenario file gives.
+/// Comparison of exact search and paths with the lengths that a scenario file gives.
 struct Published {
     /// Scenarios for which exact search finds another length: more than a thousandth of a cell off.
     wrong: usize,
