@@ -179,7 +179,7 @@ pub struct Ack {
 pub struct Outcomes(u64);
 
 impl Outcomes {
-    /// Of a session without commands yet.
+    /// Outcomes of a session without commands yet.
     pub const NONE: Self = Self(0);
 
     /// With the outcome of one more command.

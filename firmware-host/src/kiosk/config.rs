@@ -22,7 +22,7 @@ pub struct KioskConfig {
     /// Folder of the state and the models; `--state` and systemd's `STATE_DIRECTORY` go before it.
     #[serde(default)]
     pub state: Option<PathBuf>,
-    /// Where frames come from.
+    /// Source of frames.
     pub camera: CameraConfig,
     /// Where scenes are shown, all at once.
     #[serde(default)]
@@ -47,7 +47,7 @@ pub struct KioskConfig {
     pub mqtt: Option<MqttConfig>,
 }
 
-/// Where frames come from.
+/// Source of frames.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CameraConfig {
@@ -135,12 +135,12 @@ pub enum DisplayConfig {
     Framebuffer {
         /// `/dev/fb0`.
         path: PathBuf,
-        /// As above.
+        /// Size and colours, as of a picture file.
         theme: String,
     },
     /// A panel at the microcontroller.
     Panel {
-        /// As above.
+        /// Size and colours, as of a picture file.
         theme: String,
     },
 }

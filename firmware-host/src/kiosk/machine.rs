@@ -87,7 +87,7 @@ pub enum Outcome {
     Refused,
 }
 
-/// Where the board is, compared with the frame before.
+/// Place of the board, compared with the frame before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sight {
     /// No board.
@@ -169,7 +169,7 @@ pub enum Timer {
 }
 
 impl State {
-    /// Where a kiosk begins.
+    /// First state of a kiosk.
     pub const START: Self = Self::Idle { answered: false };
 
     /// `idle`, `aim`, `read`, `solve`, `show` or `error`.

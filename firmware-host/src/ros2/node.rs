@@ -26,7 +26,7 @@ pub const MAX_DOMAIN: u16 = 232;
 
 const NAMES: &str = "names are of letters, digits and single underscores, and do not begin with a digit; a namespace begins with a slash";
 
-/// Who the node is, and what it listens to. None of it changes while it runs.
+/// Identity of the node, and the topics that it listens to. None of it changes while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The node's name.

@@ -22,7 +22,7 @@ pub struct Faults {
     pub offline: Duration,
     /// The device loses power when it is unplugged, and all memory with it.
     pub restart: bool,
-    /// Of the dice.
+    /// Seed of the dice.
     pub seed: u64,
 }
 

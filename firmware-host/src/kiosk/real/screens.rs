@@ -116,7 +116,7 @@ impl fmt::Debug for Screens {
 }
 
 impl Screens {
-    /// Those of the settings; each is opened when it is first shown something. `client` is the link to the
+    /// Makes the displays of the settings; each is opened when it is first shown something. `client` is the link to the
     /// microcontroller, for its panel; `max_steps` the most ACT steps.
     ///
     /// # Errors

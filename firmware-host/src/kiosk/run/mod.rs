@@ -51,7 +51,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those of a file.
+    /// Takes the settings of a file.
     #[must_use]
     pub fn new(config: &KioskConfig, once: bool) -> Self {
         Self {

@@ -69,13 +69,13 @@ impl Default for JpegSplitter {
 }
 
 impl JpegSplitter {
-    /// For pictures of up to [`MAX_JPEG`] bytes.
+    /// Makes a splitter for pictures of up to [`MAX_JPEG`] bytes.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limit(MAX_JPEG)
     }
 
-    /// For pictures of fewer than `limit` bytes; what is larger is passed over.
+    /// Makes a splitter for pictures of fewer than `limit` bytes; what is larger is passed over.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self { buffer: Vec::new(), start: 0, at: 0, place: Place::Outside, tables: false, limit, discarded: 0 }
