@@ -170,7 +170,7 @@ pub enum HostError {
         /// The advice.
         hint: Option<String>,
     },
-    /// What the kiosk keeps on disk cannot be used.
+    /// A file or folder of the kiosk's state cannot be used.
     #[error("{}: {}\nhint: {hint}", shown::path(path), shown::lines(reason))]
     KioskState {
         /// The file or folder.

@@ -94,7 +94,7 @@ struct Watch<'a> {
     first: usize,
     /// Steps of all attempts, those side by side counted once.
     steps: usize,
-    /// What was seen last.
+    /// The answer that was seen last, as a grid.
     seen: Option<Grid>,
     stopped: bool,
     report: Option<SolveReport>,

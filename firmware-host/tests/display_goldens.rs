@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use embedded_graphics::pixelcolor::{BinaryColor, Rgb565, Rgb888};
 use trm_firmware_host::display::{Board, Canvas, Ink, Screen, Theme, draw, sample};
 
-/// How far a channel may be off: antialiasing is computed in floating point, with other instructions on other
+/// Levels that a channel may be off: antialiasing is computed in floating point, with other instructions on other
 /// processors, and RGB565 rounds to steps of 8.
 const TOLERANCE: u8 = 8;
 

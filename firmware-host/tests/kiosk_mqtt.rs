@@ -100,7 +100,7 @@ mod mosquitto {
         Status::new("idle", &kept, None)
     }
 
-    /// What another client hears of the kiosk until `done`, or for five seconds.
+    /// Returns the messages that another client hears of the kiosk until `done`, or for five seconds.
     fn listen(port: u16, login: Option<(&str, &str)>, mut done: impl FnMut(&Publish) -> bool) -> Vec<Publish> {
         let mut options = MqttOptions::new(format!("listener-{}", free_port()), "127.0.0.1", port);
         if let Some((user, password)) = login {

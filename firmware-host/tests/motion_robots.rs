@@ -23,18 +23,18 @@ struct Robot {
     drift: f64,
     /// It does not know where it is.
     lost: bool,
-    /// What gets lost for 700 ms after the second movement.
+    /// Direction that gets lost for 700 ms after the second movement.
     trouble: Option<Trouble>,
-    /// What it was told.
+    /// Movements that it was told.
     told: Arc<Mutex<Vec<Motion>>>,
     outgoing: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Trouble {
-    /// What the host says.
+    /// The host's messages get lost.
     Deaf,
-    /// What the robot says.
+    /// The robot's messages get lost.
     Mute,
 }
 
@@ -134,7 +134,7 @@ fn run(robot: &Robot, options: &DriveOptions) -> Result<Driven, Box<LinkError>> 
     drive(&client, &route, &options, &AtomicBool::new(false), |_| {}).map_err(Box::new)
 }
 
-/// What its reports say, counts; a robot that does less than it should is told again.
+/// Its reports count: a robot that does less than it should is told again.
 #[test]
 fn a_robot_that_falls_short_still_arrives() {
     for (drives, turns) in [(1.0, 1.0), (0.9, 0.95), (1.02, 1.01)] {

@@ -22,7 +22,7 @@ fn upright() -> RgbImage {
     photo::open(&photos().join("image102.jpg")).unwrap()
 }
 
-/// What is said of a picture that must not be trusted.
+/// Returns the refusal of a picture that must not be trusted.
 fn refusal(picture: &RgbImage) -> Refusal {
     reader().read(picture).unwrap().refusal.expect("it must be refused")
 }

@@ -75,7 +75,7 @@ impl Planner {
         }
     }
 
-    /// Whether it says something with this in it before long.
+    /// Returns `true` if it says something with this in it within 100 ms.
     fn says_soon(&mut self, wanted: &str) -> bool {
         let deadline = Instant::now() + Duration::from_millis(100);
         while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -111,7 +111,7 @@ impl Drop for Planner {
 
 // the other end
 
-/// What a robot has around the planner: who knows the map, the start and the goal, and who wants the plan.
+/// The robot's side around the planner: it knows the map, the start and the goal, and wants the plan.
 struct Robot {
     node: Node,
     map: Publisher<OccupancyGrid>,
@@ -163,7 +163,7 @@ impl Robot {
         Self { node, map, start, goal, plan }
     }
 
-    /// What `ros2 param set` does: sets a parameter of a node. The reason of a refusal; empty if it was set.
+    /// Sets a parameter of a node, as `ros2 param set` does. Returns the reason of a refusal; empty if it was set.
     fn sets(&mut self, node: &str, name: &str, value: ParameterValue) -> Vec<String> {
         let client = self
             .node

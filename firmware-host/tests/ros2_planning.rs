@@ -1,4 +1,4 @@
-//! What the node does with messages, good and bad, in any order: no network, and a planner that does as it is told.
+//! The node's answers to messages, good and bad, in any order: no network, and a planner that does as it is told.
 #![cfg(feature = "ros2")]
 
 use std::sync::Arc;
@@ -85,7 +85,7 @@ fn published(actions: &[Action]) -> Vec<&Path> {
     actions.iter().filter_map(|action| if let Action::Publish(path) = action { Some(path) } else { None }).collect()
 }
 
-/// What was said at a level, in one text.
+/// Joins the log lines of a level into one text.
 fn said(actions: &[Action], wanted: Level) -> String {
     let lines = actions.iter().filter_map(|action| match action {
         Action::Log(level, text) if *level == wanted => Some(text.as_str()),
@@ -94,7 +94,7 @@ fn said(actions: &[Action], wanted: Level) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// No path, with the warning.
+/// Asserts that a path without poses was published in `frame`, and that a warning contains `why`.
 #[track_caller]
 fn refused(actions: &[Action], frame: &str, why: &str) {
     let paths = published(actions);

@@ -33,7 +33,7 @@ const NICE: i32 = 4;
 /// The answer to a client that nobody can make room for.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Why a server does not start.
+/// The reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpError {
@@ -133,7 +133,7 @@ impl HttpServer {
         self.address
     }
 
-    /// What has happened so far.
+    /// Counts since the start.
     #[must_use]
     pub fn counts(&self) -> HttpCounts {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);

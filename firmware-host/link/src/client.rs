@@ -37,7 +37,7 @@ pub struct Client {
     timeouts: Timeouts,
 }
 
-/// What the thread tells.
+/// Shared state of the client and its thread.
 #[derive(Debug, Default)]
 struct Shared {
     stop: AtomicBool,
@@ -52,7 +52,7 @@ struct Status {
     /// The newest report of the pose, and when it came.
     report: Option<(PoseReport, Instant)>,
     stats: Stats,
-    /// Why there is no connection, as far as that is known.
+    /// The reason why there is no connection, as far as it is known.
     error: Option<LinkError>,
 }
 
@@ -72,6 +72,9 @@ pub struct Ticket {
 impl Ticket {
     /// Waits until the device has confirmed the command or it has failed: no longer than the command timeout, and a
     /// little.
+    ///
+    /// # Errors
+    /// The [`CommandError`] of a command that was refused, not confirmed in time, or given up.
     pub fn wait(self) -> Result<(), CommandError> {
         self.outcome.recv().unwrap_or(Err(CommandError::Closed))
     }
@@ -108,11 +111,18 @@ impl Client {
     }
 
     /// Waits until the device has said hello; the error says what is in the way.
+    ///
+    /// # Errors
+    /// [`LinkError::DeviceSilent`], or what is known to be in the way: a port that cannot be opened, another protocol
+    /// version, a panel of an impossible size.
     pub fn wait_connected(&self, timeout: Duration) -> Result<DeviceInfo> {
         self.wait_connected_unless(timeout, &AtomicBool::new(false))
     }
 
     /// As [`wait_connected`](Self::wait_connected), but also gives up soon after `stop` has become true.
+    ///
+    /// # Errors
+    /// As [`wait_connected`](Self::wait_connected); also when `stop` becomes true.
     pub fn wait_connected_unless(&self, timeout: Duration, stop: &AtomicBool) -> Result<DeviceInfo> {
         let until = Instant::now() + timeout;
         let mut status = self.shared.status();
@@ -137,6 +147,9 @@ impl Client {
     }
 
     /// Gives a command. Waits while many others are before it; what became of it is told by the ticket.
+    ///
+    /// # Errors
+    /// [`CommandError::TooLong`] for a command that no frame can hold; [`CommandError::Closed`] on a closed client.
     pub fn send(&self, command: &Command<'_>) -> Result<Ticket, CommandError> {
         let (order, ticket) = self.order(command)?;
         let orders = self.orders.as_ref().ok_or(CommandError::Closed)?;
@@ -145,6 +158,9 @@ impl Client {
     }
 
     /// As [`send`](Self::send), but never waits: [`CommandError::Busy`] while too many others are before it.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`CommandError::Busy`].
     pub fn offer(&self, command: &Command<'_>) -> Result<Ticket, CommandError> {
         let (order, ticket) = self.order(command)?;
         let orders = self.orders.as_ref().ok_or(CommandError::Closed)?;
@@ -175,13 +191,13 @@ impl Client {
         self.shared.status().device.clone()
     }
 
-    /// Whether the device answers at the moment.
+    /// `true` if the device answers at the moment.
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.shared.status().connected
     }
 
-    /// What has happened so far.
+    /// Counts since the client was opened.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.status().stats

@@ -59,23 +59,31 @@ pub struct DeviceInfo {
     pub firmware: String,
     /// Its version.
     pub version: [u8; 3],
-    /// What the device has.
+    /// The device's panel, lights, buttons and motors, and how much it takes at once.
     pub capabilities: trm_protocol::Capabilities,
 }
 
 /// A way for bytes, in both directions. Bytes may get lost; those that arrive are in order.
 pub trait Link: Send {
-    /// Waits up to `timeout` for bytes and takes what there is; 0 if nothing came. An error means that the link is gone.
+    /// Waits up to `timeout` for bytes and takes what there is; 0 if nothing came.
+    ///
+    /// # Errors
+    /// When the link is gone.
     fn read(&mut self, buffer: &mut [u8], timeout: Duration) -> io::Result<usize>;
 
-    /// Sends all bytes, or fails within about `timeout`, some of them having been sent. `TimedOut` means that the line is
-    /// busy, any other error that the link is gone.
+    /// Sends all bytes, or fails within about `timeout`, some of them having been sent.
+    ///
+    /// # Errors
+    /// `TimedOut` when the line is busy; any other error means that the link is gone.
     fn write(&mut self, bytes: &[u8], timeout: Duration) -> io::Result<()>;
 }
 
 /// Opens links to one device.
 pub trait Connector: Send {
-    /// Opens the link now, or says why that is not possible; does not wait for the device to appear.
+    /// Opens the link now; does not wait for the device to appear.
+    ///
+    /// # Errors
+    /// The reason why it cannot be opened, such as [`LinkError::NoPort`] or [`LinkError::PortBusy`].
     fn connect(&mut self) -> crate::Result<Box<dyn Link>>;
 
     /// The port, for messages.

@@ -20,7 +20,10 @@ pub struct Update {
 }
 
 impl Update {
-    /// Waits until all of it is on the panel, or returns the first failure.
+    /// Waits until all of it is on the panel, or one piece has failed.
+    ///
+    /// # Errors
+    /// The first failure.
     pub fn wait(self) -> Result<(), CommandError> {
         self.tickets.into_iter().map(Ticket::wait).fold(Ok(()), Result::and)
     }
@@ -43,6 +46,9 @@ struct Area {
 
 impl<'c> Panel<'c> {
     /// The panel of the device that `client` has been connected to.
+    ///
+    /// # Errors
+    /// [`LinkError::PanelMismatch`] when the device has no panel, or has not answered yet.
     pub fn new(client: &'c Client) -> Result<Self> {
         let panel = client.device().and_then(|device| device.capabilities.panel);
         let missing = || LinkError::PanelMismatch { reason: "the device has none, or has not answered yet".to_owned() };
@@ -56,11 +62,17 @@ impl<'c> Panel<'c> {
     }
 
     /// Fills the panel with a colour of its format.
+    ///
+    /// # Errors
+    /// [`LinkError::Command`] when the client is closed.
     pub fn clear(&self, colour: u16) -> Result<Update> {
         self.give(&Command::Clear(colour))
     }
 
     /// Sets the light behind the panel.
+    ///
+    /// # Errors
+    /// [`LinkError::Command`] when the client is closed.
     pub fn brightness(&self, level: u8) -> Result<Update> {
         self.give(&Command::Brightness(level))
     }
@@ -73,6 +85,10 @@ impl<'c> Panel<'c> {
     /// Returns as soon as the last piece is in the queue.
     ///
     /// For mono panels `x` and `width` may be anything; the packed rows begin at `x`.
+    ///
+    /// # Errors
+    /// [`LinkError::PanelMismatch`] when `pixels` does not fill the rectangle, or this reaches beyond the panel;
+    /// [`LinkError::Command`] when the client is closed.
     pub fn draw(&self, x: u16, y: u16, width: u16, height: u16, pixels: &[u16]) -> Result<Update> {
         let area = Area { x, y, width, height };
         self.check(area, pixels.len())?;

@@ -9,7 +9,7 @@ use serialport::{ClearBuffer, ErrorKind, SerialPort, TTYPort};
 use super::{Connector, Link, UsbId, usb_ports};
 use crate::{LinkError, Result};
 
-/// What the firmware's UART is set to unless it says otherwise; USB devices do not care.
+/// Speed of the firmware's UART unless it says otherwise, bits a second; USB devices do not care.
 pub const BAUD_RATE: u32 = 921_600;
 
 /// Where the device is.

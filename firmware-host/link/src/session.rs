@@ -15,7 +15,7 @@ use trm_protocol::{
 use super::DeviceInfo;
 use super::panel::is_believable;
 
-/// How long what may take.
+/// Times and limits of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timeouts {
     /// Without an answer to hello, it is repeated.
@@ -28,7 +28,7 @@ pub struct Timeouts {
     pub silence: Duration,
     /// A command that is not confirmed this long after it was given has failed.
     pub command: Duration,
-    /// How often the commands on their way are sent again before the first of them has failed.
+    /// Times that the commands on their way are sent again before the first of them has failed.
     pub retries: u32,
     /// First pause before a lost link is opened again; it doubles up to `reconnect_most`.
     pub reconnect: Duration,
@@ -55,7 +55,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Why a command is not known to have taken effect.
+/// The reason why a command is not known to have taken effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
@@ -65,13 +65,13 @@ pub enum CommandError {
     /// Not confirmed in time.
     #[error("the command was not confirmed in time, {}", if *sent { "it may have taken effect" } else { "it was never sent" })]
     Deadline {
-        /// Whether it was sent at least once.
+        /// `true` if it was sent at least once.
         sent: bool,
     },
     /// Sent again and again without an answer.
     #[error("the command was sent {tries} times without an answer, it may have taken effect")]
     Retries {
-        /// How often it was sent.
+        /// Times that it was sent.
         tries: u32,
     },
     /// The device restarted while the command was on its way.
@@ -88,10 +88,10 @@ pub enum CommandError {
     TooLong,
 }
 
-/// What became of a command.
+/// Outcome of a command.
 pub(super) type Outcome = Result<(), CommandError>;
 
-/// What has happened on a link since the client was opened.
+/// Counts of a link since the client was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Stats {
     /// Frames sent, repeated ones included.
@@ -129,7 +129,7 @@ pub(super) struct Order {
     pub(super) done: Option<SyncSender<Outcome>>,
 }
 
-/// Why a link has to be opened again.
+/// The reason why a link has to be opened again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
     /// No sign of life.
@@ -438,7 +438,7 @@ impl Session {
         (self.flying, self.cursor) = (0, 0);
     }
 
-    /// What the link has to do next: a frame to send (there may be more), nothing yet, or a reason to open it again.
+    /// Returns the link's next frame to send (there may be more), `None` for now, or the reason to open it again.
     pub(super) fn poll<'a>(&mut self, now: Instant, frame: &'a mut [u8; MAX_FRAME]) -> Result<Option<&'a [u8]>, Loss> {
         self.expire(now);
         if let Some(loss) = self.loss.take() {

@@ -1,4 +1,4 @@
-//! What a link is worth: throughput of full-frame updates, and a soak under faults that accounts for every command.
+//! Trials of a link: throughput of full-frame updates, and a soak under faults that accounts for every command.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,12 +13,12 @@ use super::simulator::{FaultCounts, Faults, Simulator, SimulatorOptions};
 use super::{Client, CommandError, Panel, Stats, Ticket, Timeouts, Update};
 use crate::{LinkError, Result};
 
-/// How fast full pictures get to a panel.
+/// Speed at which full pictures get to a panel.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Throughput {
     /// Full-frame updates.
     pub updates: u32,
-    /// What they took.
+    /// Time that they took, seconds.
     pub seconds: f64,
     /// Updates a second.
     pub updates_per_second: f64,
@@ -29,6 +29,9 @@ pub struct Throughput {
 }
 
 /// Draws `updates` full pictures of noise, which no run-length code makes shorter, as fast as they go.
+///
+/// # Errors
+/// [`LinkError::PanelMismatch`] for a device without a panel; [`LinkError::Command`] for an update that failed.
 pub fn throughput(client: &Client, updates: u32, baud_rate: u32) -> Result<Throughput> {
     let panel = Panel::new(client)?;
     let info = panel.info();
@@ -63,7 +66,7 @@ pub fn throughput(client: &Client, updates: u32, baud_rate: u32) -> Result<Throu
     })
 }
 
-/// What became of the commands of a soak.
+/// Account of the commands of a soak.
 #[derive(Debug, Clone, Serialize)]
 pub struct Soak {
     /// Commands given, one frame each.
@@ -76,20 +79,23 @@ pub struct Soak {
     pub failed_with_effect: u32,
     /// Longest time from the last sign of life before a loss to the next confirmed command, milliseconds.
     pub longest_recovery_ms: u64,
-    /// What it took.
+    /// Time that it took, seconds.
     pub seconds: f64,
-    /// What the host counted.
+    /// The host's counts.
     pub link: Stats,
-    /// What the simulator did to it.
+    /// Faults that the simulator made.
     pub faults: FaultCounts,
 }
 
 /// Longest time that a link may take to recover.
 pub const RECOVERY: Duration = Duration::from_secs(2);
 
-/// Sends `commands` commands, a quarter of them rows of pixels, to a simulator with these faults over a pseudo-terminal,
-/// and compares what was reported with what took effect. An error says which promise was broken: a command delivered
-/// twice, never, out of order or without an outcome, or a recovery that took longer than [`RECOVERY`].
+/// Sends `commands` commands, a quarter of them rows of pixels, to a simulator with these faults over a
+/// pseudo-terminal, and compares what was reported with what took effect.
+///
+/// # Errors
+/// [`LinkError::Trial`] says which promise was broken: a command delivered twice, never, out of order or without an
+/// outcome, or a recovery that took longer than [`RECOVERY`]. Others when the simulator or the link does not start.
 pub fn soak(commands: u32, faults: Faults, timeouts: &Timeouts) -> Result<Soak> {
     let options = SimulatorOptions { faults, journal: true, ..SimulatorOptions::default() };
     let baud_rate = options.baud_rate.unwrap_or(super::serial::BAUD_RATE);

@@ -24,7 +24,7 @@ const CAPABILITIES: Capabilities = Capabilities {
 /// Millimetres between the middles of both wheels: drive ten full turns on the spot and correct it by what is missing.
 const TRACK_MM: f32 = 120.0;
 
-/// What the chip's hardware abstraction offers: registers behind names.
+/// Hardware abstraction of the chip: registers behind names.
 trait Hardware {
     /// Milliseconds since the start, modulo 2^32.
     fn millis(&self) -> u32;
@@ -43,11 +43,12 @@ trait Hardware {
     /// Lets the wheels roll at these speeds from now on, left and right, millimetres a second: a motor driver with a speed
     /// controller.
     fn wheel_speeds(&mut self, speeds: [f32; 2]);
-    /// What the wheels have rolled since the start, left and right, millimetres: encoder ticks times millimetres a tick.
+    /// Returns the way that the wheels have rolled since the start, left and right, millimetres: encoder ticks times
+    /// millimetres a tick.
     fn rolled(&mut self) -> [f32; 2];
     /// A debounced change of the button since the last call.
     fn button_changed(&mut self) -> Option<bool>;
-    /// Whether the loop goes on: for ever on a chip.
+    /// `true` as long as the loop goes on: for ever on a chip.
     fn powered(&self) -> bool;
 }
 
@@ -67,7 +68,7 @@ struct Robot {
     /// Millimetres, millimetres, radians.
     pose: [f32; 3],
     rolled: [f32; 2],
-    /// What is being done and what comes after it: a waypoint is a turn and a drive.
+    /// The present piece of a movement and the next: a waypoint is a turn and a drive.
     legs: [Option<Leg>; 2],
 }
 

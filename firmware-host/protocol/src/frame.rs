@@ -14,7 +14,7 @@ const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// Version byte and checksum.
 const OVERHEAD: usize = 1 + 4;
 
-/// Why a frame is not a message, or a message not a frame.
+/// The reason why a frame is not a message, or a message not a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -45,11 +45,17 @@ impl core::fmt::Display for FrameError {
 impl core::error::Error for FrameError {}
 
 /// Encodes a message as a frame: what is returned goes onto the wire as it is, delimiters included.
+///
+/// # Errors
+/// [`FrameError::TooLong`] for a message of more than [`MAX_MESSAGE`](crate::MAX_MESSAGE) bytes.
 pub fn encode<'a>(message: &impl Serialize, out: &'a mut [u8; MAX_FRAME]) -> Result<&'a [u8], FrameError> {
     encode_as(VERSION, message, out)
 }
 
 /// As [`encode`], for a peer of another protocol version. For tests of what happens then.
+///
+/// # Errors
+/// As [`encode`].
 pub fn encode_as<'a>(
     version: u8,
     message: &impl Serialize,
@@ -74,7 +80,10 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// The message in it: [`FromHost`](crate::FromHost) or [`FromDevice`](crate::FromDevice).
+    /// Decodes the message: [`FromHost`](crate::FromHost) or [`FromDevice`](crate::FromDevice).
+    ///
+    /// # Errors
+    /// [`FrameError::UnknownMessage`] for one that this version does not know.
     pub fn message<M: Deserialize<'a>>(&self) -> Result<M, FrameError> {
         match postcard::take_from_bytes(self.message) {
             Ok((message, [])) => Ok(message),

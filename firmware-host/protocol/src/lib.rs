@@ -34,8 +34,8 @@
 //! # Ok::<(), trm_protocol::FrameError>(())
 //! ```
 //!
-//! What it refuses: frames longer than [`MAX_PACKET`], with a wrong checksum or of another [`VERSION`], and commands that
-//! the device does not know or cannot carry out ([`Refusal`]).
+//! A receiver refuses frames that are longer than [`MAX_PACKET`], have a wrong checksum or are of another [`VERSION`].
+//! A device refuses commands that it does not know or cannot carry out ([`Refusal`]).
 
 #![no_std]
 

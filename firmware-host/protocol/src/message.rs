@@ -1,4 +1,4 @@
-//! What is said: messages in both directions, encoded by postcard.
+//! Messages in both directions, encoded by postcard.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,16 +45,16 @@ pub enum FromDevice<'a> {
     Ack(Ack),
     /// Something is missing, and has to be sent again from `ack.next` on.
     Nak {
-        /// How far the device is.
+        /// The device's place in its session.
         ack: Ack,
         /// The round of the host's that this is about.
         round: u8,
-        /// What happened.
+        /// The reason.
         reason: NakReason,
     },
     /// The device is alive.
     Heartbeat {
-        /// How far it is.
+        /// The device's place in its session.
         ack: Ack,
         /// Milliseconds since it started, modulo 2^32.
         uptime_ms: u32,
@@ -65,7 +65,7 @@ pub enum FromDevice<'a> {
     Event {
         /// The event's number.
         seq: u16,
-        /// What happened.
+        /// The event.
         event: DeviceEvent,
     },
     /// Where the robot is. Sent again and again while [`Command::ReportPose`] asks for it and never repeated: only the
@@ -105,14 +105,14 @@ pub struct RobotPose {
 /// Who the device is and how far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome<'a> {
-    /// What the firmware calls itself.
+    /// Name and version of the firmware.
     #[serde(borrow)]
     pub firmware: Firmware<'a>,
-    /// What the device has.
+    /// The device's parts and limits.
     pub capabilities: Capabilities,
     /// It has taken commands of the host's session, and continues it.
     pub resumed: bool,
-    /// How far it is in the session.
+    /// Its place in the session.
     pub ack: Ack,
 }
 
@@ -125,7 +125,7 @@ pub struct Firmware<'a> {
     pub version: [u8; 3],
 }
 
-/// What a device has.
+/// Parts and limits of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     /// Its panel, if any.
@@ -134,7 +134,7 @@ pub struct Capabilities {
     pub leds: u8,
     /// Number of buttons.
     pub buttons: u8,
-    /// Whether it drives.
+    /// `true` if it drives.
     pub motors: bool,
     /// Commands that it takes before it has answered the first, 1 to [`WINDOW`](crate::WINDOW): what its receive
     /// buffer holds.
@@ -150,11 +150,11 @@ pub struct Panel {
     pub width: u16,
     /// Pixels down.
     pub height: u16,
-    /// How a pixel is sent.
+    /// Coding of a pixel on the wire.
     pub format: PixelFormat,
 }
 
-/// How a pixel is sent.
+/// Coding of a pixel on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PixelFormat {
     /// One bit a pixel, 1 is lit; eight to a byte, the first in the highest bit; every row begins a new byte.
@@ -163,7 +163,7 @@ pub enum PixelFormat {
     Rgb565,
 }
 
-/// How far the device is in its session.
+/// The device's place in its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The session, 0 for none: so that a late answer is not taken for one to a newer session.
@@ -179,7 +179,7 @@ pub struct Ack {
 pub struct Outcomes(u64);
 
 impl Outcomes {
-    /// Of a session without commands yet.
+    /// Outcomes of a session without commands yet.
     pub const NONE: Self = Self(0);
 
     /// With the outcome of one more command.
@@ -198,7 +198,7 @@ impl Outcomes {
     }
 }
 
-/// Why a device did not carry out a command. It will not do so when asked again.
+/// The reason why a device did not carry out a command. It will not do so when asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Refusal {
@@ -235,7 +235,7 @@ impl core::fmt::Display for Refusal {
     }
 }
 
-/// Why something has to be sent again.
+/// The reason why something has to be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NakReason {
     /// A command came before the one that is expected.

@@ -63,7 +63,7 @@ impl RunsEncoder {
         self.length
     }
 
-    /// Whether nothing was written.
+    /// `true` if nothing was written.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.length == 0
@@ -166,7 +166,7 @@ impl<'a> Runs<'a> {
         Self { data, format, left: 0, run: None }
     }
 
-    /// How many units there are; `None` if the data breaks off.
+    /// Counts the units; `None` if the data breaks off.
     #[must_use]
     pub fn checked_count(&self) -> Option<usize> {
         let (mut data, bytes, mut count) = (self.data, unit_bytes(self.format), 0_usize);

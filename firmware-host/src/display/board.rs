@@ -11,14 +11,14 @@ use super::text::Style;
 use super::theme::Palette;
 use super::{Board, Ink};
 
-/// What is told about cells beside their values.
+/// Marks of cells, besides their values.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Marks<'a> {
     /// Cells that the last step changed.
     pub(super) changed: &'a [usize],
     /// Cells that were not read with confidence.
     pub(super) doubtful: &'a [usize],
-    /// Whether the answer was refused: it is shown, but not as an answer.
+    /// The answer was refused: it is shown, but not as an answer.
     pub(super) refused: bool,
 }
 

@@ -13,6 +13,9 @@ use super::{Ink, Screen, Theme, attract, preview};
 /// Draws a whole screen.
 ///
 /// The target is the part of a panel that [`Theme::size`] says, from its origin; what does not fit is left out.
+///
+/// # Errors
+/// Those of the target.
 pub fn draw<C: Ink, D: DrawTarget<Color = C>>(
     screen: &Screen,
     theme: &Theme<C>,

@@ -16,7 +16,7 @@ use super::{Canvas, Ink};
 use crate::intake::{SMALL, read_text};
 use crate::{HostError, Result};
 
-/// Where the kernel says what framebuffers are like.
+/// Folder in which the kernel describes framebuffers.
 pub const SYSFS: &str = "/sys/class/graphics";
 
 /// The longest side of a screen, in pixels: more is taken for a mistake.
@@ -25,7 +25,7 @@ const LONGEST: u32 = 16384;
 /// Most pixels of a screen: those of four of 4K, and some.
 const MOST_PIXELS: u64 = 40_000_000;
 
-/// How a framebuffer's memory is laid out.
+/// Layout of a framebuffer's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// The part that is seen, in pixels.
@@ -40,6 +40,10 @@ pub struct Geometry {
 
 impl Geometry {
     /// Reads the geometry from a framebuffer's folder, `/sys/class/graphics/fb0`.
+    ///
+    /// # Errors
+    /// [`HostError::Device`] when an entry cannot be read; [`HostError::Framebuffer`] for another depth than 16 or 32
+    /// bits, or sizes that do not fit together.
     pub fn read(folder: &Path) -> Result<Self> {
         let entry = |name: &str| {
             let path = folder.join(name);
@@ -117,6 +121,10 @@ pub struct Framebuffer {
 
 impl Framebuffer {
     /// Opens a device such as `/dev/fb0`; its geometry is in the folder of that name in `sysfs`, usually [`SYSFS`].
+    ///
+    /// # Errors
+    /// [`HostError::Device`] when the device cannot be opened or its geometry read; [`HostError::Framebuffer`] for a
+    /// geometry that cannot be drawn to.
     pub fn open(device: &Path, sysfs: &Path) -> Result<Self> {
         let name = device.file_name().ok_or_else(|| HostError::Framebuffer {
             path: device.to_owned(),
@@ -133,13 +141,16 @@ impl Framebuffer {
         Ok(Self { path: device.to_owned(), file, geometry })
     }
 
-    /// How the memory is laid out.
+    /// Layout of the memory.
     #[must_use]
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }
 
     /// Shows a picture in the middle of the screen, which it must not exceed. What is around it stays.
+    ///
+    /// # Errors
+    /// [`HostError::Framebuffer`] for a picture larger than the screen; [`HostError::Device`] when writing fails.
     pub fn show<C: Ink>(&mut self, canvas: &Canvas<C>) -> Result<()> {
         let (size, screen) = (canvas.size(), self.geometry.size);
         if size.width > screen.width || size.height > screen.height {

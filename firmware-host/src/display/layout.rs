@@ -1,4 +1,4 @@
-//! Where things stand, computed from the size of the panel.
+//! Places of things on the panel, computed from its size.
 
 use embedded_graphics::geometry::{Point, Size};
 use embedded_graphics::primitives::Rectangle;
@@ -16,7 +16,7 @@ pub(super) struct Layout {
     pub(super) side: Rectangle,
     /// The strip below the board, where text is above and not beside it.
     pub(super) footer: Option<Rectangle>,
-    /// Whether every pixel counts: panels up to 100 pixels high.
+    /// `true` if every pixel counts: panels up to 100 pixels high.
     pub(super) compact: bool,
     /// Size of headings, in pixels.
     pub(super) heading: f32,

@@ -1,4 +1,4 @@
-//! What people see: screens, drawn on anything that `embedded-graphics` can draw on.
+//! Screens that people see, drawn on anything that `embedded-graphics` can draw on.
 //!
 //! A [`Screen`] says what is shown, a [`Theme`] how it looks on one panel, [`draw`] puts it there. Most panels are
 //! served by drawing into a [`Canvas`] first: it can be written as a PNG file, shown on a [`Framebuffer`], or sent to a

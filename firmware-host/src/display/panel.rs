@@ -12,20 +12,29 @@ const TILE: u32 = 16;
 
 /// Takes rectangles of pixels to a panel.
 pub trait PanelSink {
-    /// Why a rectangle could not be delivered.
+    /// The reason why a rectangle could not be delivered.
     type Error;
 
     /// Replaces a rectangle of a colour panel: `w * h` pixels in RGB565, row by row.
+    ///
+    /// # Errors
+    /// When the panel did not get it.
     fn rectangle(&mut self, x: u16, y: u16, w: u16, h: u16, pixels: &[u16]) -> Result<(), Self::Error>;
 
     /// Replaces a rectangle of a monochrome panel: `h` rows of `w` bits, first pixel in the highest bit, each row filled
     /// up to whole bytes.
+    ///
+    /// # Errors
+    /// When the panel did not get it.
     fn mono(&mut self, x: u16, y: u16, w: u16, h: u16, bits: &[u8]) -> Result<(), Self::Error>;
 }
 
 /// A pixel format that panels are sent.
 pub trait PanelInk: Ink {
     /// Sends one rectangle of a canvas, which must lie inside it.
+    ///
+    /// # Errors
+    /// Those of the sink.
     fn send<S: PanelSink>(canvas: &Canvas<Self>, of: Dirty, sink: &mut S) -> Result<(), S::Error>;
 }
 
@@ -126,7 +135,7 @@ pub fn dirty<C: Ink>(old: Option<&Canvas<C>>, new: &Canvas<C>) -> Vec<Dirty> {
     done
 }
 
-/// What an update sent.
+/// Size of an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Rectangles.
@@ -155,7 +164,10 @@ impl<C: PanelInk> Panel<C> {
         self.shown = None;
     }
 
-    /// Makes the panel show `canvas`. After an error it is not known what the panel shows, and the next update sends all.
+    /// Makes the panel show `canvas`.
+    ///
+    /// # Errors
+    /// Those of the sink. It is then not known what the panel shows, and the next update sends all.
     pub fn update<S: PanelSink>(&mut self, canvas: &Canvas<C>, sink: &mut S) -> Result<Sent, S::Error> {
         let shown = self.shown.take();
         let mut sent = Sent::default();

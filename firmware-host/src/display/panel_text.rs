@@ -10,7 +10,7 @@ use super::text::Style;
 use super::theme::Palette;
 use super::{Ink, Theme};
 
-/// What is said about a puzzle.
+/// Words and figures about a puzzle.
 #[derive(Clone, Debug)]
 pub(super) struct Caption<C> {
     pub(super) heading: &'static str,

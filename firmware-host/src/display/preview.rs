@@ -8,7 +8,7 @@ use super::shapes::{At, area, segment};
 use super::theme::Palette;
 use super::{Ink, Preview};
 
-/// How much of the light is left outside the board, of 256.
+/// Share of the light that is left outside the board, of 256.
 const DIMMED: u32 = 110;
 
 /// The whole picture as large as fits into the middle of `place`, over the background.
@@ -108,7 +108,7 @@ fn stretch(value: u8, (low, high): (u8, u8)) -> u8 {
     (u32::from(value.saturating_sub(low)) * 255 / range).min(255) as u8
 }
 
-/// Whether a point lies in a quad, by crossing its edges.
+/// `true` if a point lies in a quad: a line from it to one side crosses an odd number of edges.
 fn inside((x, y): At, quad: &[At; 4]) -> bool {
     let crossed = |a: At, b: At| (a.1 > y) != (b.1 > y) && x < (b.0 - a.0) * (y - a.1) / (b.1 - a.1) + a.0;
     (0..4).filter(|&i| crossed(quad[i], quad[(i + 1) % 4])).count() % 2 == 1

@@ -1,4 +1,4 @@
-//! What is shown: data only. The same screen can be drawn on any panel, any number of times.
+//! Screens as data only. The same screen can be drawn on any panel, any number of times.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use trm_puzzles::{Grid, PuzzleKind};
 pub enum Screen {
     /// Nobody is there: an invitation, and puzzles that solve themselves.
     Idle {
-        /// How long it has been shown; the animation is a function of it.
+        /// Time since it was first shown; the animation is a function of it.
         elapsed: Duration,
     },
     /// The camera's picture, for somebody who lays a puzzle down.
@@ -21,13 +21,13 @@ pub enum Screen {
         /// The board that was found: its corners in pixels of the picture, clockwise from top left.
         corners: Option<[[f32; 2]; 4]>,
     },
-    /// What was read from the photograph.
+    /// The reading of the photograph.
     Reading {
         /// The puzzle as read.
         board: Board,
         /// Indices of cells, row by row, that were not read with confidence.
         doubtful: Vec<usize>,
-        /// Why the reading is not trusted, or what is wanted of the visitor.
+        /// The reason why the reading is not trusted, or what is wanted of the visitor.
         remark: Option<String>,
     },
     /// The model at work.
@@ -54,14 +54,14 @@ pub enum Screen {
     NotSolved {
         /// The puzzle with the last attempt.
         board: Board,
-        /// Why, in a few words.
+        /// The reason, in a few words.
         reason: String,
     },
     /// Something is broken, and somebody has to look after it.
     Error {
-        /// What to look up or to tell on the phone: `E12`.
+        /// Code to look up or to tell on the phone: `E12`.
         code: String,
-        /// What is wrong, in a few words.
+        /// The fault, in a few words.
         text: String,
         /// The advice.
         hint: String,
@@ -103,7 +103,7 @@ pub struct Board {
     pub kind: PuzzleKind,
     /// The puzzle.
     pub given: Grid,
-    /// What is filled in: of the same size as `given`, or equal to it where there is no answer yet.
+    /// The answer so far: of the same size as `given`, or equal to it where there is no answer yet.
     pub answer: Grid,
 }
 

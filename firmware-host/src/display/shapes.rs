@@ -61,7 +61,7 @@ pub(super) fn inset(of: Rectangle, by: i32) -> Rectangle {
     area(of.top_left.x + by, of.top_left.y + by, width - 2 * by, height - 2 * by)
 }
 
-/// What stands beside a heading.
+/// Sign beside a heading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     /// A tick in a disc.

@@ -30,7 +30,7 @@ fn font(bytes: &'static [u8]) -> FontRef<'static> {
 /// Height of Roboto's capitals and digits over ascent minus descent: 1456 of 2146 + 555 units in its `OS/2` and `hhea`.
 const CAPITALS: f32 = 1456.0 / 2401.0;
 
-/// How wide strokes are.
+/// Width of strokes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Weight {
     Medium,
@@ -44,14 +44,14 @@ pub(super) enum Align {
     Centre,
 }
 
-/// How text is set.
+/// Setting of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style<C> {
     /// Height from the top of the highest letter to the bottom of the lowest, in pixels.
     pub(super) size: f32,
     pub(super) weight: Weight,
     pub(super) align: Align,
-    /// What it is set on, and in what.
+    /// Colours: the paper's, then the ink's.
     pub(super) colours: [C; 2],
 }
 

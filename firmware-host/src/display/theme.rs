@@ -5,7 +5,7 @@ use embedded_graphics::pixelcolor::{BinaryColor, PixelColor, Rgb565, Rgb888, Rgb
 
 /// A pixel format that screens can be drawn in.
 pub trait Ink: PixelColor + PartialEq {
-    /// Whether there are shades between two colours. Without, text is set in bitmap fonts, and what colours tell
+    /// `true` if there are shades between two colours. Without, text is set in bitmap fonts, and what colours tell
     /// apart elsewhere is told apart by inversion and patterns.
     const SHADES: bool;
 
@@ -183,7 +183,7 @@ impl Ink for BinaryColor {
     }
 }
 
-/// How screens look on one panel: its size and its colours. Fonts and the layout follow from the size.
+/// Look of screens on one panel: its size and its colours. Fonts and the layout follow from the size.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Theme<C> {
     /// Width and height in pixels.

@@ -22,7 +22,7 @@ pub struct KioskConfig {
     /// Folder of the state and the models; `--state` and systemd's `STATE_DIRECTORY` go before it.
     #[serde(default)]
     pub state: Option<PathBuf>,
-    /// Where frames come from.
+    /// Source of frames.
     pub camera: CameraConfig,
     /// Where scenes are shown, all at once.
     #[serde(default)]
@@ -30,13 +30,13 @@ pub struct KioskConfig {
     /// The microcontroller, if there is one.
     #[serde(default)]
     pub device: Option<DeviceConfig>,
-    /// How answers are sought.
+    /// Limits of the solver.
     #[serde(default)]
     pub solver: SolverConfig,
-    /// Which models are taken.
+    /// Models that are taken.
     #[serde(default)]
     pub models: ModelsConfig,
-    /// How long things take.
+    /// Times and counts of the loop.
     #[serde(default)]
     pub timing: TimingConfig,
     /// Metrics and health over HTTP.
@@ -47,7 +47,7 @@ pub struct KioskConfig {
     pub mqtt: Option<MqttConfig>,
 }
 
-/// Where frames come from.
+/// Source of frames.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "source", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum CameraConfig {
@@ -72,7 +72,7 @@ pub enum CameraConfig {
         width: u32,
         /// Pixels.
         height: u32,
-        /// How a pixel is coded.
+        /// Coding of a pixel.
         #[serde(default)]
         pixels: RawFormat,
     },
@@ -89,7 +89,7 @@ pub enum CameraConfig {
     },
 }
 
-/// How the pixels of a raw stream are coded.
+/// Coding of the pixels of a raw stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RawFormat {
@@ -135,12 +135,12 @@ pub enum DisplayConfig {
     Framebuffer {
         /// `/dev/fb0`.
         path: PathBuf,
-        /// As above.
+        /// Size and colours, as of a picture file.
         theme: String,
     },
     /// A panel at the microcontroller.
     Panel {
-        /// As above.
+        /// Size and colours, as of a picture file.
         theme: String,
     },
 }
@@ -171,7 +171,7 @@ fn default_device_heartbeat() -> u64 {
     1_000
 }
 
-/// How answers are sought.
+/// Limits of the solver.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SolverConfig {
@@ -187,7 +187,7 @@ impl Default for SolverConfig {
     }
 }
 
-/// How long things take.
+/// Times and counts of the loop.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimingConfig {
@@ -205,11 +205,11 @@ pub struct TimingConfig {
     pub aim_ms: u64,
     /// A board is refused when no reading is trusted after this long.
     pub read_ms: u64,
-    /// How long each step of the solver is on display, at least.
+    /// Time that each step of the solver is on display, at least.
     pub step_ms: u64,
-    /// How long an outcome is on display.
+    /// Time that an outcome is on display.
     pub show_ms: u64,
-    /// How long a failure is on display until the kiosk tries again.
+    /// Time that a failure is on display until the kiosk tries again.
     pub error_ms: u64,
     /// A picture of a folder in which no board is found is passed over after this long.
     pub no_board_ms: u64,
@@ -298,12 +298,19 @@ fn default_keep_alive() -> u64 {
 
 impl KioskConfig {
     /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] or [`HostError::TooLarge`] when the file cannot be read; those of
+    /// [`from_toml`](Self::from_toml).
     pub fn read(path: &Path) -> Result<Self> {
         let text = read_text(path, SMALL)?;
         Self::from_toml(&path.display().to_string(), &text)
     }
 
     /// Reads and checks a text; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`HostError::KioskConfig`] says which key or line is wrong, and what was expected.
     pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
         let mut budget = Budget::new(SMALL);
         budget.take_lines(text.as_bytes(), LONGEST_LINE).map_err(|exceeded| HostError::KioskConfig {

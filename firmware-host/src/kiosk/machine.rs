@@ -1,4 +1,4 @@
-//! What the kiosk does when: a pure function from state and event to the next state and what is to be done.
+//! The kiosk's state machine: a pure function from state and event to the next state and what is to be done.
 //!
 //! | in | on | goes to |
 //! | --- | --- | --- |
@@ -46,7 +46,7 @@ pub struct Rules {
     pub read_frames: u32,
 }
 
-/// What the kiosk is at.
+/// State of the kiosk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// Waiting for a board.
@@ -75,7 +75,7 @@ pub enum State {
     },
 }
 
-/// How a puzzle ended.
+/// End of a puzzle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -87,7 +87,7 @@ pub enum Outcome {
     Refused,
 }
 
-/// Where the board is, compared with the frame before.
+/// Place of the board, compared with the frame before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sight {
     /// No board.
@@ -98,7 +98,7 @@ pub enum Sight {
     Still,
 }
 
-/// What has happened.
+/// Event that the machine reacts to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A frame was looked at.
@@ -107,12 +107,12 @@ pub enum Event {
     Cut,
     /// A frame was read.
     Read {
-        /// Whether the reading is trusted.
+        /// `true` if the reading is trusted.
         trusted: bool,
     },
     /// The solver has ended.
     Answered {
-        /// Whether the rules accept the answer.
+        /// `true` if the rules accept the answer.
         verified: bool,
     },
     /// The state's timer ran out.
@@ -125,7 +125,7 @@ pub enum Event {
     Failed,
 }
 
-/// What is to be done.
+/// Action that the machine asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Show a scene.
@@ -134,9 +134,9 @@ pub enum Action {
     Light(Light),
     /// Start the state's timer anew.
     Timer(Timer),
-    /// What the reader gathered belongs to another board.
+    /// Forget what the reader gathered: it belongs to another board.
     Forget,
-    /// This picture has been dealt with.
+    /// Go on to the next picture: this one has been dealt with.
     NextPuzzle,
     /// Count the outcome, and keep it on disk.
     Record(Outcome),
@@ -169,7 +169,7 @@ pub enum Timer {
 }
 
 impl State {
-    /// Where a kiosk begins.
+    /// First state of a kiosk.
     pub const START: Self = Self::Idle { answered: false };
 
     /// `idle`, `aim`, `read`, `solve`, `show` or `error`.

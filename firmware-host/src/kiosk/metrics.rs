@@ -24,7 +24,7 @@ const SECONDS: [f64; 15] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 
 /// Bounds of the histogram of ACT steps.
 const STEPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
-/// What is counted and measured. The loop writes, the HTTP server reads.
+/// Counters and measurements of the kiosk. The loop writes, the HTTP server reads.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -134,8 +134,8 @@ impl Metrics {
         self.failures.get_or_create(&[("part", part)]).inc();
     }
 
-    /// How often an outcome's counters stand at, refusals of all reasons and solves of all verdicts taken together;
-    /// for tests and summaries.
+    /// Returns an outcome's counters, refusals of all reasons and solves of all verdicts taken together; for tests and
+    /// summaries.
     #[must_use]
     pub fn outcomes(&self, outcome: Outcome) -> u64 {
         let sum = |family: &Labelled, labels: &[[(&'static str, &'static str); 1]]| {
@@ -179,7 +179,7 @@ impl Metrics {
         text
     }
 
-    /// Whether the heartbeat is young enough, and the answer of `/healthz`.
+    /// Returns `true` if the heartbeat is young enough, and the answer of `/healthz`.
     #[must_use]
     pub fn health(&self, max_age: Duration) -> (bool, String) {
         let age = self.heartbeat_age();

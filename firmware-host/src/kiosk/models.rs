@@ -39,7 +39,7 @@ pub struct Active {
     pub folders: BTreeMap<String, PathBuf>,
 }
 
-/// What became active.
+/// A bundle that became active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activated {
     /// The task.
@@ -73,6 +73,9 @@ struct Locked(#[expect(dead_code, reason = "closing the file unlocks it")] File)
 
 impl ModelStore {
     /// Opens it, and makes it where there is none.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] when its folders cannot be made.
     pub fn open(state: &Path) -> Result<Self> {
         let folder = state.join("models");
         for folder in [&folder, &folder.join(INCOMING)] {
@@ -255,6 +258,10 @@ impl ModelStore {
 
     /// Checks and tests every active bundle and rolls back those that fail, as a kiosk does when it starts. `remarks` gets
     /// what had to be done. `stop` breaks that off.
+    ///
+    /// # Errors
+    /// [`HostError::KioskState`] when `active.json` is damaged; others when a file cannot be read or written. A bundle
+    /// that fails is no error but a remark.
     pub fn check(&self, self_test: &dyn SelfTest, stop: &AtomicBool, remarks: &mut Vec<String>) -> Result<Active> {
         let lock = self.lock()?;
         self.settle(&lock, remarks)?;
@@ -281,12 +288,18 @@ impl ModelStore {
     }
 
     /// True if there is anything in `incoming/` to be activated.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] when the folder cannot be listed.
     pub fn has_incoming(&self) -> Result<bool> {
         Ok(!self.incoming()?.is_empty())
     }
 
     /// Activates what lies in `incoming/`; what is refused is moved to `refused/`. `remarks` gets a line for each. `stop` breaks
     /// that off, and what was not tested yet stays where it is.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check). A bundle that is refused is no error but a remark.
     pub fn take_incoming(
         &self,
         self_test: &dyn SelfTest,
@@ -331,6 +344,9 @@ impl ModelStore {
     }
 
     /// Rolls back active bundles that nobody trusted has signed: another process may have activated them.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
     pub fn distrust(&self, self_test: &dyn SelfTest, remarks: &mut Vec<String>) -> Result<()> {
         for (task, folder) in self.active()?.folders {
             let trusted = ModelBundle::open(&folder).map_err(|error| error.to_string());
@@ -421,7 +437,7 @@ fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// What a bundle solves, as `active.json` calls it: `sudoku-9x9`, `maze-11x15`.
+/// Key of a bundle's task in `active.json`: `sudoku-9x9`, `maze-11x15`.
 #[must_use]
 pub fn task_key(bundle: &ModelBundle) -> String {
     let task = &bundle.manifest().task;

@@ -23,7 +23,7 @@ use crate::{HostError, Result};
 const QUEUE: usize = 16;
 /// Waits between attempts to connect begin with the first and double up to the last.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// How long a kiosk that ends waits for the broker to take its farewell.
+/// Longest wait of a kiosk that ends for the broker to take its farewell.
 const FAREWELL: Duration = Duration::from_millis(700);
 /// Time between looks at a password file that cannot be read.
 const PASSWORD: Duration = Duration::from_secs(5);

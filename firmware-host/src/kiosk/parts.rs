@@ -25,9 +25,12 @@ pub struct Frame {
     pub cut: bool,
 }
 
-/// Where frames come from.
+/// A source of frames.
 pub trait Camera {
     /// The next frame; `None` when the source has ended and no more will come.
+    ///
+    /// # Errors
+    /// When the source fails. It can be asked again.
     fn next_frame(&mut self) -> Result<Option<Frame>>;
 
     /// The puzzle in view has been dealt with. A folder of pictures moves on to the next one; a camera does not care.
@@ -37,7 +40,7 @@ pub trait Camera {
 /// A board's corners in pixels of the frame, clockwise from the top left.
 pub type Corners = [[f32; 2]; 4];
 
-/// What is to be solved.
+/// A puzzle to be solved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Puzzle {
     /// Task and size.
@@ -46,7 +49,7 @@ pub struct Puzzle {
     pub grid: Grid,
 }
 
-/// What was read of a frame.
+/// The reading of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reading {
     /// Where the board is; `None` when there is none.
@@ -55,20 +58,26 @@ pub struct Reading {
     pub puzzle: Option<Puzzle>,
     /// For each cell, row by row: how sure the reader is, 0 to 1.
     pub confidence: Vec<f32>,
-    /// Whether the reading is good enough to be solved and shown.
+    /// `true` if the reading is good enough to be solved and shown.
     pub trusted: bool,
     /// Indices of the cells in doubt, row by row.
     pub doubtful: Vec<usize>,
-    /// Why the reading is not trusted.
+    /// The reason why the reading is not trusted.
     pub reason: Option<String>,
 }
 
 /// Finds and reads puzzles in frames.
 pub trait Reader {
-    /// Where the board is, quickly: asked of every frame while a visitor lays one down.
+    /// Finds the board, quickly: asked of every frame while a visitor lays one down.
+    ///
+    /// # Errors
+    /// When the reader's engine fails.
     fn locate(&mut self, frame: &Frame) -> Result<Option<Corners>>;
 
-    /// The puzzle in the frame. A frame without one gives a reading without corners that is not trusted.
+    /// Reads the puzzle in the frame. A frame without one gives a reading without corners that is not trusted.
+    ///
+    /// # Errors
+    /// When the reader's engine fails.
     fn read(&mut self, frame: &Frame) -> Result<Reading>;
 
     /// A board was put in place of the one before: whatever was gathered over several frames is to be forgotten.
@@ -84,12 +93,12 @@ pub struct Step<'a> {
     pub grid: &'a Grid,
 }
 
-/// How solving ended.
+/// Result of solving.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solution {
     /// The answer.
     pub answer: Grid,
-    /// What the puzzle's rules say of it.
+    /// Judgement of the puzzle's rules.
     pub verdict: Verdict,
     /// ACT steps taken.
     pub steps: usize,
@@ -100,6 +109,9 @@ pub struct Solution {
 /// Solves puzzles.
 pub trait PuzzleSolver {
     /// Solves, telling `on_step` of every step; it is to stop soon after `on_step` breaks, with what it has.
+    ///
+    /// # Errors
+    /// When no model fits, the puzzle breaks its own rules, or the engine fails.
     fn solve(&mut self, puzzle: &Puzzle, on_step: &mut dyn FnMut(Step<'_>) -> ControlFlow<()>) -> Result<Solution>;
 
     /// Takes the models that are active now (see [`models`](super::models)), for puzzles that come from here on.
@@ -112,7 +124,7 @@ pub trait PuzzleSolver {
     }
 }
 
-/// What is to be shown.
+/// A scene to be shown.
 #[derive(Debug, Clone, Copy)]
 pub enum Scene<'a> {
     /// Nobody is there.
@@ -128,7 +140,7 @@ pub enum Scene<'a> {
     Reading {
         /// The frame that was read.
         frame: &'a Frame,
-        /// What is known so far; `None` before the first reading.
+        /// Reading so far; `None` before the first.
         reading: Option<&'a Reading>,
     },
     /// The board could not be read with certainty.
@@ -157,12 +169,12 @@ pub enum Scene<'a> {
         puzzle: &'a Puzzle,
         /// The solver's last answer, for what it is worth.
         answer: &'a Grid,
-        /// What is wrong or missing.
+        /// The verdict: what is wrong or missing.
         verdict: &'a Verdict,
     },
     /// A part failed; the kiosk tries again.
     Error {
-        /// What happened, in one line.
+        /// The failure, in one line.
         message: &'a str,
     },
 }
@@ -215,16 +227,23 @@ impl Scene<'_> {
 /// Shows scenes: a display, or several.
 pub trait Screen {
     /// Draws and presents a scene.
+    ///
+    /// # Errors
+    /// When a display fails.
     fn show(&mut self, scene: &Scene<'_>) -> Result<()>;
 
-    /// Nothing has changed since [`show`](Self::show): for what moves by itself, and for displays that come back. Called
-    /// between frames. True when the last display that had failed shows what it should.
+    /// Shows anew what moves by itself, and tries displays that had failed, while nothing has changed since
+    /// [`show`](Self::show). Called between frames. Returns `true` when the last display that had failed shows what it
+    /// should.
+    ///
+    /// # Errors
+    /// When a display fails.
     fn tick(&mut self) -> Result<bool> {
         Ok(false)
     }
 }
 
-/// What the lights say.
+/// Meaning of the lights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Light {
     /// Waiting.
@@ -254,17 +273,29 @@ impl fmt::Display for Light {
 /// A microcontroller.
 pub trait Device {
     /// Asks for a sign of life. `Ok` means that the device has answered.
+    ///
+    /// # Errors
+    /// When the device does not answer, or a command since the last heartbeat has failed.
     fn heartbeat(&mut self) -> Result<()>;
 
     /// Sets the lights.
+    ///
+    /// # Errors
+    /// When the device cannot be told.
     fn light(&mut self, light: Light) -> Result<()>;
 
-    /// Whether the button was pressed since the last call.
+    /// Returns `true` if the button was pressed since the last call.
+    ///
+    /// # Errors
+    /// When the device cannot be asked.
     fn button(&mut self) -> Result<bool> {
         Ok(false)
     }
 
     /// A verified answer, for a device that acts on it: a robot in a maze.
+    ///
+    /// # Errors
+    /// When the device cannot be told.
     fn solved(&mut self, verified: &Verified<'_>) -> Result<()> {
         let _ = verified;
         Ok(())
@@ -273,19 +304,19 @@ pub trait Device {
 
 /// All parts of one kiosk.
 pub struct Parts<'a> {
-    /// Where frames come from.
+    /// Source of frames.
     pub camera: Box<dyn Camera + 'a>,
     /// Frame to puzzle.
     pub reader: Box<dyn Reader + 'a>,
     /// Puzzle to answer.
     pub solver: Box<dyn PuzzleSolver + 'a>,
-    /// Where scenes are shown.
+    /// Display, or several.
     pub screen: Box<dyn Screen + 'a>,
     /// The microcontroller, if there is one.
     pub device: Option<Box<dyn Device + 'a>>,
-    /// What a model must pass to be activated; without it, models are not swapped.
+    /// Test that a model must pass to be activated; without it, models are not swapped.
     pub self_test: Option<Arc<dyn SelfTest + Send + Sync>>,
-    /// Who is told of the kiosk's status.
+    /// Receiver of the kiosk's status.
     pub status: Box<dyn StatusSink + 'a>,
 }
 

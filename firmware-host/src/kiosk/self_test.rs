@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicBool;
 
 use trm_models::ModelBundle;
 
-/// Why a model was not found good.
+/// The reason why a model was not found good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotPassed {
     /// It is damaged, or not signed by somebody who is trusted: it was not tested.
@@ -35,9 +35,15 @@ impl std::fmt::Display for NotPassed {
 pub trait SelfTest {
     /// Proves that a bundle computes on this machine what it computed where it was made. When `stop` becomes true, the test
     /// is broken off.
+    ///
+    /// # Errors
+    /// [`NotPassed`], with the reason.
     fn run(&self, bundle: &ModelBundle, stop: &AtomicBool) -> Result<(), NotPassed>;
 
-    /// Checks that the bundle was made by somebody who is trusted; the error is the reason.
+    /// Checks that the bundle was made by somebody who is trusted.
+    ///
+    /// # Errors
+    /// The reason why it cannot be taken for that.
     fn trusts(&self, bundle: &ModelBundle) -> Result<(), String> {
         let _ = bundle;
         Ok(())

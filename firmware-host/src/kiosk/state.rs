@@ -1,4 +1,4 @@
-//! What a kiosk remembers: kept on disk so that a power cut or `kill -9` at any moment costs nothing that was saved.
+//! State of a kiosk, kept on disk so that a power cut or `kill -9` at any moment costs nothing that was saved.
 //!
 //! Two files in the state folder: `kiosk-state` and `kiosk-state.previous`, the version before. Each is a line with the
 //! SHA-256 of what follows, then JSON. Saving writes `kiosk-state.new`, syncs it, renames the present file to
@@ -25,10 +25,10 @@ const LOCK: &str = "kiosk.lock";
 /// First words of the checksum line; the number is the format's version.
 const HEADER: &str = "trm-kiosk-state 1 sha256 ";
 
-/// What survives a restart.
+/// Counters, last puzzle and models in use: all that survives a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KioskState {
-    /// How often this state was saved: the highest of several files is the latest.
+    /// Number of times that this state was saved: the highest of several files is the latest.
     pub generation: u64,
     /// Counters since the state folder was made.
     pub counters: Counters,
@@ -93,9 +93,9 @@ pub struct LastPuzzle {
     pub size: (usize, usize),
     /// The cells' values, row by row.
     pub cells: Vec<u8>,
-    /// How it ended.
+    /// The way it ended.
     pub outcome: Outcome,
-    /// When: seconds since 1970, UTC.
+    /// Time: seconds since 1970, UTC.
     pub unix_time: u64,
 }
 
@@ -109,7 +109,7 @@ pub struct StateStore {
 
 impl StateStore {
     /// Opens the folder, makes it where there is none, and reads the state; a new one where there is none.
-    /// What had to be recovered is said in `remarks`, for the log.
+    /// `remarks` gets a line for the log about all that had to be recovered.
     ///
     /// # Errors
     /// [`HostError::KioskState`] when another process holds the folder.
@@ -142,6 +142,10 @@ impl StateStore {
     }
 
     /// Saves, and counts the generation up. When this returns, the state is on the disk.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] when the state cannot be written, synced or renamed. The version before is then still on the
+    /// disk.
     pub fn save(&self, state: &mut KioskState) -> Result<()> {
         state.generation += 1;
         let path = |name| self.folder.join(name);

@@ -1,4 +1,4 @@
-//! What a kiosk says about itself, to people and to other machines.
+//! The status of a kiosk, for people and for other machines.
 
 use std::collections::BTreeMap;
 
@@ -46,13 +46,13 @@ impl Status {
     }
 }
 
-/// Who is told of the status.
+/// A receiver of the status.
 pub trait StatusSink {
     /// Takes the present status. It is called when something changed, and must not block.
     fn publish(&mut self, status: &Status);
 }
 
-/// Nobody is told.
+/// Takes the status and tells nobody.
 impl StatusSink for () {
     fn publish(&mut self, _: &Status) {}
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::{HostError, Result};
 
-/// What tells systemd how the kiosk is.
+/// Messages to systemd: the kiosk is ready, alive or about to end.
 #[derive(Debug)]
 pub struct Supervisor {
     ready: bool,
@@ -49,7 +49,10 @@ impl Supervisor {
         self.interval.map(|half| half * 2)
     }
 
-    /// The kiosk ends as it was asked to.
+    /// Tells systemd that the kiosk ends as it was asked to.
+    ///
+    /// # Errors
+    /// [`HostError::Notify`] when the socket does not take it.
     pub fn stopping(&self) -> Result<()> {
         notify("STOPPING=1")
     }

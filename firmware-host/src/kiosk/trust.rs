@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use trm_models::{ModelError, TrustedKey};
 
-/// Which models are taken.
+/// Models that are taken.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelsConfig {
@@ -15,7 +15,7 @@ impl ModelsConfig {
     /// The keys.
     ///
     /// # Errors
-    /// One that is none.
+    /// When one of them is not a minisign public key.
     pub fn trusted_keys(&self) -> Result<Vec<TrustedKey>, ModelError> {
         self.trust.iter().map(|key| TrustedKey::parse(key, "models.trust")).collect()
     }

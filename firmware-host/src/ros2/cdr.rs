@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{HostError, Result};
 
-/// A message in little-endian CDR, without the encapsulation header.
+/// Encodes a message in little-endian CDR, without the encapsulation header.
+///
+/// # Errors
+/// [`HostError::Ros2Message`] for a message that CDR cannot hold.
 pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     to_writer_with_rep_id(&mut bytes, message, RepresentationIdentifier::CDR_LE)
@@ -18,9 +21,10 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A message out of little-endian CDR, without the encapsulation header; what follows it is padding.
+/// Decodes a message from little-endian CDR, without the encapsulation header; what follows it is padding.
 ///
-/// Fails for bytes that end too early, a string that is not UTF-8.
+/// # Errors
+/// [`HostError::Ros2Message`] for bytes that end too early, and for a string that is not UTF-8.
 pub fn decode<'a, M: Deserialize<'a>>(bytes: &'a [u8]) -> Result<M> {
     deserialize_from_cdr_with_rep_id(bytes, RepresentationIdentifier::CDR_LE)
         .map(|(message, _)| message)

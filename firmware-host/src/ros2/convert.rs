@@ -5,7 +5,7 @@ use trm_plan::{OccupancyMap, Pose};
 use super::messages::{Header, OccupancyGrid, Path, Point, Pose3, PoseStamped, Quaternion};
 use crate::{HostError, Result};
 
-/// How far from 1 the length of a quaternion may be. Rounding makes 1e-7 of it; senders that forget to normalise
+/// Tolerance of a quaternion's length, which should be 1. Rounding makes 1e-7 of it; senders that forget to normalise
 /// make much more.
 const LENGTH_TOLERANCE: f64 = 0.01;
 
@@ -19,7 +19,8 @@ impl Quaternion {
 
     /// The heading in radians, -π to π: the angle of the turned x axis over the ground. Roll and pitch are left out.
     ///
-    /// Fails for a quaternion that is no rotation: not finite, or of a length other than 1.
+    /// # Errors
+    /// [`HostError::Ros2Message`] for a quaternion that is no rotation: not finite, or of a length other than 1.
     pub fn yaw(&self) -> Result<f64> {
         let length = [self.x, self.y, self.z, self.w].iter().map(|part| part * part).sum::<f64>().sqrt();
         if !length.is_finite() || (length - 1.0).abs() > LENGTH_TOLERANCE {
@@ -47,7 +48,8 @@ impl From<Pose> for Pose3 {
 impl Pose3 {
     /// The pose seen from above.
     ///
-    /// Fails for a position that is not finite and for an orientation that is no rotation.
+    /// # Errors
+    /// [`HostError::Ros2Message`] for a position that is not finite and for an orientation that is no rotation.
     pub fn on_ground(&self) -> Result<Pose> {
         let (x, y) = (self.position.x, self.position.y);
         if !(x.is_finite() && y.is_finite()) {
@@ -63,7 +65,9 @@ impl Pose3 {
 impl OccupancyGrid {
     /// The map in the header's frame; `source` is what errors call it, such as its topic.
     ///
-    /// Fails for what [`OccupancyMap::new`] refuses, and for an origin that is no pose.
+    /// # Errors
+    /// [`HostError::Plan`] for what [`OccupancyMap::new`] refuses; [`HostError::Ros2Message`] for an origin that is no
+    /// pose.
     pub fn into_map(self, source: &str) -> Result<OccupancyMap> {
         let origin = self.info.origin.on_ground().map_err(|error| match error {
             HostError::Ros2Message { what, reason } => {

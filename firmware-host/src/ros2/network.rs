@@ -23,7 +23,9 @@ impl NetworkPlanner {
     /// With a maze model in `lanes` sessions side by side, each of which takes `rows` segments at a time. On a processor one
     /// session of one row for each core is best, on a GPU one session of many rows.
     ///
-    /// Fails for a model of something else, and where the engine does.
+    /// # Errors
+    /// [`HostError::Solver`] for a model of something else or one that needs too much memory, and where the engine
+    /// fails.
     pub fn load(engine: &dyn Engine, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
         let threads = (cores() / lanes.max(1)).max(1);
         let options = SessionOptions { batch: rows, threads, ..SessionOptions::default() };

@@ -12,7 +12,7 @@ const WANTED: usize = 32 << 20;
 /// Below this, a map of a few million cells is not sure to find room.
 const ENOUGH: usize = 4 << 20;
 
-/// Where Linux says how large the buffer of a socket may be.
+/// File in which Linux says how large the buffer of a socket may be.
 const LIMIT: &str = "/proc/sys/net/core/rmem_max";
 
 /// Joins a domain.
@@ -21,7 +21,7 @@ pub(super) fn join(domain: u16) -> Result<Context, CreateError> {
     Context::from_domain_participant(participant)
 }
 
-/// What to do about a system that keeps little of what arrives, if it is one.
+/// Returns advice about a system that keeps little of what arrives; `None` for any other.
 pub(super) fn small_buffer() -> Option<String> {
     advice(std::fs::read_to_string(LIMIT).ok()?.trim().parse().ok()?)
 }

@@ -26,7 +26,7 @@ pub const MAX_DOMAIN: u16 = 232;
 
 const NAMES: &str = "names are of letters, digits and single underscores, and do not begin with a digit; a namespace begins with a slash";
 
-/// Who the node is, and what it listens to. None of it changes while it runs.
+/// Identity of the node, and the topics that it listens to. None of it changes while it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The node's name.
@@ -37,8 +37,8 @@ pub struct Options {
     pub domain: u16,
     /// The topics' names.
     pub topics: Topics,
-    /// Whether the map is taken from publishers that keep it for those who come late (transient local) only, as map
-    /// servers do. Without, from all, and a map published before the node was there is missed.
+    /// Take the map only from publishers that keep it for those who come late (transient local), as map servers do.
+    /// Without, from all, and a map published before the node was there is missed.
     pub latched_map: bool,
 }
 
@@ -124,7 +124,9 @@ struct Endpoints {
 impl<P: PathPlanner> PlanningNode<P> {
     /// Joins the network. `log` is told everything that `/rosout` is.
     ///
-    /// Fails for names that ROS 2 does not allow, and where the network cannot be used.
+    /// # Errors
+    /// [`HostError::Ros2Name`] for names that ROS 2 does not allow; [`HostError::Ros2`] where the network cannot be
+    /// used.
     pub fn start(
         planner: P,
         options: &Options,
@@ -165,7 +167,7 @@ impl<P: PathPlanner> PlanningNode<P> {
         Ok(Self { endpoints, spinner, node, planning, parameters: shared, wake, woken, log: Box::new(log) })
     }
 
-    /// What ends the node.
+    /// Returns a handle that ends the node.
     #[must_use]
     pub fn stopper(&self) -> Stopper {
         Stopper(self.wake.clone())
@@ -270,7 +272,7 @@ impl Endpoints {
     }
 }
 
-/// What was read, without where it came from.
+/// Takes the message, without where it came from.
 fn message<M>(read: ReadResult<(M, MessageInfo)>) -> ReadResult<Box<M>> {
     read.map(|(message, _)| Box::new(message))
 }

@@ -1,4 +1,4 @@
-//! What the node can be told: on the command line, and by `ros2 param set` while it runs.
+//! Parameters of the node: from the command line, and by `ros2 param set` while it runs.
 
 use ros2_client::ParameterValue;
 use trm_plan::{Fallback, Pose, UnknownSpace};
@@ -72,7 +72,7 @@ impl Parameters {
     }
 }
 
-/// What log lines say of a planner's settings.
+/// A planner's settings, as log lines name them.
 pub(super) fn summary(settings: &PlannerSettings) -> String {
     let PlannerSettings { robot, fallback, .. } = settings;
     format!(
@@ -96,17 +96,26 @@ fn named<T: Copy>(names: &[(&'static str, T)], what: &str, text: &str) -> Result
     })
 }
 
-/// What unknown space is: `blocked` or `free`.
+/// Parses what unknown space counts as: `blocked` or `free`.
+///
+/// # Errors
+/// The reason, with the names that are expected.
 pub fn unknown_space(text: &str) -> Result<UnknownSpace, String> {
     named(&UNKNOWN_SPACES, UNKNOWN_SPACE, text)
 }
 
-/// What stands in for the network: `astar` or `none`.
+/// Parses what stands in for the network: `astar` or `none`.
+///
+/// # Errors
+/// The reason, with the names that are expected.
 pub fn fallback(text: &str) -> Result<Fallback, String> {
     named(&FALLBACKS, FALLBACK, text)
 }
 
-/// A length in metres that is neither negative nor beyond all measure.
+/// Checks a length: 0 to 100 metres. `what` is its name in errors.
+///
+/// # Errors
+/// The reason, with the range.
 pub fn metres(what: &str, value: f64) -> Result<f64, String> {
     if (0.0..=100.0).contains(&value) {
         return Ok(value);
@@ -114,7 +123,10 @@ pub fn metres(what: &str, value: f64) -> Result<f64, String> {
     Err(format!("{what} is {value}, expected metres from 0 to 100"))
 }
 
-/// From which value on a cell is an obstacle.
+/// Checks the value from which on a cell is an obstacle: 1 to 100.
+///
+/// # Errors
+/// The reason, with the range.
 pub fn occupied_from(value: i64) -> Result<i8, String> {
     match i8::try_from(value) {
         Ok(value @ 1..=100) => Ok(value),
@@ -122,7 +134,10 @@ pub fn occupied_from(value: i64) -> Result<i8, String> {
     }
 }
 
-/// A pose of x, y and perhaps yaw: metres and radians.
+/// Reads a pose from x, y and perhaps yaw: metres and radians.
+///
+/// # Errors
+/// The reason: more or fewer numbers, or one that is not finite.
 pub fn pose(numbers: &[f64]) -> Result<Pose, String> {
     let (x, y, yaw) = match *numbers {
         [x, y] => (x, y, 0.0),

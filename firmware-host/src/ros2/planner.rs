@@ -1,4 +1,4 @@
-//! What the node asks of a planner.
+//! The planner that the node asks.
 
 use std::sync::Arc;
 
@@ -8,17 +8,20 @@ use crate::Result;
 
 /// Finds paths on a map. The node is written against this, so that it is tested without a network.
 pub trait PathPlanner {
-    /// Takes a map in place of the one before, and does all that does not depend on start and goal. After an error there
-    /// is still the map before, or none.
+    /// Takes a map in place of the one before, and does all that does not depend on start and goal.
+    ///
+    /// # Errors
+    /// When the map cannot be planned on. There is still the map before, or none.
     fn set_map(&mut self, map: Arc<OccupancyMap>, settings: &PlannerSettings) -> Result<()>;
 
     /// A path from `start` to `goal`, both in the map's frame. Called with a map only.
     ///
-    /// Fails for a start or goal that the robot cannot stand at, and when nothing was found within the planner's limits.
+    /// # Errors
+    /// When the robot cannot stand at the start or the goal, or when planning itself fails.
     fn plan(&mut self, start: Pose, goal: Pose) -> Result<Outcome>;
 }
 
-/// How planning ended.
+/// Result of planning.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// There is a path.
@@ -42,12 +45,12 @@ pub struct Planned {
     pub ms: f64,
 }
 
-/// What a planner can be told.
+/// Settings of a planner.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PlannerSettings {
     /// The robot's radius, and which cells are obstacles to it.
     pub robot: Robot,
-    /// What stands in where the network fails.
+    /// Stand-in where the network fails.
     pub fallback: Fallback,
     /// Metres between poses of a path, at most; 0 for the corners alone.
     pub spacing: f64,

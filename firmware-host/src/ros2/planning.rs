@@ -1,5 +1,5 @@
-//! What the node does with each message, apart from the network: messages and parameters go in, log lines and paths come
-//! out.
+//! Decisions of the node on each message, apart from the network: messages and parameters go in, log lines and paths
+//! come out.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use super::messages::{Header, OccupancyGrid, Path, PoseStamped, PoseWithCovarian
 use super::parameters::{Parameters, summary};
 use super::planner::{Outcome, PathPlanner, Planned};
 
-/// How much a log line matters.
+/// Importance of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// What happens.
+    /// Ordinary events.
     Info,
     /// Something was not done that someone asked for.
     Warning,
@@ -21,7 +21,7 @@ pub enum Level {
     Error,
 }
 
-/// What the node does next.
+/// Next action of the node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Say this.
@@ -45,7 +45,7 @@ pub struct Planning<P> {
 
 struct Map {
     map: Arc<OccupancyMap>,
-    /// Whether the planner has it, prepared for the parameters as they are.
+    /// `true` if the planner has it, prepared for the parameters as they are.
     usable: bool,
 }
 
@@ -56,7 +56,7 @@ struct Place {
 }
 
 impl Place {
-    /// Whether this is in another frame than the map.
+    /// Returns the pose's frame if it is another than the map's.
     fn elsewhere(&self, map: &Map) -> Option<&str> {
         self.frame.as_deref().filter(|frame| *frame != map.map.frame())
     }
@@ -217,7 +217,7 @@ impl<P: PathPlanner> Planning<P> {
         ]
     }
 
-    /// Says why, and publishes a path without poses: to those who wait for a path, the answer that there is none.
+    /// Says why, and publishes a path without poses: whoever waits for a path gets an answer.
     fn no_path(&self, why: &str) -> Vec<Action> {
         vec![warning(why.to_owned()), Action::Publish(Path::new(self.header(), &[]))]
     }

@@ -6,7 +6,7 @@ use super::photo::sample;
 /// Rows and columns of a cell's picture.
 pub(crate) const CELL_PIXELS: usize = 28;
 
-/// What is cut off at each edge of a cell, as a share of its side: most of its lines.
+/// Share of a cell's side that is cut off at each of its edges: most of its lines.
 const TRIM: f32 = 0.07;
 
 /// Share of the cells that is taken to hold digits when the print's darkness is measured: no puzzle has fewer givens.

@@ -12,17 +12,19 @@ use trm_puzzles::{Grid, Sudoku};
 /// Classes of the digit reader: empty and the digits 1 to 9.
 pub(crate) const CLASSES: usize = 10;
 
-/// Boards that are looked at.
+/// Boards that are looked at before the reader gives up. It bounds the time: each one without clashes is searched for
+/// a second solution.
 const BOARDS: usize = 3000;
 
-/// Single changes that boards are made of.
+/// Single changes that boards are made of: the likeliest.
 const CHANGES: usize = 64;
 
-/// Least probability of what a cell is changed to.
+/// Least probability of what a cell is changed to. The most likely of ten classes has 0.1 or more, so a rarer change
+/// costs over 9 in natural logarithms, and the reader trusts no board that costs more than 6 (`MOST_COST`).
 const LEAST: f32 = 1e-5;
 
-/// How much less likely another consistent board has to be for the best one to be beyond doubt, in natural logarithms:
-/// a factor of 10.
+/// Extra cost, in natural logarithms, that another consistent board needs for the best one to be beyond doubt: it is
+/// less likely by a factor of 10.
 const DOUBT: f32 = 2.3;
 
 /// Search nodes for the solutions of one board: newspaper puzzles take a few hundred.
@@ -33,7 +35,8 @@ const NODES: u64 = 20_000;
 pub(crate) struct Consistent {
     /// The digits, 0 for an empty cell.
     pub digits: Vec<u8>,
-    /// How much less likely it is than the board of each cell's most likely digit, in natural logarithms: 0 if it is that.
+    /// Cost, in natural logarithms: how much less likely it is than the board of each cell's most likely digit; 0 if
+    /// it is that.
     pub cost: f32,
     /// Cells in which it differs from that.
     pub changed: Vec<usize>,
@@ -41,7 +44,7 @@ pub(crate) struct Consistent {
     pub doubtful: Vec<usize>,
 }
 
-/// What is read at first sight: each cell's most likely digit that the board has.
+/// Returns what is read at first sight: each cell's most likely digit that the board has.
 pub(crate) fn first_sight(task: Sudoku, probabilities: &[f32]) -> Vec<u8> {
     probabilities.chunks_exact(CLASSES).map(|cell| best(task, cell)).collect()
 }
@@ -51,7 +54,8 @@ fn best(task: Sudoku, cell: &[f32]) -> u8 {
     digits.max_by(|&a, &b| cell[a].total_cmp(&cell[b])).unwrap_or(0) as u8
 }
 
-/// Finds it among the likely ones; `probabilities` f32 `[cells, 10]`.
+/// Finds the most likely board that is a puzzle; `probabilities` f32 `[cells, 10]`. `None` if none of the likely ones
+/// is.
 pub(crate) fn most_likely(task: Sudoku, probabilities: &[f32]) -> Option<Consistent> {
     let first = first_sight(task, probabilities);
     let mut changes: Vec<Change> = Vec::new();
@@ -94,7 +98,7 @@ pub(crate) fn most_likely(task: Sudoku, probabilities: &[f32]) -> Option<Consist
     found
 }
 
-/// Whether the digits do not clash and leave exactly one solution.
+/// `true` if the digits do not clash and leave exactly one solution.
 fn is_puzzle(task: Sudoku, digits: &[u8]) -> bool {
     if !clashes(task, digits).is_empty() {
         return false;

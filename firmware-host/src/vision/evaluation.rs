@@ -1,4 +1,4 @@
-//! How well boards are read: against a set of labelled photographs.
+//! Measures how well boards are read, against a set of labelled photographs.
 
 use serde::Serialize;
 
@@ -12,23 +12,24 @@ use crate::Result;
 /// themselves are off by up to 0.05.
 pub const CORNER_TOLERANCE: f32 = 0.06;
 
-/// What became of one photograph.
+/// Result of one photograph.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PhotoResult {
     /// The picture's file.
     pub file: String,
-    /// Whether the board was found where the label has it; a photograph without outline counts when a board was found.
+    /// `true` if the board was found where the label has it; a photograph without outline counts when a board was
+    /// found.
     pub found: bool,
     /// Cells that were read rightly.
     pub cells_right: usize,
     /// Cells of the label.
     pub cells: usize,
-    /// Whether the reading was trusted.
+    /// `true` if the reading was trusted.
     pub trusted: bool,
 }
 
 impl PhotoResult {
-    /// Whether the whole board was read.
+    /// `true` if the whole board was read rightly.
     #[must_use]
     pub fn exact(&self) -> bool {
         self.cells_right == self.cells

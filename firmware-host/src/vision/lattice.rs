@@ -1,4 +1,4 @@
-//! The lines of a board: whether a quadrilateral has them, and where each crossing really is.
+//! The lines of a board: a measure of whether a quadrilateral has them, and the place where each crossing really is.
 //!
 //! A page that curls bends the lines, and a homography of the four corners then cuts digits in two. So the crossings of
 //! the lines are looked for one by one in the rectified picture, and smoothed by what paper can do: second differences of
@@ -12,18 +12,20 @@ use super::Point;
 use super::photo::sample;
 use super::quad::Quad;
 
-/// Side of a cell in the rectified picture, pixels.
+/// Side of a cell in the rectified picture, pixels. Distances in pixels below are in this picture.
 pub(crate) const CELL: usize = 48;
 
-/// What is seen around the board in the rectified picture, pixels.
+/// Width of the surroundings of the board in the rectified picture, pixels. Half a cell is room for the outer lines'
+/// displacements ([`REACH`]) and for the paper beside them.
 pub(crate) const MARGIN: usize = 24;
 
-/// Points along one side of a cell at which its line is looked for.
+/// Points along one side of a cell at which its line is looked for. More would cost time: every candidate is
+/// measured so.
 const SEGMENT_POINTS: usize = 7;
 
-/// Whether a board of `side` cells fills the quadrilateral: the mean strength of its lines, 0 to 1.
+/// Measures how well a board of `side` cells fills the quadrilateral: the mean strength of its lines, 0 to 1.
 ///
-/// Each side of each cell may lie a little off, as bent paper has it.
+/// Each side of each cell may lie a little off, as bent paper has it: up to 18 % of a cell.
 pub(crate) fn line_score(gray: &GrayImage, quad: &Quad, side: usize) -> f32 {
     let Some(to_picture) = projection(unit_square(), quad) else { return 0.0 };
     let cell = 1.0 / side as f32;
@@ -50,7 +52,7 @@ pub(crate) fn line_score(gray: &GrayImage, quad: &Quad, side: usize) -> f32 {
     0.5 * (mean + worst.min(mean))
 }
 
-/// How much darker than both its sides a cell's edge is, 0 to 1.
+/// Measures how much darker than both its sides a cell's edge is, 0 to 1.
 fn segment_strength(
     gray: &GrayImage,
     to_picture: &Projection,
@@ -68,6 +70,8 @@ fn segment_strength(
         let along = start + cell * (k as f32 + 0.5) / SEGMENT_POINTS as f32;
         let line = at(across, along);
         let beside = at(across - 0.13 * cell, along).min(at(across + 0.13 * cell, along));
+        // A line that is 12 % and 4 levels darker than its paper counts in full. The levels keep noise in black places
+        // from doing so.
         sum += ((beside - line) / (0.12 * beside + 4.0)).clamp(0.0, 1.0);
     }
     sum / SEGMENT_POINTS as f32
@@ -94,7 +98,7 @@ pub(crate) struct Lattice {
     pub crossings: Vec<Point>,
     /// From `flat` to the picture it was taken from.
     pub to_picture: Projection,
-    /// How clearly the lines show between the crossings, 0 to 1.
+    /// Clarity of the lines between the crossings, 0 to 1.
     pub clarity: f32,
 }
 
@@ -143,14 +147,15 @@ impl Lattice {
     }
 }
 
-/// Displacements that are tried around where a crossing is expected: in the first pass, and in the second, once the
-/// smooth field is known, pixels.
+/// Displacements that are tried around where a crossing is expected, pixels: in the first pass, and in the second,
+/// once the smooth field is known. Beyond half a cell the line of a neighbour would be nearer.
 const REACH: [i32; 2] = [13, 6];
 
-/// Length of a crossing's arms, pixels.
+/// Length of a crossing's arms, pixels. Less than half a cell: the arms of neighbours share no pixels.
 const ARM: i32 = 19;
 
-/// How stiff paper is, in units of a clear crossing's weight.
+/// Stiffness of paper, in units of a clear crossing's weight. More flattens curls; less lets a single wrong crossing
+/// bend the board.
 const STIFFNESS: f32 = 6.0;
 
 /// The crossings of the lines in a rectified picture.
@@ -201,6 +206,7 @@ fn clarity([vertical, horizontal]: &[Ridges; 2], crossings: &[Point], side: usiz
             for k in 0..side {
                 let node = |k: usize| crossings[if down { k * nodes + line } else { line * nodes + k }];
                 let (from, to) = (node(k), node(k + 1));
+                // Eight points between two crossings, each with a pixel of play across the line.
                 for step in 1..=8 {
                     let along = step as f32 / 9.0;
                     let x = (from[0] + along * (to[0] - from[0])).round() as i32;
@@ -218,10 +224,11 @@ fn clarity([vertical, horizontal]: &[Ridges; 2], crossings: &[Point], side: usiz
     0.5 * (mean + lines[1])
 }
 
-/// How much darker than what is left and right of it (or above and below) each pixel is, 0 to 1, row by row.
+/// Measures how much darker than what is left and right of it (or above and below) each pixel is, 0 to 1, row by row.
 fn ridges(flat: &GrayImage, vertical: bool) -> Ridges {
     let size = flat.width() as usize;
     let data = flat.as_raw();
+    // A tenth of a cell: outside of a line that is thinner than a fifth.
     let reach = 5;
     let mut values = vec![0.0; size * size];
     for y in 0..size {
@@ -234,6 +241,7 @@ fn ridges(flat: &GrayImage, vertical: bool) -> Ridges {
             let k = y * size + x;
             let beside = f32::from(data[k - step].min(data[k + step]));
             let depth = beside - f32::from(data[k]);
+            // A pixel that is 20 % and 4 levels darker than its surroundings counts in full.
             values[k] = (depth / (0.2 * beside + 4.0)).clamp(0.0, 1.0);
         }
     }
@@ -254,8 +262,8 @@ impl Ridges {
     }
 }
 
-/// How far a line lies from a crossing's expected place, across the line, and how clearly it shows. `arms` says which
-/// of the line's two directions, backwards and forwards, are on the board.
+/// Measures how far a line lies from a crossing's expected place, across the line, and how clearly it shows. `arms`
+/// says which of the line's two directions, backwards and forwards, are on the board.
 fn measure(ridges: &Ridges, expected: Point, vertical: bool, reach: i32, arms: (bool, bool)) -> (f32, f32) {
     let (x, y) = (expected[0].round() as i32, expected[1].round() as i32);
     let profile: Vec<f32> = (-reach..=reach)
@@ -281,11 +289,12 @@ fn measure(ridges: &Ridges, expected: Point, vertical: bool, reach: i32, arms: (
     }
     let centre = if weight > 0.0 { sum / weight } else { reach as f32 };
     let rounded = if vertical { x as f32 - expected[0] } else { y as f32 - expected[1] };
+    // The weight is squared: a weak line gives way to the clear ones around it.
     (centre - reach as f32 + rounded, strength.powi(2))
 }
 
-/// The field that follows the measurements, `(value, weight)`, as closely as stiff paper can; those far off it count
-/// less and less.
+/// Returns the field that follows the measurements, `(value, weight)`, as closely as stiff paper can; those far off it
+/// count less and less.
 fn smooth(measured: &[(f32, f32)], nodes: usize) -> Vec<f32> {
     let count = nodes * nodes;
     let mut bending = DMatrix::<f32>::zeros(count, count);
@@ -309,6 +318,8 @@ fn smooth(measured: &[(f32, f32)], nodes: usize) -> Vec<f32> {
         let mut system = bending.clone();
         let mut right = DVector::<f32>::zeros(count);
         for (k, &(value, weight)) in measured.iter().enumerate() {
+            // Least squares, weighted anew in each round by Cauchy's function: a crossing that is 2 pixels off counts
+            // half.
             let off = if round == 0 { 0.0 } else { (value - field[k]) / 2.0 };
             let weight = weight / (1.0 + off * off);
             // A little weight everywhere keeps the system regular.

@@ -11,16 +11,19 @@ use super::quad::{Quad, area, candidates, distance};
 /// Sizes of boards that are looked for, cells a side.
 const SIDES: [usize; 3] = [9, 6, 4];
 
-/// Least [line score](line_score) of a quadrilateral that is looked at more closely.
+/// Least [line score](line_score) of a quadrilateral that is looked at more closely. It only saves the work of a
+/// [`Lattice`]: [`MIN_CLARITY`] decides whether there is a board.
 const MIN_SCORE: f32 = 0.25;
 
-/// Least [clarity](Lattice::clarity) of a board.
+/// Least [clarity](Lattice::clarity) of a board. What has a board's lines but is no sudoku is refused later, by its
+/// digits.
 const MIN_CLARITY: f32 = 0.25;
 
-/// Clarity at which no other threshold is tried.
+/// Clarity of a [`LARGE`] board at which no other threshold is tried, which saves their time.
 const CLEAR: f32 = 0.6;
 
-/// Share of the picture that a board covers at which no other threshold is tried.
+/// Share of the picture that a clear board covers at which no other threshold is tried. A smaller one may be
+/// yesterday's solution, beside a board that this threshold has missed.
 const LARGE: f32 = 0.15;
 
 /// A board that was found.
@@ -30,7 +33,7 @@ pub(crate) struct Board {
     pub lattice: Lattice,
     /// Its corners in the picture, clockwise from the top left.
     pub quad: Quad,
-    /// What it is preferred by.
+    /// Measure by which it is preferred: its clarity times the root of its share of the picture.
     worth: f32,
 }
 
@@ -66,14 +69,15 @@ pub(crate) fn boards(gray: &GrayImage) -> Vec<Board> {
     kept
 }
 
-/// Whether the board is all in the picture.
+/// `true` if the board is all in the picture.
 fn inside(gray: &GrayImage, quad: &Quad) -> bool {
+    // Corners are where smoothed lines cross, not where ink was seen: they may be off by 2 % of a side.
     let slack = 0.02 * area(quad).sqrt();
     let (right, bottom) = (gray.width() as f32 - 1.0 + slack, gray.height() as f32 - 1.0 + slack);
     quad.iter().all(|&[x, y]| x >= -slack && y >= -slack && x <= right && y <= bottom)
 }
 
-/// Whether one of two boards has its middle in the other.
+/// `true` if one of two boards has its middle in the other.
 fn overlap(a: &Quad, b: &Quad) -> bool {
     let middle = |quad: &Quad| [0, 1].map(|axis| quad.iter().map(|corner| corner[axis]).sum::<f32>() / 4.0);
     let reach = |quad: &Quad| area(quad).sqrt() / 2.0;

@@ -4,6 +4,10 @@
 //! boards (`locate`), whose crossings (`lattice`) straighten what curls; each cell (`cells`) is classified, and the most likely
 //! digits that make a puzzle are the [reading](Reading). What cannot be trusted says why. [`MazeReader`](maze::MazeReader) reads
 //! printed line mazes, and [`source`] is where pictures come from.
+//!
+//! Most thresholds of this module follow from no formula, and how their values were found is not on record. What a
+//! change of one does can be measured: `trm-host read --eval` on labelled photographs, the ignored test `figures` of
+//! `tests/maze_photos` on rendered mazes.
 
 mod cells;
 mod consistent;

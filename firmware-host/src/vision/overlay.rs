@@ -99,7 +99,7 @@ fn mix(pixel: &mut Rgb<u8>, colour: Rgb<u8>, share: f32) {
     }
 }
 
-/// How much of each place of a cell a digit covers, 0 to 255.
+/// Draws how much of each place of a cell a digit covers, 0 to 255.
 fn stencil(digit: u8) -> GrayImage {
     let mut stencil = GrayImage::new(STENCIL, STENCIL);
     let font: FontRef<'_> = answer_font();

@@ -32,6 +32,10 @@ pub fn open(path: &Path) -> Result<RgbImage> {
 }
 
 /// Reads a JPEG or PNG picture out of memory, `name` is what errors call it.
+///
+/// # Errors
+/// [`HostError::Picture`] when the picture cannot be decoded; [`HostError::PictureTooLarge`] beyond [`MAX_PIXELS`];
+/// [`HostError::Source`] for pixels or metadata that take too many bytes.
 pub fn from_bytes(bytes: &[u8], name: &Path) -> Result<RgbImage> {
     decode(Cursor::new(bytes), name, &mut Budget::new(PHOTO_LIMITS))
 }
@@ -87,7 +91,7 @@ impl Ink {
     }
 }
 
-/// What one pixel of a reduced row or column is made of.
+/// Pixels that one pixel of a reduced row or column is made of.
 struct Taps {
     /// The first pixel.
     first: usize,

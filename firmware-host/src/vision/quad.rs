@@ -1,4 +1,4 @@
-//! Where a board may be: quadrilaterals around connected dark lines.
+//! Candidates for a board: quadrilaterals around connected dark lines.
 //!
 //! The frame and the lines of a printed board hang together. Under one of several thresholds they come out as one
 //! component of dark pixels, whose convex hull has the board's corners. Which of the candidates is a board is decided
@@ -11,16 +11,21 @@ use imageproc::region_labelling::{Connectivity, connected_components};
 
 use super::Point;
 
-/// How dark a pixel is beside its surroundings to count as print: the surroundings' half side as a share of the
+/// Thresholds for print, by how dark a pixel is beside its surroundings: the surroundings' half side as a share of the
 /// picture's longer side, the share of their mean that it stays below, and pixels by which print is thickened, so that
 /// broken lines hang together.
+///
+/// They are tried in this order until a clear board is found. A larger share takes fainter print, and more shadows.
+/// Smaller surroundings follow light that changes sooner, but miss lines that are thicker than they are.
 const THRESHOLDS: [(f32, f32, u8); 5] =
     [(0.03, 0.90, 0), (0.03, 0.94, 0), (0.015, 0.93, 1), (0.06, 0.85, 0), (0.03, 0.96, 1)];
 
-/// Shorter side of a candidate's bounding box, as a share of the picture's shorter side.
+/// Least shorter side of a candidate's bounding box, as a share of the picture's shorter side. In a picture of
+/// 1000x750 pixels, nine cells have 16 pixels each then.
 const MIN_SHARE: f32 = 0.2;
 
-/// Directions in which a component's outermost pixels are looked for.
+/// Directions in which a component's outermost pixels are looked for: one every 7.5 degrees. The search for the
+/// largest quadrilateral takes time with the third power of their number.
 const DIRECTIONS: usize = 48;
 
 /// Corners of a quadrilateral, clockwise from the one nearest to the top left.
@@ -44,13 +49,14 @@ impl Iterator for Prints<'_> {
 
     fn next(&mut self) -> Option<GrayImage> {
         let &(radius, share, thicken) = self.thresholds.next()?;
+        // At least 3 pixels: in a small picture the share is narrower than a line.
         let radius = (radius * self.gray.width().max(self.gray.height()) as f32).max(3.0) as u32;
         let dark = darker_than_surroundings(self.gray, &self.integral, radius, share);
         Some(if thicken > 0 { dilate(&dark, Norm::LInf, thicken) } else { dark })
     }
 }
 
-/// Those of `quads` that were not seen before, which they are from now on.
+/// Returns those of `quads` that were not seen before, and remembers them.
 pub(super) fn unseen(seen: &mut Vec<Quad>, quads: impl Iterator<Item = Quad>) -> Vec<Quad> {
     let mut new = Vec::new();
     for quad in quads {
@@ -62,8 +68,8 @@ pub(super) fn unseen(seen: &mut Vec<Quad>, quads: impl Iterator<Item = Quad>) ->
     new
 }
 
-/// Candidates under one threshold after the other, each once, in pixels of `gray`. Whoever has found a board need not
-/// ask for more.
+/// Finds candidates under one threshold after the other, each once, in pixels of `gray`. Whoever has found a board
+/// need not ask for more.
 pub(crate) fn candidates(gray: &GrayImage) -> impl Iterator<Item = Vec<Quad>> {
     let mut seen = Vec::new();
     Prints::new(gray)
@@ -97,6 +103,7 @@ pub(super) fn darker_than_surroundings(gray: &GrayImage, integral: &[u32], radiu
             let sum = (integral[bottom * stride + right] - integral[top * stride + right])
                 - (integral[bottom * stride + left] - integral[top * stride + left]);
             let mean = sum as f32 / ((right - left) * (bottom - top)) as f32;
+            // Two levels less: where all is black, a share of the mean is less than noise.
             if f32::from(gray.get_pixel(x, y).0[0]) < share * mean - 2.0 {
                 dark.put_pixel(x, y, Luma([255]));
             }
@@ -140,6 +147,9 @@ fn cell_group_quads(dark: &GrayImage) -> Vec<Quad> {
         .skip(1)
         .filter(|spot| {
             let (width, height) = (spot.right.saturating_sub(spot.left) + 1, spot.bottom.saturating_sub(spot.top) + 1);
+            // At least 8 pixels a side, and no longer than a third of the picture, as the smallest board has four
+            // cells a side. Seen from the side a cell is at most 5:3, and a digit leaves more than half of its box
+            // light.
             let (short, long) = (width.min(height), width.max(height));
             short >= 8
                 && long <= shorter / 3
@@ -182,10 +192,10 @@ fn cell_group_quads(dark: &GrayImage) -> Vec<Quad> {
     quads
 }
 
-/// Fewest cells that are taken for a board: those of the smallest.
+/// Fewest cells that are taken for a board: two fewer than the smallest one, 4x4, has.
 const MIN_CELLS: usize = 14;
 
-/// What a component covers; `left > right` when it is empty.
+/// Bounding box and size of a component; `left > right` when it is empty.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub left: u32,
@@ -204,14 +214,15 @@ impl Bounds {
         ((self.right - self.left + self.bottom - self.top) as f32) / 2.0 + 1.0
     }
 
-    /// Whether two cells may lie side by side on one board.
+    /// `true` if two cells may lie side by side on one board.
     fn is_neighbour(&self, other: &Self) -> bool {
         let (a, b) = (self.size(), other.size());
+        // 1.4 sides from middle to middle: cells that touch at a corner only are 1.41 sides apart, and a line.
         a < 1.35 * b && b < 1.35 * a && distance(self.middle(), other.middle()) < 0.7 * (a + b)
     }
 }
 
-/// What each component covers, by label.
+/// Returns the bounds of each component, by label.
 pub(super) fn bounds(labels: &image::ImageBuffer<Luma<u32>, Vec<u32>>) -> Vec<Bounds> {
     let none = Bounds { left: u32::MAX, top: u32::MAX, right: 0, bottom: 0, pixels: 0 };
     let mut all: Vec<Bounds> = Vec::new();
@@ -300,6 +311,7 @@ fn plausible(quad: &Quad) -> bool {
     let sides: Vec<f32> = (0..4).map(|k| distance(quad[k], quad[(k + 1) % 4])).collect();
     let longest = sides.iter().copied().fold(0.0, f32::max);
     let shortest = sides.iter().copied().fold(f32::MAX, f32::min);
+    // Beside the longest side's square, a square has an area of 1, a rhombus with corners of 27 degrees one of 0.45.
     shortest > 0.4 * longest && area(quad) > 0.45 * longest * longest
 }
 
@@ -322,12 +334,12 @@ pub(crate) fn area(quad: &Quad) -> f32 {
     signed_area(quad).abs()
 }
 
-/// How far apart two points are, pixels.
+/// Distance of two points, pixels.
 pub(crate) fn distance(a: Point, b: Point) -> f32 {
     (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
-/// Whether two quadrilaterals are the same but for a few pixels.
+/// `true` if two quadrilaterals are the same but for a few pixels: 6, where a side has 1000.
 fn same(a: &Quad, b: &Quad) -> bool {
     let near = 0.006 * area(a).sqrt();
     a.iter().zip(b).all(|(p, q)| distance(*p, *q) <= near)

@@ -13,7 +13,7 @@ use super::photo::{Ink, MIN_SIDE};
 use super::quad::{Quad, area};
 use crate::{HostError, Result};
 
-/// Why a reading is not to be trusted.
+/// The reason why a reading is not to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The picture has fewer pixels than a board needs.
@@ -45,7 +45,7 @@ impl Refusal {
     }
 }
 
-/// What was read.
+/// The reading of a photograph.
 #[derive(Debug)]
 pub struct Reading {
     /// The board's corners in the photograph, clockwise from the top left, if one was found.
@@ -56,13 +56,13 @@ pub struct Reading {
     pub task: Option<Sudoku>,
     /// The puzzle, upright: 0 for an empty cell. None if no board was found.
     pub grid: Option<Grid>,
-    /// How sure each cell is, 0 to 1, in the order of the grid's cells.
+    /// Confidence in each cell, 0 to 1, in the order of the grid's cells.
     pub confidence: Vec<f32>,
     /// Probabilities of empty and the digits 1 to 9 in each cell, `[cells, 10]`.
     pub probabilities: Vec<f32>,
     /// Cells in doubt.
     pub doubtful: Vec<usize>,
-    /// Why the reading is not trusted; none if it is.
+    /// The reason why the reading is not trusted; `None` if it is.
     pub refusal: Option<Refusal>,
     /// The lines, to draw answers along.
     pub(crate) lattice: Option<Lattice>,
@@ -86,12 +86,12 @@ impl Reading {
         }
     }
 
-    /// Whether it is unclear which board was read.
+    /// `true` if it is unclear which board was read.
     pub(crate) fn is_ambiguous(&self) -> bool {
         self.refusal == Some(Refusal::SeveralBoards)
     }
 
-    /// Whether the reading may be shown as what lies in front of the camera.
+    /// `true` if the reading may be shown as what lies in front of the camera.
     #[must_use]
     pub fn trusted(&self) -> bool {
         self.refusal.is_none()
@@ -126,10 +126,11 @@ impl BoardReader {
         Self { classifier }
     }
 
-    /// With a reader's bundle, on tract.
+    /// With a reader's bundle, on the engine that is preferred.
     ///
     /// # Errors
-    /// When the bundle's graph is none of a digit reader's.
+    /// [`HostError::NoDigitReader`] when the bundle is not a digit reader's; [`HostError::Engine`] when the engine
+    /// refuses its graph.
     pub fn open(bundle: &ClassifierBundle) -> Result<Self> {
         let manifest = bundle.manifest();
         if manifest.size != CELL_PIXELS || manifest.classes.len() != CLASSES {
@@ -221,7 +222,7 @@ impl BoardReader {
     }
 }
 
-/// Where the cell of an upright grid is in the grid as the camera sees it.
+/// Returns the place, in the grid as the camera sees it, of a cell of the upright grid.
 pub(crate) fn turned_cell(cell: usize, side: usize, turns: usize) -> usize {
     let (mut row, mut col) = (cell / side, cell % side);
     for _ in 0..turns % 4 {
@@ -230,7 +231,7 @@ pub(crate) fn turned_cell(cell: usize, side: usize, turns: usize) -> usize {
     row * side + col
 }
 
-/// What the cells' probabilities amount to.
+/// Makes a reading of the cells' probabilities.
 pub(crate) fn judge(side: usize, probabilities: Vec<f32>) -> Reading {
     let Some(task) = Sudoku::with_side(side) else { return Reading::refused(Refusal::NoBoard) };
     let seen = consistent::first_sight(task, &probabilities);

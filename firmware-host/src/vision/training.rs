@@ -48,7 +48,7 @@ pub struct Example {
     pub digit: u8,
 }
 
-/// Where training pictures come from.
+/// Pictures that training draws from.
 #[derive(Debug, Default)]
 pub struct TrainingSet {
     /// Cells cut out of photographs.
@@ -145,7 +145,7 @@ fn between(picture: &[f32], x: f32, y: f32) -> f32 {
     above * (1.0 - v) + below * v
 }
 
-/// What is left of the board's lines at a cell's edges.
+/// Draws remains of the board's lines at a cell's edges.
 fn lines(picture: &mut [f32], rng: &mut ChaCha8Rng) {
     for edge in 0..4 {
         if rng.random::<f32>() < 0.6 {
@@ -203,7 +203,7 @@ fn finish(picture: &mut [f32], rng: &mut ChaCha8Rng) {
     }
 }
 
-/// How a reader is trained.
+/// Settings of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainingOptions {
     /// Steps of 64 pictures.

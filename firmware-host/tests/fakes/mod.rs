@@ -20,7 +20,7 @@ use trm_firmware_host::kiosk::parts::{
 use trm_firmware_host::{HostError, Result};
 use trm_puzzles::{Example, Generate as _, Grid, PuzzleKind, Sudoku, SudokuGenerator, Task as _};
 
-/// What one picture is.
+/// Kind of a picture, by what happens with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A board that is read and solved.
@@ -39,7 +39,7 @@ pub(crate) enum Kind {
     Fatal,
 }
 
-/// What the fakes saw and did.
+/// Record of what the fakes saw and did.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// Pictures dealt with.

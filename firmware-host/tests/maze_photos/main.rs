@@ -17,7 +17,7 @@ use trm_firmware_host::vision::maze::{MazeReader, MazeRefusal};
 use trm_firmware_host::vision::photo;
 use trm_puzzles::maze::{GOAL, START};
 
-/// How many of a number of mazes were read how.
+/// Counts of mazes by the way they were read.
 #[derive(Debug, Default)]
 struct Tally {
     mazes: usize,

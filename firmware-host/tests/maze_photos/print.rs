@@ -10,7 +10,7 @@ use trm_puzzles::{Cell, Generate as _, Grid, Layout, Maze, MazeGenerator};
 /// Pixels of a room on the page.
 const ROOM: f32 = 40.0;
 
-/// How start and goal are printed.
+/// Printed form of start and goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marks {
     DotAndRing,
@@ -26,7 +26,7 @@ impl Marks {
 /// A maze on paper.
 #[derive(Debug, Clone)]
 pub(crate) struct Printed {
-    /// What is to be read.
+    /// The grid that is to be read.
     pub(crate) grid: Grid,
     pub(crate) page: RgbImage,
 }
@@ -173,7 +173,7 @@ pub(crate) fn finger(page: &mut RgbImage, rng: &mut dyn Rng) {
     shade(page, inside, Rgb([190.0, 140.0, 115.0].map(|value| (value * light) as u8)));
 }
 
-/// How badly a page is photographed.
+/// Faults of a photograph of a page.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Camera {
     /// Largest turn, radians, and largest shift of the page's corners, a share of its size.
@@ -248,7 +248,7 @@ pub(crate) fn photograph(page: &RgbImage, camera: Camera, rng: &mut dyn Rng) -> 
     jpeg(&photo, 60)
 }
 
-/// What a JPEG file of a picture looks like.
+/// Returns a picture as its JPEG file of this quality shows it.
 pub(crate) fn jpeg(picture: &RgbImage, quality: u8) -> RgbImage {
     let mut bytes = Vec::new();
     let (width, height) = picture.dimensions();

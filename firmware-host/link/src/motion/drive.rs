@@ -1,6 +1,6 @@
 //! Driving a route: one movement at a time, each from where the robot reports to stand.
 //!
-//! What is decided, is decided on reports: a movement is over when a report from after its beginning says that the robot
+//! Reports decide: a movement is over when a report from after its beginning says that the robot
 //! stands. So nothing hangs on a single message, and after a lost link, in which the robot has stopped by itself, the next
 //! movement begins where it stands then.
 
@@ -13,7 +13,7 @@ use trm_protocol::{Command, Motion, PoseReport, Refusal};
 use super::{Follower, Kind, Route, Speeds, Step, from_robot, to_robot};
 use crate::{Client, CommandError, DeviceInfo, LinkError, Result};
 
-/// How often the robot is to report.
+/// Time between the robot's reports, milliseconds.
 const REPORT_MS: u16 = 50;
 /// Without a report for so long, although the device answers, it is asked again: it may have restarted.
 const REPORTS_MISSING: Duration = Duration::from_secs(1);
@@ -23,21 +23,21 @@ const LOOK: Duration = Duration::from_millis(50);
 const HALT: Duration = Duration::from_millis(500);
 /// Movements without getting nearer to the next corner, after which the robot is stuck.
 const TRIES: u32 = 8;
-/// What a device's clock may be behind ours over one outage; more, and it has restarted.
+/// Time that a device's clock may be behind ours over one outage; more, and it has restarted.
 const CLOCK: Duration = Duration::from_secs(1);
 
-/// How to drive.
+/// Settings of a drive.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DriveOptions {
-    /// How fast.
+    /// Speeds of driving and turning.
     pub speeds: Speeds,
-    /// What to give; `None` for waypoints where the firmware takes them, drives and turns otherwise.
+    /// Kind of movements to give; `None` for waypoints where the firmware takes them, drives and turns otherwise.
     pub kind: Option<Kind>,
     /// Tell the robot that it stands at the route's start, before anything else.
     pub set_pose: bool,
     /// Metres that the robot may be beside the route. Plan with so much more around the robot.
     pub tolerance: f64,
-    /// How long a lost link is waited for.
+    /// Longest wait for a lost link.
     pub patience: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Default for DriveOptions {
     }
 }
 
-/// How a drive ended.
+/// End of a drive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Outcome {
     /// The robot stands at the goal.
@@ -67,10 +67,10 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// What came of a drive.
+/// Result of a drive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Driven {
-    /// How it ended.
+    /// The way it ended.
     pub outcome: Outcome,
     /// Where the robot reports to be.
     pub pose: Pose,
@@ -78,7 +78,7 @@ pub struct Driven {
     pub error: f64,
     /// Radians from its direction to the goal's, without sign.
     pub yaw_error: f64,
-    /// How long it took.
+    /// Time that it took.
     pub time: Duration,
     /// Movements given.
     pub motions: u32,
@@ -86,7 +86,7 @@ pub struct Driven {
     pub stops: u32,
 }
 
-/// How far a drive is.
+/// Progress of a drive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Where the robot reports to be.
@@ -97,16 +97,19 @@ pub struct Progress {
     pub corners: usize,
     /// Movements broken off so far.
     pub stops: u32,
-    /// Whether the link is up.
+    /// `true` while the link is up.
     pub connected: bool,
 }
 
 /// Drives a route, and returns when the robot stands: at the goal or not. `stop` ends it early; `progress` is told of every
 /// movement and of the link's losses.
 ///
-/// The robot is told to stop first: it may still be doing something for another host. Events of the device stay with the
-/// client. Errors, which leave the robot stopped as far as the link allows: [`LinkError::CannotDrive`] for a device that has
-/// no motors, does not know where it is, or has forgotten it on the way; [`LinkError::Command`] for what it refuses;
+/// The robot is told to stop first: it may still be doing something for another host. Events of the device stay with
+/// the client.
+///
+/// # Errors
+/// All leave the robot stopped as far as the link allows. [`LinkError::CannotDrive`] for a device that has no motors,
+/// does not know where it is, or has forgotten it on the way; [`LinkError::Command`] for what it refuses;
 /// [`LinkError::DeviceSilent`] or the reason why there is no link when that lasts longer than the patience.
 pub fn drive(
     client: &Client,
@@ -145,7 +148,7 @@ fn cannot(client: &Client, device: &DeviceInfo, reason: &'static str, hint: &'st
     LinkError::CannotDrive { port: client.port().to_owned(), firmware: device.firmware.clone(), reason, hint }
 }
 
-/// What became of a command.
+/// Outcome of a command.
 enum Given {
     Done,
     Refused(Refusal),
@@ -387,7 +390,7 @@ enum Stand {
     Interrupted,
 }
 
-/// How long a movement may take: twice what it should and some seconds, as robots are slower than they are told to be.
+/// Longest time of a movement: twice what it should take and some seconds, as robots are slower than they are told.
 fn longest(at: Pose, motion: Motion) -> Duration {
     let seconds = |way: f64, speed: u16| way / f64::from(speed.max(1));
     let usual = match motion {

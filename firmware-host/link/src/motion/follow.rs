@@ -1,4 +1,4 @@
-//! What to do next on a route, from where the robot is.
+//! The next movement on a route, from where the robot is.
 //!
 //! A robot that knows drives of whole millimetres and turns of whole degrees is up to half a degree off its course. So a
 //! straight piece of the route is driven in pieces, each aimed at a place on the line ahead, and the last one short: then the
@@ -17,18 +17,18 @@ const REACHED: f64 = 0.003;
 /// Directions that differ by less are not worth a turn, degrees. A little more than what rounding leaves, or the robot
 /// would turn to and fro.
 const COURSE: f64 = 0.505;
-/// How far off the line a piece may end on its way, metres.
+/// Distance from the line at which a piece may end on its way, metres.
 const ASIDE: f64 = 0.0034;
-/// How far off its corner a last piece may end, metres.
+/// Distance from its corner at which a last piece may end, metres.
 const ASIDE_LAST: f64 = 0.00133;
 /// A piece of this length ends well on any course, metres.
 const PIECE: f64 = 0.38;
-/// What is left for the last piece, which ends well on any course, metres.
+/// Length that is left for the last piece, which ends well on any course, metres.
 const LAST: f64 = 0.1;
 /// Longest drive, metres: millimetres in 16 bits.
 const LONGEST: f64 = 32.0;
 
-/// What the robot understands.
+/// Movements that a robot understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Drives and turns.
@@ -37,7 +37,7 @@ pub enum Kind {
     Waypoints,
 }
 
-/// What a robot that stands has to do.
+/// Next step of a robot that stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Step {
     /// This, and then ask again.
@@ -72,7 +72,7 @@ impl<'r> Follower<'r> {
         self.next.min(self.route.corners.len())
     }
 
-    /// What the robot has to do that stands `at` this pose.
+    /// Returns the next step of the robot that stands `at` this pose.
     pub fn step(&mut self, at: Pose, kind: Kind) -> Step {
         let here = [at.x, at.y];
         while let Some(&target) = self.route.corners.get(self.next) {
@@ -112,7 +112,8 @@ impl<'r> Follower<'r> {
         Some(distance_to_line([at.x, at.y], from, to)).filter(|beside| *beside > self.tolerance)
     }
 
-    /// What is left to do, to tell whether the robot gets on: corners, and metres to the next, or degrees at the end.
+    /// Returns what is left to do, to tell whether the robot gets on: corners, and metres to the next, or degrees at
+    /// the end.
     #[must_use]
     pub(super) fn left(&self, at: Pose) -> (usize, f64) {
         match self.route.corners.get(self.next) {
@@ -160,8 +161,11 @@ fn turn(from: f64, to: f64) -> (i16, f64) {
     (degrees as i16, (off - degrees).to_radians())
 }
 
-/// A route as movements in drives and turns, for a robot that stands at `from` and does exactly what it is told: it ends
-/// within 2 mm and 0.51 degrees of the goal. [`LinkError::Path`] if it stands more than 50 mm beside the route's start.
+/// Turns a route into drives and turns, for a robot that stands at `from` and does exactly what it is told: it ends
+/// within 2 mm and 0.51 degrees of the goal.
+///
+/// # Errors
+/// [`LinkError::Path`] if the robot stands more than 50 mm beside the route's start.
 pub fn motions(route: &Route, from: Pose, speeds: Speeds) -> Result<Vec<Motion>> {
     let (mut at, mut motions) = (from, Vec::new());
     let mut follower = Follower::new(route, speeds, 0.05);

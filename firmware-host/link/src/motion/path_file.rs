@@ -1,4 +1,4 @@
-//! What `trm plan --json` prints.
+//! Paths as `trm plan --json` prints them.
 
 use std::io::Read;
 
@@ -15,7 +15,7 @@ const LIMITS: Limits = Limits { bytes: 64 << 20, items: 1_000_000 + 1_000, depth
 /// The longest name or other text in it, in bytes.
 const LONGEST_TEXT: u64 = 4 << 10;
 
-/// What of it matters here.
+/// The parts of a plan that matter here.
 #[derive(Debug, Deserialize)]
 struct Plan {
     status: String,
@@ -34,7 +34,10 @@ pub struct PathFile {
 
 impl PathFile {
     /// Reads `{"status":"planned","path":[[x,y,yaw],…]}`, whatever else is in it; `name` is for messages.
-    /// [`LinkError::Path`] for what is not that, was not planned, or cannot be driven.
+    ///
+    /// # Errors
+    /// [`LinkError::Path`] for what is not that, was not planned, or cannot be driven; [`LinkError::Io`] when reading
+    /// fails.
     pub fn read(name: &str, source: impl Read) -> Result<Self> {
         let refuse = |reason: String, hint| LinkError::Path { name: format!("{name}:"), reason, hint };
         let mut budget = Budget::new(LIMITS);

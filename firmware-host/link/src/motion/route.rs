@@ -25,7 +25,9 @@ pub struct Route {
 
 impl Route {
     /// Takes a path in metres and radians, as a planner gives it; its points may be dense, on one line, or the same.
-    /// [`LinkError::Path`] for one that is empty, not finite, or too far away.
+    ///
+    /// # Errors
+    /// [`LinkError::Path`] for a path that is empty, not finite, or too far away.
     pub fn new(path: &[Pose]) -> Result<Self> {
         let refuse = |reason, hint| Err(LinkError::Path { name: "the path".to_owned(), reason, hint });
         let (Some(first), Some(last)) = (path.first(), path.last()) else {
@@ -144,7 +146,7 @@ fn corners(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
     corners
 }
 
-/// How fast to drive and turn.
+/// Speeds of driving and turning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Speeds {
     /// Millimetres a second.
@@ -154,7 +156,10 @@ pub struct Speeds {
 }
 
 impl Speeds {
-    /// Metres a second, 0.01 to 3, and degrees a second, 1 to 720; both are rounded to what the wire carries.
+    /// Takes metres a second, 0.01 to 3, and degrees a second, 1 to 720, and rounds both to what the wire carries.
+    ///
+    /// # Errors
+    /// [`LinkError::Path`] for a speed beyond these ranges.
     pub fn new(metres_a_second: f64, degrees_a_second: f64) -> Result<Self> {
         let within = |name, value: f64, least: f64, most: f64, unit| {
             if (least..=most).contains(&value) {

@@ -10,7 +10,7 @@ use super::*;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// What the device did and said.
+/// Commands that the device carried out, and frames that it sent.
 #[derive(Default)]
 struct Log {
     done: Vec<u32>,

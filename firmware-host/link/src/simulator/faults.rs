@@ -1,28 +1,28 @@
-//! What goes wrong on purpose, and the dice that decide when.
+//! Faults that are made on purpose, and the dice that decide when.
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// How badly a simulated line and device behave. The same seed gives the same dice; what they hit depends on timing.
+/// Faults of a simulated line and device. The same seed gives the same dice; what they hit depends on timing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Faults {
     /// Share of frames that are lost, in both directions, 0 to 1.
     pub drop: f64,
     /// Share of frames in which one byte is flipped, in both directions, 0 to 1.
     pub corrupt: f64,
-    /// How long the device stands still when it does.
+    /// Time that the device stands still when it does.
     pub stall: Duration,
     /// It stands still once in this many frames from the host, on average; 0 for never.
     pub stall_every: u32,
     /// The line is unplugged with every so many frames from the host; 0 for never.
     pub disconnect_every: u32,
-    /// How long it stays unplugged.
+    /// Time that it stays unplugged.
     pub offline: Duration,
     /// The device loses power when it is unplugged, and all memory with it.
     pub restart: bool,
-    /// Of the dice.
+    /// Seed of the dice.
     pub seed: u64,
 }
 
@@ -59,7 +59,7 @@ impl Faults {
     }
 }
 
-/// How often what went wrong.
+/// Counts of faults by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct FaultCounts {
     /// Frames from the host that reached the line's end.
@@ -100,7 +100,7 @@ impl Dice {
         Some(frame)
     }
 
-    /// How long the device stands still now, if it does.
+    /// Returns the time that the device stands still now, if it does.
     pub(super) fn stall(&mut self) -> Option<Duration> {
         let every = self.faults.stall_every;
         (every > 0 && self.random.random_ratio(1, every)).then_some(self.faults.stall)

@@ -33,19 +33,19 @@ const TICK: Duration = Duration::from_millis(5);
 const PICTURE: Duration = Duration::from_millis(200);
 /// Bytes taken from the line at once, and so how finely it is paced: 2.8 ms at 921,600 baud.
 const PIECE: usize = 256;
-/// What the line may catch up after its thread slept too long: a UART goes on meanwhile.
+/// Time that the line may catch up after its thread slept too long: a UART goes on meanwhile.
 const CATCH_UP: Duration = Duration::from_millis(4);
 /// Bits on the wire for a byte, with start and stop bit.
 const BITS: f64 = 10.0;
 
-/// What is simulated.
+/// Settings of a simulated device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SimulatorOptions {
     /// The panel.
     pub panel: Panel,
     /// Speed of the line from the host, in bits a second; `None` for as fast as it goes.
     pub baud_rate: Option<u32>,
-    /// What goes wrong.
+    /// Faults of the line and the device.
     pub faults: Faults,
     /// Where the panel's picture is kept up to date.
     pub png: Option<PathBuf>,
@@ -57,12 +57,12 @@ pub struct SimulatorOptions {
     pub robot: Option<RobotOptions>,
 }
 
-/// What robot is simulated.
+/// Settings of a simulated robot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RobotOptions {
     /// Where it stands, and believes to stand, when it is switched on.
     pub pose: Pose,
-    /// Whether it takes waypoints; otherwise drives and turns alone.
+    /// `true` if it takes waypoints; otherwise drives and turns alone.
     pub waypoints: bool,
     /// Where its track is kept while it runs, as CSV: `seconds,x_m,y_m,yaw_rad`, where it really is.
     pub track: Option<PathBuf>,
@@ -111,6 +111,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Simulator {
     /// Opens the pseudo-terminal and starts the device.
+    ///
+    /// # Errors
+    /// [`LinkError::Io`] when the pseudo-terminal, its link, the robot's track or the thread cannot be made.
     pub fn start(options: SimulatorOptions) -> Result<Self> {
         let io_error = |path: &Path, action| {
             let path = path.to_path_buf();
@@ -163,13 +166,13 @@ impl Simulator {
         &self.path
     }
 
-    /// What the device shows and does now.
+    /// Returns a copy of what the device shows and does now.
     #[must_use]
     pub fn screen(&self) -> Screen {
         lock(&self.shared.screen).clone()
     }
 
-    /// What went wrong so far.
+    /// Faults so far.
     #[must_use]
     pub fn counts(&self) -> FaultCounts {
         *lock(&self.shared.counts)
@@ -186,13 +189,16 @@ impl Simulator {
         lock(&self.shared.presses).push(DeviceEvent::Button { index, pressed });
     }
 
-    /// Whether the device still runs; it ends by itself only when its line or picture fails.
+    /// `true` while the device runs; it ends by itself only when its line or picture fails.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Switches the device off, after writing its last picture; tells what it failed with.
+    /// Switches the device off, after writing its last picture.
+    ///
+    /// # Errors
+    /// The error that the device had failed with: of its line, its picture or its track.
     pub fn stop(mut self) -> Result<()> {
         self.shared.stop.store(true, Ordering::Relaxed);
         match self.thread.take().map(JoinHandle::join) {
@@ -303,7 +309,7 @@ impl Chip {
         self.started.elapsed().as_millis() as u32
     }
 
-    /// What a firmware's loop does, and what befalls it.
+    /// Runs a firmware's loop once, with the faults that befall it.
     fn turn(&mut self) -> io::Result<()> {
         for frame in self.line.receive(self.options.baud_rate)? {
             let mut counts = lock(&self.shared.counts);

@@ -34,11 +34,11 @@ pub struct Robot {
     /// Where it believes to be: the same, as long as nobody tells it otherwise and it keeps its memory.
     believed: Pose,
     waypoints: bool,
-    /// What it does and what comes after it.
+    /// The present piece of a movement, and the one after it.
     legs: [Option<Leg>; 2],
     arrived: bool,
     started: Instant,
-    /// How far time has passed for it.
+    /// Instant up to which it has moved.
     time: Instant,
     /// Points of the track that nobody has fetched: seconds since the start, pose. `None` if nobody will.
     track: Option<Vec<(f64, Pose)>>,
@@ -69,7 +69,7 @@ impl Robot {
         self.pose
     }
 
-    /// Whether it is on its way.
+    /// `true` while it is on its way.
     #[must_use]
     pub fn is_moving(&self) -> bool {
         self.legs[0].is_some()
@@ -166,7 +166,7 @@ impl Robot {
         }
     }
 
-    /// Whether a movement has just come to its end.
+    /// Returns `true` once after each movement that came to its end.
     pub(super) fn take_arrived(&mut self) -> bool {
         std::mem::take(&mut self.arrived)
     }

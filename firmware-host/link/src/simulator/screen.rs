@@ -1,4 +1,4 @@
-//! What the simulated device has: a panel in memory, lights, and a robot under it all.
+//! The simulated device's hardware: a panel in memory, lights, and a robot under it all.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use trm_protocol::{Command, Motion, PixelFormat, Refusal, Runs, pixels_in};
 
 use super::Robot;
 
-/// What the device shows and does. The same before and after a restart, except for what it draws.
+/// State of the simulated hardware. The same before and after a restart, except for what it draws.
 #[derive(Debug, Clone)]
 pub struct Screen {
     panel: trm_protocol::Panel,
@@ -27,7 +27,7 @@ pub struct Screen {
     pub safe_stops: u64,
     /// Commands carried out.
     pub commands: u64,
-    /// What moves.
+    /// The robot under it.
     pub robot: Robot,
     /// Changed since it was drawn last.
     pub(super) changed: bool,
@@ -37,7 +37,7 @@ pub struct Screen {
     pub(super) outgoing: VecDeque<Vec<u8>>,
 }
 
-/// What tells two commands of a trial apart: an LED's colour, or the first two pixels of a rectangle.
+/// Mark that tells two commands of a trial apart: an LED's colour, or the first two pixels of a rectangle.
 fn mark(command: &Command<'_>) -> Option<u32> {
     match command {
         Command::Led { rgb: [r, g, b], .. } => Some(u32::from_be_bytes([0, *r, *g, *b])),

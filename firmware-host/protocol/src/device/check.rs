@@ -1,4 +1,4 @@
-//! Whether a command is one that the device can carry out.
+//! Check that a command is one that the device can carry out.
 
 use crate::{Capabilities, Command, Refusal, Runs, pixels};
 

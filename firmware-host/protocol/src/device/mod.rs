@@ -36,6 +36,9 @@ pub trait Board {
     /// Carries out a command. It is called once a command, in order, with commands that fit the capabilities: a
     /// rectangle is within the panel and its data complete. [`Command::Nothing`] and [`Command::ReportPose`] do not come
     /// here.
+    ///
+    /// # Errors
+    /// A [`Refusal`], which the host is told as the command's outcome.
     fn execute(&mut self, command: &Command<'_>) -> Result<(), Refusal>;
 
     /// Stops everything that moves: the host has fallen silent.
@@ -51,7 +54,7 @@ pub trait Board {
     fn transmit(&mut self, frame: &[u8]);
 }
 
-/// What a device knows of the conversation. Milliseconds are of any clock that counts up, modulo 2^32.
+/// The device's side of the conversation. Milliseconds are of any clock that counts up, modulo 2^32.
 #[derive(Debug)]
 pub struct Device {
     firmware: Firmware<'static>,
@@ -65,7 +68,7 @@ pub struct Device {
     outcomes: Outcomes,
     /// The host's round, of the last command.
     round: u8,
-    /// What was complained about: number and round. Once is enough.
+    /// Number and round of the last complaint. Once is enough.
     complained: Option<(u16, u8)>,
     outbox: Outbox,
     reports: Reports,
@@ -98,8 +101,8 @@ impl Device {
         }
     }
 
-    /// Whether the motors are stopped because the host was silent (or has not spoken yet) and no motor command came
-    /// since.
+    /// `true` while the motors are stopped because the host was silent (or has not spoken yet) and no motor command
+    /// came since.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {
         self.stopped

@@ -1,4 +1,4 @@
-//! How an error ends the program: what is printed, and which exit code follows.
+//! Errors that end the program: what is printed, and which exit code follows.
 
 use std::error::Error;
 

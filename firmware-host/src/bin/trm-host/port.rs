@@ -34,7 +34,7 @@ impl Port {
         Client::open(Serial::new(name, self.baud), Timeouts::default())
     }
 
-    /// How long to wait for the device to answer.
+    /// Longest wait for the device to answer.
     pub(crate) fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout)
     }

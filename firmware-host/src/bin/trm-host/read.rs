@@ -62,7 +62,7 @@ enum Wanted {
     Maze,
 }
 
-/// What `--json` prints for a photograph.
+/// The object that `--json` prints for a photograph.
 #[derive(Debug, Serialize)]
 struct Record<'a> {
     file: &'a str,
@@ -82,7 +82,7 @@ struct Record<'a> {
     ms: f64,
 }
 
-/// What is in a photograph.
+/// The reading of a photograph, as a board or as a maze.
 #[derive(Debug)]
 enum Seen {
     Board(Reading),
@@ -127,7 +127,7 @@ impl Seen {
         }
     }
 
-    /// Why it is not trusted.
+    /// The reason why it is not trusted.
     fn reason(&self) -> Option<&'static str> {
         match self {
             Self::Board(reading) => reading.refusal.map(Refusal::as_str),
@@ -224,7 +224,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(if all_good { Exit::Done } else { Exit::AnswerFailed })
 }
 
-/// The answer with what the rules say of it; none of a puzzle that no model is for, which is said on stderr.
+/// Solves what was read, and returns the answer with the verdict. `None` if there is no grid, or if no model solves
+/// this kind of puzzle, which is said on stderr.
 fn solve(solving: &mut Solving, seen: &Seen, path: &Path) -> anyhow::Result<Option<(Grid, &'static str)>> {
     let (Some(kind), Some(grid)) = (seen.kind(), seen.grid()) else { return Ok(None) };
     match solving.solve(kind, grid, &mut |_, _| std::ops::ControlFlow::Continue(())) {

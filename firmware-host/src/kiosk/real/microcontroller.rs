@@ -11,7 +11,8 @@ use crate::kiosk::parts::{Device, Light};
 
 /// A microcontroller behind a link that keeps itself up.
 ///
-/// Lights are set without waiting, also when the line does not keep up: what became of the commands is told by the next [`heartbeat`](Device::heartbeat).
+/// Lights are set without waiting, also when the line does not keep up: what became of the commands is told by the
+/// next [`heartbeat`](Device::heartbeat).
 #[derive(Debug)]
 pub struct Microcontroller {
     client: Arc<Client>,
@@ -38,7 +39,7 @@ impl Microcontroller {
     }
 }
 
-/// What colour says what. Idle is dim: it is on all night.
+/// Returns the colour of a light, as red, green and blue. Idle is dim: it is on all night.
 fn colour(light: Light) -> [u8; 3] {
     match light {
         Light::Idle => [12, 12, 16],

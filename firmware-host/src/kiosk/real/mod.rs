@@ -35,7 +35,7 @@ use crate::{HostError, Result};
 
 /// The hidden command of `trm-host` that is its tester: a folder, bytes of memory and seconds follow.
 const TESTER: [&str; 2] = ["model", "self-test"];
-/// How long a kiosk waits at its start for the microcontroller, so that the first scene is on its panel.
+/// Longest wait of a kiosk at its start for the microcontroller, so that the first scene is on its panel.
 const FIRST_CONTACT: Duration = Duration::from_secs(2);
 
 /// The parts, by the settings. What goes wrong without being a failure is told to the `metrics`' troubles; `stop` ends

@@ -12,7 +12,7 @@ use crate::display::panel::PanelInk;
 use crate::display::{Canvas, Panel, PanelSink};
 use crate::{HostError, Result};
 
-/// How often the thread looks whether the link came back.
+/// Time between the thread's looks whether the link came back.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The longest time for the last picture when the kiosk ends.
@@ -40,9 +40,9 @@ struct Shared<C> {
 
 #[derive(Debug)]
 struct Slot<C> {
-    /// What is to be shown next.
+    /// The picture to be shown next.
     next: Option<Canvas<C>>,
-    /// What went wrong since somebody last asked.
+    /// The failure since somebody last asked.
     failure: Option<HostError>,
     stop: bool,
 }
@@ -106,9 +106,9 @@ struct Painter<C> {
     client: Arc<Client>,
     shared: Arc<Shared<C>>,
     panel: Panel<C>,
-    /// What is, or should be, on the panel.
+    /// The picture that is, or should be, on the panel.
     wanted: Option<Canvas<C>>,
-    /// Whether `wanted` is on it.
+    /// `true` if `wanted` is on it.
     drawn: bool,
     /// Connections when it was drawn.
     reconnects: u64,

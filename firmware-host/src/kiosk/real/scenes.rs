@@ -1,4 +1,4 @@
-//! What the kiosk shows, as screens that can be drawn.
+//! The kiosk's scenes, as screens that can be drawn.
 
 use std::time::Instant;
 

@@ -31,7 +31,7 @@ pub struct ThemeName {
 }
 
 impl ThemeName {
-    /// Whether there is but one bit a pixel.
+    /// `true` if there is but one bit a pixel.
     #[must_use]
     pub fn is_mono(self) -> bool {
         self.height < COLOUR_FROM
@@ -70,8 +70,8 @@ impl fmt::Display for ThemeName {
 trait Target {
     fn show(&mut self, picture: &Picture) -> Result<()>;
 
-    /// Whether pictures that move are worth drawing: a file is not, somebody would have to look at it just then, and the card
-    /// that it is on wears out.
+    /// `true` if pictures that move are worth drawing. In a file they are not: somebody would have to look at it just
+    /// then, and the card that it is on wears out.
     fn moves(&self) -> bool {
         true
     }
@@ -116,11 +116,11 @@ impl fmt::Debug for Screens {
 }
 
 impl Screens {
-    /// Those of the settings; each is opened when it is first shown something. `client` is the link to the
+    /// Makes the displays of the settings; each is opened when it is first shown something. `client` is the link to the
     /// microcontroller, for its panel; `max_steps` the most ACT steps.
     ///
     /// # Errors
-    /// When a theme is none.
+    /// When a theme's name is not a size.
     pub fn open(displays: &[DisplayConfig], client: Option<&Arc<Client>>, max_steps: usize) -> Result<Self> {
         let display = |config: &DisplayConfig| {
             let (DisplayConfig::Png { theme, .. }

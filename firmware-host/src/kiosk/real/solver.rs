@@ -18,7 +18,7 @@ pub struct ModelSolver {
 }
 
 impl ModelSolver {
-    /// With at most `max_steps` ACT steps an attempt, on tract.
+    /// With at most `max_steps` ACT steps an attempt, on the engine that is preferred.
     ///
     /// # Errors
     /// When the engine cannot be had.

@@ -7,7 +7,7 @@ use crate::kiosk::machine::Event;
 use crate::kiosk::parts::Device;
 use crate::{HostError, Result};
 
-/// What is known of the microcontroller.
+/// State of the microcontroller, as far as it is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Link {
     asked: Instant,

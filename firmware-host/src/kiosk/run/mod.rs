@@ -37,12 +37,12 @@ const CAMERA_FAILURES: u32 = 3;
 /// A failing camera is asked again after this long.
 const CAMERA_RETRY: Duration = Duration::from_millis(20);
 
-/// What the loop needs to know.
+/// Settings of the loop.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How long things take.
+    /// Times and counts.
     pub timing: TimingConfig,
-    /// How long the solver may take.
+    /// Limits of the solver.
     pub solver: SolverConfig,
     /// Time between the device's heartbeats.
     pub device_heartbeat: Duration,
@@ -51,7 +51,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those of a file.
+    /// Takes the settings of a file.
     #[must_use]
     pub fn new(config: &KioskConfig, once: bool) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Settings {
     }
 }
 
-/// Why a kiosk has ended.
+/// The reason why a kiosk has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// It was asked to, by a signal.
@@ -74,10 +74,10 @@ pub enum End {
     Once,
 }
 
-/// How a kiosk has ended.
+/// End of a kiosk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Why.
+    /// The reason.
     pub end: End,
     /// Puzzles answered, verified, since this start.
     pub solved: u64,

@@ -7,24 +7,28 @@ use super::sheet::{Sheet, Wall};
 use crate::vision::lattice::CELL;
 use crate::vision::photo::sample;
 
-/// Points of a room's middle in each direction, and the share of its side that they keep away from its walls.
+/// Points of a room's middle in each direction, and the share of its side that they keep away from its walls: 8 of its
+/// 48 pixels.
 const POINTS: usize = 32;
 const TRIM: f32 = 0.17;
 
-/// Darkness of print, as a share of that of the walls' lines.
+/// Least darkness of print, as a share of that of the walls' lines.
 const PRINT: f32 = 0.45;
 
 /// The same for the weakest place of a ring, whose line is thin.
 const RING: f32 = 0.3;
 
-/// Share of a room's middle that is print from which on it has a mark, and from which on that is in doubt.
+/// Share of a room's middle that is print from which on it has a mark, and from which on that is in doubt, which
+/// refuses the maze: 46 and 20 of 1,024 points.
 const MARK: f32 = 0.045;
 const SPECK: f32 = 0.02;
 
-/// What lies on the maze is darker than paper and lighter than print: the least darkness, and the share of a room's middle.
+/// Least darkness of what lies on the maze, such as a finger, which is darker than paper and lighter than [`PRINT`];
+/// and the share of a room's middle from which on the maze counts as covered.
 const COVER: (f32, f32) = (0.22, 0.3);
 
-/// How much more than the other two channels a coloured mark has of its own, as a share of the paper's.
+/// Excess of a coloured mark's channel over the other two, as a share of the paper's. The paper's tint and the light's
+/// are divided out.
 const COLOUR: f32 = 0.15;
 
 /// Start and goal as cells of the block maze.
@@ -40,7 +44,7 @@ pub(super) enum Ends {
     Covered,
 }
 
-/// What a mark says.
+/// Meaning of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Start,
@@ -179,7 +183,7 @@ fn role(room: &Room, colour: &[f32; 3]) -> Role {
     shape(room)
 }
 
-/// What a black mark is: a dot or a letter S, a ring or a letter G.
+/// Tells a black mark by its shape: a dot is a start, a ring is a goal.
 fn shape(room: &Room) -> Role {
     let is_print = |x: usize, y: usize| room.dark[y * POINTS + x] > PRINT;
     let all = || (0..POINTS).flat_map(|y| (0..POINTS).map(move |x| (x, y)));
@@ -199,6 +203,7 @@ fn shape(room: &Room) -> Role {
     let round = width.min(height) > 0.75 * width.max(height);
     let centre = [(0.0, 0.0), (0.2, 0.0), (-0.2, 0.0), (0.0, 0.2), (0.0, -0.2)];
     let centre = centre.map(|(u, v)| at(u, v)).iter().sum::<f32>() / 5.0;
+    // A disc fills pi / 4 = 0.79 of its box.
     if round && fill > 0.65 && centre > 0.7 {
         return Role::Start;
     }

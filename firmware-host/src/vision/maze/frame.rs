@@ -1,23 +1,24 @@
-//! Where a maze may be: quadrilaterals around one, two or three pieces of connected lines.
+//! Candidates for a maze: quadrilaterals around one, two or three pieces of connected lines.
 
 use image::{GrayImage, Luma};
 use imageproc::region_labelling::{Connectivity, connected_components};
 
 use crate::vision::quad::{Bounds, Hull, Prints, Quad, area, bounds, distance, unseen};
 
-/// Longer side of a piece, as a share of the picture's shorter side: a single wall beside two openings.
+/// Least longer side of a piece, as a share of the picture's shorter side: a single wall beside two openings.
 const MIN_PIECE: f32 = 0.045;
 
-/// Shorter side of a maze, as a share of the picture's shorter side.
+/// Least shorter side of a maze, as a share of the picture's shorter side.
 const MIN_SHARE: f32 = 0.2;
 
-/// Pieces that are looked at: the largest.
+/// Pieces that are looked at: the largest. One, two or three out of nine make 129 hulls at most.
 const MOST_PIECES: usize = 9;
 
-/// Points of each side at which the frame is looked for.
+/// Points of each side at which the frame is looked for: three to a room of the largest maze.
 const SIDE_POINTS: usize = 60;
 
 /// Share of a quadrilateral's outline that has to be print, and the same for each of its sides: what openings leave.
+/// In a maze of 3 x 3 rooms, two openings leave 10 of 12 walls, and one leaves 2 of a side's 3.
 const OUTLINE: (f32, f32) = (0.75, 0.5);
 
 /// Candidates under one threshold after the other, each once, in pixels of `gray`, the largest first.
@@ -82,14 +83,16 @@ fn hulls(dark: &GrayImage) -> Vec<Hull> {
     hulls
 }
 
-/// Whether two pieces overlap, or nearly.
+/// `true` if two pieces overlap, or nearly.
 fn near(a: &Bounds, b: &Bounds) -> bool {
     let long = |piece: &Bounds| (piece.right - piece.left).max(piece.bottom - piece.top);
+    // A quarter of the longer one.
     let slack = long(a).max(long(b)) / 4;
     a.left <= b.right + slack && b.left <= a.right + slack && a.top <= b.bottom + slack && b.top <= a.bottom + slack
 }
 
-/// Large enough, and no flatter than 3 x 20 rooms can be.
+/// `true` for a quadrilateral that is large enough, and no flatter than 3 x 20 rooms can be: 0.15, less for
+/// perspective.
 fn plausible(quad: &Quad, gray: &GrayImage) -> bool {
     let sides: Vec<f32> = (0..4).map(|k| distance(quad[k], quad[(k + 1) % 4])).collect();
     let longest = sides.iter().copied().fold(0.0, f32::max);
@@ -100,7 +103,7 @@ fn plausible(quad: &Quad, gray: &GrayImage) -> bool {
         && mean(0).min(mean(1)) > MIN_SHARE * gray.width().min(gray.height()) as f32
 }
 
-/// Whether print runs along a quadrilateral's sides; it may lie a little within or without.
+/// `true` if print runs along a quadrilateral's sides; it may lie a little within or without.
 fn outlined(dark: &GrayImage, quad: &Quad) -> bool {
     let reach = (0.015 * area(quad).sqrt()).max(2.0) as i32;
     let mut total = 0;

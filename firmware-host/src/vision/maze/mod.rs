@@ -39,23 +39,24 @@ use super::quad::{Quad, area, distance};
 /// Fewest and most rooms along a side.
 pub const ROOMS: std::ops::RangeInclusive<usize> = 3..=20;
 
-/// Least quality of what is called a maze at all; see [`Measured::quality`].
+/// Least quality of what is called a maze at all; see [`Measured::quality`]. It may be low, since a maze with anything
+/// unclear in it is refused later, with the reason.
 const MIN_QUALITY: f32 = 0.55;
 
-/// Quality at which no other threshold is tried.
+/// Quality of a [`LARGE`] maze at which no other threshold is tried, which saves their time.
 const CLEAR: f32 = 0.97;
 
-/// Share of the picture that a maze covers at which no other threshold is tried.
+/// Share of the picture that a clear maze covers at which no other threshold is tried.
 const LARGE: f32 = 0.15;
 
-/// Another maze of at least this share of the best one's area is one too many.
+/// Share of the best maze's area from which on another one is one too many. Smaller ones are ignored.
 const SECOND_MAZE: f32 = 0.5;
 
 /// Share of the inner posts that may be without any wall, and how many may be in any case: the middle of a square of four
 /// rooms, as micromouse mazes have one for their goal. Where there are more, something lies on the maze, or it is none.
 const LONE_POSTS: (f32, usize) = (0.03, 1);
 
-/// Why a maze is not to be trusted.
+/// The reason why a maze is not to be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MazeRefusal {
@@ -94,7 +95,7 @@ impl MazeRefusal {
     }
 }
 
-/// What was read of a picture.
+/// The reading of a picture.
 #[derive(Debug)]
 pub struct MazeReading {
     /// The maze's corners in the photograph, clockwise from the top left, if one was found.
@@ -104,7 +105,7 @@ pub struct MazeReading {
     pub grid: Option<Grid>,
     /// Walls of the grid that may or may not be there.
     pub doubtful: Vec<Cell>,
-    /// Why the reading is not to be trusted; none if it is.
+    /// The reason why the reading is not to be trusted; `None` if it is.
     pub refusal: Option<MazeRefusal>,
     sheet: Option<(Sheet, f32)>,
 }
@@ -114,13 +115,14 @@ impl MazeReading {
         Self { corners: None, grid: None, doubtful: Vec::new(), refusal: Some(refusal), sheet: None }
     }
 
-    /// Whether the reading may be shown as what lies in front of the camera.
+    /// `true` if the reading may be shown as what lies in front of the camera.
     #[must_use]
     pub fn trusted(&self) -> bool {
         self.refusal.is_none()
     }
 
-    /// Where the middle of a cell of the grid is in the photograph, to draw paths; `None` outside the grid or without one.
+    /// Returns the middle of a cell of the grid in the photograph, to draw paths; `None` outside the grid or without
+    /// one.
     #[must_use]
     pub fn place_of(&self, cell: Cell) -> Option<Point> {
         self.grid.as_ref()?.get(cell)?;
@@ -169,8 +171,8 @@ struct Measured {
     depth: f32,
     /// Every possible wall with its strength: 0 for paper, about 1 for a line.
     walls: Vec<(Wall, f32)>,
-    /// How much it is like a maze, 0 to 1: the share of its walls that are clear-cut, that of its rooms without print in
-    /// them and that of its posts with walls, multiplied.
+    /// Likeness to a maze, 0 to 1: the share of its walls that are clear-cut, that of its rooms without print in them
+    /// and that of its posts with walls, multiplied.
     quality: f32,
 }
 
@@ -182,6 +184,7 @@ impl Measured {
         let mut measured = Self { sheet, quad, depth, walls, quality: 0.0 };
         let clear = measured.walls.iter().filter(|(_, strength)| !is_doubtful(*strength)).count();
         let rooms = rows * cols;
+        // Two rooms may have print in them, the start's and the goal's.
         let inked = ends::inked_rooms(&measured.sheet, measured.depth).saturating_sub(2);
         measured.quality = clear as f32 / measured.walls.len() as f32
             * (1.0 - inked as f32 / rooms as f32)
@@ -302,13 +305,13 @@ fn mazes(ink: &Ink) -> Vec<Measured> {
     kept
 }
 
-/// Whether the maze is all in the picture.
+/// `true` if the maze is all in the picture.
 fn inside(gray: &image::GrayImage, quad: &Quad) -> bool {
     let (right, bottom) = (gray.width() as f32, gray.height() as f32);
     quad.iter().all(|&[x, y]| x >= -1.0 && y >= -1.0 && x <= right && y <= bottom)
 }
 
-/// Whether one of two mazes has its middle in the other.
+/// `true` if one of two mazes has its middle in the other.
 fn overlap(a: &Quad, b: &Quad) -> bool {
     let middle = |quad: &Quad| [0, 1].map(|axis| quad.iter().map(|corner| corner[axis]).sum::<f32>() / 4.0);
     let reach = |quad: &Quad| area(quad).sqrt() / 2.0;

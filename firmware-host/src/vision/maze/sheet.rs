@@ -10,25 +10,28 @@ use crate::vision::lattice::{CELL, MARGIN, projection};
 use crate::vision::photo::sample;
 use crate::vision::quad::Quad;
 
-/// Strength up to which there is no wall, and from which on there is one; between them is doubt.
+/// Strength up to which there is no wall, and from which on there is one. A line as dark as the frame has 1. Between
+/// them is doubt, as for a wall of which half is gone, and the maze is refused.
 pub(super) const ABSENT: f32 = 0.3;
 pub(super) const PRESENT: f32 = 0.6;
 
-/// Least darkness of a wall's line, as a share of the paper's brightness.
+/// Least darkness of a wall's line, as a share of the paper's brightness: below it there is noise only.
 pub(super) const LEAST_DEPTH: f32 = 0.08;
 
-/// How far beside a line paper is looked for, pixels: the brightest of these, for lines of any thickness.
+/// Distances beside a line at which paper is looked for, pixels: the brightest of these, for lines of any thickness.
 const BESIDE: [usize; 3] = [7, 10, 14];
 
 /// Points of a wall at which its line is looked for, and the share of its length that is left out at each post.
 const WALL_POINTS: usize = 14;
 const POST: f32 = 0.16;
 
-/// Displacements that are tried around where a wall is expected, pass by pass, pixels; the last for its strength.
+/// Displacements that are tried around where a wall is expected, pass by pass, pixels; the last for its strength. Each
+/// pass begins at the bend that the one before has found, so that less and less is left.
 const REACH: [i32; 3] = [13, 9, 6];
 const LAST_REACH: i32 = 3;
 
-/// Highest power of the place that a sheet's displacement depends on.
+/// Highest power of the place that a sheet's displacement depends on: 15 numbers in each direction. The smallest maze
+/// has only 12 places for walls in each, so [`Sheet::fit`] puts a little weight against high powers.
 const DEGREE: usize = 4;
 
 /// The side of a room, or of the maze, where a wall may be.
@@ -43,7 +46,7 @@ pub(super) struct Wall {
 }
 
 impl Wall {
-    /// Whether it is a part of the maze's frame.
+    /// `true` if it is a part of the maze's frame.
     pub(super) fn is_outer(self, rows: usize, cols: usize) -> bool {
         self.line == 0 || self.line == if self.vertical { cols } else { rows }
     }
@@ -76,8 +79,8 @@ pub(super) struct Sheet {
     to_picture: Projection,
     /// Displacements to the right and downwards as polynomials of the place, see [`powers`].
     bend: [DVector<f32>; 2],
-    /// How much darker than the paper on both sides each pixel is, as a share of its brightness: of lines that run
-    /// across, and of those that run down.
+    /// Darkness of each pixel beside the paper on both sides, as a share of its brightness: of lines that run across,
+    /// and of those that run down.
     ridges: [Vec<f32>; 2],
 }
 
@@ -153,8 +156,8 @@ impl Sheet {
             .collect()
     }
 
-    /// The polynomial that follows the lines' displacements in one direction as closely as paper can; those far off it
-    /// count less and less.
+    /// Finds the polynomial that follows the lines' displacements in one direction as closely as paper can; those far
+    /// off it count less and less.
     fn fit(&self, vertical: bool, reach: i32) -> DVector<f32> {
         let axis = usize::from(!vertical);
         let walls = self.all_walls().into_iter().filter(|wall| wall.vertical == vertical);
@@ -235,7 +238,8 @@ fn centre(profile: &[f32]) -> (f32, f32) {
     if weight > 0.0 { (sum / weight, profile[best]) } else { (0.0, 0.0) }
 }
 
-/// How much darker than the paper left and right of it (or above and below) each pixel is, as a share of its brightness.
+/// Measures how much darker than the paper left and right of it (or above and below) each pixel is, as a share of its
+/// brightness.
 fn ridges(flat: &GrayImage, vertical: bool) -> Vec<f32> {
     let (width, height) = (flat.width() as usize, flat.height() as usize);
     let data = flat.as_raw();

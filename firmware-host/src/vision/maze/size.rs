@@ -1,4 +1,4 @@
-//! How many rooms a maze has, by where its lines lie.
+//! Counts the rooms of a maze by where its lines lie.
 
 use image::{GrayImage, Luma};
 
@@ -8,29 +8,34 @@ use crate::vision::lattice::projection;
 use crate::vision::photo::sample;
 use crate::vision::quad::{Quad, darker_than_surroundings, integral};
 
-/// Side of the picture that lines are looked for in, pixels, and what is seen around the maze in it.
+/// Side of the picture that lines are looked for in, pixels, and the width of the surroundings of the maze in it. A
+/// room of the largest maze has 32 pixels. The surroundings hold [`FRAME_REACH`] and the farthest of [`BESIDE`].
 const SIDE: usize = 640;
 const MARGIN: usize = 48;
 
-/// What print is: the surroundings' half side in pixels, and the share of their mean that it stays below.
+/// Threshold for print: the surroundings' half side in pixels, and the share of their mean that it stays below.
 const PRINT: (u32, f32) = (50, 0.88);
 
-/// How far the frame may lie from a quadrilateral's side, and how far beside it paper is looked for, pixels.
+/// Distance from a quadrilateral's side at which the frame may lie, and distances beside it at which paper is looked
+/// for, pixels.
 const FRAME_REACH: i32 = 12;
 const BESIDE: [i32; 3] = [9, 18, 34];
 
-/// Shortest piece of a line, pixels: somewhat less than a room of the largest maze.
+/// Shortest piece of a line, pixels: three fifths of a room of the largest maze.
 const LEAST_RUN: usize = 3 * SIDE / 100;
 
-/// How far from its place a line may lie, as a share of the distance of two lines.
+/// Distance from its place at which a line may lie, as a share of the distance of two lines. By chance, a third of any
+/// print lies so near to the lines of a wrong count.
 const OFF: f32 = 0.17;
 
-/// Least score of a count, the share of the best one's at which another is looked at as well, and how many are.
+/// Least score of a count, the share of the best one's at which another is looked at as well, and how many are. Three
+/// counts of rows and three of columns are nine mazes to measure.
 const LEAST_SCORE: f32 = 0.2;
 const RUNNER_UP: f32 = 0.65;
 const MOST_COUNTS: usize = 3;
 
-/// The counts of rows and of columns that come into question, the likeliest first. None when there are no lines within.
+/// Returns the counts of rows and of columns that come into question, the likeliest first. Empty when there are no
+/// lines within.
 pub(super) fn room_counts(gray: &GrayImage, quad: &Quad) -> (Vec<usize>, Vec<usize>) {
     let (near, far) = (MARGIN as f32, (MARGIN + SIDE) as f32);
     let Some(to_picture) = projection([[near, near], [far, near], [far, far], [near, far]], quad) else {
@@ -51,8 +56,8 @@ pub(super) fn room_counts(gray: &GrayImage, quad: &Quad) -> (Vec<usize>, Vec<usi
     (counts(&down, &across, size, false), counts(&across, &down, size, true))
 }
 
-/// Whether lines with paper on both sides run along the quadrilateral's sides: the edge of a sheet on a dark table has
-/// paper on one side only.
+/// `true` if lines with paper on both sides run along the quadrilateral's sides: the edge of a sheet on a dark table
+/// has paper on one side only.
 fn framed(flat: &GrayImage) -> bool {
     let (near, far) = (MARGIN as i32, (MARGIN + SIDE) as i32);
     let points = (near + 5..far - 5).step_by(10);
@@ -70,6 +75,7 @@ fn framed(flat: &GrayImage) -> bool {
     let sides = [(near, true), (far, true), (near, false), (far, false)];
     let lines = sides.iter().flat_map(|&(place, vertical)| points.clone().map(move |along| (place, along, vertical)));
     let count = 4 * points.clone().count();
+    // 60 % of the points have to be on a line: openings have none.
     lines.filter(|&(place, along, vertical)| is_line(place, along, vertical)).count() * 10 >= 6 * count
 }
 
@@ -118,7 +124,7 @@ fn counts(across: &[u16], along: &[u16], size: usize, vertical: bool) -> Vec<usi
     scores.into_iter().map(|(_, count)| count).collect()
 }
 
-/// The thickest line between `count` rooms, pixels.
+/// The thickest line between `count` rooms, pixels: two fifths of a room.
 fn thickest(count: usize) -> usize {
     2 * SIDE / (5 * count)
 }

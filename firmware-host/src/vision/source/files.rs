@@ -80,8 +80,8 @@ impl FrameSource for Pictures {
 /// The JPEG and PNG files of a folder by name, once or again and again. Files that begin with a dot are left alone: a
 /// program that writes one and renames it when done is never read half way.
 ///
-/// What cannot be read is passed over with a warning, since it may be on its way; in a folder that is gone through again,
-/// the next round finds it. Each round lists the folder anew.
+/// Pictures that cannot be read are passed over with a warning, since they may be on their way; in a folder that is
+/// gone through again, the next round finds them. Each round lists the folder anew.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,

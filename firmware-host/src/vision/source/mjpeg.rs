@@ -43,10 +43,10 @@ pub struct JpegSplitter {
     buffer: Vec<u8>,
     /// Where the present picture begins in the buffer, or what is not looked at yet.
     start: usize,
-    /// What is looked at next, counted from `start`; may lie behind the end.
+    /// Place that is looked at next, counted from `start`; may lie behind the end.
     at: usize,
     place: Place,
-    /// Whether the present picture has brought Huffman tables.
+    /// `true` if the present picture has brought Huffman tables.
     tables: bool,
     limit: usize,
     discarded: u64,
@@ -69,13 +69,13 @@ impl Default for JpegSplitter {
 }
 
 impl JpegSplitter {
-    /// For pictures of up to [`MAX_JPEG`] bytes.
+    /// Makes a splitter for pictures of up to [`MAX_JPEG`] bytes.
     #[must_use]
     pub fn new() -> Self {
         Self::with_limit(MAX_JPEG)
     }
 
-    /// For pictures of fewer than `limit` bytes; what is larger is passed over.
+    /// Makes a splitter for pictures of fewer than `limit` bytes; what is larger is passed over.
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         Self { buffer: Vec::new(), start: 0, at: 0, place: Place::Outside, tables: false, limit, discarded: 0 }
@@ -87,7 +87,7 @@ impl JpegSplitter {
         self.discarded
     }
 
-    /// Whether a picture has begun that is not there to its end.
+    /// `true` if a picture has begun that is not there to its end.
     #[must_use]
     pub fn is_inside(&self) -> bool {
         self.place != Place::Outside
@@ -150,13 +150,13 @@ impl JpegSplitter {
     }
 }
 
-/// What was found at one place.
+/// Finding at one place.
 enum Step {
     /// Something to go on from.
     Go { at: usize, place: Place, tables: bool },
     /// A picture begins here.
     Begin { at: usize },
-    /// What was taken for a picture is none.
+    /// The picture that had begun is not one.
     Broken,
     /// The picture ends here.
     Whole { end: usize },

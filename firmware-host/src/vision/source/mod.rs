@@ -1,4 +1,4 @@
-//! Where pictures come from: files, folders, streams on pipes, cameras.
+//! Sources of pictures: files, folders, streams on pipes, cameras.
 //!
 //! [`SourceSpec`] is a source as it is written on a command line or in a configuration; [`open`](SourceSpec::open) gives
 //! the [`FrameSource`] itself.
@@ -56,7 +56,7 @@ pub trait FrameSource: Send {
     /// When the source fails, or a picture that was asked for by name cannot be read. The source can be asked again.
     fn next_frame(&mut self) -> Result<Option<Frame>>;
 
-    /// What was passed over since this was last asked, one line each: broken pictures, the rest of a stream.
+    /// Returns what was passed over since this was last asked, one line each: broken pictures, the rest of a stream.
     fn take_warnings(&mut self) -> Vec<String> {
         Vec::new()
     }

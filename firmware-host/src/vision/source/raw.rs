@@ -8,7 +8,7 @@ use super::{Frame, FrameSource, Warnings};
 use crate::vision::photo::MAX_PIXELS;
 use crate::{HostError, Result};
 
-/// How the pixels of raw video are laid out.
+/// Layout of the pixels of raw video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RawPixels {
     /// Red, green, blue: 3 bytes a pixel. `rgb24` of ffmpeg, `RGB3` of V4L2.

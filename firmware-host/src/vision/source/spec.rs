@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::{Folder, FrameSource, MjpegStream, Pictures, RawPixels, RawStream};
 use crate::{HostError, Result};
 
-/// What a camera is asked for where nothing else is said.
+/// Size that a camera is asked for where nothing else is said, pixels.
 const CAMERA_SIZE: (u32, u32) = (1280, 720);
 
 /// A source that is not open yet. Printing it gives the text that it is parsed from.

@@ -14,7 +14,7 @@ use crate::{HostError, Result};
 /// Frames that are thrown away at most to get the newest: the driver keeps two.
 const MOST_STALE: usize = 4;
 
-/// What a camera sends.
+/// Coding of a camera's pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Coding {
     Jpeg,
