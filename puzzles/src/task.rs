@@ -32,7 +32,8 @@ pub trait Task: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`PuzzleError::Size`] for another size; [`PuzzleError::CellValue`] for a value without a token.
+    /// [`PuzzleError::Size`] for another size ([`PuzzleError::Task`] for an ARC grid above the canvas);
+    /// [`PuzzleError::CellValue`] for a value without a token ([`PuzzleError::Task`] in a sequence).
     fn encode(&self, grid: &Grid) -> Result<Vec<i32>>;
 
     /// Reads tokens `[height * width]` as the answer to `puzzle`.
@@ -49,7 +50,7 @@ pub trait Task: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`PuzzleError::Size`], [`PuzzleError::CellValue`], or [`PuzzleError::Invalid`] with the rule that is broken.
+    /// Those of [`encode`](Self::encode), or [`PuzzleError::Invalid`] with the rule that is broken.
     fn check(&self, puzzle: &Grid) -> Result<()>;
 
     /// Judges an answer to `puzzle` by the task's rules.

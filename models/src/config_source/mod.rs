@@ -204,7 +204,8 @@ impl ConfigSource {
     ///
     /// [`ModelError::MissingField`], [`ModelError::BadField`], [`ModelError::UnknownClass`];
     /// [`ModelError::UnknownKeys`] and [`ModelError::MisplacedKey`] for keys that are no setting where they stand;
-    /// those of [`TrmConfig::validate`].
+    /// [`ModelError::ConfigSyntax`] for an `arch` that is no mapping, [`ModelError::UnknownSetting`] for an ignored key
+    /// that is not there; those of [`TrmConfig::validate`].
     pub fn resolve(&self) -> Result<(TrmConfig, ConfigRecord)> {
         let mut account = Account::new(self);
         let (architecture, first_release) = account.class()?;
