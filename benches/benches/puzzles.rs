@@ -1,4 +1,4 @@
-//! Generators and verifiers: what training and evaluation call by the million.
+//! Generators and verifiers, which training and evaluation call by the million.
 
 use std::hint::black_box;
 

@@ -1,11 +1,11 @@
-//! What the harnesses read from their command lines alike.
+//! Options that several harnesses read from their command lines.
 
 use std::ops::RangeInclusive;
 
 use anyhow::{Result, bail, ensure};
 use lexopt::ValueExt as _;
 
-/// Names of a list separated by commas, each one of those known.
+/// Reads a list of known names, separated by commas.
 ///
 /// # Errors
 /// A name that is not known.
@@ -18,7 +18,7 @@ pub fn names(parser: &mut lexopt::Parser, known: &[String]) -> Result<Vec<String
     }
 }
 
-/// The number after an option.
+/// Reads the number after an option.
 ///
 /// # Errors
 /// No number, or one that is out of range.

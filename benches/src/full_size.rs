@@ -10,7 +10,7 @@ use trm_models::{Architecture, Mixer, PosEncodings, TrmConfig};
 pub struct FullSize {
     /// `sudoku` or `maze`.
     pub name: &'static str,
-    /// What distinguishes it, in a few words.
+    /// Its distinguishing features, in a few words.
     pub what: &'static str,
     /// Its configuration.
     pub config: TrmConfig,

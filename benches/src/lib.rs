@@ -1,7 +1,7 @@
-//! What the benches share: models of the published sizes with random weights, the PyTorch process they are compared
-//! with, and figures with their spread.
+//! The common part of the benches: models of the published sizes with random weights, the PyTorch process they are
+//! compared with, and figures with their spread.
 //!
-//! The time of a step does not depend on what the weights are, so no trained model of full size is needed.
+//! The time of a step does not depend on the values of weights, so no trained model of full size is needed.
 
 pub mod arguments;
 pub mod full_size;

@@ -1,4 +1,4 @@
-//! How fast the machine multiplies matrices at best: what steps are held against.
+//! The best rate at which the machine multiplies matrices. Steps are held against it.
 
 use std::time::Instant;
 
@@ -19,7 +19,7 @@ const TIMES: usize = 15;
 /// two square matrices, in float32 or with 8-bit integers, the best of several.
 ///
 /// # Errors
-/// When ONNX Runtime does not run it.
+/// If ONNX Runtime does not run the product.
 pub fn product_rate(engine: &OrtEngine, threads: usize, int8: bool) -> Result<f64> {
     let graph = product(int8)?;
     let load = || -> ort::Result<Session> {

@@ -16,6 +16,10 @@ pub struct LineProcess {
 
 impl LineProcess {
     /// Starts it; `name` is for messages.
+    ///
+    /// # Errors
+    ///
+    /// If the program cannot be started.
     pub fn start(name: &'static str, command: &mut Command) -> Result<Self> {
         let mut process = command
             .stdin(Stdio::piped())
@@ -28,6 +32,10 @@ impl LineProcess {
     }
 
     /// Sends a line and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the process is gone; otherwise those of [`LineProcess::receive`].
     pub fn ask<T: DeserializeOwned>(&mut self, line: &str) -> Result<T> {
         let stdin = self.stdin.as_mut().with_context(|| format!("the {} process has no stdin", self.name))?;
         let sent = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
@@ -36,6 +44,10 @@ impl LineProcess {
     }
 
     /// Waits for an answer.
+    ///
+    /// # Errors
+    ///
+    /// If the process has ended, or its line cannot be read as a `T`.
     pub fn receive<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         let length =

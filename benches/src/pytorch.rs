@@ -21,7 +21,7 @@ pub struct PyTorch {
     pub version: String,
 }
 
-/// What a run of steps gave.
+/// The result of a run of steps.
 #[derive(Debug, Deserialize)]
 pub struct Steps {
     seconds: Vec<f64>,
@@ -53,6 +53,10 @@ impl Steps {
 impl PyTorch {
     /// Starts the process with a configuration (JSON) and weights (safetensors). With `reference`, a checkout of the
     /// public code runs the steps instead of our own baseline.
+    ///
+    /// # Errors
+    ///
+    /// If Python does not start, cannot load the model, or runs on another number of threads.
     pub fn start(
         python: &OsStr,
         config: &Path,
@@ -73,6 +77,10 @@ impl PyTorch {
     }
 
     /// Starts a puzzle over, `[seq]`.
+    ///
+    /// # Errors
+    ///
+    /// If the process is gone, or has read another number of tokens.
     pub fn start_puzzle(&mut self, tokens: &[i32]) -> Result<()> {
         let words: Vec<_> = tokens.iter().map(ToString::to_string).collect();
         let accepted: Accepted = self.process.ask(&format!("tokens {}", words.join(" ")))?;
@@ -81,6 +89,10 @@ impl PyTorch {
     }
 
     /// Runs steps from the current carry.
+    ///
+    /// # Errors
+    ///
+    /// If the process is gone, or has run another number of steps.
     pub fn run(&mut self, steps: usize) -> Result<Steps> {
         let result: Steps = self.process.ask(&format!("run {steps}"))?;
         ensure!(result.seconds.len() == steps, "PyTorch ran {} steps of {steps}", result.seconds.len());

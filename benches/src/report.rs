@@ -1,4 +1,4 @@
-//! What a side-by-side run found, as JSON and as a Markdown table.
+//! The findings of a side-by-side run, as JSON and as a Markdown table.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ pub struct Report {
     pub threads: usize,
     /// Rounds, in each of which every runner has its turn.
     pub rounds: usize,
-    /// What the machine multiplies at best.
+    /// The machine's best rates of multiplying.
     pub limit: Limit,
     /// One entry a model.
     pub models: Vec<ModelReport>,
@@ -39,11 +39,11 @@ pub struct Limit {
 pub struct ModelReport {
     /// `sudoku` or `maze`.
     pub model: String,
-    /// What distinguishes it.
+    /// Its distinguishing features.
     pub what: String,
     /// Steps of a turn.
     pub steps: usize,
-    /// The baseline first.
+    /// The runners, the baseline first.
     pub runners: Vec<RunnerReport>,
 }
 
@@ -54,7 +54,7 @@ pub struct RunnerReport {
     pub runner: String,
     /// Milliseconds of a step, over all steps of all rounds.
     pub milliseconds: Spread,
-    /// How many times faster than the baseline, one value a round: the medians of the two turns divided.
+    /// Speed as a multiple of the baseline's, one value a round: the medians of the two turns divided.
     pub ratio: Spread,
     /// The step's matrix products by its time, as a share of the limit of its precision.
     pub share_of_limit: f64,

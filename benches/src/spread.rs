@@ -1,4 +1,4 @@
-//! Figures that say how far they can be trusted.
+//! Figures with their spread, which shows how far they can be trusted.
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ pub struct Spread {
     pub median: f64,
     /// A quarter of the values is above.
     pub high: f64,
-    /// How many values there were.
+    /// Number of values.
     pub n: usize,
 }
 

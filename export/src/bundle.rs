@@ -37,7 +37,7 @@ pub struct Sample {
 pub struct BundleRequest<'a> {
     /// Name of the model.
     pub name: String,
-    /// What it solves.
+    /// The task that it solves.
     pub task: TaskSpec,
     /// Its configuration.
     pub config: &'a TrmConfig,
@@ -45,15 +45,15 @@ pub struct BundleRequest<'a> {
     pub weights: &'a StateDict,
     /// The graphs to write; the step graph is always among them.
     pub graphs: BTreeSet<GraphKind>,
-    /// How to write them.
+    /// Options for writing them.
     pub options: GraphOptions<'a>,
     /// Puzzles for the self-test.
     pub sample: Sample,
-    /// What the weights were trained on.
+    /// A description of the training data.
     pub training_data: Option<String>,
     /// Licence of the weights.
     pub licence: Option<String>,
-    /// What was measured.
+    /// Measured figures.
     pub accuracy: Vec<Measured>,
     /// The checkpoint's name and hash.
     pub checkpoint: Option<CheckpointOrigin>,
@@ -61,7 +61,8 @@ pub struct BundleRequest<'a> {
     pub configuration: Option<ConfigRecord>,
     /// The puzzle identities and their names.
     pub identities: Option<Identities>,
-    /// Whether the weights go in beside the graphs, to be trained on. Those of a quantised model do not: it is derived.
+    /// True to put the weights in beside the graphs, for further training. Those of a quantised model stay out: it is
+    /// derived.
     pub with_weights: bool,
     /// Markdown for the end of the card.
     pub notes: Option<String>,
@@ -193,14 +194,14 @@ fn row_by_row(graph: &Graph, config: &TrmConfig, sample: &Sample, steps: usize) 
     all.ok_or_else(|| none.into())
 }
 
-/// The model card: what is known of the model, for people. What is not known is said to be so.
-/// What stands behind the figures of a card: the notes that it was written with.
+/// The notes behind the figures of a card, as it was written with them; `None` if it has none.
 #[must_use]
 pub fn card_notes(card: &str) -> Option<&str> {
     let (_, figures) = card.split_once(MEASURED)?;
     figures.split_once("\n\n").map(|(_, notes)| notes).filter(|notes| !notes.trim().is_empty())
 }
 
+/// The model card: the known facts about the model, for people. An unknown one is said to be so.
 fn card(request: &BundleRequest<'_>) -> String {
     let BundleRequest { name, task, config, weights, options, .. } = request;
     let mixing = config.mixer.title();

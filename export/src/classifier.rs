@@ -1,4 +1,4 @@
-//! A small convolutional classifier of square pictures, as graphs: what reads digits.
+//! A small convolutional classifier of square pictures, as graphs. It reads digits.
 //!
 //! Two 3x3 convolutions, each on a picture whose 2x2 blocks have been folded into channels, and two dense layers, with
 //! `silu` between them. A convolution is a matrix product of shifted copies: everything consists of operators that the

@@ -12,5 +12,5 @@ pub use error::ExportError;
 pub use trm_onnx as onnx;
 pub use trm_onnx::autodiff;
 
-/// What this crate's fallible functions return.
+/// The result of this crate's fallible functions.
 pub type Result<T, E = ExportError> = std::result::Result<T, E>;

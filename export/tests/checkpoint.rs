@@ -1,4 +1,4 @@
-//! Reading and writing checkpoints: files of torch itself, and files that are none.
+//! Reading and writing checkpoints: files of torch itself, and files that are no checkpoints.
 
 use std::fs::File;
 use std::io::Write;
@@ -13,7 +13,7 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoint").join(name)
 }
 
-/// The fixtures' tensors have names that say what they are for.
+/// Options that take the fixtures' names, which say what each tensor is for.
 fn any_names() -> ReadOptions {
     ReadOptions { any_names: true, ..ReadOptions::default() }
 }

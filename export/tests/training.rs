@@ -10,7 +10,7 @@ use serde_json::Value;
 use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_export::train::{BUFFERS, LossKind, StepOptions, UpdateOptions, UpdateRule, training_step, update_graph};
 
-/// What one evaluation of the step returned, by name.
+/// The outputs of one evaluation of the step, by name.
 struct Step {
     loss: f64,
     gradients: Vec<(String, Vec<f64>)>,
@@ -74,7 +74,7 @@ fn l2(values: &[f64]) -> f64 {
     values.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
-/// Whether a figure is within `relative` of the recorded one; NaN is not.
+/// True if a figure is within `relative` of the recorded one; NaN is not.
 fn close(found: f64, expected: f64, scale: f64, relative: f64) -> bool {
     (found - expected).abs() <= relative * scale.abs()
 }

@@ -33,9 +33,9 @@ pub struct ClassifierManifest {
     pub classes: Vec<String>,
     /// SHA-256 and size of [`CLASSIFIER_GRAPH`].
     pub graph: FileHash,
-    /// What it was trained on, for people.
+    /// A description of the training data, for people.
     pub training_data: String,
-    /// What was measured, each with the command that measures it.
+    /// Measured figures, each with the command that measures it.
     #[serde(default)]
     pub accuracy: Vec<Measured>,
     /// Licence of the weights.
@@ -55,7 +55,7 @@ impl ClassifierBundle {
     /// The digit reader that is built into every program.
     ///
     /// # Errors
-    /// Never for that of a release: a test opens it.
+    /// None in a release: a test opens the built-in reader.
     pub fn digits() -> Result<Self> {
         let manifest = include_bytes!("../digits/manifest.json");
         let graph: &'static [u8] = include_bytes!("../digits/classify.onnx");

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Mixer, ModelError, Result};
 
-/// Which of the two public models a configuration belongs to.
+/// The public model that a configuration belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
@@ -31,7 +31,7 @@ impl std::fmt::Display for Architecture {
     }
 }
 
-/// How positions are told apart.
+/// The encoding that tells positions apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PosEncodings {
@@ -39,7 +39,7 @@ pub enum PosEncodings {
     Rope,
     /// A learned vector a position, added to the token embedding.
     Learned,
-    /// Not at all: MLP-T tells positions apart by its own weights.
+    /// No encoding: MLP-T tells positions apart by its own weights.
     None,
 }
 
@@ -75,7 +75,7 @@ pub struct TrmConfig {
     /// The part of a block that mixes positions; the reference's flag `mlp_t`.
     #[serde(rename = "mlp_t", with = "crate::mixer::flag")]
     pub mixer: Mixer,
-    /// How positions are told apart.
+    /// The encoding that tells positions apart.
     pub pos_encodings: PosEncodings,
     /// Width of a row of the puzzle-embedding table; 0 for none.
     pub puzzle_emb_ndim: usize,
@@ -143,7 +143,7 @@ impl TrmConfig {
         (exact.round_ties_even() as usize).div_ceil(256) * 256
     }
 
-    /// Whether a row halts when `q_halt > q_continue` (HRM, and TRM with `no_ACT_continue: false`) rather than when
+    /// True if a row halts when `q_halt > q_continue` (HRM, and TRM with `no_ACT_continue: false`) rather than when
     /// `q_halt > 0`.
     #[must_use]
     pub fn halts_by_q_learning(&self) -> bool {

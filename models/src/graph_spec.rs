@@ -1,4 +1,5 @@
-//! Names, dtypes and shapes of every graph's inputs and outputs: what an exported file promises and an engine relies on.
+//! Names, dtypes and shapes of every graph's inputs and outputs. An exported file keeps to them, and engines rely on
+//! them.
 
 use std::fmt;
 
@@ -203,6 +204,10 @@ impl GraphSpec {
 
     /// Checks that a loaded graph has this interface: the same names, dtypes and shapes, in any order. A batch axis
     /// may have any fixed size, so that a file specialised to one batch passes too.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::GraphMismatch`] with the first difference.
     pub fn check(&self, kind: GraphKind, inputs: &[FoundTensor], outputs: &[FoundTensor]) -> Result<()> {
         check_tensors(kind, "input", &self.inputs, inputs)?;
         check_tensors(kind, "output", &self.outputs, outputs)

@@ -1,5 +1,5 @@
-//! What a trained model is, before any engine or tensor library is involved: its configuration, the interface of its
-//! graphs and the folder it is shipped in.
+//! A trained model, before any engine or tensor library is involved: its configuration, the interface of its graphs
+//! and the folder it is shipped in.
 //!
 //! This crate is the contract between `trm-export`, which writes graphs and bundles, and `trm-solver`, which runs them.
 //! It knows neither puzzles nor machine learning.
@@ -67,5 +67,5 @@ pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, Tenso
 pub use mixer::Mixer;
 pub use shipped::{SHIPPED, ShippedBundle};
 
-/// What this crate's fallible functions return.
+/// The result of this crate's fallible functions.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;

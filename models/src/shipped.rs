@@ -17,7 +17,7 @@ impl ShippedBundle {
     /// Opens it.
     ///
     /// # Errors
-    /// Never for the bundles of a release: a test opens each.
+    /// None in a release: a test opens each bundle.
     pub fn open(&self) -> Result<ModelBundle> {
         ModelBundle::embedded(self.name, self.files)
     }

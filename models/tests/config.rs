@@ -217,7 +217,7 @@ fn refuses_what_the_public_code_breaks_on() {
     assert_eq!(message, "num_puzzle_identifiers is 0, expected 1 to 134217728");
 }
 
-/// Words of the parser's messages that mean nothing to who has a file.
+/// Words of the parser's messages that mean nothing to the owner of a file.
 const OF_THE_PARSER: [&str; 5] = ["Options", "from_str", "budget", "Events", "weak"];
 
 #[test]

@@ -10,7 +10,7 @@ fn config() -> TrmConfig {
         .expect("config")
 }
 
-/// What a correct file declares, its batch axis dynamic.
+/// The declarations of a correct file, its batch axis dynamic.
 fn found(specs: &[trm_models::TensorSpec]) -> Vec<FoundTensor> {
     let size = |axis: &Axis| match axis {
         Axis::Batch => None,

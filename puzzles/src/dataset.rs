@@ -66,7 +66,7 @@ pub struct DataSetMetadata {
 /// Examples as tokens, with the puzzles and groups they belong to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSet {
-    /// What `dataset.json` says.
+    /// Contents of `dataset.json`.
     pub metadata: DataSetMetadata,
     /// Tokens of the questions `[examples, seq_len]`.
     pub inputs: Vec<i32>,
@@ -89,7 +89,7 @@ impl DataSet {
         self.puzzle_identifiers.len()
     }
 
-    /// No examples.
+    /// True if there are no examples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -108,6 +108,8 @@ impl DataSet {
     }
 
     /// A data set of examples of one task, each a puzzle and a group of its own, without puzzle identifiers.
+    /// # Errors
+    /// Those of [`Task::encode`].
     pub fn from_examples(task: &dyn Task, examples: &[Example]) -> Result<Self> {
         let mut inputs = Vec::with_capacity(examples.len() * task.seq_len());
         let mut labels = Vec::with_capacity(examples.len() * task.seq_len());
@@ -148,12 +150,13 @@ impl DataSet {
     }
 
     /// Reads a folder that holds `dataset.json` (a split: `train` or `test`). Several sets become one, in their order.
+    /// # Errors
+    /// Io, TooLarge or Json of [`PuzzleError`]; [`PuzzleError::Data`] for parts that do not fit together.
     pub fn read(dir: &Path) -> Result<Self> {
         Self::read_within(dir, &mut Budget::new(DATA_LIMITS))
     }
 
-    /// As [`read`](Self::read), drawing on `budget`: the arrays' bytes and the sets. All headers are read before the first
-    /// value.
+    /// As [`read`](Self::read), drawing arrays and sets on `budget`. All headers are read before the first value.
     fn read_within(dir: &Path, budget: &mut Budget) -> Result<Self> {
         let path = dir.join("dataset.json");
         if !path.is_file() {
@@ -258,8 +261,9 @@ impl DataSet {
     }
 
     /// Writes a folder that the public code (and [`DataSet::read`]) reads, and `identifiers.json` into the folder above.
-    ///
     /// The folder appears complete or not at all; one that already holds something is refused.
+    /// # Errors
+    /// [`PuzzleError::Io`]; [`PuzzleError::Data`] for fields that do not fit, or a folder in use.
     pub fn write(&self, dir: &Path) -> Result<()> {
         self.check_shape(dir)?;
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -363,7 +367,7 @@ impl DataSet {
 }
 
 impl DataSetMetadata {
-    /// Refuses too many sets, a set that is named twice, and names that are none of files.
+    /// Refuses too many sets, a set that is named twice, and a name that no file can have.
     fn check_sets(&self, path: &Path, budget: &mut Budget) -> Result<()> {
         let mut seen = BTreeSet::new();
         for set in &self.sets {

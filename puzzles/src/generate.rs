@@ -1,4 +1,4 @@
-//! What every generator gives.
+//! The interface of all generators, and the examples that they make.
 
 use std::fmt::Debug;
 
@@ -9,7 +9,7 @@ use crate::{Grid, Result, Task};
 /// A puzzle with its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// What is asked.
+    /// The question.
     pub puzzle: Grid,
     /// The label: the unique solution of a sudoku, a shortest path of a maze.
     pub solution: Grid,
@@ -20,6 +20,10 @@ pub trait Generate: Debug + Send + Sync {
     /// The task its puzzles belong to.
     fn task(&self) -> &dyn Task;
 
-    /// The next puzzle; an error when the request cannot be met.
+    /// Returns the next puzzle.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Generate`](crate::PuzzleError::Generate) if the request cannot be met.
     fn generate(&self, rng: &mut dyn Rng) -> Result<Example>;
 }

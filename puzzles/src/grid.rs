@@ -56,7 +56,11 @@ impl Grid {
         Self { height, width, cells: vec![value; height * width] }
     }
 
-    /// A grid of `cells`, row by row; an error when they do not fill it exactly.
+    /// A grid of `cells`, row by row.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Cells`] if they are not `height * width`.
     pub fn from_cells(height: usize, width: usize, cells: Vec<u8>) -> Result<Self> {
         if height.checked_mul(width) == Some(cells.len()) {
             Ok(Self { height, width, cells })
@@ -65,7 +69,11 @@ impl Grid {
         }
     }
 
-    /// A grid of rows of equal length; an error when they are not.
+    /// A grid of rows of equal length.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Cells`] if the rows differ in length.
     pub fn from_rows<R: AsRef<[u8]>>(rows: &[R]) -> Result<Self> {
         let width = rows.first().map_or(0, |row| row.as_ref().len());
         let cells: Vec<u8> = rows.iter().flat_map(AsRef::as_ref).copied().collect();

@@ -6,14 +6,14 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-/// A number of JSON, and how a message calls what was expected.
+/// A number of JSON, and the expectation as a message states it.
 pub(crate) trait Number: Sized {
     const EXPECTED: &'static str;
 
-    /// `None` for one that does not fit.
+    /// Makes the number of a whole one; `None` if it does not fit.
     fn from_whole(value: i128) -> Option<Self>;
 
-    /// Of a number with a fraction or an exponent.
+    /// Makes the number of one with a fraction or an exponent; `None` if it does not fit.
     fn from_float(_: f64) -> Option<Self> {
         None
     }
@@ -45,7 +45,7 @@ impl Number for f64 {
     }
 }
 
-/// A number that is read like that.
+/// A number that is read as a [`Number`], with its messages.
 #[derive(Clone, Copy)]
 pub(crate) struct Plain<T>(pub(crate) T);
 
@@ -77,7 +77,7 @@ impl<T: Number> Visitor<'_> for NumberVisitor<T> {
     }
 }
 
-/// For `#[serde(deserialize_with)]`.
+/// Reads a number; for `#[serde(deserialize_with)]`.
 pub(crate) fn number<'de, D: Deserializer<'de>, T: Number>(deserializer: D) -> Result<T, D::Error> {
     Plain::deserialize(deserializer).map(|Plain(value)| value)
 }

@@ -15,7 +15,7 @@
 //! # Ok::<(), trm_puzzles::PuzzleError>(())
 //! ```
 //!
-//! What it refuses: sudoku boxes other than 2x2 to 5x5, mazes longer than [`maze::MAX_SIDE`] cells a side, ARC grids
+//! Refused are sudoku boxes other than 2x2 to 5x5, mazes longer than [`maze::MAX_SIDE`] cells a side, ARC grids
 //! over 30x30, inputs over [`formats::LIMITS`], data sets over [`DATA_LIMITS`], and any text it would have to guess about.
 //! Bad input is an error that names the line or the cell, never a panic.
 

@@ -1,4 +1,4 @@
-//! What every puzzle task has: a vocabulary, tokens to and from grids, rules, symmetries.
+//! The interface of all puzzle tasks: a vocabulary, tokens to and from grids, rules, symmetries.
 
 use std::fmt::{self, Debug};
 
@@ -28,16 +28,29 @@ pub trait Task: Debug + Send + Sync {
     /// The symbol of every token; token 0 is `PAD`.
     fn vocabulary(&self) -> Vec<String>;
 
-    /// The grid as tokens `[height * width]`; an error for another size or a value without a token.
+    /// Returns the grid as tokens `[height * width]`.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Size`] for another size ([`PuzzleError::Task`] for an ARC grid above the canvas);
+    /// [`PuzzleError::CellValue`] for a value without a token ([`PuzzleError::Task`] in a sequence).
     fn encode(&self, grid: &Grid) -> Result<Vec<i32>>;
 
-    /// Tokens `[height * width]` as the answer to `puzzle`; an error only for another number of tokens.
+    /// Reads tokens `[height * width]` as the answer to `puzzle`.
     ///
     /// A token outside the vocabulary, or padding, becomes [`UNKNOWN`](crate::UNKNOWN). A label that is ignored
     /// ([`IGNORE_LABEL`]) leaves the puzzle's own cell.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::TokenCount`] for another number of tokens, and nothing else.
     fn decode(&self, puzzle: &Grid, tokens: &[i32]) -> Result<Grid>;
 
-    /// Whether the puzzle is one: its size, its values, and no rule broken by what is given.
+    /// Checks a puzzle: its size, its values, and that no rule is broken by what is given.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encode`](Self::encode), or [`PuzzleError::Invalid`] with the rule that is broken.
     fn check(&self, puzzle: &Grid) -> Result<()>;
 
     /// Judges an answer to `puzzle` by the task's rules.
@@ -86,25 +99,33 @@ pub trait Task: Debug + Send + Sync {
 /// An invertible change of a grid that keeps the rules: `invert(apply(g)) == g`, and an answer to `apply(puzzle)`
 /// becomes one to `puzzle` by `invert`.
 pub trait Symmetry: Debug + Send + Sync {
-    /// The grid as the symmetry shows it; an error for a grid of a size the symmetry is not for.
+    /// Applies the symmetry to a grid.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Size`] for a grid of a size that the symmetry is not for.
     fn apply(&self, grid: &Grid) -> Result<Grid>;
 
-    /// The way back.
+    /// Undoes [`apply`](Self::apply).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`apply`](Self::apply).
     fn invert(&self, grid: &Grid) -> Result<Grid>;
 }
 
-/// What the rules say about an answer. Never a bool alone.
+/// The judgement of the rules on an answer. Never a bool alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Verdict {
     /// The answer keeps every rule.
     Verified {
-        /// For a maze: how long the path is, and how long the shortest is.
+        /// For a maze: the lengths of its path and of a shortest one.
         path: Option<PathLength>,
     },
     /// This task has no rules that can be checked from the puzzle.
     Unverifiable {
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// The answer breaks a rule.
@@ -119,7 +140,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Right by the rules.
+    /// True if the answer is right by the rules.
     #[must_use]
     pub fn is_verified(&self) -> bool {
         matches!(self, Self::Verified { .. })
@@ -172,7 +193,7 @@ pub struct PathLength {
 }
 
 impl PathLength {
-    /// No path is shorter.
+    /// True if no path is shorter.
     #[must_use]
     pub fn optimal(&self) -> bool {
         self.length == self.shortest
@@ -276,7 +297,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The puzzle must have the task's size.
+/// Refuses a grid that has not the task's size.
 pub(crate) fn require_size(task: &dyn Task, what: &'static str, grid: &Grid) -> Result<()> {
     let expected = (task.height(), task.width());
     if grid.size() == expected {
@@ -286,7 +307,7 @@ pub(crate) fn require_size(task: &dyn Task, what: &'static str, grid: &Grid) -> 
     }
 }
 
-/// The tokens must be as many as the task's cells.
+/// Refuses tokens that are not as many as the task's cells.
 pub(crate) fn require_tokens(task: &dyn Task, tokens: &[i32]) -> Result<()> {
     if tokens.len() == task.seq_len() {
         Ok(())

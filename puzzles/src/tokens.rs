@@ -58,7 +58,8 @@ impl Tokens {
         }
     }
 
-    /// The tokens of a grid, separated by spaces; `?` where one is not known. Of a grid of another size, its cells.
+    /// The tokens of a grid, separated by spaces; `?` for an unknown token. A grid of another size is given by its
+    /// cells.
     #[must_use]
     pub fn text(&self, grid: &Grid) -> String {
         let symbol = |at| self.token(grid, at).map_or_else(|| "?".to_owned(), |token| token.to_string());

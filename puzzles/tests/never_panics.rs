@@ -1,4 +1,4 @@
-//! Whatever comes in, an error comes out at worst.
+//! Any input is read or refused; none panics.
 
 mod common;
 

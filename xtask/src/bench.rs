@@ -1,11 +1,11 @@
-//! The benches with what they need around them.
+//! The benches, with the packages and libraries that they need.
 
 use anyhow::Result;
 
 use crate::python::{self, Environment};
 use crate::{ort, process};
 
-/// What is measured.
+/// The benches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Our engines against PyTorch, full-size steps.
@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// The one that an option names.
+    /// The bench that an option names.
     pub(crate) fn of_option(option: &str) -> Option<Self> {
         match option {
             "--puzzles" => Some(Self::Puzzles),
@@ -33,7 +33,7 @@ impl Kind {
 /// Builds tract with threads within a row, which `trm` has off.
 const TRACT_THREADS: &str = "--tract-threads";
 
-/// Measures; `arguments` go to the harness, but for the one that says how to build it.
+/// Runs a bench; `arguments` go to the harness, except [`TRACT_THREADS`], which says how to build it.
 pub(crate) fn run(kind: Kind, arguments: &[String]) -> Result<()> {
     let library = ort::fetch()?;
     let program = match kind {

@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result};
 use crate::python::{self, Environment};
 use crate::{deny, features, fuzz, house, ort, ort_training, process, workspace};
 
-/// What every check builds: the whole workspace with what is off by default. One set of features for all of them, since
-/// another one builds tract again, which is minutes.
+/// The options of every build: the whole workspace with what is off by default. One set of features for all checks,
+/// since another one builds tract again, which is minutes.
 pub(crate) const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--features", "trm-firmware-host/ros2"];
 
 struct Check {
@@ -154,7 +154,7 @@ fn test(given: &Given) -> Result<()> {
     result
 }
 
-/// Whether the tests will find a broker: where `firmware-host/tests/kiosk_mqtt.rs` looks for it.
+/// True if the tests will find a broker; it looks where `firmware-host/tests/kiosk_mqtt.rs` does.
 fn mosquitto_is_there() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
@@ -166,7 +166,7 @@ fn doc(_: &Given) -> Result<()> {
     process::run(process::cargo(&["doc", "--no-deps"]).args(EVERYTHING).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-/// What must not take more instructions than it does, where there is valgrind to count them.
+/// Counts the instructions of workloads that must not take more of them, where there is valgrind.
 fn instructions(_: &Given) -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !process::answers("valgrind", "--version") {
         eprintln!(

@@ -1,5 +1,5 @@
 //! `cargo xtask test deny`: licences, unwanted crates and sources, by cargo-deny. Advisories are left out: they change by the
-//! day, and with them what passes.
+//! day, and a tree that passes today could fail tomorrow.
 
 use std::path::PathBuf;
 use std::process::Command;

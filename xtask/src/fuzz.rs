@@ -10,7 +10,7 @@ use crate::{checks, process};
 /// Arguments of the check beside its name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wanted {
-    /// Seconds for each reader: few, so that every run has them; `--seconds 60` is what a change of a reader is given.
+    /// Seconds for each reader: few, so that every run has them; a change of a reader is given `--seconds 60`.
     seconds: f64,
     seed: u64,
 }

@@ -10,7 +10,7 @@ use crate::checks::EVERYTHING;
 use crate::{process, workspace};
 
 const FIXTURES: &str = "export/tests/fixtures/golden";
-/// A golden folder: what training saves, and what the reference computed from it.
+/// The files of a golden folder: those that training saves, and the numbers that the reference computed from them.
 const FILES: [&str; 4] = ["all_config.yaml", "manifest.json", "outputs.safetensors", "step_1000"];
 
 /// Copies the named golden folders, or every one in `from`, byte for byte; then the manifests that do not say what is

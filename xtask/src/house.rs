@@ -14,7 +14,7 @@ const MOST_LINES: usize = 500;
 /// of a comment is a sentence or a noun that names the thing.
 const MOST_QUESTIONS: usize = 694;
 
-/// A rule for a line of Rust: its name, what it refuses, and what to do instead.
+/// A rule for a line of Rust: its name, the lines that it refuses, and the advice.
 struct Rule {
     name: &'static str,
     refuses: fn(&Line<'_>) -> bool,
@@ -24,7 +24,7 @@ struct Rule {
 /// A line of a source file.
 struct Line<'a> {
     text: &'a str,
-    /// The file holds tests, or stands behind `mod tests` in its file.
+    /// True if the file holds tests, or the line stands behind `mod tests`.
     in_tests: bool,
 }
 

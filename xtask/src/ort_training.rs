@@ -20,10 +20,10 @@ const WHEEL: Wheel = Wheel {
 };
 const MODULE: &str = "onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so";
 const PYTHON: &str = "libpython3.11.so.1.0";
-/// As ONNX Runtime's own files are named: the version is read off the end.
+/// Name of the library, like those of ONNX Runtime's own files: the version is read off the end.
 const LIBRARY: &str = "libonnxruntime_training.so.1.19.2";
 
-/// Whether there is a build for this platform.
+/// True if there is a build for this platform.
 pub(crate) fn available() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
 }
@@ -70,7 +70,7 @@ fn link_python(folder: &Path) -> Result<()> {
     symlink(&found, &link).with_context(|| format!("cannot link {} to {}", link.display(), found.display()))
 }
 
-/// Where Python's own library is said to be, then where distributions have it.
+/// Folders of Python's library: the ones that Python itself names, then those of distributions.
 fn library_folders() -> Vec<PathBuf> {
     let script = "import sysconfig; print(sysconfig.get_config_var('LIBDIR'))";
     let own = process::output(python::python().args(["-c", script])).ok().map(PathBuf::from);

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{process, wheel, workspace};
 
-/// What the check of exported files needs; a few seconds to install.
+/// The packages for the check of exported files; a few seconds to install.
 pub(crate) const CHECK: &str = "xtask/python/requirements-check.txt";
-/// What the PyTorch baseline of the benches needs; gigabytes.
+/// The packages for the PyTorch baseline of the benches; gigabytes.
 pub(crate) const BENCH: &str = "xtask/python/requirements-bench.txt";
 
 /// The Python to use: `$PYTHON`, else `python3`.
@@ -38,7 +38,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// `requirements` is a path from the workspace's root.
+    /// Installs a requirements file, given by its path from the workspace's root, unless it is installed.
     pub(crate) fn with(requirements: &str) -> Result<Self> {
         let packages = folder_of(requirements)?;
         if packages.is_dir() {
@@ -85,7 +85,7 @@ pub(crate) fn torch_script(script: &str) -> Result<Option<Command>> {
     Ok(Some(Environment::with(BENCH)?.script(script)))
 }
 
-/// Where the packages of a requirements file are, or will be.
+/// The folder of the packages of a requirements file, installed or not.
 fn folder_of(requirements: &str) -> Result<PathBuf> {
     let list = workspace::root().join(requirements);
     let content = fs::read(&list).with_context(|| format!("cannot read {}", list.display()))?;
@@ -94,7 +94,7 @@ fn folder_of(requirements: &str) -> Result<PathBuf> {
     Ok(workspace::cache().join("python").join(folder_name(&list, &content, &tag)))
 }
 
-/// Another list or another Python is another folder.
+/// Names the folder after the list and the Python: another of either gets another folder.
 fn folder_name(list: &Path, content: &[u8], tag: &str) -> String {
     let stem = list.file_stem().unwrap_or_default().to_string_lossy();
     let digest = wheel::hex(&Sha256::digest(content));

@@ -1,4 +1,4 @@
-//! Where things are, whatever the current directory.
+//! Paths of the workspace, whatever the current directory.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub(crate) fn root() -> &'static Path {
     manifest_dir.parent().unwrap_or(manifest_dir)
 }
 
-/// Where fetched things are kept: always the workspace's own `target/`, so that the solver finds
+/// The folder of fetched things: always the workspace's own `target/`, so that the solver finds
 /// them there even when `CARGO_TARGET_DIR` moves cargo's output.
 pub(crate) fn cache() -> PathBuf {
     root().join("target")

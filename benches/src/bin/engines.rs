@@ -27,7 +27,7 @@ the first runner. The largest memory is the process's: name a single runner to k
   --rows N     puzzles at once, all of them the same (1)
 ";
 
-/// Random, but the same in every run.
+/// Seed of weights and puzzle: random, but the same in every run.
 const SEED: u64 = 20_251_004;
 
 struct Options {
@@ -98,7 +98,7 @@ fn differing(a: &[i32], b: &[i32]) -> usize {
     a.iter().zip(b).filter(|(a, b)| a != b).count() + a.len().abs_diff(b.len())
 }
 
-/// In KiB, where the system tells.
+/// Most memory of this process in KiB, where the system tells.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

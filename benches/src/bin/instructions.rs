@@ -1,4 +1,4 @@
-//! Instructions of what must not get slower: a number that a busy machine does not change.
+//! Instructions of the workloads that must not get slower: a number that a busy machine does not change.
 //!
 //! Each workload is run under valgrind's cachegrind, once and several times; the difference is what one run takes, without
 //! start and loading. Valgrind knows no AVX-512, so tract runs its AVX2 kernels there, on any machine. No crate for
@@ -26,12 +26,12 @@ usage: instructions              count all workloads under valgrind and compare 
        instructions NAME TIMES   run a workload
 ";
 
-/// More than expected by this share is a regression; compilers differ by less.
+/// Share above the expected number from which on it is a regression; compilers differ by less.
 const SLACK: f64 = 0.10;
 /// Runs whose cost is compared with that of one.
 const MORE: u64 = 4;
 
-/// Something that is counted.
+/// A workload whose instructions are counted.
 struct Workload {
     name: &'static str,
     /// Instructions of one run, counted with Rust 1.95 on x86-64. Checks for overflow are 2 to 15 % of what our own code

@@ -47,7 +47,7 @@ usage: cargo xtask bench --puzzles [option…]
   --threads N            threads of every runner (2)
 ";
 
-/// Of the puzzles.
+/// Seed of the puzzles.
 const SEED: u64 = 2026;
 /// Our engine with 8-bit products.
 const INT8: &str = "ort-int8";
@@ -97,7 +97,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A puzzle, what the network reads, and the generator's answer.
+/// A puzzle, its tokens, and the generator's answer.
 struct Sample {
     question: Question,
     solution: Grid,
@@ -281,7 +281,7 @@ impl Observer for Marker<'_> {
     }
 }
 
-/// The generator's answer, or in a maze one as short.
+/// True for the generator's answer, or in a maze one as short.
 fn is_right(task: &dyn Task, sample: &Sample, answer: &Grid) -> bool {
     let verdict = task.verify(&sample.question.grid, answer);
     *answer == sample.solution || verdict.path().is_some_and(|path| path.length == path.shortest)

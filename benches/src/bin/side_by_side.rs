@@ -50,9 +50,10 @@ usage: cargo xtask bench [--tract-threads] [option…]
 Paths are taken from the workspace's root.
 ";
 
-/// Random, but the same in every run.
+/// Seed of weights and puzzle: random, but the same in every run.
 const SEED: u64 = 20_251_004;
-/// Of the first step, between runners: float32 rounding through 21 passes of random weights stays far below.
+/// Largest difference of the halting logit between runners, after the first step: float32 rounding through 21 passes
+/// of random weights stays far below.
 const Q_HALT_TOLERANCE: f32 = 1e-2;
 /// Share of cells whose argmax may flip on nearly equal logits.
 const ANSWER_TOLERANCE: f64 = 0.02;
@@ -60,7 +61,7 @@ const ANSWER_TOLERANCE: f64 = 0.02;
 /// Our engines and graphs.
 const ENGINES: [&str; 9] =
     ["ort", "ort-int8", "ort-cpu", "ort-cpu-int8", "tract", "tract-scan", "rten", "rten-cpu", "rten-int8"];
-/// Between turns.
+/// Pause between turns.
 const PAUSE: Duration = Duration::from_millis(300);
 /// Below this load average a machine is quiet.
 const QUIET_LOAD: f64 = 0.5;
@@ -109,13 +110,13 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Something that runs steps of one puzzle, and the times they took so far, by round.
+/// A runner of steps of one puzzle, with the times they took so far, by round.
 struct Runner {
     name: String,
     side: Side,
     rounds: Vec<Vec<f64>>,
     first: Outcome,
-    /// It multiplies in 8 bits; those that do not must agree.
+    /// True if it multiplies in 8 bits; the runners that do not must agree.
     int8: bool,
     load: Option<Duration>,
 }
@@ -125,7 +126,7 @@ enum Side {
     Ours { session: Box<dyn StepSession>, input: ActStep },
 }
 
-/// What a runner answered.
+/// The answer of a runner.
 struct Outcome {
     answer: Vec<i32>,
     q_halt: f32,
@@ -149,7 +150,7 @@ impl Side {
     }
 }
 
-/// Steps one by one: how long each took, and the last one's outcome.
+/// Runs steps one by one; returns the time of each, and the last one's outcome.
 fn timed(steps: usize, mut step: impl FnMut() -> Result<Outcome>) -> Result<(Vec<Duration>, Outcome)> {
     let mut times = Vec::with_capacity(steps);
     let mut outcome = None;
@@ -260,8 +261,8 @@ fn engine_runner(
     Ok(Runner { int8, load, ..runner })
 }
 
-/// A comparison of speed means nothing between runners that compute different things. What 8 bits are worth is for trained
-/// weights to say: `trm quantize` does.
+/// Refuses runners that compute different things: a comparison of their speed means nothing. Those with 8 bits are
+/// left out: only trained weights can tell what 8 bits lose, and `trm quantize` does.
 fn check_agreement(runners: &[Runner]) -> Result<()> {
     let Some((baseline, others)) = runners.split_first() else { return Ok(()) };
     for runner in others.iter().filter(|runner| !runner.int8) {

@@ -41,13 +41,14 @@ Paths are taken from the workspace's root.
 /// The Python program.
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/python/pytorch_train.py");
 const MODES: [&str; 4] = ["eager-fp32", "compile-fp32", "eager-bf16", "compile-bf16"];
-/// Random, but the same in every run.
+/// Seed of weights and batches: random, but the same in every run.
 const SEED: u64 = 20_251_004;
 /// Steps before anything is timed, whose losses are compared: compilation, memory, caches.
 const WARM_UP: usize = 3;
-/// Of the first losses, relative to the first runner's. Only the first step starts from equal weights and carries.
+/// Largest differences of the first losses, relative to the first runner's. Only the first step starts from equal
+/// weights and carries.
 const LOSS_TOLERANCE: [f64; WARM_UP] = [1e-4, 1e-2, 5e-2];
-/// The same where a side computes in bfloat16, with 8 bits of mantissa through all passes.
+/// The same limits where a side computes in bfloat16, with 8 bits of mantissa through all passes.
 const BF16_LOSS_TOLERANCE: [f64; WARM_UP] = [5e-2, 1e-1, 1e-1];
 /// Below this load average a machine is quiet.
 const QUIET_LOAD: f64 = 0.5;
@@ -188,7 +189,7 @@ fn load(model: &TrainModel, options: &Options) -> Result<Vec<Runner>> {
     Ok(runners)
 }
 
-/// A comparison of speed means nothing between runners that compute different things.
+/// Refuses runners that compute different things: a comparison of their speed means nothing.
 fn check_agreement(runners: &[Runner]) -> Result<()> {
     let Some((baseline, others)) = runners.split_first() else { return Ok(()) };
     for runner in others {

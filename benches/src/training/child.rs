@@ -14,12 +14,12 @@ pub struct Trainer {
     pub version: String,
 }
 
-/// What a run of steps gave.
+/// The result of a run of steps.
 #[derive(Debug, Deserialize)]
 pub struct Steps {
-    /// Of each step.
+    /// Seconds of each step.
     pub seconds: Vec<f64>,
-    /// Of each step: summed over the batch, divided by its rows.
+    /// Loss of each step: summed over the batch, divided by its rows.
     pub losses: Vec<f64>,
 }
 
@@ -31,6 +31,10 @@ struct Ready {
 
 impl Trainer {
     /// Starts the process and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If the program does not start, cannot load the model, or runs on another number of threads.
     pub fn start(name: &'static str, command: &mut Command, threads: usize) -> Result<Self> {
         let mut process = LineProcess::start(name, command)?;
         let ready: Ready = process.receive().with_context(|| format!("{name} did not start"))?;
@@ -38,7 +42,11 @@ impl Trainer {
         Ok(Self { process, version: ready.ready })
     }
 
-    /// Trains on.
+    /// Trains further steps.
+    ///
+    /// # Errors
+    ///
+    /// If the process is gone, or has run another number of steps.
     pub fn run(&mut self, steps: usize) -> Result<Steps> {
         let result: Steps = self.process.ask(&format!("run {steps}"))?;
         let counts = (result.seconds.len(), result.losses.len());

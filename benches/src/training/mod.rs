@@ -23,7 +23,7 @@ const VISITS: u32 = 4;
 pub struct TrainModel {
     /// `sudoku`, `maze` or `full`.
     pub name: &'static str,
-    /// What distinguishes it, in a few words.
+    /// Its distinguishing features, in a few words.
     pub what: &'static str,
     /// Its configuration.
     pub config: TrmConfig,
@@ -54,7 +54,7 @@ impl TrainModel {
         ]
     }
 
-    /// Batches of random tokens and labels: the time of a step does not depend on what they are.
+    /// Batches of random tokens and labels: the time of a step does not depend on their values.
     #[must_use]
     pub fn batches(&self, seed: u64) -> Batches {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -66,14 +66,14 @@ impl TrainModel {
     }
 }
 
-/// What successive steps are given; puzzle identities are 0.
+/// The batches of successive steps; puzzle identities are 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Batches {
-    /// Of each step, `[batch * seq]`.
+    /// Tokens of each step, `[batch * seq]`.
     pub tokens: Vec<Vec<i32>>,
-    /// Of each step, `[batch * seq]`.
+    /// Labels of each step, `[batch * seq]`.
     pub labels: Vec<Vec<i32>>,
-    /// Of each step, `[batch]`: 1 for rows that start a new puzzle.
+    /// Resets of each step, `[batch]`: 1 for rows that start a new puzzle.
     pub reset: Vec<Vec<u8>>,
 }
 

@@ -15,7 +15,7 @@ use trm_train::runtime::{GraphTraining, GraphTrainingOptions, NamedTensor, Train
 
 use super::{Batches, LEARNING_RATE};
 
-/// What a runtime starts from. One carry group; Adam-atan2 with the published betas, weight decay 1 and EMA 0.999.
+/// The setup of a runtime. One carry group; Adam-atan2 with the published betas, weight decay 1 and EMA 0.999.
 pub struct Setup {
     /// The model's configuration.
     pub config: TrmConfig,
@@ -67,6 +67,10 @@ fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
 }
 
 /// Answers `run N` with the seconds and losses of N steps, one line of JSON, until `quit` or the end of the input.
+///
+/// # Errors
+///
+/// If a line is neither of these, there are no batches, the runtime fails, or the input or the output does.
 pub fn serve(
     runtime: &mut dyn TrainRuntime,
     batches: &Batches,
@@ -110,7 +114,7 @@ mod tests {
     use crate::training::TrainModel;
     use crate::training::child::Steps;
 
-    /// Whose loss counts the steps.
+    /// A runtime whose loss counts the steps.
     struct Counting {
         steps: u8,
         updates: u64,

@@ -1,4 +1,4 @@
-//! What the training bench found, as JSON and as a Markdown table.
+//! The findings of the training bench, as JSON and as a Markdown table.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ pub struct Report {
 pub struct ModelReport {
     /// `sudoku`, `maze` or `full`.
     pub model: String,
-    /// What distinguishes it.
+    /// Its distinguishing features.
     pub what: String,
     /// Rows of a batch.
     pub batch: usize,
@@ -43,7 +43,7 @@ pub struct RunnerReport {
     pub runner: String,
     /// Batch rows trained in a second, one value a round.
     pub samples_per_second: Spread,
-    /// How many times faster than each PyTorch mode, one value a round.
+    /// Speed as a multiple of each PyTorch mode's, one value a round.
     pub ratios: Vec<Ratio>,
     /// The most memory it held, in bytes, the start and compilation in the process included.
     pub peak_memory: Option<u64>,
@@ -51,7 +51,7 @@ pub struct RunnerReport {
     pub first_losses: Vec<f64>,
 }
 
-/// Against one PyTorch mode.
+/// The ratio to one PyTorch mode.
 #[derive(Debug, Serialize)]
 pub struct Ratio {
     /// The mode.

@@ -83,7 +83,7 @@ pub struct Backward<'a> {
     pub g: ValueId,
     /// The gradients of all its outputs.
     pub upstream: &'a [Option<ValueId>],
-    /// For each input, whether its gradient is asked for; others may be left out.
+    /// For each input, true if its gradient is asked for; others may be left out.
     pub wanted: &'a [bool],
 }
 
@@ -146,7 +146,7 @@ impl Backward<'_> {
         self.node.inputs.iter().map(|_| None).collect()
     }
 
-    /// An error that names the operator, which has no rule.
+    /// No contribution, for an operator that has no rule.
     ///
     /// # Errors
     /// [`OnnxError::NoGradient`] if the first output has a gradient, which would be lost.

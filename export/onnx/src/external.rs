@@ -13,7 +13,7 @@ pub struct ExternalTensor {
     pub name: String,
     /// The file, as the graph names it: relative to the folder that the graph is in.
     pub file: String,
-    /// Where in the file it begins, in bytes.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
     /// Its length in bytes; `None` for all the rest of the file.
     pub length: Option<u64>,
@@ -21,7 +21,8 @@ pub struct ExternalTensor {
     pub data_type: i32,
     /// Dimensions.
     pub dims: Vec<i64>,
-    /// It is a constant of the outermost graph, not of a loop's body, an operator's setting or a function.
+    /// True for a constant of the outermost graph; false for one of a loop's body, an operator's setting or a
+    /// function.
     pub outermost: bool,
 }
 

@@ -145,7 +145,7 @@ impl GraphBuilder {
         built
     }
 
-    /// Values that are built once and then found again by `key`: what is made of a weight that is used many times.
+    /// Builds values once, and finds them again by `key`: those made of a weight that is used many times.
     ///
     /// # Errors
     /// Those of `build`.
@@ -167,7 +167,7 @@ impl GraphBuilder {
         self.marks.push((key.to_owned(), value));
     }
 
-    /// What was marked so far, in order.
+    /// The values that were marked so far, in order.
     #[must_use]
     pub fn marks(&self) -> &[(String, ValueId)] {
         &self.marks
@@ -212,7 +212,7 @@ impl GraphBuilder {
     /// The value as it is, with no gradient through it.
     ///
     /// # Errors
-    /// Never in practice: every type is accepted.
+    /// None in practice: every type is accepted.
     pub fn detach(&mut self, value: ValueId) -> Result<ValueId, OnnxError> {
         self.node(operators::Detach, &[value])
     }
@@ -277,7 +277,7 @@ impl GraphBuilder {
     /// Makes a value a graph output under this name.
     ///
     /// # Errors
-    /// Never in practice: `Identity` accepts every type.
+    /// None in practice: `Identity` accepts every type.
     pub fn output(&mut self, name: &str, value: ValueId) -> Result<(), OnnxError> {
         let id = self.node(operators::Identity, &[value])?;
         self.graph.values[id.0].name = format!("{}{name}", self.prefix);

@@ -8,7 +8,7 @@ use crate::tensor::{DType, Dim, TensorType};
 /// Checks an input's element type.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn expect(input: &TensorType, dtype: DType) -> Result<(), String> {
     if input.dtype == dtype { Ok(()) } else { Err(format!("needs {dtype}, got {input}")) }
 }
@@ -16,7 +16,7 @@ pub fn expect(input: &TensorType, dtype: DType) -> Result<(), String> {
 /// Checks that an input has floats.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn expect_float(input: &TensorType) -> Result<(), String> {
     if input.dtype.is_float() { Ok(()) } else { Err(format!("needs floats, got {input}")) }
 }
@@ -24,7 +24,7 @@ pub fn expect_float(input: &TensorType) -> Result<(), String> {
 /// Checks that an input has the type of another.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn expect_alike(first: &TensorType, other: &TensorType) -> Result<(), String> {
     if other == first { Ok(()) } else { Err(format!("mixes {first} and {other}")) }
 }
@@ -32,7 +32,7 @@ pub fn expect_alike(first: &TensorType, other: &TensorType) -> Result<(), String
 /// Checks an input's element type and shape.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn expect_type(input: &TensorType, dtype: DType, shape: &[Dim]) -> Result<(), String> {
     let expected = TensorType::new(dtype, shape);
     if *input == expected { Ok(()) } else { Err(format!("needs {expected}, got {input}")) }
@@ -41,7 +41,7 @@ pub fn expect_type(input: &TensorType, dtype: DType, shape: &[Dim]) -> Result<()
 /// The size of the last axis.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn last_size(input: &TensorType) -> Result<usize, String> {
     fixed(*input.shape.last().ok_or("needs an axis")?)
 }
@@ -49,7 +49,7 @@ pub fn last_size(input: &TensorType) -> Result<usize, String> {
 /// L and the width of a head for a state `[batch, L, D]` of `heads` heads.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn head_layout(state: &TensorType, heads: usize) -> Result<(Dim, usize), String> {
     let last = last_size(state)?;
     match state.shape[..] {
@@ -61,7 +61,7 @@ pub fn head_layout(state: &TensorType, heads: usize) -> Result<(Dim, usize), Str
 /// The element type that all inputs have.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn same_dtype(inputs: &[&TensorType]) -> Result<DType, String> {
     let first = inputs.first().ok_or("needs an input")?.dtype;
     match inputs.iter().find(|input| input.dtype != first) {
@@ -73,7 +73,7 @@ pub fn same_dtype(inputs: &[&TensorType]) -> Result<DType, String> {
 /// The dimension of an axis.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn axis_of(shape: &mut [Dim], axis: usize) -> Result<&mut Dim, String> {
     let rank = shape.len();
     shape.get_mut(axis).ok_or_else(|| format!("axis {axis} of {rank} axes"))
@@ -82,7 +82,7 @@ pub fn axis_of(shape: &mut [Dim], axis: usize) -> Result<&mut Dim, String> {
 /// The size of a dimension that must be known.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn fixed(dim: Dim) -> Result<usize, String> {
     match dim {
         Dim::Fixed(size) => Ok(size),
@@ -102,7 +102,7 @@ pub fn element_count(shape: &[Dim]) -> (usize, usize) {
 /// The shape of two operands that broadcast as in numpy, the rule of ONNX's elementwise operators.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn broadcast(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, String> {
     let rank = a.len().max(b.len());
     let at = |shape: &[Dim], index: usize| {
@@ -120,7 +120,7 @@ pub fn broadcast(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, String> {
 /// The shape of a matrix product over the last two axes, the leading ones broadcast.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn matmul_shape(a: &[Dim], b: &[Dim]) -> Result<Vec<Dim>, String> {
     let ([batch_a @ .., rows, inner_a], [batch_b @ .., inner_b, columns]) = (a, b) else {
         return Err("needs at least two axes".into());
@@ -142,7 +142,7 @@ pub fn types_of(body: &Graph, ids: &[ValueId]) -> Vec<TensorType> {
 /// The types of the values that a body carries: each has one type outside, in and out of the body.
 ///
 /// # Errors
-/// Says what does not fit.
+/// The mismatch, in words.
 pub fn carried_types(
     carried: &[&TensorType],
     ins: &[TensorType],

@@ -1,4 +1,4 @@
-//! What a graph's values take in memory while it runs, from their types and the order of its nodes.
+//! The memory that a graph's values take while it runs, from their types and the order of its nodes.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use crate::tensor::{Dim, TensorType};
 /// The memory that an operator's outputs take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// In memory of their own.
+    /// The outputs have memory of their own.
     Own,
-    /// In the memory of the first input, whose elements they are.
+    /// The outputs lie in the memory of the first input, whose elements they are.
     View,
-    /// Over an input of the same size that nobody else reads, if there is one.
+    /// The outputs overwrite an input of the same size that nobody else reads, if there is one.
     InPlace,
 }
 
@@ -21,7 +21,7 @@ pub enum Memory {
 /// until its last reader has run and elementwise operators write over an input that nobody else reads. `None` when a size
 /// is not fixed, or for a graph with a `Loop` or `Scan`.
 ///
-/// What a runtime takes is near it: more, since memory falls into pieces and a runtime has buffers of its own.
+/// A runtime takes somewhat more, since memory falls into pieces and a runtime has buffers of its own.
 #[must_use]
 pub fn peak_bytes(graph: &Graph) -> Option<usize> {
     let nodes = graph.nodes();
@@ -64,7 +64,7 @@ pub fn peak_bytes(graph: &Graph) -> Option<usize> {
     Some(peak.max(live))
 }
 
-/// Values that lie in another one's memory, and whose.
+/// Values that lie in another one's memory, each with that other one.
 fn views(graph: &Graph) -> HashMap<ValueId, ValueId> {
     let mut views = HashMap::new();
     for node in graph.nodes().iter().filter(|node| is_view(&node.op)) {

@@ -1,4 +1,4 @@
-//! What an `.onnx` file holds, without running it.
+//! The contents of an `.onnx` file, without running it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -21,7 +21,7 @@ pub struct OnnxSummary {
     pub inputs: Vec<(String, String)>,
     /// Outputs: name and type.
     pub outputs: Vec<(String, String)>,
-    /// How often each operator occurs, bodies of loops included once.
+    /// Number of nodes of each operator, bodies of loops included once.
     pub operators: BTreeMap<String, usize>,
     /// Floating-point constants' elements, bodies included.
     pub parameters: u64,

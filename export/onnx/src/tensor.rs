@@ -61,7 +61,7 @@ impl DType {
         }
     }
 
-    /// Whether elements are floating point.
+    /// True if elements are floating point.
     #[must_use]
     pub fn is_float(self) -> bool {
         matches!(self, Self::F64 | Self::F32 | Self::F16)
@@ -184,7 +184,7 @@ impl Constant {
         Self { shape: shape.to_vec(), elements: Elements::I64(elements.into()) }
     }
 
-    /// A scalar that is true: the condition of a loop that a number of turns ends.
+    /// A scalar that is true: the condition of a loop that ends after a number of turns.
     #[must_use]
     pub fn yes() -> Self {
         Self { shape: Vec::new(), elements: Elements::Bool([true].into()) }
@@ -217,7 +217,7 @@ impl Constant {
         }
     }
 
-    /// Whether there is no element.
+    /// True if there is no element.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

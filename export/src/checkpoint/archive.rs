@@ -1,4 +1,4 @@
-//! Zip archives of records, within a budget: what `torch.save` and `numpy.savez` write.
+//! Zip archives of records, as `torch.save` and `numpy.savez` write them, read within a budget.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -102,7 +102,7 @@ fn unreadable(path: &Path, name: &str, error: &ZipError) -> ExportError {
     }
 }
 
-/// A record that cannot be used; it is called by its name in the archive's folder.
+/// The error of a record that cannot be used, named as in the archive's folder.
 pub(super) fn damaged(path: &Path, name: &str, reason: &str) -> ExportError {
     let short = ["data/", "data.pkl", "byteorder"].iter().find_map(|part| name.rfind(part).map(|at| &name[at..]));
     bad(path, format!("record {} {reason}", Printable(short.unwrap_or(name))), Some(DAMAGED))

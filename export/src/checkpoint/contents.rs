@@ -36,7 +36,7 @@ pub(super) struct Contents {
 /// A tensor that can be loaded. Its index among [`Contents::items`] is its number.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Item {
-    /// As the file has it.
+    /// Its name, as the file has it.
     pub(super) name: String,
     /// Its dtype, or the name of one that weights do not have.
     pub(super) dtype: Result<WeightDtype, String>,
@@ -53,7 +53,7 @@ pub(super) struct Set {
     pub(super) items: Vec<usize>,
     /// The number of its tensors, if they have no names: those of a list. They are not among the items.
     pub(super) unnamed: usize,
-    /// The first entry that is no tensor, and what it is.
+    /// The first entry that is no tensor, and its kind.
     pub(super) strange: Option<(String, &'static str)>,
 }
 

@@ -31,7 +31,7 @@ pub(super) struct Files {
     pub(super) all: Vec<PathBuf>,
 }
 
-/// Which shard each tensor is in.
+/// The shards of a checkpoint, and the tensors that each holds.
 #[derive(Debug)]
 pub(super) struct Index {
     path: PathBuf,

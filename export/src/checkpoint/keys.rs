@@ -7,9 +7,9 @@ use serde_json::{Map, Value as Json};
 pub(super) enum Fate {
     /// Tensors of the optimiser and its like: never looked into.
     Optimizer,
-    /// It says nothing about what the model computes.
+    /// A key without influence on what the model computes.
     Harmless,
-    /// It may say something about what the model computes.
+    /// A key that may change what the model computes.
     Unknown,
 }
 
@@ -17,7 +17,7 @@ pub(super) enum Fate {
 pub(super) const SETTINGS: [&str; 9] =
     ["hyper_parameters", "all_config", "config", "cfg", "model_config", "model_args", "hparams", "args", "arch"];
 
-/// Parts of names of what optimisers, schedules and random number generators keep.
+/// Parts of the names under which optimisers, schedules and random number generators keep their state.
 const OF_TRAINING: [&str; 10] =
     ["optim", "scheduler", "sched", "scaler", "scaling", "mixedprecision", "rng", "random", "generator_state", "adam"];
 
@@ -101,7 +101,7 @@ const PREFIXES: [&str; 12] =
 const SUFFIXES: [&str; 11] =
     ["_loss", "_acc", "_accuracy", "_score", "_metric", "_metrics", "_version", "_time", "_epoch", "_step", "_history"];
 
-/// Settings beside weights; what they say is used where it is the model's.
+/// Settings beside weights; those of the model are used.
 const ALSO_SETTINGS: [&str; 12] = [
     "seq_len",
     "vocab_size",

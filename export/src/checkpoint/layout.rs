@@ -76,7 +76,7 @@ pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
     tensors
 }
 
-/// L, with what it is made of.
+/// L, with the settings that it follows from.
 pub(crate) fn positions(config: &TrmConfig) -> LayoutDim {
     LayoutDim::new(config.total_len(), format!("prefix {} + seq_len {}", config.prefix_len(), config.seq_len))
 }
@@ -102,7 +102,7 @@ pub(crate) fn swiglu_layout(config: &TrmConfig, module: &str, width: &LayoutDim)
     ]
 }
 
-/// See [`StateDict::check`].
+/// Checks the tensors of a state dict; see [`StateDict::check`].
 pub(super) fn check(state: &StateDict, config: &TrmConfig) -> Result<()> {
     let expected = layout(config);
     let missing: Vec<&str> =

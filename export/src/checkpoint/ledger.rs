@@ -1,8 +1,8 @@
-//! The record of how a checkpoint was read: what was used, what was left out, and why.
+//! The record of the reading of a checkpoint: the parts that were used, those that were left out, and why.
 
 use serde::Serialize;
 
-/// The record of a reading: which set of weights was taken, and what became of everything else in the file.
+/// The record of a reading: the set of weights that was taken, and the fate of everything else in the file.
 ///
 /// Nothing of a file is left out without an entry here. A file that holds one state dict and nothing else, under the
 /// public code's names, has an empty ledger but for [`Ledger::prefix`].
@@ -30,7 +30,7 @@ pub struct Ledger {
     /// The key that the file's own settings lie under.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settings: Option<String>,
-    /// Tensors that are no weights, and why.
+    /// Tensors that are no weights, each with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<(String, String)>,
     /// Changes that make it fit the public code's layout.

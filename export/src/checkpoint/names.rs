@@ -28,7 +28,7 @@ pub(super) struct Parsed {
     /// The prefix of the canonical name, without transparent words; empty for a name that has no canonical
     /// ending.
     pub(super) prefix: String,
-    /// The canonical name; `None` if the name ends like none.
+    /// The canonical name; `None` if the name has no canonical ending.
     pub(super) canonical: Option<String>,
     /// True if the ending is nano-trm's word for it.
     pub(super) nano: bool,
@@ -45,7 +45,8 @@ pub(super) fn parse(name: &str) -> Parsed {
     Parsed { prefix: String::new(), canonical: None, nano: false }
 }
 
-/// A name that has no canonical ending, without the prefix that its neighbours have, or without what holds the model.
+/// A name that has no canonical ending, without the prefix that its neighbours have, or without the names of modules
+/// that hold the model.
 pub(super) fn stripped(name: &str, prefix: &str) -> String {
     let words = words(name);
     let prefix: Vec<&str> = prefix.split('.').filter(|word| !word.is_empty()).collect();
@@ -57,7 +58,7 @@ pub(super) fn stripped(name: &str, prefix: &str) -> String {
     if rest.is_empty() { name.to_owned() } else { rest.join(".") }
 }
 
-/// True if a prefix is made of nothing but the usual words for what holds a model.
+/// True if a prefix is made of nothing but the usual names of modules that hold a model.
 pub(super) fn only_holders(prefix: &str) -> bool {
     prefix.split('.').all(|word| word.is_empty() || HOLDERS.contains(&word))
 }
@@ -93,7 +94,7 @@ fn ending(words: &[&str]) -> Option<(String, bool)> {
     }
 }
 
-/// A layer's number as Python writes it.
+/// True for a layer's number as Python writes it.
 fn is_index(word: &str) -> bool {
     word.parse::<u16>().is_ok_and(|number| number.to_string() == word)
 }
@@ -104,7 +105,8 @@ fn is_block(words: &[&str]) -> bool {
         || of_mixers().any(|name| name.split('.').eq(words.iter().copied()))
 }
 
-/// Why a tensor holds no weights, by its name: counters of training, and tables that follow from the settings.
+/// The reason why a tensor holds no weights, by its name: counters of training, and tables that follow from the
+/// settings. `None` for one that may hold some.
 pub(super) fn not_a_weight(name: &str, elements: usize) -> Option<&'static str> {
     let words = words(name);
     match words.as_slice() {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Ledger, WeightDtype, WeightTensor};
 
-/// The settings in a file, in the public code's names; or why they cannot be used.
+/// The settings in a file, in the public code's names; or the reason why they cannot be used.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Settings {
     /// The key they lie under.

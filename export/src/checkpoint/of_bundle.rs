@@ -10,7 +10,7 @@ impl StateDict {
     /// The weights of a bundle, from the bytes that were checked against its manifest: no file is opened a second time.
     ///
     /// # Errors
-    /// The bundle holds no weights, or they are damaged.
+    /// If the bundle holds no weights, or damaged ones.
     pub fn of_bundle(bundle: &ModelBundle) -> Result<Self> {
         let bytes = bundle.file(WEIGHTS)?;
         let path = bundle.folder().map_or_else(|| WEIGHTS.into(), |folder| folder.join(WEIGHTS));

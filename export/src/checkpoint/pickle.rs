@@ -15,7 +15,7 @@ use trm_intake::Budget;
 /// Torch's own limit of a tensor's dimensions.
 pub(super) const MAX_DIMS: usize = 64;
 
-/// Why a pickle was refused; `offset` is that of the opcode.
+/// The reasons why a pickle was refused; `offset` is that of the opcode.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum PickleError {
     /// It refers to a global that no state dict needs.
@@ -24,7 +24,7 @@ pub(super) enum PickleError {
     Bad { reason: String, offset: usize },
 }
 
-/// Something on the stack.
+/// A value on the stack.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Value<'a> {
     None,
@@ -72,7 +72,7 @@ pub(super) struct Tensor<'a> {
     pub(super) strides: Vec<usize>,
 }
 
-/// What a pickle built.
+/// The result of running a pickle.
 #[derive(Debug)]
 pub(super) struct Pickle<'a> {
     root: Value<'a>,
@@ -135,7 +135,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// What a value is, for an error message: `a number`, `a list`.
+    /// The kind of a value, for an error message: `a number`, `a list`.
     pub(super) fn describe(&self, value: Value<'a>) -> &'static str {
         match value {
             Value::None => "None",

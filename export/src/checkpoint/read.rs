@@ -41,7 +41,7 @@ fn budget(length: u64) -> Budget {
     Budget::new(Limits { bytes, items: ITEMS, depth: DEPTH, time: None })
 }
 
-/// See [`StateDict::read_with`].
+/// Reads a checkpoint; see [`StateDict::read_with`].
 pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<StateDict> {
     let files = folder::resolve(path)?;
     let mut length = 0_u64;
@@ -88,7 +88,7 @@ fn finish(read: Read, path: &Path, files: Vec<PathBuf>) -> Result<StateDict> {
     Ok(StateDict::of_file(path, files, tensors, ledger, settings))
 }
 
-/// Refuses numbers that no computation recovers from.
+/// Refuses numbers that are NaN or infinite.
 fn vet(name: &str, tensor: &WeightTensor, path: &Path) -> Result<()> {
     let Some(first) = tensor.data.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     let nan = tensor.data.iter().filter(|value| value.is_nan()).count();

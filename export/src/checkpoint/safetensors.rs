@@ -25,7 +25,7 @@ use crate::{ExportError, Result};
 /// A hundred bytes for a tensor; the format's own limit is 100 MB.
 const MAX_HEADER_BYTES: u64 = 4 << 20;
 
-/// Whether a file starts as a safetensors file does: the header's length, then `{`.
+/// True if a file starts as a safetensors file does: the header's length, then `{`.
 pub(super) fn is_safetensors(path: &Path) -> Result<bool> {
     let read_error = |source| io_error(path, source);
     let mut start = Vec::new();

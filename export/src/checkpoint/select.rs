@@ -1,4 +1,4 @@
-//! Which set of weights is read, and what each of its tensors is called.
+//! The choice of the set of weights that is read, and the canonical names of its tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -85,7 +85,7 @@ fn refuse_foreign(tensors: &[(String, usize)], contents: &Contents, path: &Path)
     Err(bad(path, reason, Some("expected names such as `model.inner.lm_head.weight`")))
 }
 
-/// Refuses more weights than any model has by their shapes alone, which in a sparse file cost nothing.
+/// Refuses more weights than any model has, by their shapes alone: in a sparse file they cost nothing.
 fn refuse_too_large(tensors: &[(String, usize)], contents: &Contents, path: &Path) -> Result<()> {
     let bytes = |(_, id): &(String, usize)| {
         let Item { dtype, shape, .. } = &contents.items[*id];

@@ -10,8 +10,8 @@ use super::nano_trm::Settings;
 use super::{Ledger, ReadOptions, layout, read, safetensors, torch_write};
 use crate::{ExportError, Result};
 
-/// What the public training code puts before every name: `torch.compile`'s wrapper, the loss head's `model`, the ACT
-/// wrapper's `inner`.
+/// The prefix that the public training code puts before every name: `torch.compile`'s wrapper, the loss head's
+/// `model`, the ACT wrapper's `inner`.
 pub const DEFAULT_PREFIX: &str = "_orig_mod.model.inner.";
 
 /// The dtype of a tensor in its file.
@@ -52,7 +52,7 @@ impl WeightDtype {
     /// Reads little-endian elements; a trailing part of an element is ignored.
     ///
     /// # Errors
-    /// Says which finite float64 no float32 can hold.
+    /// A finite float64 that no float32 can hold; the message gives it.
     pub(super) fn decode(self, bytes: &[u8]) -> Result<Vec<f32>, String> {
         if self == Self::F64 {
             let mut values = bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
@@ -114,7 +114,7 @@ pub struct StateDict {
 }
 
 impl StateDict {
-    /// No weights yet.
+    /// An empty set of weights.
     #[must_use]
     pub fn new() -> Self {
         Self { origin: "the state dict".into(), ..Self::default() }
@@ -166,7 +166,7 @@ impl StateDict {
     /// The settings that the file itself carries, as an `all_config.yaml` has them, and what to call them in a message.
     ///
     /// # Errors
-    /// They ask for something that no public model computes; the message names it.
+    /// The settings ask for something that no public model computes; the message names it.
     pub fn settings(&self) -> Result<Option<(String, Map<String, Value>)>> {
         let Some(Settings { key, fields }) = &self.settings else { return Ok(None) };
         match fields {
@@ -214,7 +214,7 @@ impl StateDict {
         self.tensors.len()
     }
 
-    /// Whether there is no tensor.
+    /// True if there is no tensor.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
@@ -251,12 +251,21 @@ impl StateDict {
     }
 
     /// Writes an archive that `torch.load` and the public code read, each name preceded by `prefix`
-    /// ([`DEFAULT_PREFIX`] is what the public code expects).
+    /// (the public code expects [`DEFAULT_PREFIX`]).
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::File`] if the file cannot be written; [`ExportError::BadTensor`] for a tensor whose elements are
+    /// not as many as its shape says. The old file is then as it was.
     pub fn write_torch(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
         torch_write::write(path.as_ref(), prefix, self)
     }
 
     /// Writes a safetensors file, each name preceded by `prefix` ([`DEFAULT_PREFIX`], or nothing).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`StateDict::write_torch`], and [`ExportError::BadCheckpoint`] if the tensors cannot be encoded.
     pub fn write_safetensors(&self, path: impl AsRef<Path>, prefix: &str) -> Result<()> {
         safetensors::write(path.as_ref(), prefix, self)
     }

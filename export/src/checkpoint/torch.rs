@@ -72,7 +72,7 @@ fn refused(path: &Path, error: PickleError, file: &str) -> ExportError {
     }
 }
 
-/// Why a file that starts like this is no checkpoint, and what to do about it.
+/// The reason why a file that starts like this is no checkpoint, and the advice; `None` if it may be one.
 fn not_an_archive(start: &[u8]) -> Option<(&'static str, &'static str)> {
     if start.starts_with(b"PK\x03\x04") || legacy::begins(start) {
         None

@@ -12,17 +12,17 @@ use crate::onnx::{Constant, DType, Dim, GraphBuilder, OnnxError, ValueId};
 /// Label of a cell that has no answer.
 const IGNORE_LABEL: i32 = -100;
 
-/// What the answer's loss is made of, a value for each row.
+/// The parts of the answer's loss, a value for each row.
 pub(crate) struct AnswerLoss {
     /// Mean cross entropy over the labelled cells, f64 `[batch]`.
     pub(crate) cross_entropy: ValueId,
     /// Labelled cells that are right, i32 `[batch]`.
     pub(crate) cells_right: ValueId,
-    /// Whether all labelled cells are right, bool `[batch]`; true for a row without labels, as in the reference.
+    /// True if all labelled cells are right, bool `[batch]`; also for a row without labels, as in the reference.
     pub(crate) exact: ValueId,
 }
 
-/// `logits` f32 `[batch, S, V]`, `answer` and `labels` i32 `[batch, S]`.
+/// Adds the loss of `logits` f32 `[batch, S, V]` and `answer`, with `labels`, both i32 `[batch, S]`.
 pub(crate) fn answer_loss(
     b: &mut GraphBuilder,
     kind: LossKind,

@@ -1,4 +1,5 @@
-//! Training as graphs: one supervision step with its gradients, and what runs it.
+//! Training as graphs: one supervision step with its gradients, the updates, and the files of the runtime that runs
+//! them.
 
 mod loss;
 pub mod ort_training;
@@ -29,12 +30,12 @@ pub enum LossKind {
 pub struct Differentiated {
     /// The graph.
     pub builder: GraphBuilder,
-    /// What is differentiated, a scalar.
+    /// The scalar that is differentiated.
     pub loss: ValueId,
     /// The inputs that are parameters, by name.
     pub parameters: Vec<(String, ValueId)>,
     /// The gradient of each parameter, by the parameter's name.
     pub gradients: Vec<(String, ValueId)>,
-    /// Everything else that a step returns, by name.
+    /// The other values that a step returns, by name.
     pub outputs: Vec<(&'static str, ValueId)>,
 }

@@ -13,16 +13,16 @@ use crate::trm::embedding::{embed, initial_state};
 use crate::trm::recursion::{Q, State, answer_head, halting_head, recurse};
 use crate::trm::weights::Model;
 
-/// What a training graph is built for.
+/// The options of a training graph.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepOptions {
     /// Rows of a batch.
     pub batch: usize,
-    /// What the summed loss is divided by: rows of all batches between two updates, on all machines.
+    /// Divisor of the summed loss: rows of all batches between two updates, on all machines.
     pub global_batch: usize,
     /// The answer's loss.
     pub loss: LossKind,
-    /// Whether gradients are added to those of earlier steps, which are then inputs `NAME.sum`.
+    /// True to add gradients to those of earlier steps, which are then inputs `NAME.sum`.
     pub accumulate: bool,
 }
 
@@ -105,7 +105,7 @@ fn look_ahead(b: &mut GraphBuilder, model: Model<'_>, state: State, x: ValueId) 
 
 type Outputs = Vec<(&'static str, ValueId)>;
 
-/// The scalar that is differentiated, and what a step says of each row.
+/// The scalar that is differentiated, and the values that a step returns for each row.
 fn total_loss(
     b: &mut GraphBuilder,
     options: &StepOptions,

@@ -13,7 +13,8 @@ use crate::onnx::{DType, Dim, Graph, GraphBuilder, OnnxError, TensorType, ValueI
 /// The table of puzzle embeddings: a buffer of the reference with an optimiser of its own.
 pub const PUZZLE_EMB: &str = "puzzle_emb.weights";
 
-/// How parameters follow their gradients. Both decay weights apart from the gradient: `p ← p (1 - lr · decay)` first.
+/// The rule by which parameters follow their gradients. Both decay weights apart from the gradient, and first:
+/// `p ← p (1 - lr · decay)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum UpdateRule {
     /// `p ← p - lr / (1 - β₁ᵗ) · atan2(m, sqrt(v / (1 - β₂ᵗ)))` (Adam-atan2, arXiv 2407.05872, as the public code has it).
@@ -66,7 +67,7 @@ pub fn update_graph(
 /// The update of any parameters, given by name and shape; inputs and outputs as those of [`update_graph`].
 ///
 /// # Errors
-/// Never for shapes of parameters.
+/// None for the shapes that parameters have.
 pub fn parameter_update(parameters: &[(String, Vec<usize>)], options: &UpdateOptions) -> Result<Graph, ExportError> {
     let mut builder = GraphBuilder::new("update", "");
     let b = &mut builder;

@@ -62,7 +62,7 @@ pub(crate) fn initial_state(b: &mut GraphBuilder, model: Model<'_>, name: &str) 
     model.weight(b, name, Layout::Stored)
 }
 
-/// The carry between steps is float32 outside the recursion, whatever it computes in.
+/// Converts a state to the carry between steps, which is float32 whatever the recursion computes in.
 pub(crate) fn to_carry(b: &mut GraphBuilder, state: ValueId) -> Result<ValueId, ExportError> {
     Ok(b.cast(state, DType::F32)?)
 }

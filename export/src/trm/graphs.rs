@@ -32,8 +32,8 @@ pub(super) fn step(model: Model<'_>) -> Result<Graph, ExportError> {
     step_builder(model).map(GraphBuilder::finish)
 }
 
-/// A step graph that also returns the squares of the largest magnitudes of what its products read, with the names of
-/// their weights in the order of these outputs.
+/// A step graph that also returns the squares of the largest magnitudes of its products' inputs, with the names of the
+/// products' weights in the order of these outputs.
 pub(super) fn calibration(model: Model<'_>) -> Result<(Graph, Vec<String>), ExportError> {
     let mut b = step_builder(model.calibrating())?;
     let marks = b.marks().to_vec();
@@ -87,7 +87,7 @@ fn fresh_or(
     Ok(b.select_where(reset, fresh, carried)?)
 }
 
-/// What the whole-puzzle graphs know of each row besides its state.
+/// The values that the whole-puzzle graphs keep of each row besides its state.
 #[derive(Clone, Copy)]
 struct Rows {
     q: Q,

@@ -49,7 +49,7 @@ impl Precision {
     }
 }
 
-/// What [`build_graph`] can vary.
+/// The options of [`build_graph`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GraphOptions<'a> {
     /// Float type of weights and activations.
@@ -58,19 +58,19 @@ pub struct GraphOptions<'a> {
     pub quantization: Option<&'a Quantization>,
     /// Steps of the unrolled graph; the config's `halt_max_steps` when `None`.
     pub unrolled_steps: Option<usize>,
-    /// What the step graph is written for.
+    /// The engines that the step graph is written for.
     pub target: GraphTarget,
 }
 
 impl GraphOptions<'_> {
-    /// Whether a row's numbers do not depend on the rows beside it.
+    /// True if a row's numbers do not depend on the rows beside it.
     #[must_use]
     pub fn is_batch_invariant(&self) -> bool {
         self.quantization.is_none_or(|quantization| quantization.activations == Activations::Static)
     }
 
-    /// What manifests call it: `fp32`, `fp16`, `int8`, or `mixed` where some products stay float32; `-static` behind the
-    /// latter two for ranges from calibration.
+    /// The precision as manifests name it: `fp32`, `fp16`, `int8`, or `mixed` where some products stay float32;
+    /// `-static` behind the latter two for ranges from calibration.
     #[must_use]
     pub fn precision_name(&self, config: &TrmConfig) -> String {
         let Some(quantization) = self.quantization else { return self.precision.name().to_owned() };
@@ -106,7 +106,7 @@ pub fn build_graph(
 }
 
 /// A float32 step graph that observes: its further outputs are the squares of the largest magnitudes, `[channels]` f32, of
-/// what each product reads, in every pass. The names are those of the products' weights, in the order of these outputs.
+/// each product's input, in every pass. The names are those of the products' weights, in the order of these outputs.
 ///
 /// # Errors
 /// Those of [`build_graph`].

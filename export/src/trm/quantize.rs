@@ -19,7 +19,7 @@ use crate::onnx::{Constant, DType, GraphBuilder, ValueId};
 /// Largest magnitude of a quantised weight or, in the static form, activation. -128 stays unused: the range is symmetric.
 const LARGEST: f32 = 127.0;
 
-/// How activations become 8-bit integers.
+/// The way in which activations become 8-bit integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activations {
     /// Each tensor by its own range while it runs: `DynamicQuantizeLinear` and `MatMulInteger`. A row's numbers then
@@ -30,12 +30,12 @@ pub enum Activations {
     Static,
 }
 
-/// Which products are 8-bit.
+/// The products that are 8-bit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantization {
-    /// How activations are quantised.
+    /// The form of quantised activations.
     pub activations: Activations,
-    /// State-dict names of the weights whose products are, with the largest magnitude that their inputs had in
+    /// State-dict names of the weights whose products are 8-bit, with the largest magnitude that their inputs had in
     /// calibration.
     pub products: BTreeMap<String, f32>,
 }
@@ -188,7 +188,7 @@ struct Quantised {
 }
 
 impl Quantised {
-    /// Of `[out, in]`: each output channel by its own largest weight.
+    /// Quantises a weight `[out, in]`, each output channel by its own largest weight.
     fn of(weight: &WeightTensor) -> Self {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
         let row = |output: usize| &weight.data[output * inputs..(output + 1) * inputs];

@@ -18,7 +18,7 @@ pub(crate) struct State {
     pub(crate) l: ValueId,
 }
 
-/// What the halting head says, `[batch]` float32 each.
+/// The outputs of the halting head, `[batch]` float32 each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Q {
     pub(crate) halt: ValueId,
@@ -182,7 +182,8 @@ pub(crate) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -
     })
 }
 
-/// What must exceed the threshold for a row to halt: `q_halt`, or `q_halt - q_continue` with Q-learning.
+/// The value that is held against the threshold, above which a row halts: `q_halt`, or `q_halt - q_continue` with
+/// Q-learning.
 pub(crate) fn halting_margin(b: &mut GraphBuilder, model: Model<'_>, q: Q) -> Result<ValueId, ExportError> {
     if model.config.halts_by_q_learning() { Ok(b.sub(q.halt, q.cont)?) } else { Ok(q.halt) }
 }

@@ -7,7 +7,7 @@ use crate::ExportError;
 use crate::onnx::operators::Sigmoid;
 use crate::onnx::{Dim, GraphBuilder, ValueId};
 
-/// Which axis of `[batch, L, D]`, or of a training graph's `[L, batch, D]`, a layer works along.
+/// The axis of `[batch, L, D]`, or of a training graph's `[L, batch, D]`, that a layer works along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mixing {
     /// The L positions: the reference transposes, applies the layer and transposes back; here the weight

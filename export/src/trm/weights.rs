@@ -9,7 +9,7 @@ use crate::checkpoint::{StateDict, WeightTensor};
 use crate::onnx::operators::Split;
 use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
 
-/// What every part of the model needs: its configuration, its weights, and the float type it computes in.
+/// The model as its parts see it: its configuration, its weights, and the float type it computes in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Model<'a> {
     pub(crate) config: &'a TrmConfig,
@@ -20,15 +20,15 @@ pub(crate) struct Model<'a> {
     pub(crate) batch: Dim,
     /// Products that are computed in 8 bits.
     quantization: Option<&'a Quantization>,
-    /// Whether the inputs of products are observed.
+    /// True if the inputs of products are observed.
     pub(crate) calibrates: bool,
-    /// What the graph is written for.
+    /// The engines that the graph is written for.
     pub(crate) target: GraphTarget,
     /// Type of activations and weights. Norms, the heads' results and the carry outside the graph are float32.
     pub(crate) compute: DType,
 }
 
-/// Where weights come from.
+/// The source of weights.
 #[derive(Clone, Copy, Debug)]
 enum Weights<'a> {
     /// They are constants of the graph.
@@ -37,7 +37,7 @@ enum Weights<'a> {
     Inputs,
 }
 
-/// How a linear layer's `[out, in]` weight is laid out in the graph.
+/// The layout of a linear layer's `[out, in]` weight in the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     /// As stored, `[out, in]`: the weight multiplies from the left.
@@ -50,14 +50,14 @@ pub(crate) enum Layout {
 /// work than one product that is taken apart afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// What the graph calls it.
+    /// Its name in the graph.
     pub(crate) label: &'static str,
     index: usize,
     of: usize,
 }
 
 impl Part {
-    /// The gate and what it gates.
+    /// The gate, and the values that it gates.
     pub(crate) const GATE_UP: [Self; 2] =
         [Self { label: "gate", index: 0, of: 2 }, Self { label: "up", index: 1, of: 2 }];
     /// Queries, keys, values.
@@ -109,12 +109,12 @@ impl<'a> Model<'a> {
         Self { target, ..self }
     }
 
-    /// Whether the recursion is a `Loop` or a `Scan`: it can be where one network does every pass.
+    /// True if the recursion is a `Loop` or a `Scan`: it can be where one network does every pass.
     pub(crate) fn loops(&self) -> bool {
         self.target != GraphTarget::Portable && self.config.architecture == Architecture::Trm
     }
 
-    /// Whether norms, attention and rotations are ONNX Runtime's fused operators, which are float32 on CPUs.
+    /// True if norms, attention and rotations are ONNX Runtime's fused operators, which are float32 on CPUs.
     pub(crate) fn fuses(&self) -> bool {
         self.target == GraphTarget::OrtCpu && self.compute == DType::F32
     }
@@ -124,7 +124,8 @@ impl<'a> Model<'a> {
         Self { calibrates: true, ..self }
     }
 
-    /// How the inputs of this weight's product are quantised, and their largest magnitude; none if it is a float product.
+    /// The form of the quantised inputs of this weight's product, and their largest magnitude; `None` for a float
+    /// product.
     pub(crate) fn quantised(&self, name: &str) -> Option<(Activations, f32)> {
         let quantization = self.quantization?;
         Some((quantization.activations, *quantization.products.get(name)?))
@@ -156,7 +157,7 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Whether the graph is differentiated: gradients then stop where the reference's do.
+    /// True if the graph is differentiated: gradients then stop where the reference's do.
     pub(crate) fn trains(&self) -> bool {
         matches!(self.weights, Weights::Inputs)
     }
@@ -166,8 +167,8 @@ impl<'a> Model<'a> {
         self.constant(b, name, layout, self.compute)
     }
 
-    /// Whether a training graph keeps states as `[L, batch, D]`: mixing over positions is then one product for the whole
-    /// batch.
+    /// True if a training graph keeps states as `[L, batch, D]`: mixing over positions is then one product for the
+    /// whole batch.
     pub(crate) fn positions_first(&self) -> bool {
         self.trains() && self.mixer.positions_first()
     }

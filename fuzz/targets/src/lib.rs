@@ -1,4 +1,4 @@
-//! One function for each reader of what comes from outside: it takes any bytes and must come back, soon, with little memory
+//! One function for each reader of input from outside: it takes any bytes and must come back, soon, with little memory
 //! and without a panic.
 //!
 //! Both drivers call these: cargo-fuzz by `fuzz/fuzz_targets/NAME.rs`, and `fuzz-smoke` of this package, which needs no
@@ -25,7 +25,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads the bytes. True if they were accepted; that they are refused is as good.
+    /// Reads the bytes. Returns true if they were accepted; a refusal is as good.
     #[must_use]
     pub fn run(&self, data: &[u8]) -> bool {
         (self.read)(data)

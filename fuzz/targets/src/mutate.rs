@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-/// Longest input; what is longer is found by the tests of budgets.
+/// Longest input; the tests of budgets look at longer ones.
 const LONGEST: usize = 64 << 10;
 
 /// Numbers at which arithmetic goes wrong.
@@ -55,7 +55,7 @@ const WORDS: [&str; 20] = [
 /// The files of a folder, sorted by name.
 ///
 /// # Errors
-/// The folder or a file cannot be read, or there is none.
+/// If the folder or a file cannot be read, or the folder is empty.
 pub fn corpus(folder: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut paths = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
     paths.retain(|path| path.is_file());

@@ -63,7 +63,7 @@ pub(crate) fn manifest(data: &[u8]) -> bool {
     Manifest::parse(data, "bundle").is_ok()
 }
 
-/// The smallest model: what is wrong with a self-test does not depend on how wide its carry is.
+/// The smallest model: the faults of a self-test do not depend on the width of its carry.
 const SMALL: &str = "arch:
   name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1
   H_cycles: 1

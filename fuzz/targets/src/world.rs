@@ -1,4 +1,4 @@
-//! Readers of maps, pictures, paths, settings, and of what devices say.
+//! Readers of maps, pictures, paths, settings, and messages of devices.
 
 use std::path::Path;
 
@@ -101,7 +101,7 @@ fn obeyed(command: &[u8]) -> bool {
     }
 }
 
-/// Where frames come from, as it is written on a command line or in settings.
+/// A source of frames, as it is written on a command line or in settings.
 pub(crate) fn frame_source(data: &[u8]) -> bool {
     String::from_utf8_lossy(data).parse::<SourceSpec>().is_ok()
 }

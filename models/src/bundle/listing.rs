@@ -18,9 +18,9 @@ const SHOWN: usize = 3;
 
 /// Refuses a folder with an entry that the manifest does not list, or a listed one that is not a file inside the folder.
 ///
-/// Besides what the manifest lists there may be the manifest, its signature, and what a killed `trm sign` has left: a file
-/// under a temporary name, which the next one sweeps. Hidden files are files. Whether every listed file is there shows when
-/// it is used.
+/// Besides the listed files there may be the manifest, its signature, and what a killed `trm sign` has left: a file
+/// under a temporary name, which the next one sweeps. Hidden files are files. A listed file that is missing is found
+/// when it is used.
 pub(super) fn check(folder: &Path, manifest: &Manifest) -> Result<()> {
     let io_error = |source| ModelError::File(FileError::Io { action: "read", path: folder.to_owned(), source });
     let mut unlisted = Vec::new();
@@ -40,8 +40,8 @@ pub(super) fn check(folder: &Path, manifest: &Manifest) -> Result<()> {
     Err(ModelError::UnlistedFile { bundle, files: shorten(unlisted), verb })
 }
 
-/// Names of what is in a bundle's folder and not the bundle's, as a message shows them; `None` where there is nothing. The
-/// manifest need not be one that this version can use: what it calls its files is.
+/// Names of the entries in a bundle's folder that are not the bundle's, as a message shows them; `None` if there are
+/// none. The manifest need not be one that this version can use; its list of files is enough.
 pub(super) fn foreign(folder: &Path, manifest: &Value) -> io::Result<Option<String>> {
     let graphs = manifest["graphs"].as_object();
     let graphs = graphs.into_iter().flat_map(Map::values).filter_map(|graph| graph["file"].as_str());
@@ -60,7 +60,7 @@ pub(super) fn foreign(folder: &Path, manifest: &Value) -> io::Result<Option<Stri
     Ok((!foreign.is_empty()).then(|| shorten(foreign)))
 }
 
-/// A temporary file of ours.
+/// True for a temporary file of ours.
 fn is_left_behind(entry: &DirEntry) -> bool {
     is_file_name(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_file())
 }
@@ -75,7 +75,7 @@ fn shorten(mut names: Vec<String>) -> String {
     }
 }
 
-/// A file, or a link to one in the same folder.
+/// Refuses a listed entry that is neither a file nor a link to one in the same folder.
 fn check_entry(folder: &Path, entry: &DirEntry, name: &str) -> Result<()> {
     let io_error = |source| ModelError::File(FileError::Io { action: "read", path: entry.path(), source });
     let kind = entry.file_type().map_err(io_error)?;

@@ -1,4 +1,4 @@
-//! `manifest.json`: what a bundle holds and what is known of it.
+//! `manifest.json`: the contents of a bundle, and the facts known of it.
 
 use std::collections::BTreeMap;
 
@@ -25,24 +25,25 @@ pub struct Manifest {
     pub format_version: u32,
     /// Name, e.g. `maze-9`.
     pub name: String,
-    /// What the model solves.
+    /// The task that the model solves.
     pub task: TaskSpec,
     /// The model's configuration.
     pub config: TrmConfig,
-    /// What weights and activations are: `fp32`, `fp16`; `int8` for products of 8-bit integers by the range of each
-    /// tensor, `mixed` where some of them are float32; `int8-static` and `mixed-static` by ranges from calibration.
+    /// The types of weights and activations: `fp32`, `fp16`; `int8` for products of 8-bit integers by the range of
+    /// each tensor, `mixed` where some of them are float32; `int8-static` and `mixed-static` by ranges from
+    /// calibration.
     pub precision: String,
-    /// What the step graph is written for.
+    /// The engines that the step graph is written for.
     #[serde(default, skip_serializing_if = "GraphTarget::is_portable")]
     pub target: GraphTarget,
     /// The graphs.
     pub graphs: BTreeMap<GraphKind, GraphFile>,
     /// The other files, by name.
     pub files: BTreeMap<String, FileHash>,
-    /// What the weights were trained on, for people.
+    /// A description of the training data, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training_data: Option<String>,
-    /// What was measured, each with the command that measures it.
+    /// Measured figures, each with the command that measures it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accuracy: Vec<Measured>,
     /// Licence of the weights (SPDX expression where there is one).
@@ -63,15 +64,15 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Whether a row's numbers do not depend on the rows beside it in a batch: not so where activations are quantised by
-    /// the range of a whole tensor.
+    /// True if a row's numbers do not depend on the rows beside it in a batch. They do where activations are quantised
+    /// by the range of a whole tensor.
     #[must_use]
     pub fn is_batch_invariant(&self) -> bool {
         !matches!(self.precision.as_str(), "int8" | "mixed")
     }
 }
 
-/// What a step graph is written for.
+/// The engines that a step graph is written for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GraphTarget {
@@ -96,14 +97,14 @@ impl GraphTarget {
         }
     }
 
-    /// For every engine.
+    /// True for a graph that every engine runs.
     #[must_use]
     pub fn is_portable(&self) -> bool {
         *self == Self::Portable
     }
 }
 
-/// A task and how its cells are written as tokens.
+/// A task, with the tokens of its cells.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// The task.
@@ -176,7 +177,7 @@ pub struct GraphFile {
 /// One measured figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// What was measured, e.g. `exact at 16 steps, easy`.
+    /// The name of the figure, e.g. `exact at 16 steps, easy`.
     pub what: String,
     /// The share, 0 to 1.
     pub value: f64,
@@ -210,7 +211,7 @@ pub struct Identities {
     /// The file with a name for each row, in their order; `None` where the rows have no names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub names: Option<String>,
-    /// A file of names lay beside the checkpoint and was left out on request.
+    /// True if a file of names lay beside the checkpoint and was left out on request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub names_ignored: bool,
 }
@@ -353,7 +354,7 @@ pub fn is_folder_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
-/// Whether a name stays inside its folder and is not the manifest's.
+/// True if a name stays inside its folder and is not that of the manifest or its signature.
 pub(super) fn is_plain_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('.')

@@ -49,7 +49,7 @@ pub const CARD: &str = "card.md";
 const MANIFEST_LIMIT: u64 = 4 << 20;
 
 /// A bundle: its manifest, read and checked, and access to its files. A file is checked against its SHA-256 when it
-/// is read, and what is handed out are the bytes that were checked.
+/// is read; the bytes that were checked are the ones handed out.
 #[derive(Debug, Clone)]
 pub struct ModelBundle {
     manifest: Manifest,
@@ -132,13 +132,13 @@ impl ModelBundle {
         }
     }
 
-    /// How messages call this bundle: its folder, or its name.
+    /// The name of this bundle in messages: its folder, or its own name.
     #[must_use]
     pub fn label(&self) -> String {
         self.folder().map_or_else(|| Printable(&self.manifest.name).to_string(), shown)
     }
 
-    /// Whether this graph is there.
+    /// True if this graph is there.
     #[must_use]
     pub fn has_graph(&self, kind: GraphKind) -> bool {
         self.manifest.graphs.get(&kind).is_some_and(|graph| self.has(&graph.file))
@@ -201,7 +201,7 @@ impl ModelBundle {
     /// program, the files that are built in.
     ///
     /// # Errors
-    /// The first file's that is missing or damaged.
+    /// Those of [`ModelBundle::file`], for the first file that is missing or damaged.
     pub fn verify(&self) -> Result<()> {
         for name in self.manifest.file_names().filter(|name| self.has(name)) {
             match &self.files {
@@ -221,7 +221,7 @@ impl ModelBundle {
         Ok(())
     }
 
-    /// A pipe or a device that took a file's place would be read without end.
+    /// Refuses a path that is no regular file: a pipe or a device in a file's place would be read without end.
     fn check_is_file(&self, name: &str, path: &Path) -> Result<()> {
         match path.metadata() {
             Ok(metadata) if !metadata.is_file() => {
@@ -268,7 +268,7 @@ impl ModelBundle {
     }
 }
 
-/// A folder as messages call it: what lies in a kiosk's `incoming/` has been named by others.
+/// A folder's name, as messages may show it: folders in a kiosk's `incoming/` have been named by others.
 fn shown(folder: &Path) -> String {
     Printable(&folder.display().to_string()).to_string()
 }

@@ -56,7 +56,7 @@ pub(super) fn put(staging: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts an old bundle back that stepped aside for one that never came. True if there is something at `target` now.
+/// Puts an old bundle back that stepped aside for one that never came. Returns true if something is at `target` now.
 pub(super) fn recover(target: &Path) -> Result<bool> {
     let is_there = || fs::symlink_metadata(target).is_ok();
     let Some(aside) = aside(target) else { return Ok(false) };
@@ -85,7 +85,7 @@ pub(super) fn recover(target: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// The old bundle gives up its name and comes back when the new one cannot have it.
+/// Moves the old bundle aside, and back again if the new one cannot have its name.
 fn step_aside(staging: &Path, target: &Path) -> Result<()> {
     let io_error = |source| {
         ModelError::File(FileError::Io {
@@ -117,7 +117,7 @@ fn step_aside(staging: &Path, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the bundle of this name steps aside to.
+/// The path that the bundle of this name steps aside to.
 fn aside(target: &Path) -> Option<PathBuf> {
     let mut name = std::ffi::OsString::from(ASIDE);
     name.push(target.file_name()?);
@@ -140,7 +140,7 @@ fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// The kernel, or the file system, does not know how to exchange.
+/// True if the kernel or the file system does not know how to exchange names.
 fn is_unsupported(error: &io::Error) -> bool {
     // EINVAL is how file systems refuse a flag; ENOSYS and EOPNOTSUPP are both of the first kind.
     matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput)

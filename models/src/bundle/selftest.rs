@@ -1,4 +1,5 @@
-//! The self-test: inputs and what the model must make of them, to prove an engine on the device it landed on.
+//! The self-test: inputs, and the outputs that the model must give for them. It proves an engine on the device it
+//! landed on.
 
 use std::collections::HashMap;
 

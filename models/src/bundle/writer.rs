@@ -144,7 +144,8 @@ impl BundleWriter {
     }
 }
 
-/// Only a bundle is ever replaced, and only when asked; an empty folder is as good as none.
+/// Refuses a target that may not be replaced. Only a bundle is ever replaced, and only when asked; an empty folder
+/// counts as no folder.
 fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     match fs::symlink_metadata(target) {
         Ok(_) if is_bundle(target) => {
@@ -167,7 +168,7 @@ fn check_target(target: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
-/// Many programs have a `manifest.json`; ours has a format version and graphs.
+/// True for a folder of a bundle. Many programs have a `manifest.json`; ours has a format version and graphs.
 pub(super) fn is_bundle(target: &Path) -> bool {
     old_manifest(target).is_some()
 }

@@ -349,7 +349,7 @@ impl<'a> Account<'a> {
     }
 }
 
-/// Where a missing setting is usually found.
+/// The hint for a missing setting.
 const UNDER_ARCH: &str = "it is written under `arch:` in the all_config.yaml of the public training code";
 
 fn find_in<'a>(document: &'a Document, field: &str) -> Option<Found<'a>> {

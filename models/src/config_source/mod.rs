@@ -1,4 +1,4 @@
-//! Where a [`TrmConfig`] comes from: the public `all_config.yaml`, the data set's `dataset.json`, and explicit values.
+//! The sources of a [`TrmConfig`]: the public `all_config.yaml`, the data set's `dataset.json`, and explicit values.
 
 mod account;
 mod known;
@@ -21,7 +21,7 @@ pub use self::record::{ConfigRecord, Setting, SettingSource};
 const CONFIG_LIMITS: Limits = Limits { bytes: 1 << 20, items: 100_000, depth: 32, time: None };
 const NO_FIELDS: &str = "not a mapping of fields";
 
-/// Collects what a [`TrmConfig`] is made of, then checks it as a whole.
+/// Collects the values of a [`TrmConfig`], then checks it as a whole.
 ///
 /// An explicit value wins over the files. `dataset.json` and the configuration may both give a field if they agree.
 ///
@@ -51,12 +51,21 @@ struct Document {
 
 impl ConfigSource {
     /// Reads an `all_config.yaml`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::File`] for a file that cannot be read or is too large; otherwise those of
+    /// [`ConfigSource::from_yaml_str`].
     pub fn from_yaml_file(path: &Path) -> Result<Self> {
         let refused = |origin, reason| ModelError::ConfigSyntax { origin, reason };
         Self::from_yaml_str(&read_text(path, "configuration", refused)?, &path.display().to_string())
     }
 
-    /// Parses the text of an `all_config.yaml`; `origin` is what errors call it.
+    /// Parses the text of an `all_config.yaml`; errors call it `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::ConfigSyntax`] for a text that is not YAML, or not a mapping.
     pub fn from_yaml_str(text: &str, origin: &str) -> Result<Self> {
         let budget = serde_saphyr::budget! { max_events: 100_000, max_aliases: 100, max_depth: 32 };
         // A field of the training configuration may well be `.inf`. A leading zero means octal to Python's YAML 1.1, so that
@@ -74,8 +83,12 @@ impl ConfigSource {
         }
     }
 
-    /// Takes fields that were read elsewhere, such as the configuration inside a checkpoint; `origin` is what errors call
-    /// them. They may stand under `arch`, as in an `all_config.yaml`, or at the top level.
+    /// Takes fields that were read elsewhere, such as the configuration inside a checkpoint; errors call them
+    /// `origin`. They may stand under `arch`, as in an `all_config.yaml`, or at the top level.
+    ///
+    /// # Errors
+    ///
+    /// None at present: fields are checked by [`ConfigSource::resolve`].
     pub fn from_fields(fields: Map<String, Value>, origin: &str) -> Result<Self> {
         Ok(Self::new(Document { origin: origin.to_owned(), fields }))
     }
@@ -92,6 +105,11 @@ impl ConfigSource {
     }
 
     /// Adds a data set's `dataset.json`: `seq_len`, `vocab_size`, `num_puzzle_identifiers`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::File`] for a file that cannot be read or is too large, [`ModelError::DatasetSyntax`] for one that
+    /// is not JSON, or not a mapping.
     pub fn dataset_file(mut self, path: &Path) -> Result<Self> {
         let origin = path.display().to_string();
         let refused = |reason| ModelError::DatasetSyntax { origin: origin.clone(), reason };
@@ -152,14 +170,14 @@ impl ConfigSource {
         Ok(self.give(field, value.into(), "--set"))
     }
 
-    /// Leaves a key out that nothing is known of, or that stands where it is not read.
+    /// Leaves out a key that is unknown, or that stands where it is not read.
     #[must_use]
     pub fn ignore(mut self, key: &str) -> Self {
         self.ignored.insert(key.to_owned());
         self
     }
 
-    /// Takes a class that is not known, or none, as this architecture.
+    /// Takes an unknown class, or a configuration without a class, as this architecture.
     #[must_use]
     pub fn assume(mut self, architecture: Architecture) -> Self {
         self.assumed = Some(architecture);
@@ -172,11 +190,22 @@ impl ConfigSource {
     }
 
     /// The configuration, complete and [validated](TrmConfig::validate).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ConfigSource::resolve`].
     pub fn build(&self) -> Result<TrmConfig> {
         self.resolve().map(|(config, _)| config)
     }
 
     /// The configuration as [`build`](Self::build) makes it, with the account of where it came from.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError::MissingField`], [`ModelError::BadField`], [`ModelError::UnknownClass`];
+    /// [`ModelError::UnknownKeys`] and [`ModelError::MisplacedKey`] for keys that are no setting where they stand;
+    /// [`ModelError::ConfigSyntax`] for an `arch` that is no mapping, [`ModelError::UnknownSetting`] for an ignored key
+    /// that is not there; those of [`TrmConfig::validate`].
     pub fn resolve(&self) -> Result<(TrmConfig, ConfigRecord)> {
         let mut account = Account::new(self);
         let (architecture, first_release) = account.class()?;

@@ -1,4 +1,4 @@
-//! The account of a configuration: where each setting came from, and what became of every other key.
+//! The account of a configuration: the source of each setting, and the fate of every other key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,12 +38,12 @@ pub struct ConfigRecord {
 pub struct Setting {
     /// The value: a number, a flag or a word.
     pub value: Value,
-    /// Where it came from.
+    /// Its source.
     #[serde(flatten)]
     pub source: SettingSource,
 }
 
-/// Where a setting came from.
+/// The source of a setting.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum SettingSource {
@@ -80,7 +80,7 @@ impl fmt::Display for SettingSource {
 }
 
 impl ConfigRecord {
-    /// Where a setting came from; `None` for a name that is none.
+    /// The source of a setting; `None` for a name that is no setting.
     #[must_use]
     pub fn source(&self, setting: &str) -> Option<&SettingSource> {
         self.settings.get(setting).map(|setting| &setting.source)
@@ -88,8 +88,8 @@ impl ConfigRecord {
 }
 
 impl TrmConfig {
-    /// The settings that no shape of a weight confirms, by the reference's names, with their values: what a wrong
-    /// configuration gets wrong without anybody noticing.
+    /// The settings that no shape of a weight confirms, by the reference's names, with their values: a wrong
+    /// configuration may have these wrong without anybody noticing.
     #[must_use]
     pub fn unconfirmed(&self) -> Vec<(&'static str, String)> {
         let attention = self.mixer.has_heads();

@@ -67,7 +67,7 @@ pub struct Exceeded {
     pub limit: u64,
 }
 
-/// Why [`Budget::read_file`] failed.
+/// The reasons why [`Budget::read_file`] failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The operating system's reason.
@@ -173,7 +173,7 @@ impl Budget {
         Err(Exceeded { resource: Resource::Time, found: spent.as_millis() as u64, limit: limit.as_millis() as u64 })
     }
 
-    /// The whole of a file. Special files report no length; the budget holds for them as well.
+    /// Reads the whole of a file. Special files report no length; the budget holds for them as well.
     ///
     /// # Errors
     /// [`ReadError::Io`], also for a folder; [`ReadError::Exceeded`] for a file larger than what is left.

@@ -51,6 +51,10 @@ pub type Result<T, E = FileError> = std::result::Result<T, E>;
 ///
 /// A link stays, and what it leads to is replaced. Into a device or a pipe the bytes are written: a file in its place would
 /// take it away from everybody else.
+///
+/// # Errors
+///
+/// [`FileError::Io`], also for an error of `write`; the old file is then as it was.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>) -> Result<()> {
     let io_error = |source| FileError::Io { action: "write", path: path.to_owned(), source };
     if fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
@@ -71,6 +75,10 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<&mut File
 }
 
 /// The path without links: the last one is followed as well, be there anything at its end or not.
+///
+/// # Errors
+///
+/// If there are more than 40 links one behind the other: they lead round in a circle.
 pub fn resolved(path: &Path) -> io::Result<PathBuf> {
     /// As many as Linux follows.
     const MOST_LINKS: usize = 40;
@@ -91,7 +99,7 @@ pub fn is_same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Why something could not be replaced that is there as it was before.
+/// The reason why a file was not replaced; the old one is there as it was before.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 struct OldIsWhole(io::Error);
@@ -128,16 +136,28 @@ pub fn folder_of(path: &Path) -> &Path {
 }
 
 /// Makes the names in a folder as durable as the files are. Only Unix can.
+///
+/// # Errors
+///
+/// If the folder cannot be opened or flushed.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// The whole of a file that has at most `limit` bytes. A `what` names the kind of file in the error.
+/// Reads the whole of a file that has at most `limit` bytes. The error names the kind of file by `what`.
+///
+/// # Errors
+///
+/// [`FileError::Io`]; [`FileError::TooLarge`] for a longer file.
 pub fn read_limited(path: &Path, limit: u64, what: &'static str) -> Result<Vec<u8>> {
     read_within(path, &mut Budget::new(Limits { bytes: limit, items: 0, depth: 0, time: None }), what)
 }
 
-/// The whole of a file, drawn on a budget. A `what` names the kind of file in the error.
+/// Reads the whole of a file, drawn on a budget. The error names the kind of file by `what`.
+///
+/// # Errors
+///
+/// [`FileError::Io`]; [`FileError::TooLarge`] for a file larger than what is left of the budget.
 pub fn read_within(path: &Path, budget: &mut Budget, what: &'static str) -> Result<Vec<u8>> {
     budget.read_file(path).map_err(|error| match error {
         ReadError::Io(source) => FileError::Io { action: "read", path: path.to_owned(), source },

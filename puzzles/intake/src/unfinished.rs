@@ -22,13 +22,18 @@ const RANDOM: usize = 6;
 /// Names that were swept away, or taken for it, before they could be held; more is no accident.
 const TRIES: usize = 8;
 
-/// The lock on a temporary file or folder, or on a folder that is being moved. Without one where the file system has none.
+/// The lock on a temporary file or folder, or on a folder that is being moved. It holds nothing where the file
+/// system has no locks.
 #[derive(Debug)]
 pub struct Held {
     _file: Option<File>,
 }
 
 /// A temporary file in a folder, held as long as it is open; once renamed it is a file like any other.
+///
+/// # Errors
+///
+/// If no file can be made there, or every one made was swept away before it was held.
 pub fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
     let mut builder = Builder::new();
     builder.prefix(FILE).rand_bytes(RANDOM);
@@ -54,7 +59,11 @@ pub fn is_file_name(name: &OsStr) -> bool {
     random.is_some_and(|random| random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric))
 }
 
-/// A temporary folder in a folder, and what holds it.
+/// A temporary folder in a folder, and its lock.
+///
+/// # Errors
+///
+/// If no folder can be made there, or every one made was swept away before it was held.
 pub fn folder_in(parent: &Path) -> io::Result<(TempDir, Held)> {
     let mut builder = Builder::new();
     builder.prefix(FOLDER).rand_bytes(RANDOM);

@@ -25,7 +25,7 @@ pub const GREEN: [u8; 3] = [47, 158, 68];
 /// Grey.
 pub const GREY: [u8; 3] = [134, 142, 150];
 
-/// Where a text is relative to its point.
+/// The place of a text relative to its point.
 #[derive(Debug, Clone, Copy)]
 enum Anchor {
     Start,
@@ -41,7 +41,7 @@ enum Shape {
         colour: [u8; 3],
         width: f64,
     },
-    /// In capitals, its point at mid height.
+    /// A text in capitals, its point at mid height.
     Text {
         at: (f64, f64),
         text: String,
@@ -53,7 +53,7 @@ enum Shape {
 /// A curve.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// In capitals: there are no small letters.
+    /// The name, in capitals: there are no small letters.
     pub name: &'static str,
     /// Red, green, blue.
     pub colour: [u8; 3],
@@ -64,7 +64,7 @@ pub struct Curve {
 /// A diagram of curves over steps.
 #[derive(Debug, Clone)]
 pub struct Panel {
-    /// In capitals.
+    /// The title, in capitals.
     pub title: &'static str,
     /// Pixels from the picture's top to the diagram's.
     pub top: f64,
@@ -72,7 +72,7 @@ pub struct Panel {
     pub bottom: f64,
     /// The curves.
     pub curves: Vec<Curve>,
-    /// The axis goes up to 1 and is labelled in per cent.
+    /// True for an axis that goes up to 1 and is labelled in per cent.
     pub percent: bool,
     /// The value at the bottom.
     pub low: f64,
@@ -156,7 +156,7 @@ impl Panel {
     }
 }
 
-/// The next of 1, 2, 2.5, 5, 10, … that is not below.
+/// Rounds up to the next of 1, 2, 2.5, 5, 10, …
 fn nice(value: f64) -> f64 {
     if value <= 0.0 || !value.is_finite() {
         return 1.0;

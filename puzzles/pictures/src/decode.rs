@@ -20,14 +20,14 @@ const MOST_CHUNKS: usize = 10_000;
 /// Bytes of the header of a picture of netpbm's; that of a map has twenty.
 const LONGEST_HEADER: u64 = 64 << 10;
 
-/// Why a picture was not decoded.
+/// The reasons why a picture was not decoded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
     /// The file could not be read.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// It is none, or damaged.
+    /// The file is no picture, or a damaged one.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// It has more pixels than the budget has items.

@@ -3,7 +3,7 @@
 use crate::maze::{FREE, GOAL, PATH, START, WALL};
 use crate::{Grid, UNKNOWN};
 
-/// Which character stands for which cell value, so that answers look like the input.
+/// The characters of the cell values, so that answers look like the input.
 ///
 /// A cell that is not known prints as `?`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ enum Symbols {
     Numbers,
 }
 
-/// What an unknown cell prints as.
+/// The character of an unknown cell.
 const UNKNOWN_SYMBOL: char = '?';
 
 /// The largest value that has a character: 25, `P` in a sudoku.

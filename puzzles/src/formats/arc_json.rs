@@ -30,7 +30,7 @@ const LONGEST_NAME: u64 = 4 << 10;
 /// The most rows of a grid, or cells of a row, that are read. A larger one than [`CANVAS`] is refused, by its size.
 const MOST: usize = 1_000;
 
-/// Rows of colours; `None` for what is no rectangle, or a larger one than any of ARC's.
+/// A grid of colours; `None` if the rows are no rectangle, or a larger one than any of ARC's.
 struct JsonGrid(Option<Grid>);
 
 impl Serialize for JsonGrid {
@@ -124,7 +124,7 @@ struct JsonTask {
     test: Vec<JsonPair>,
 }
 
-/// Tells a single task from tasks by id.
+/// The keys that tell a single task from tasks by id.
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Keys {
@@ -136,6 +136,11 @@ fn from_json<'de, T: Deserialize<'de>>(origin: &str, bytes: &'de [u8], expected:
 }
 
 /// Parses tasks, in the order of their ids. `solutions` is the content of the Kaggle solutions file.
+///
+/// # Errors
+///
+/// [`PuzzleError::TooLarge`] for too long a text, [`PuzzleError::Json`] for one of another shape,
+/// [`PuzzleError::Data`] for a grid that is no rectangle of 1x1 to 30x30 colours, and for an example without output.
 pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<ArcTask>> {
     parse_tasks_within(origin, bytes, solutions, &mut budget_of(origin, bytes)?)
 }
@@ -208,6 +213,10 @@ fn convert(origin: &str, id: String, task: &JsonTask, solved: &[JsonGrid]) -> Re
 }
 
 /// Every test input as a puzzle.
+///
+/// # Errors
+///
+/// Those of [`parse_tasks`], and [`PuzzleError::Data`] if no task has a test input.
 pub fn parse(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<Puzzle>> {
     parse_within(origin, bytes, solutions, &mut budget_of(origin, bytes)?)
 }
@@ -241,6 +250,10 @@ fn puzzles(origin: &str, task: ArcTask) -> impl Iterator<Item = Puzzle> {
 
 /// Tasks as one JSON text with outputs inside, as [`parse_tasks`] reads it: a single task without id as one task,
 /// others by their ids.
+///
+/// # Errors
+///
+/// [`PuzzleError::Json`] if the tasks cannot be written as JSON.
 pub fn to_json(tasks: &[ArcTask]) -> Result<String> {
     let rows = |grid: &Grid| JsonGrid(Some(grid.clone()));
     let json = |task: &ArcTask| JsonTask {

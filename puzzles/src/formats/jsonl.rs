@@ -18,7 +18,7 @@ use crate::{Arc, Grid, PuzzleError, Result, Task};
 /// Grids bound what is kept of them; beside, no text is longer than the largest grid.
 const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
 
-/// What a line must look like, for messages.
+/// The form of a line, for messages.
 const EXPECTED: &str = "{\"puzzle\": GRID, \"answer\": GRID}, a grid being a text or a list of rows";
 
 /// One line.
@@ -57,7 +57,7 @@ fn has_puzzle(json: &[u8]) -> bool {
         && serde_json::from_slice::<Keys>(json).is_ok_and(|keys| keys.puzzle.is_some())
 }
 
-/// Anything but an object: `puzzle` can be the id of an ARC task as well.
+/// Any value but an object: `puzzle` can be the id of an ARC task as well.
 struct NoObject;
 
 impl<'de> Deserialize<'de> for NoObject {
@@ -100,11 +100,19 @@ impl<'de> Visitor<'de> for NoObject {
 }
 
 /// Puzzles of whatever task each line's grid looks like. Numbers are a sudoku where they can be one, else ARC colours.
+///
+/// # Errors
+///
+/// [`PuzzleError::Empty`], [`PuzzleError::TooLarge`]; else names the line that is no puzzle.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     parse_within(origin, bytes, None, &mut budget_of(origin, bytes)?)
 }
 
 /// Puzzles of one task; a grid of another task or size is an error that names its line.
+///
+/// # Errors
+///
+/// Those of [`parse`], and [`PuzzleError::Syntax`] or those of the task for a grid of another task or size.
 pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
     parse_within(origin, bytes, Some(kind), &mut budget_of(origin, bytes)?)
 }

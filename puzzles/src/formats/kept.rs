@@ -21,7 +21,7 @@ pub(super) struct Kept<'o> {
 }
 
 impl<'o> Kept<'o> {
-    /// For an input of so many bytes.
+    /// An empty collection for an input of `text` bytes.
     pub(super) fn new(origin: &'o str, text: usize) -> Self {
         let bytes = FREE + TIMES * text as u64;
         let limits = Limits { bytes, items: u64::MAX, depth: 0, time: None };

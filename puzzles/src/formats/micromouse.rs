@@ -16,7 +16,7 @@ use super::{Alphabet, Puzzle};
 use crate::maze::{FREE, GOAL, PATH, START, WALL, distances};
 use crate::{Cell, Grid, PuzzleError, Result};
 
-/// `o---o   o---o`: posts four characters apart, walls or nothing between.
+/// True for a line like `o---o   o---o`: posts four characters apart, walls or nothing between.
 fn is_post_line(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.len() >= 5

@@ -72,7 +72,7 @@ pub struct Puzzle {
     pub source: String,
     /// The name that the input itself gives it: an ARC task id, the number of a scenario.
     pub id: Option<String>,
-    /// What is asked.
+    /// The question.
     pub grid: Grid,
     /// Task and size.
     pub kind: PuzzleKind,
@@ -89,7 +89,11 @@ impl Puzzle {
         self.kind.task()
     }
 
-    /// Whether the puzzle keeps its task's rules; the error names where it came from.
+    /// Checks that the puzzle keeps its task's rules.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Task::check`]; [`PuzzleError::Invalid`] names where the puzzle came from.
     pub fn check(&self) -> Result<()> {
         self.task().check(&self.grid).map_err(|error| match error {
             PuzzleError::Invalid { violation, .. } => {
@@ -126,6 +130,11 @@ impl Puzzle {
 ///
 /// ARC json begins with `{`, and so do JSON lines, whose first line is an object with a puzzle, and such an object over several
 /// lines; a MovingAI map or scenario file is told from its first line; everything else is [`text`].
+///
+/// # Errors
+///
+/// [`PuzzleError::Empty`] for a text without puzzles, [`PuzzleError::TooLarge`] for one above [`LIMITS`]; otherwise
+/// the first line or cell that cannot be read.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
 }
@@ -154,6 +163,10 @@ fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<P
 ///
 /// `x.map` takes start and goal from `x.map.scen` beside it (and `x.map.scen` its map from `x.map`);
 /// `x_challenges.json` takes its solutions from `x_solutions.json` where that exists.
+///
+/// # Errors
+///
+/// [`PuzzleError::Io`] for a file that cannot be read; otherwise those of [`parse`].
 pub fn read(path: &Path) -> Result<Vec<Puzzle>> {
     read_within(path, &mut Budget::new(LIMITS))
 }
@@ -187,6 +200,10 @@ fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
 
 /// Puzzles for a model of one task. Sequences of tokens look like many other things, so they are read only for a model that
 /// takes them; for any other, this is [`read`].
+///
+/// # Errors
+///
+/// Those of [`read`], and for tokens those of `token_text::read`.
 pub fn read_for(path: &Path, kind: PuzzleKind) -> Result<Vec<Puzzle>> {
     match kind {
         PuzzleKind::Tokens(task) => token_text::read(path, task),
@@ -195,6 +212,10 @@ pub fn read_for(path: &Path, kind: PuzzleKind) -> Result<Vec<Puzzle>> {
 }
 
 /// [`read_for`] from a text.
+///
+/// # Errors
+///
+/// Those of [`parse`], and for tokens those of `token_text::parse`.
 pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
     match kind {
         PuzzleKind::Tokens(task) => token_text::parse(origin, bytes, task),
@@ -215,6 +236,10 @@ fn solutions_path(challenges: &Path) -> Option<PathBuf> {
 }
 
 /// A whole file, refused before it is read when it is longer than [`LIMITS`] allow.
+///
+/// # Errors
+///
+/// [`PuzzleError::Io`]; [`PuzzleError::TooLarge`] for a longer file.
 pub fn read_limited(path: &Path) -> Result<Vec<u8>> {
     read_file(path, &mut Budget::new(LIMITS))
 }

@@ -48,6 +48,10 @@ fn syntax(origin: &str, line: usize, message: impl Into<String>) -> PuzzleError 
 
 impl MovingAiMap {
     /// Parses a `.map`.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::TooLarge`], or the line that breaks the format.
     pub fn parse(origin: &str, bytes: &[u8]) -> Result<Self> {
         Self::parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
     }
@@ -144,7 +148,12 @@ impl MovingAiMap {
         format!("type octile\nheight {height}\nwidth {width}\nmap\n{body}")
     }
 
-    /// The maze with the scenario's start and goal; an error where they do not fit the map.
+    /// The maze with the scenario's start and goal.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Syntax`] for a scenario of a map of another size, or whose start and goal are not two free
+    /// cells.
     pub fn puzzle(&self, scenario: &Scenario) -> Result<Puzzle> {
         let (height, width) = self.grid.size();
         if scenario.size != (height, width) {
@@ -185,6 +194,10 @@ fn side(origin: &str, line: &Line, number: &str) -> Result<usize> {
 }
 
 /// Parses a `.scen`: a line `version 1`, then bucket, map, width, height, start x y, goal x y, optimal length.
+///
+/// # Errors
+///
+/// [`PuzzleError::TooLarge`]; [`PuzzleError::Syntax`] for the line that breaks the format.
 pub fn parse_scenarios(origin: &str, bytes: &[u8]) -> Result<Vec<Scenario>> {
     parse_scenarios_within(origin, bytes, &mut budget_of(origin, bytes)?)
 }
@@ -236,6 +249,11 @@ fn scenario(line: &Line) -> Option<Scenario> {
 }
 
 /// A map file with a scenario file: a puzzle for every scenario that moves at all.
+///
+/// # Errors
+///
+/// [`PuzzleError::Io`]; [`PuzzleError::TooLarge`], also for all mazes together; [`PuzzleError::Syntax`] without a
+/// scenario file; otherwise those of [`MovingAiMap::parse`], [`parse_scenarios`] and [`MovingAiMap::puzzle`].
 pub fn read(map: &Path, scenarios: &Path) -> Result<Vec<Puzzle>> {
     read_within(map, scenarios, &mut Budget::new(LIMITS))
 }

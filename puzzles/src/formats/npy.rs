@@ -29,7 +29,7 @@ pub(crate) struct Array {
     header: Header,
 }
 
-/// What a header says.
+/// The contents of a header.
 struct Header {
     big_endian: bool,
     signed: bool,
@@ -39,7 +39,7 @@ struct Header {
 }
 
 impl Array {
-    /// Opens an array of any integer type. What its header claims is held against the length of the file.
+    /// Opens an array of any integer type. The claims of its header are held against the length of the file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let fail = |message: String| PuzzleError::data(path, message);
         let file = File::open(path).map_err(PuzzleError::io("read", path))?;

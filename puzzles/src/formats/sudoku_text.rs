@@ -11,7 +11,7 @@ const LARGEST_SIDE: usize = 25;
 /// Longer lines are not looked at: 625 cells and as many separators.
 const LONGEST_LINE: usize = 2000;
 
-/// Sides that have a box shape.
+/// True for sides that have a box shape.
 fn is_side(cells: usize) -> bool {
     cells <= LARGEST_SIDE && Sudoku::with_side(cells).is_some()
 }
@@ -25,18 +25,18 @@ fn is_separator(character: char) -> bool {
     character == '|' || character.is_ascii_whitespace()
 }
 
-/// A line between boxes: `---+---+---`.
+/// True for a line between boxes: `---+---+---`.
 fn is_rule(text: &str) -> bool {
     text.contains(['-', '=', '+']) && text.chars().all(|c| matches!(c, '-' | '=' | '+') || is_separator(c))
 }
 
-/// Only sudoku characters, and at least one digit or dot among them.
+/// True for a text of sudoku characters only, with at least one digit or dot among them.
 pub(super) fn looks_like_row(text: &str) -> bool {
     text.contains(|c: char| c.is_ascii_digit() || c == '.')
         && text.chars().all(|c| is_separator(c) || c == '.' || c.is_ascii_digit() || letter(c).is_some())
 }
 
-/// A is 10, P is 25; either case.
+/// The value of a letter in either case: A is 10, P is 25.
 fn letter(character: char) -> Option<u8> {
     match character.to_ascii_uppercase() {
         upper @ 'A'..='P' => Some(upper as u8 - b'A' + 10),
@@ -129,12 +129,13 @@ pub(super) fn parse_lines(origin: &str, mut rows: Vec<Line>, kept: &mut Kept<'_>
     Ok(())
 }
 
-/// Whether the next `side` lines have `side` cells each.
+/// True if the next `side` lines have `side` cells each.
 fn is_square(lines: &[Line], side: usize, numbers: bool) -> bool {
     lines.len() >= side && lines[..side].iter().all(|line| count(line.text, numbers) == side)
 }
 
-/// 16 characters are a 4x4 puzzle in one line or a row of a 16x16 grid: a grid has 16 such lines and larger digits.
+/// True if 16 characters are a row of a 16x16 grid and not a 4x4 puzzle in one line: a grid has 16 such lines, and
+/// digits above 4.
 fn is_sixteen_grid(lines: &[Line], characters: usize) -> bool {
     characters == 16
         && is_square(lines, 16, false)

@@ -69,6 +69,10 @@ pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8], budget: &mut Budget) -> R
 }
 
 /// Puzzles from a text in one of the forms above.
+///
+/// # Errors
+///
+/// [`PuzzleError::Empty`], [`PuzzleError::TooLarge`], or the line that breaks the form.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
 }
@@ -90,6 +94,10 @@ pub(super) fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> R
 
 /// Mazes from a text that is known to hold nothing else, in ASCII or as micromouse drawings. Start and goal may be
 /// missing.
+///
+/// # Errors
+///
+/// Those of [`parse`] except [`PuzzleError::Empty`]: a text without mazes gives an empty list.
 pub fn parse_as_mazes(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     let mut budget = budget_of(origin, bytes)?;
     let lines = lines(origin, bytes, &mut budget)?;

@@ -8,7 +8,7 @@ use crate::{Cell, Example, Generate, Grid, PuzzleError, Result, Task, random};
 /// Mazes tried before a request counts as impossible.
 const ATTEMPTS: usize = 1_000;
 
-/// How a maze is made.
+/// The plan that a maze is made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
     /// Corridors one cell wide, one way between any two cells.
@@ -52,7 +52,7 @@ impl MazeGenerator {
         self
     }
 
-    /// With or without walls all around.
+    /// Sets whether there are walls all around.
     #[must_use]
     pub fn border(mut self, border: bool) -> Self {
         self.border = border;
@@ -137,7 +137,7 @@ impl Generate for MazeGenerator {
     }
 }
 
-/// Start anywhere, goal anywhere far enough from it.
+/// Places the start anywhere, and the goal anywhere far enough from it; `None` where there is no such cell.
 fn place_start_and_goal(maze: &mut Grid, rng: &mut (impl Rng + ?Sized)) -> Option<()> {
     let free: Vec<Cell> = maze.iter().filter(|&(_, value)| value == FREE).map(|(cell, _)| cell).collect();
     let start = *random::choose(rng, &free)?;

@@ -39,6 +39,10 @@ pub struct Maze {
 
 impl Maze {
     /// A maze of `height x width` cells, at least two cells and at most [`MAX_SIDE`] a side.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Task`] for other sizes.
     pub fn new(height: usize, width: usize) -> Result<Self> {
         let sides = 1..=MAX_SIDE;
         if sides.contains(&height) && sides.contains(&width) && height * width >= 2 {

@@ -1,4 +1,4 @@
-//! Paths: the shortest, and whether a marked one is right.
+//! Paths: finding a shortest one, and judging a marked one.
 
 use std::collections::VecDeque;
 
@@ -73,7 +73,7 @@ pub(super) fn verify(puzzle: &Grid, answer: &Grid) -> Verdict {
     }
 }
 
-/// Whether the answer changed anything but free cells into path cells.
+/// Finds the first change in an answer other than a free cell becoming a path cell; `None` if there is none.
 fn layout(puzzle: &Grid, answer: &Grid) -> Option<Verdict> {
     let name = |value| match value {
         WALL => "a wall",

@@ -120,7 +120,7 @@ impl Board {
         Ok(board)
     }
 
-    /// Back to the empty board, without a new allocation, then the given digits.
+    /// Empties the board without a new allocation, then sets the given digits.
     pub(super) fn reset(&mut self, geometry: &Geometry, cells: &[u8]) -> Result<(), Contradiction> {
         self.candidates.fill(all_digits(geometry.side));
         self.decided = 0;
@@ -163,7 +163,7 @@ impl Board {
             .collect()
     }
 
-    /// Leaves a cell only the candidates in `digits`. Says whether that changed anything.
+    /// Leaves a cell only the candidates in `digits`. Returns true if that changed anything.
     pub(super) fn keep(&mut self, cell: usize, digits: Digits) -> Result<bool, Contradiction> {
         let before = self.candidates[cell];
         let after = before & digits;
@@ -180,7 +180,7 @@ impl Board {
         Ok(true)
     }
 
-    /// Takes candidates from a cell. Says whether that changed anything.
+    /// Takes candidates from a cell. Returns true if that changed anything.
     pub(super) fn remove(&mut self, cell: usize, digits: Digits) -> Result<bool, Contradiction> {
         self.keep(cell, !digits)
     }
@@ -197,7 +197,7 @@ impl Board {
         Ok(())
     }
 
-    /// Decides digits that have one place left in a unit (hidden singles). Says whether there were any.
+    /// Decides digits that have one place left in a unit (hidden singles). Returns true if there were any.
     fn hidden_singles(&mut self, geometry: &Geometry) -> Result<bool, Contradiction> {
         let mut found = false;
         for unit in geometry.units() {

@@ -31,6 +31,10 @@ pub struct SudokuGenerator {
 impl SudokuGenerator {
     /// Puzzles with a number of givens and a grade in the ranges. The number wanted is drawn evenly from the range;
     /// where no further digit can be taken out, a puzzle with more givens that still lies in the range is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Generate`] for an empty range, or more givens than there are cells.
     pub fn new(task: Sudoku, grades: RangeInclusive<Grade>, givens: RangeInclusive<usize>) -> Result<Self> {
         let cells = task.seq_len();
         if grades.is_empty() || givens.is_empty() || *givens.start() > cells {
@@ -48,6 +52,10 @@ impl SudokuGenerator {
     }
 
     /// Puzzles that singles solve, with 28 to 46 givens on 9x9 and the same share on other sizes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SudokuGenerator::new`], which takes these ranges for every [`Sudoku`].
     pub fn easy(task: Sudoku) -> Result<Self> {
         let cells = task.seq_len();
         // The share rounds up on small grids, where one cell more or less decides.
@@ -56,6 +64,10 @@ impl SudokuGenerator {
     }
 
     /// Puzzles that singles do not solve, with 22 to 30 givens on 9x9; up to half the cells on other sizes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SudokuGenerator::new`], which takes these ranges for every [`Sudoku`].
     pub fn hard(task: Sudoku) -> Result<Self> {
         let givens = match task.side() {
             9 => 22..=30,
@@ -171,7 +183,7 @@ impl<'a> Dig<'a> {
         all_digits(self.geometry.side) & !(used(row) | used(column) | used(square))
     }
 
-    /// Whether the givens alone force the digit into the blank cell: nothing else fits, or it fits nowhere else.
+    /// True if the givens alone force the digit into the blank cell: nothing else fits, or it fits nowhere else.
     fn is_forced(&self, cell: usize, digit: Digits) -> bool {
         self.open_digits(cell) == digit
             || self.geometry.units_of(cell).into_iter().any(|unit| {
@@ -223,7 +235,7 @@ fn digit_set(digit: u8) -> Digits {
     1 << (digit - 1)
 }
 
-/// What to do with a digit that singles need.
+/// The choice at a digit that singles need.
 #[derive(Clone, Copy, PartialEq)]
 enum OnFailure {
     /// Leave it and go on with the next.

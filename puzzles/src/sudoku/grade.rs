@@ -1,11 +1,11 @@
-//! How hard a sudoku is for someone with a pencil.
+//! The difficulty of a sudoku for someone with a pencil.
 
 use super::Sudoku;
 use super::board::{Board, Contradiction, Digits, Geometry};
 use crate::task::require_size;
 use crate::{Grid, Result};
 
-/// What a sudoku asks for; easier grades are smaller.
+/// The techniques that a sudoku asks for; easier grades are smaller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grade {
     /// Naked and hidden singles are enough.
@@ -30,6 +30,10 @@ impl Grade {
 
 /// Grades a sudoku with one solution. `None` when the techniques show that there is no solution; a puzzle with
 /// several solutions grades as [`Grade::Search`].
+///
+/// # Errors
+///
+/// [`PuzzleError::Size`](crate::PuzzleError::Size) for a grid that is not of the task's size.
 pub fn grade(task: Sudoku, puzzle: &Grid) -> Result<Option<Grade>> {
     require_size(&task, "the puzzle", puzzle)?;
     let geometry = Geometry::new(task);

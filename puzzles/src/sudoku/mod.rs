@@ -37,6 +37,10 @@ impl Default for Sudoku {
 
 impl Sudoku {
     /// Boxes of `box_height x box_width` cells, each 2 to 5.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Task`] for other boxes.
     pub fn new(box_height: usize, box_width: usize) -> Result<Self> {
         if (2..=5).contains(&box_height) && (2..=5).contains(&box_width) {
             Ok(Self { box_height, box_width })

@@ -5,7 +5,7 @@ use super::{BLANK, Sudoku};
 use crate::task::require_size;
 use crate::{Grid, Result};
 
-/// What an exact search found.
+/// The result of an exact search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Solutions {
@@ -35,6 +35,10 @@ impl Solutions {
 ///
 /// 9x9 puzzles need a handful of guesses, at most some thousands. Open 16x16 and 25x25 grids can exceed any limit:
 /// the answer is then [`Solutions::GaveUp`].
+///
+/// # Errors
+///
+/// [`PuzzleError::Size`](crate::PuzzleError::Size) for a grid that is not of the task's size.
 pub fn solve(task: Sudoku, puzzle: &Grid, node_limit: u64) -> Result<Solutions> {
     require_size(&task, "the puzzle", puzzle)?;
     let geometry = Geometry::new(task);
@@ -52,6 +56,10 @@ pub fn solve(task: Sudoku, puzzle: &Grid, node_limit: u64) -> Result<Solutions> 
 }
 
 /// Counts solutions up to `limit`; `None` when `node_limit` guesses did not settle it.
+///
+/// # Errors
+///
+/// [`PuzzleError::Size`](crate::PuzzleError::Size) for a grid that is not of the task's size.
 pub fn count_solutions(task: Sudoku, puzzle: &Grid, limit: usize, node_limit: u64) -> Result<Option<usize>> {
     require_size(&task, "the puzzle", puzzle)?;
     let geometry = Geometry::new(task);
@@ -79,7 +87,7 @@ impl<'a> Search<'a> {
         Self { geometry, wanted, nodes_left: node_limit, exhausted: false, found: 0, first: None }
     }
 
-    /// The node limit ended the search.
+    /// True if the node limit ended the search.
     pub(super) fn gave_up(&self) -> bool {
         self.exhausted
     }
@@ -128,7 +136,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether the puzzle without the digit at `cell` still has `digit` there in every solution. `None`: gave up.
+/// True if the puzzle without the digit at `cell` still has that digit there in every solution; `None` if the search
+/// gave up.
 pub(super) fn stays_unique(
     geometry: &Geometry,
     board: &mut Board,

@@ -1,4 +1,4 @@
-//! What several test files need.
+//! Helpers of several test files.
 #![expect(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::PathBuf;

@@ -6,10 +6,10 @@ use super::free_space::Robot;
 use super::map::{MapCell, OccupancyMap};
 use super::{Pose, map};
 
-/// Points a cell at which a path is looked at.
+/// Points along a cell at which a path is looked at.
 const POINTS_A_CELL: f64 = 50.0;
 
-/// Where a path is not what it should be.
+/// The faults of a path.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PathFault {
@@ -53,6 +53,10 @@ impl std::fmt::Display for PathFault {
 
 /// Checks that a path leads from `start` to `goal` and touches nothing, by looking at points along it that are close
 /// together.
+///
+/// # Errors
+///
+/// The first [`PathFault`]. An end is off if it is more than a micrometre from its place.
 pub fn check_path(map: &OccupancyMap, robot: &Robot, start: Pose, goal: Pose, path: &[Pose]) -> Result<(), PathFault> {
     let (Some(first), Some(last), true) = (path.first(), path.last(), path.len() >= 2) else {
         return Err(PathFault::Malformed);

@@ -1,4 +1,4 @@
-//! Exact search on the map itself, cell by cell: what a plan is compared with.
+//! Exact search on the map itself, cell by cell. Plans are compared with it.
 
 use pathfinding::directed::astar::astar;
 use pathfinding::directed::dijkstra::dijkstra;
@@ -11,7 +11,7 @@ const STRAIGHT: u64 = 1_000_000;
 /// The root of two.
 const DIAGONAL: u64 = 1_414_214;
 
-/// Which search.
+/// The kind of search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExactSearch {
     /// A*, led by the octile distance.

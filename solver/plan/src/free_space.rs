@@ -1,23 +1,24 @@
-//! Where the centre of a round robot may be: an exact distance transform of the map, cut at the robot's radius.
+//! The cells in which the centre of a round robot may be: an exact distance transform of the map, cut at the robot's
+//! radius.
 
 use super::map::{MapCell, OccupancyMap, UNKNOWN};
 use crate::{PlanError, Result};
 
-/// Distance where the map has no obstacle at all.
+/// Distance where the map has no obstacle at all. Real distances end below it, so that the two are never mixed up.
 const FAR: u32 = u32::MAX;
 
-/// What drives, and how careful it is.
+/// The robot that drives, and its caution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Robot {
     /// Metres from its centre to its farthest point; 0 for a point.
     pub radius: f64,
-    /// What unknown cells are.
+    /// Its view of unknown cells.
     pub unknown: UnknownSpace,
     /// Cells of this value and more are obstacles, 1 to 100. Maps that are trinary hold 0 and 100 only.
     pub occupied_from: i8,
 }
 
-/// What cells are about which a map knows nothing.
+/// The view that a robot takes of cells about which a map knows nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnknownSpace {
     /// Obstacles: no part of the robot ever covers one.
@@ -28,14 +29,15 @@ pub enum UnknownSpace {
 }
 
 impl Default for Robot {
-    /// 0.22 m (what nav2's own configuration has for its robot), unknown space blocked, obstacles from 65 on.
+    /// 0.22 m (the radius of the robot in nav2's own configuration), unknown space blocked, and obstacles from 65 on,
+    /// the value from which ROS counts a cell as occupied.
     fn default() -> Self {
         Self { radius: 0.22, unknown: UnknownSpace::Blocked, occupied_from: 65 }
     }
 }
 
 impl Robot {
-    /// Whether a cell of this value is an obstacle.
+    /// True if a cell of this value is an obstacle.
     #[must_use]
     pub fn is_obstacle(&self, value: i8) -> bool {
         match value {
@@ -78,6 +80,11 @@ pub struct FreeSpace {
 
 impl FreeSpace {
     /// The free space of a robot on a map.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::Radius`] for a radius below zero, not finite, or larger than the map; [`PlanError::OccupiedFrom`]
+    /// for a threshold outside of 1 to 100.
     pub fn new(map: &OccupancyMap, robot: &Robot) -> Result<Self> {
         robot.check(map)?;
         let (width, height) = (map.width(), map.height());
@@ -85,7 +92,8 @@ impl FreeSpace {
             map.values().iter().map(|&value| if robot.is_obstacle(value) { 0 } else { FAR }).collect();
         distance_transform(&mut squared, width, height);
         let cells = robot.radius / map.resolution();
-        // A radius of whole cells touches what is exactly so far away, whatever the division has rounded.
+        // A radius of whole cells touches what is exactly so far away, whatever the division has rounded: 0.3 / 0.1 is
+        // less than 3. Squared distances are whole numbers, so the margin matters to a square within a millionth only.
         let touching = (cells * cells + 1e-6).floor().min(f64::from(FAR - 1)) as u32;
         let free_cells = squared.iter().filter(|&&distance| distance > touching).count();
         Ok(Self { width, height, squared, touching, free_cells })
@@ -103,25 +111,25 @@ impl FreeSpace {
         self.height
     }
 
-    /// How many cells are free.
+    /// Number of free cells.
     #[must_use]
     pub fn free_cells(&self) -> usize {
         self.free_cells
     }
 
-    /// Whether the robot's centre may be in the cell of this index, row by row.
+    /// True if the robot's centre may be in the cell of this index, row by row.
     #[must_use]
     pub fn is_free_index(&self, index: usize) -> bool {
         self.squared[index] > self.touching
     }
 
-    /// Whether the robot's centre may be in a cell; never outside the map.
+    /// True if the robot's centre may be in a cell; never outside the map.
     #[must_use]
     pub fn is_free(&self, cell: MapCell) -> bool {
         cell.x < self.width && cell.y < self.height && self.is_free_index(cell.y * self.width + cell.x)
     }
 
-    /// Whether the cell at these coordinates is free; coordinates may lie outside.
+    /// True if the cell at these coordinates is free; coordinates may lie outside the map.
     pub(crate) fn is_free_at(&self, x: i64, y: i64) -> bool {
         x >= 0 && y >= 0 && self.is_free(MapCell { x: x as usize, y: y as usize })
     }
@@ -135,7 +143,7 @@ impl FreeSpace {
         }
     }
 
-    /// The free cell nearest to a cell, no farther than `most` cells.
+    /// The free cell nearest to a cell, no farther than `most` cells; `None` if there is none.
     #[must_use]
     pub fn nearest(&self, cell: MapCell, most: usize) -> Option<MapCell> {
         let columns = cell.x.saturating_sub(most)..=(cell.x + most).min(self.width - 1);
@@ -147,12 +155,12 @@ impl FreeSpace {
     }
 }
 
-/// Squared Euclidean distances to the nearest cell that holds 0, exact, in place; all others hold [`FAR`] before, and
-/// after where there is none at all.
+/// Replaces cells by the exact squared Euclidean distance to the nearest one that holds 0. All others hold [`FAR`]
+/// before, and keep it if there is no 0 at all.
 ///
 /// Meijster, Roerdink, Hesselink: A general algorithm for computing distance transforms in linear time (2000).
 fn distance_transform(cells: &mut [u32], width: usize, height: usize) {
-    // Within columns: the distance, not squared.
+    // Within columns: the distance, not squared. Both passes are in integers, so that the result is exact.
     for y in 1..height {
         for x in 0..width {
             let below = cells[(y - 1) * width + x];
@@ -185,7 +193,7 @@ fn distance_transform(cells: &mut [u32], width: usize, height: usize) {
                     envelope.pop();
                     continue;
                 }
-                // The first column at which the new parabola is no higher.
+                // The first column at which the new parabola is no higher: their crossing, rounded up.
                 let twice = 2 * (i - other);
                 from = (i * i - other * other + square - other_square + twice - 1).div_euclid(twice);
                 break;
@@ -208,6 +216,7 @@ fn distance_transform(cells: &mut [u32], width: usize, height: usize) {
             }
             let i = envelope[position].1;
             let squared = (x - i) * (x - i) + columns[i as usize].unwrap_or(0);
+            // Along more than 65,535 cells a square may not fit. It stays below `FAR`, which stands for no obstacle.
             *cell = u32::try_from(squared).unwrap_or(FAR - 1).min(FAR - 1);
         }
     }

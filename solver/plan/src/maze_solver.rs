@@ -1,4 +1,4 @@
-//! The trait for whoever finds the paths through a plan's mazes.
+//! The trait of the solvers that find the paths through a plan's mazes.
 
 use std::error::Error;
 use std::time::Instant;
@@ -35,7 +35,7 @@ pub trait MazeSolver {
     /// Looks for a path through each maze; one [`Attempt`] for each, in the same order. Only verified answers count.
     ///
     /// # Errors
-    /// When whatever does the work fails, which is not the same as finding no path.
+    /// If the solver itself fails, which is not the same as finding no path.
     fn solve(&mut self, mazes: &[&Grid], effort: &Effort) -> Result<Vec<Attempt>, Box<dyn Error + Send + Sync>>;
 }
 

@@ -14,7 +14,7 @@ use super::window::{Window, cut};
 use super::{Goal, Pose, StopWatch};
 use crate::{PlanError, Result};
 
-/// Who fills in for the network.
+/// The stand-in for the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fallback {
     /// The exact route of the planning grid, by A*.
@@ -24,10 +24,10 @@ pub enum Fallback {
     None,
 }
 
-/// How a [`Planner`] works.
+/// The options of a [`Planner`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanOptions {
-    /// What happens to a segment for which the network has no verified path.
+    /// The stand-in for a segment for which the network has no verified path.
     pub fallback: Fallback,
     /// Most ACT steps of an attempt.
     pub max_steps: usize,
@@ -37,10 +37,10 @@ pub struct PlanOptions {
     pub seed: u64,
     /// Time after which the network begins no further step; what is left is for the fallback. `None` for no limit.
     pub network_limit: Option<Duration>,
-    /// How much longer than the exact route a segment of the network's may be, both pulled tight, as a factor. Not used
+    /// Longest that a segment of the network's may be, as a multiple of the exact route, both pulled tight. Not used
     /// without a fallback.
     pub max_detour: f64,
-    /// Replace pieces of the path by straight lines where nothing is in the way.
+    /// True to replace pieces of the path by straight lines where nothing is in the way.
     pub smooth: bool,
 }
 
@@ -59,7 +59,7 @@ impl Default for PlanOptions {
     }
 }
 
-/// Plans on a terrain with somebody who solves mazes.
+/// Plans on a terrain with a solver of mazes.
 #[derive(Debug)]
 pub struct Planner<S> {
     terrain: Terrain,
@@ -85,7 +85,7 @@ impl<S: MazeSolver> Planner<S> {
         self.terrain = terrain;
     }
 
-    /// Whoever solves the mazes.
+    /// The solver of the mazes.
     #[must_use]
     pub fn solver(&self) -> &S {
         &self.solver
@@ -93,7 +93,10 @@ impl<S: MazeSolver> Planner<S> {
 
     /// Plans from a place to a goal.
     ///
-    /// Fails for a place outside the map or not free (the error offers the nearest that is), and if the engine does.
+    /// # Errors
+    ///
+    /// [`PlanError::PlaceRefused`] for a place outside the map or not free (it offers the nearest that is);
+    /// [`PlanError::MazeSolver`] if the solver fails; [`PlanError::PlanFault`] if a path fails its check.
     pub fn plan(&mut self, start: Pose, goal: Goal) -> Result<Plan> {
         let began = Instant::now();
         let terrain = &self.terrain;
@@ -150,7 +153,7 @@ impl<S: MazeSolver> Planner<S> {
         Ok(Plan { outcome: Outcome::Planned(path), time })
     }
 
-    /// The way through each window, and who found it.
+    /// The way through each window, and the planner that found it.
     fn solve(&mut self, windows: &[Window], began: Instant) -> Result<(Vec<Vec<Node>>, Vec<Segment>)> {
         let effort = Effort {
             max_steps: self.options.max_steps.max(1),
@@ -180,8 +183,8 @@ impl<S: MazeSolver> Planner<S> {
             .unzip())
     }
 
-    /// Whether the network's way is too much longer than the exact route, both pulled tight: a maze does not tell it on
-    /// which side of an obstacle the way is shorter by a part of a cell. Where nobody fills in, any way is welcome.
+    /// True if the network's way is too much longer than the exact route, both pulled tight: a maze does not tell it
+    /// on which side of an obstacle the way is shorter by a part of a cell. Where nobody fills in, any way is welcome.
     fn is_detour(&self, way: &[Node], route: &[Node]) -> bool {
         self.options.fallback != Fallback::None
             && way != route
@@ -193,7 +196,7 @@ fn inconsistent(what: &str) -> PlanError {
     PlanError::PlanFault { what: what.to_owned() }
 }
 
-/// Where a path begins and ends: the places, in cells, and the cells that they are in.
+/// The ends of a path: the places, in cells, and the cells that they are in.
 struct Ends {
     start: Point,
     from: MapCell,

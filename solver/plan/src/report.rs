@@ -1,4 +1,4 @@
-//! What planning gives: a path, or the reason why there is none.
+//! The results of planning: a path, or the reason why there is none.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::Pose;
 /// The most poses that a path is divided into: a kilometre, a millimetre apart.
 pub const MOST_POSES: usize = 1_000_000;
 
-/// Who found the way through a segment.
+/// The planner that found the way through a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SegmentPlanner {
     /// The network; its path was verified.
@@ -16,7 +16,7 @@ pub enum SegmentPlanner {
     AStar(NetworkMiss),
 }
 
-/// Why a segment is not the network's.
+/// The reason why a segment is not the network's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkMiss {
     /// No path of the network's was verified, within its steps, tries and time.
@@ -28,7 +28,7 @@ pub enum NetworkMiss {
 /// A segment: a window of the planning grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// Who found the way.
+    /// The planner that found the way.
     pub planner: SegmentPlanner,
     /// ACT steps of all of the network's attempts.
     pub steps: usize,
@@ -36,7 +36,7 @@ pub struct Segment {
     pub moves: usize,
 }
 
-/// Where the time of a plan went.
+/// The time of each stage of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PlanTime {
     /// The route over the planning grid.
@@ -57,7 +57,7 @@ pub struct PlannedPath {
     /// Waypoints in the map's frame, two at least; yaw is the direction of travel, at the last one the goal's if it has
     /// one.
     pub poses: Vec<Pose>,
-    /// For each pose, whether the line to the next one comes from the network's answers alone.
+    /// For each pose, true if the line to the next one comes from the network's answers alone.
     pub by_network: Vec<bool>,
     /// Metres.
     pub length: f64,
@@ -89,9 +89,9 @@ impl PlannedPath {
         self.poses.windows(2).map(pieces).sum::<f64>() + 1.0
     }
 
-    /// The path with a pose every `spacing` metres at least, as controllers want it; with each, whether the line to the
-    /// next one comes from the network's answers alone. There are no more than [`MOST_POSES`]: a spacing that would give
-    /// more is widened.
+    /// The path with poses no more than `spacing` metres apart, as controllers want it. The flag of each is true if
+    /// the line to the next one comes from the network's answers alone. There are no more than [`MOST_POSES`]: a
+    /// spacing that would give more is widened.
     #[must_use]
     pub fn divided(&self, spacing: f64) -> Vec<(Pose, bool)> {
         let spacing = match self.poses_at(spacing) {
@@ -113,17 +113,17 @@ impl PlannedPath {
     }
 }
 
-/// What came of planning.
+/// The outcome of planning.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// A path.
     Planned(PlannedPath),
-    /// There is none, which is certain: the free cells that can be reached from the start do not hold the goal.
+    /// There is no path, which is certain: the free cells that can be reached from the start do not hold the goal.
     Unreachable {
-        /// How many cells of the map can be reached from the start.
+        /// Number of cells of the map that can be reached from the start.
         reachable_cells: usize,
     },
-    /// There is one, but the network did not find all of it, and nobody was to fill in.
+    /// There is a path, but the network did not find all of it, and nobody was to fill in.
     NetworkFailed {
         /// Segments without a verified path.
         failed: usize,
@@ -132,11 +132,11 @@ pub enum Outcome {
     },
 }
 
-/// What came of planning, and how long it took.
+/// The outcome of planning, and its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Where the time went.
+    /// The time of each stage.
     pub time: PlanTime,
 }

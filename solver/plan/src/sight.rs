@@ -5,8 +5,8 @@ use super::free_space::FreeSpace;
 /// A place in cells from the map's bottom left corner: cell (0, 0) reaches from 0 to 1.
 pub(crate) type Point = (f64, f64);
 
-/// Calls `visit` with every cell that the straight line from `a` to `b` touches, in order, until it returns false; tells
-/// whether it never did. A line through a corner touches all four cells around it.
+/// Calls `visit` with every cell that the straight line from `a` to `b` touches, in order, until it returns false.
+/// Returns true if it never did. A line through a corner touches all four cells around it.
 ///
 /// Amanatides, Woo: A fast voxel traversal algorithm for ray tracing (1987).
 pub(crate) fn touched_cells(a: Point, b: Point, mut visit: impl FnMut(i64, i64) -> bool) -> bool {
@@ -55,7 +55,7 @@ pub(crate) fn touched_cells(a: Point, b: Point, mut visit: impl FnMut(i64, i64) 
     true
 }
 
-/// Whether the straight line stays in free cells.
+/// True if the straight line stays in free cells.
 pub(crate) fn is_clear(space: &FreeSpace, a: Point, b: Point) -> bool {
     touched_cells(a, b, |x, y| space.is_free_at(x, y))
 }

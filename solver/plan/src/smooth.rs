@@ -3,21 +3,24 @@
 use super::free_space::FreeSpace;
 use super::sight::{Point, is_clear};
 
-/// Passes over the path at most.
+/// Most passes over the path, in turn from either end; a gain below [`LEAST_GAIN`] ends them before.
 const PASSES: usize = 6;
-/// A pass that gains less than this share of the length was the last.
+/// A pass that gains less than this share of the length, 0.2 %, was the last. The first never is: it has gone from one
+/// end only.
 const LEAST_GAIN: f64 = 0.002;
-/// Halvings of the distance by which a corner is pulled.
+/// Halvings of the distance by which a corner is pulled or cut: it is found to a 64th of the largest one. Each halving
+/// walks along one or two lines.
 const HALVINGS: usize = 6;
-/// Corners that a path is divided into for a pass, at most.
+/// Corners that a path is divided into for a pass, beside those that it has. On a path of more cells than this they are
+/// farther apart than a cell, so that the time of a pass does not grow with the map.
 const MOST_CORNERS: usize = 4_000;
 
 /// A corner of a path.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Corner {
-    /// In cells.
+    /// Its place, in cells.
     pub(crate) point: Point,
-    /// The line from here to the next corner came from the network's answers alone.
+    /// True if the line from here to the next corner came from the network's answers alone.
     pub(crate) network: bool,
 }
 
@@ -30,8 +33,8 @@ fn distance(a: Point, b: Point) -> f64 {
     (a.0 - b.0).hypot(a.1 - b.1)
 }
 
-/// A path that is no longer, with the same ends, whose lines all stay in free cells as those of `path` do. A line that
-/// replaces several counts as the network's if all of them did.
+/// Shortens a path without moving its ends. Its lines stay in free cells, as those of `path` do. A line that replaces
+/// several counts as the network's if all of them did.
 pub(crate) fn smooth(space: &FreeSpace, path: Vec<Corner>) -> Vec<Corner> {
     let mut path = path;
     let mut before = length(&path);
@@ -59,7 +62,7 @@ pub(crate) fn smooth(space: &FreeSpace, path: Vec<Corner>) -> Vec<Corner> {
     shortcut(space, &path)
 }
 
-/// Turns a path around; each line keeps where it came from.
+/// Turns a path around; each line keeps its origin.
 fn reverse(path: &mut [Corner]) {
     path.reverse();
     for at in 1..path.len() {
@@ -67,7 +70,7 @@ fn reverse(path: &mut [Corner]) {
     }
 }
 
-/// The path with corners every `spacing` cells at least.
+/// The path with corners no more than `spacing` cells apart.
 pub(crate) fn divide(path: &[Corner], spacing: f64) -> Vec<Corner> {
     let mut divided = Vec::new();
     for pair in path.windows(2) {
@@ -82,8 +85,9 @@ pub(crate) fn divide(path: &[Corner], spacing: f64) -> Vec<Corner> {
     divided
 }
 
-/// Goes from corner to corner as far as can be seen. Looks ahead in doubling strides, then by halves: what lies behind an
-/// obstacle that is seen past is mostly not seen.
+/// Goes from corner to corner as far as can be seen. Looks ahead in doubling strides, then by halves, and not at every
+/// corner: behind the first that is hidden most are hidden. One that is seen all the same may be missed, which leaves
+/// the path longer, never wrong.
 fn shortcut(space: &FreeSpace, path: &[Corner]) -> Vec<Corner> {
     let Some(last) = path.len().checked_sub(1) else { return Vec::new() };
     let mut kept = Vec::new();
@@ -144,8 +148,8 @@ fn tighten(space: &FreeSpace, path: &mut [Corner]) {
     }
 }
 
-/// Replaces each corner by two, on the lines to its neighbours and as far from it as they see each other. Around what is
-/// wider than a point a tight path needs more than one corner.
+/// Replaces each corner by two, on the lines to its neighbours and as far from it as they see each other. Around an
+/// obstacle that is wider than a point a tight path needs more than one corner.
 fn cut_corners(space: &FreeSpace, path: &[Corner]) -> Vec<Corner> {
     let mut cut = Vec::with_capacity(2 * path.len());
     cut.extend(path.first());

@@ -7,8 +7,8 @@ use super::planning_grid::{Node, PlanningGrid};
 use super::smooth::{Corner, length, smooth};
 use crate::{PlanError, Result};
 
-/// How far around a start or goal that is not free a place is looked for that could be meant, in cells. Farther, if the
-/// robot's radius is.
+/// Distance in cells within which a free place is looked for around a start or goal that is not free; twice the
+/// robot's radius, if that is farther.
 const OFFERED_WITHIN: usize = 20;
 
 /// A map made ready for a robot.
@@ -22,6 +22,10 @@ pub struct Terrain {
 
 impl Terrain {
     /// Inflates the map's obstacles by the robot's radius and reduces it to the planning grid.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FreeSpace::new`].
     pub fn new(map: OccupancyMap, robot: Robot) -> Result<Self> {
         let space = FreeSpace::new(&map, &robot)?;
         let grid = PlanningGrid::new(&space, robot.radius / map.resolution());
@@ -40,7 +44,7 @@ impl Terrain {
         &self.robot
     }
 
-    /// Where the robot's centre may be.
+    /// The cells in which the robot's centre may be.
     #[must_use]
     pub fn free_space(&self) -> &FreeSpace {
         &self.space
@@ -52,8 +56,8 @@ impl Terrain {
         self.grid.scale() as f64 * self.map.resolution()
     }
 
-    /// Whether the planning grid has a way between two cells; that is exact, see its module. `false` for cells that are
-    /// not free.
+    /// True if the planning grid has a way between two cells; that is exact, see its module. `false` for cells that
+    /// are not free.
     #[must_use]
     pub fn connected(&self, from: MapCell, to: MapCell) -> bool {
         let inside = |cell: MapCell| cell.x < self.map.width() && cell.y < self.map.height();
@@ -71,7 +75,12 @@ impl Terrain {
         Some(exact::length(&path) * self.map.resolution())
     }
 
-    /// The free cell in which a place is. The error says what is there instead, and offers the nearest free place.
+    /// The free cell in which a place is; `what` names the place in the error.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::PlaceRefused`] for a place outside the map or not free. It says what is there instead, and offers
+    /// the nearest free place.
     pub fn free_cell(&self, what: &'static str, x: f64, y: f64) -> Result<MapCell> {
         let refuse = |reason: String, hint: Option<String>| PlanError::PlaceRefused { what, x, y, reason, hint };
         let Some(cell) = self.map.cell_at(x, y) else {
@@ -117,7 +126,7 @@ impl Terrain {
         length(&smooth(&self.space, corners))
     }
 
-    /// Where the map lies, for hints.
+    /// The extent of the map in its frame, for hints.
     fn extent(&self) -> String {
         let (width, height) = (self.map.width() as f64, self.map.height() as f64);
         let corners = [(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)].map(|(x, y)| self.map.to_frame(x, y));

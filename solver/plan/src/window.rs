@@ -15,7 +15,7 @@ const FRAMED_FROM: usize = 5;
 /// A maze made of a part of the planning grid.
 #[derive(Debug, Clone)]
 pub(crate) struct Window {
-    /// What the network is asked.
+    /// The maze that the network is asked to solve.
     pub(crate) maze: Grid,
     /// The node behind each cell of the maze.
     nodes: Vec<Option<Node>>,
@@ -24,7 +24,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The nodes along the path that is marked in the maze; `None` for an answer that is no verified one.
+    /// The nodes along the path that is marked in the maze; `None` for an answer that was not verified.
     pub(crate) fn path(&self, answer: &Grid) -> Option<Vec<Node>> {
         let node = |cell: Cell| self.nodes[cell.row * answer.width() + cell.column];
         let (mut previous, mut here) = (None, answer.find(START)?);
@@ -82,7 +82,7 @@ fn bounds(grid: &PlanningGrid, nodes: &[Node]) -> ((i64, i64), (i64, i64)) {
     })
 }
 
-/// Whether a piece of a route fits in a maze: by its size, and because of no two cells that are neighbours in the maze
+/// True if a piece of a route fits in a maze: by its size, and because no two of its cells are neighbours in the maze
 /// but not joined. Only the last node is looked at; the piece without it is known to fit.
 fn fits(grid: &PlanningGrid, piece: &[Node], (rows, columns): (usize, usize)) -> bool {
     let (least, most) = bounds(grid, piece);

@@ -14,10 +14,11 @@ const PYTHON: &str = "libpython3.11.so.1.0";
 const MODULE: &str = "onnxruntime_pybind11_state.cpython-311-x86_64-linux-gnu.so";
 /// SHA-256 of the module: the offsets below hold for this file only.
 const MODULE_SHA256: &str = "637012bc7b9b9e8a00b006be918091d04d143ca5c57ee820584478a15298d0ee";
-/// What the module exports, and where it is in it (`nm -D`): the module's base follows from its address.
+/// A symbol that the module exports, and its offset in the module (`nm -D`): the module's base follows from its
+/// address.
 const EXPORT: &CStr = c"PyInit_onnxruntime_pybind11_state";
 const EXPORT_OFFSET: usize = 0x003e_4e80;
-/// Where the module's `OrtApiBase` is: what it passes to the `RegisterCustomOps` of a custom-operator library.
+/// Offset of the module's `OrtApiBase`, which it passes to the `RegisterCustomOps` of a custom-operator library.
 const API_BASE_OFFSET: usize = 0x0140_cdf0;
 /// End of the module's image in memory (`readelf -l`).
 const IMAGE_SIZE: usize = 0x014a_7c70;

@@ -17,7 +17,7 @@ use super::{cache, programs};
 use crate::checks::EVERYTHING;
 use crate::{ort, process, wheel, workspace};
 
-/// What is to be compared.
+/// The extent of a comparison.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     /// Puzzles for each model.
@@ -83,7 +83,7 @@ pub(super) fn run(target: Target, wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-/// Another build is another folder.
+/// Names a folder after the build of the programs: another build gets another folder.
 fn version(programs: &[&Path]) -> Result<String> {
     let mut digest = Sha256::new();
     for program in programs {
@@ -99,7 +99,7 @@ fn for_library<'a>(command: &'a mut Command, library: Option<&PathBuf>) -> &'a m
     command
 }
 
-/// What `trm parity` found, read again if it was run before.
+/// Runs `trm parity`, or reads its report if it was run before, and returns its findings.
 fn compare(golden: &Path, parity: &mut Command) -> Result<Comparison> {
     let report = golden.join("report.json");
     if !report.is_file() {
@@ -120,7 +120,7 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&json).with_context(|| format!("{} is not as expected", path.display()))
 }
 
-/// What is read of `trm parity --json`.
+/// The part of the report of `trm parity --json` that is used.
 #[derive(Debug, Deserialize)]
 struct Report {
     ms: f64,
@@ -137,12 +137,12 @@ struct Step {
     q_halt: Option<f64>,
 }
 
-/// An error that is there: `null` is an infinite one, for which JSON has no number.
+/// Reads an error that is there: `null` is an infinite one, for which JSON has no number.
 fn error<'de, D: serde::Deserializer<'de>>(json: D) -> Result<Option<f64>, D::Error> {
     Ok(Some(Option::deserialize(json)?.unwrap_or(f64::INFINITY)))
 }
 
-/// What `record` says of a golden.
+/// The report of `record` on a golden.
 #[derive(Debug, Deserialize)]
 struct Largest {
     puzzles: usize,
@@ -150,7 +150,7 @@ struct Largest {
     q_halt: f64,
 }
 
-/// How far two machines are apart.
+/// The differences between two machines.
 #[derive(Debug, Default)]
 struct Comparison {
     puzzles: usize,
@@ -191,7 +191,7 @@ impl Comparison {
         self.puzzles > 0 && self.cells == 0 && self.logits.passes() && self.q_halt.passes()
     }
 
-    /// The part of a table's row that says what was found.
+    /// The findings, as part of a table's row.
     fn row(&self) -> String {
         let verdict = if self.passes() { "" } else { " FAILED" };
         let Self { puzzles, cells, logits, q_halt, seconds } = self;

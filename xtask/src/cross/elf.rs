@@ -1,4 +1,4 @@
-//! What a program's file says of itself.
+//! The sizes and requirements that a program's file tells.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use object::{Endianness, FileKind, elf};
 
 use super::Glibc;
 
-/// Sizes, and what the program needs from the system it is run on.
+/// Sizes, and the glibc that the program needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Summary {
     /// The whole file, in bytes.
@@ -21,7 +21,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of an ELF file, 32 or 64 bits wide.
+    /// Reads the summary of an ELF file, 32 or 64 bits wide.
     pub(crate) fn of(bytes: &[u8]) -> object::Result<Self> {
         match FileKind::parse(bytes)? {
             FileKind::Elf32 => summary::<elf::FileHeader32<Endianness>>(bytes),

@@ -11,8 +11,8 @@ use super::target::Target;
 use super::toolchain::variable;
 use crate::process;
 
-/// What the emulated programs read in the place of this machine's `/proc/cpuinfo`: ONNX Runtime 1.28 and later ends itself
-/// when it does not know the processor.
+/// The text that emulated programs read in the place of this machine's `/proc/cpuinfo`: ONNX Runtime 1.28 and later
+/// ends itself when it does not know the processor.
 const CPUINFO: &str = "\
 processor\t: 0
 BogoMIPS\t: 108.00
@@ -69,13 +69,13 @@ impl Emulator {
         self.set_environment(command);
     }
 
-    /// What emulated programs see; the emulator's settings again, for programs that they start.
+    /// Sets the variables of emulated programs, and the emulator's own again, for programs that they start.
     fn set_environment(&self, command: &mut Command) {
         command.env("QEMU_CPU", self.target.emulated_cpu()).env("QEMU_LD_PREFIX", &self.prefix);
         command.env("ORT_DISABLE_TELEMETRY", "1");
     }
 
-    /// Whether emulated programs can start others: then it is the kernel that must know the emulator.
+    /// True if emulated programs can start others: the kernel must know the emulator for that.
     pub(crate) fn is_known_to_the_kernel(&self) -> bool {
         let name = self.target.emulator().trim_end_matches("-static");
         let entry = fs::read_to_string(Path::new("/proc/sys/fs/binfmt_misc").join(name));

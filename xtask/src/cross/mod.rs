@@ -1,4 +1,4 @@
-//! `cargo xtask cross`: `trm` and `trm-host` for ARM boards, and what they do under emulation.
+//! `cargo xtask cross`: `trm` and `trm-host` for ARM boards, and their tests under emulation.
 
 mod compare;
 mod elf;
@@ -29,7 +29,7 @@ pub(crate) fn build(target: Target, glibc: Option<Glibc>, setup: bool) -> Result
     Ok(())
 }
 
-/// Builds the programs and says on stderr what they are.
+/// Builds the programs, and reports their sizes and needs on stderr.
 pub(crate) fn programs(target: Target, glibc: Option<Glibc>) -> Result<PathBuf> {
     let toolchain = Toolchain::find(target, glibc)?;
     eprintln!("for {}, with {toolchain}", target.triple());
@@ -88,7 +88,7 @@ fn onnx_runtime(target: Target) -> Result<Option<PathBuf>> {
     }
 }
 
-/// Where toolchains keep what they build and fetch.
+/// The folder where toolchains keep what they build and fetch.
 fn cache() -> PathBuf {
     workspace::cache().join("cross")
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
-/// What is built for.
+/// The machines that are built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     /// 64-bit ARM with glibc: Raspberry Pi OS (64-bit), Ubuntu, JetPack.
@@ -66,7 +66,7 @@ impl Target {
 impl FromStr for Target {
     type Err = anyhow::Error;
 
-    /// A short name or Rust's.
+    /// Reads a short name or Rust's.
     fn from_str(text: &str) -> Result<Self> {
         match Self::ALL.into_iter().find(|target| [target.name(), target.triple()].contains(&text)) {
             Some(target) => Ok(target),
@@ -83,7 +83,7 @@ pub(crate) struct Glibc {
 }
 
 impl Glibc {
-    /// What Debian 11 and JetPack 5 have, the oldest systems that programs are built for.
+    /// The glibc of Debian 11 and JetPack 5, the oldest systems that programs are built for.
     pub(crate) const OLDEST: Self = Self { major: 2, minor: 31 };
 }
 

@@ -15,7 +15,7 @@ struct Suite {
     package: &'static str,
     /// Names of test binaries; none for all of the package's.
     binaries: &'static [&'static str],
-    /// What it needs beside the emulator.
+    /// Its needs beside the emulator.
     needs: Needs,
     left_out: &'static [(&'static str, &'static str)],
 }

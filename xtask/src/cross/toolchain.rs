@@ -1,4 +1,4 @@
-//! Which compiler and linker build for a board: cross in a container, zig, or a cross compiler of this machine.
+//! The choice of compiler and linker for a board: cross in a container, zig, or a cross compiler of this machine.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) struct Toolchain {
     kind: Kind,
     /// The compiler that has, or builds, the target's standard library; rustup's own if absent.
     rustc: Option<PathBuf>,
-    /// The standard library is compiled with the program.
+    /// True if the standard library is compiled with the program.
     build_std: bool,
     /// The oldest glibc that its programs run with, where the toolchain can choose.
     floor: Option<Glibc>,
@@ -38,7 +38,8 @@ enum Kind {
 }
 
 impl Toolchain {
-    /// The first that is there: cross with Docker; zig; a cross compiler. A glibc that is asked for takes zig.
+    /// The first toolchain that is there: cross with Docker; zig; a cross compiler. A glibc that is asked for takes
+    /// zig.
     pub(crate) fn find(target: Target, glibc: Option<Glibc>) -> Result<Self> {
         if glibc.is_none() && process::answers("cross", "--version") && process::answers("docker", "info") {
             return Ok(Self { kind: Kind::Cross, rustc: None, build_std: false, floor: None });
@@ -154,7 +155,7 @@ impl fmt::Display for Toolchain {
     }
 }
 
-/// The compiler that has the target's standard library (none: rustup's), and whether it must compile it first.
+/// The compiler that has the target's standard library (none: rustup's), and true if it must compile it first.
 fn standard_library(target: Target) -> Option<(Option<PathBuf>, bool)> {
     let has = |rustc: &str| {
         let sysroot = process::output(Command::new(rustc).args(["--print", "sysroot"]).stderr(Stdio::null())).ok()?;

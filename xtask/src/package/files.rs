@@ -10,7 +10,7 @@ use super::PROGRAMS;
 use crate::{process, workspace};
 
 const DOCUMENTS: &str = "usr/share/doc/trm-edge";
-/// Where each shell looks for completions, and under which name: what `manual` wrote, what is installed.
+/// The completions of each shell: the file that `manual` wrote, and the path and name that the shell looks for.
 const COMPLETIONS: [(&str, &str); 3] = [
     ("{}.bash", "usr/share/bash-completion/completions/{}"),
     ("_{}", "usr/share/zsh/vendor-completions/_{}"),
@@ -21,7 +21,7 @@ const AS_THEY_ARE: [(&str, &str); 2] = [
     ("packaging/debian/60-trm-edge.rules", "usr/lib/udev/rules.d/60-trm-edge.rules"),
     ("packaging/debian/lintian-overrides", "usr/share/lintian/overrides/trm-edge"),
 ];
-/// Where the example settings differ once they are installed.
+/// Replacements in the example settings for an installed kiosk.
 const SETTINGS: [(&str, &str); 6] = [
     (
         "# Settings of `trm-host kiosk --config kiosk.toml`. Values",

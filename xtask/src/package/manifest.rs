@@ -1,4 +1,4 @@
-//! What cargo-deb reads: its manifest, the maintainer scripts and the service they are for, the changelog.
+//! The files that cargo-deb reads: its manifest, the maintainer scripts and the service they are for, the changelog.
 
 use std::path::Path;
 

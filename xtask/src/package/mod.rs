@@ -1,4 +1,4 @@
-//! `cargo xtask package`: a Debian package of both programs and of what they are installed with.
+//! `cargo xtask package`: a Debian package of both programs and the files that are installed with them.
 //!
 //! Everything lies in `target/package/ARCH`: the files in `root/` as they will lie on the device, and beside it what
 //! cargo-deb makes the package of. What a package consists of is here; texts are in `packaging/debian`.
@@ -45,7 +45,7 @@ impl Architecture {
         }
     }
 
-    /// Of programs, as their files say.
+    /// The machine of a program, as its file says.
     fn of(program: &object::File) -> Option<Self> {
         match program.architecture() {
             object::Architecture::X86_64 => Some(Self::Amd64),
@@ -54,7 +54,7 @@ impl Architecture {
         }
     }
 
-    /// Whether its programs run here.
+    /// True if its programs run here.
     fn is_native(self) -> bool {
         let arch = match self {
             Self::Amd64 => "x86_64",
@@ -122,7 +122,7 @@ fn find_cargo_deb() -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs for this machine with their default features, and says where they are.
+/// Builds the programs for this machine with their default features, and returns their folder.
 fn build(profile: &str) -> Result<PathBuf> {
     let packages = ["--package", "trm-cli", "--package", "trm-firmware-host", "--bins"];
     process::run(process::cargo(&["build", "--profile", profile]).args(packages))?;
@@ -150,7 +150,7 @@ fn needed_glibc(binaries: &Path, architecture: Architecture) -> Result<Glibc> {
     Ok(needed.unwrap_or(Glibc::OLDEST).max(Glibc::OLDEST))
 }
 
-/// The settings that come with the package are taken by the program that comes with it.
+/// Checks that the program of the package takes the settings of the package.
 fn check_settings(native: &Path, root: &Path) -> Result<()> {
     let settings = root.join("etc/trm-kiosk/kiosk.toml");
     process::run(

@@ -1,4 +1,5 @@
-//! Who wrote what is linked into the programs, and under which terms: most licences ask for their text beside a program.
+//! The authors and licences of the crates that are linked into the programs: most licences ask for their text beside a
+//! program.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,7 +14,7 @@ use crate::process;
 
 const INTRODUCTION: &str =
     "The crates that are linked into trm and trm-host, with their licences, and then the texts that they come with.\n";
-/// How the names of files begin that hold a licence or a copyright.
+/// The beginnings of names of files that hold a licence or a copyright.
 const TEXTS: [&str; 5] = ["license", "licence", "copying", "copyright", "notice"];
 
 /// The crates, and the licences' texts, each once.
@@ -44,7 +45,7 @@ pub(super) fn collected(architecture: Architecture) -> Result<String> {
     Ok(list)
 }
 
-/// Of `cargo tree`'s lines: the name and version of each crate of a registry. Procedural macros are not linked.
+/// Name and version of each crate of a registry, from `cargo tree`'s lines. Procedural macros are not linked.
 fn linked(tree: &str) -> BTreeSet<String> {
     let is_linked = |line: &&str| !line.contains(" (proc-macro)") && !line.contains(" (/");
     let crates = tree.lines().filter(is_linked).filter_map(|line| line.split_once(" v"));

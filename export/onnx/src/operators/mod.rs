@@ -95,7 +95,7 @@ use crate::proto::OperatorSetIdProto;
 use crate::tensor::TensorType;
 use crate::{OPSET, OnnxError};
 
-/// Everything that is known of an operator. Its fields are its settings.
+/// The interface of an operator. The fields of its type are its settings.
 ///
 /// A name, the types of its outputs and its evaluation are required. An operator without a rule for its gradient cannot be
 /// differentiated, and says so.
@@ -116,7 +116,7 @@ pub trait Operator: Comparable + fmt::Debug + Send + Sync {
     /// The types of the outputs for inputs of these types, as many as [`input_count`](Self::input_count) says.
     ///
     /// # Errors
-    /// Says what does not fit; the caller adds the node's name and all input types.
+    /// The mismatch, in words; the caller adds the node's name and all input types.
     fn infer(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String>;
 
     /// The outputs, computed in float64.
@@ -267,7 +267,7 @@ impl Op {
     /// The types of the outputs for inputs of these types.
     ///
     /// # Errors
-    /// Says what does not fit; the caller adds the node's name and all input types.
+    /// The mismatch, in words; the caller adds the node's name and all input types.
     pub fn output_types(&self, inputs: &[&TensorType]) -> Result<Vec<TensorType>, String> {
         match self.input_count() {
             Some(count) if inputs.len() != count => Err(format!("takes {count} inputs, got {}", inputs.len())),

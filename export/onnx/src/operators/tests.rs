@@ -1,4 +1,4 @@
-//! Types of several operators' outputs, and what the operators' own tests share.
+//! Types of several operators' outputs, and helpers of the operators' own tests.
 
 use super::*;
 use crate::tensor::{DType, Dim};

@@ -37,7 +37,7 @@ pub(super) fn head(reader: &mut impl Read, most: u64) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The object, and where the storages are: offset and length in bytes.
+/// The object, and the places of the storages: offset and length in bytes.
 pub(super) fn parse<'h>(head: &'h [u8], length: u64, path: &Path, budget: &mut Budget) -> Result<(Pickle<'h>, Places)> {
     let mut at = 0;
     let mut next = || {

@@ -54,7 +54,7 @@ pub struct TrainedTensor {
     pub moments: Option<[Vec<f32>; 2]>,
 }
 
-/// What a checkpoint of the training API holds.
+/// The contents of a checkpoint of the training API.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TrainingCheckpoint {
     /// The parameters that the optimiser updates.

@@ -14,7 +14,7 @@ pub(super) struct Table<'a> {
     at: usize,
 }
 
-/// What is wrong with a buffer.
+/// The result of reading a buffer; an error says the fault.
 pub(super) type Result<T> = std::result::Result<T, String>;
 
 impl<'a> Buffer<'a> {

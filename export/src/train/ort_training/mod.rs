@@ -1,5 +1,5 @@
-//! What ONNX Runtime's training API loads, made without its Python tool: a training model, an evaluation model, an
-//! optimiser model and a checkpoint.
+//! The files that ONNX Runtime's training API loads, made without its Python tool: a training model, an evaluation
+//! model, an optimiser model and a checkpoint.
 //!
 //! The API keeps parameters, gradients and moments itself. It knows one optimiser for all parameters, `AdamW` or SGD; a
 //! parameter that follows another rule is left to the caller: it is an input of the training model like any other, and
@@ -25,9 +25,9 @@ pub struct TrainingModels {
     pub eval: Vec<u8>,
     /// The update of all parameters.
     pub optimizer: Vec<u8>,
-    /// What a step is given, in order: the inputs but for those that the API fills in.
+    /// The inputs that the caller gives to a step, in order: all but those that the API fills in.
     pub inputs: Vec<String>,
-    /// What a step returns, in order: `loss`, the graph's other outputs, the gradients left to the caller.
+    /// The outputs of a step, in order: `loss`, the graph's other outputs, the gradients left to the caller.
     pub outputs: Vec<String>,
     /// The parameters that the optimiser updates.
     pub parameters: Vec<String>,

@@ -11,7 +11,7 @@ use crate::onnx::write::{graph_proto, model, value_info};
 use crate::onnx::{DType, Dim, TensorType, ValueId};
 use crate::{ExportError, Result};
 
-/// Says whether the gradients of earlier steps are dropped; the API's name.
+/// The input that says whether the gradients of earlier steps are dropped, by the API's name.
 const RESET: &str = "lazy_reset_grad";
 
 /// A node of one of ONNX Runtime's own operators, named after its first output.
@@ -93,7 +93,7 @@ fn refuse(problem: String) -> ExportError {
     ExportError::TrainingGraph { problem }
 }
 
-/// Names that the API takes for gradients and its own flag.
+/// True for names that the API takes for gradients and its own flag.
 fn is_reserved(name: &str) -> bool {
     name == RESET || ["_grad", "_grad.accumulation.buffer", "_grad.accumulation.out"].iter().any(|s| name.ends_with(s))
 }

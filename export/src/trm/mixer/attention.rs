@@ -37,7 +37,7 @@ impl TokenMixer for Attention {
         "these are the weights of an attention model: mlp_t should be false"
     }
 
-    /// Queries, keys, values and the output; then the scores, and what they weigh.
+    /// Counts queries, keys, values and the output; then the scores, and the sums that they weigh.
     fn multiplications(&self, config: &TrmConfig) -> usize {
         let (len, width) = (config.total_len(), config.hidden_size);
         4 * len * width * width + 2 * len * len * width
@@ -75,7 +75,7 @@ fn attention(b: &mut GraphBuilder, model: Model<'_>, path: &str, s: ValueId) -> 
     })
 }
 
-/// Queries, keys and values `[batch, L, D]` to what each position takes from the others, `[batch, L, D]`.
+/// Mixes queries, keys and values `[batch, L, D]` into each position's average of the others' values, `[batch, L, D]`.
 fn attend(
     b: &mut GraphBuilder,
     model: Model<'_>,

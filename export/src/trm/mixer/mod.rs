@@ -1,4 +1,4 @@
-//! Token mixers: how a block lets positions see each other, each in a file that has everything about it.
+//! Token mixers: the parts of blocks that let positions see each other, each in a file that has everything about it.
 
 mod attention;
 mod mlp_t;
@@ -14,7 +14,7 @@ use crate::ExportError;
 use crate::checkpoint::TensorLayout;
 use crate::onnx::{GraphBuilder, ValueId};
 
-/// Everything that is known of a mixer: its weights, its part of a block's graph, and its cost.
+/// The interface of a mixer: its weights, its part of a block's graph, and its cost.
 ///
 /// Nothing here fixes the shape of a state but the mixers themselves; what a mixer needs to know of the task comes with
 /// the [`Model`].

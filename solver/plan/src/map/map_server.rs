@@ -19,7 +19,7 @@ use crate::{Pose, Result};
 /// Limits of the yaml; that of a map has 150 bytes.
 const YAML_LIMITS: Limits = Limits { bytes: 1 << 20, items: 10_000, depth: 32, time: None };
 
-/// `path` is the yaml's, `bytes` its content.
+/// Reads the map of a yaml: `path` is the yaml's, `bytes` its content.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     Budget::new(YAML_LIMITS).take_bytes(bytes.len() as u64).map_err(|exceeded| {
         bad(
@@ -41,9 +41,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     Ok(LoadedMap { note, image: Some(image_path), ..LoadedMap::from(map) })
 }
 
-/// Maps that were saved with nav2's default `free_thresh` of 0.25 lose what was unknown: their saver's grey for it is
-/// 0.196 black. An alpha channel has the same effect in trinary mode. nav2 reads such maps as they are, so that is done
-/// here too, but said.
+/// The note on unmapped space that counts as free. Maps that were saved with nav2's default `free_thresh` of 0.25 lose
+/// their unknown cells: the saver's grey for them is 0.196 black. An alpha channel has the same effect in trinary
+/// mode. nav2 reads such maps as they are; so does this reader, with a note.
 fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<String> {
     if unmapped_but_free == 0 || rule.mode != Mode::Trinary || rule.negate {
         return None;

@@ -1,6 +1,6 @@
-//! Maps of where a robot can be: what SLAM writes, what benchmarks use, what people draw.
+//! Maps of where a robot can be: those that SLAM writes, those of benchmarks, those that people draw.
 //!
-//! [`OccupancyMap::read`] takes a file and finds out what it is; the formats:
+//! [`OccupancyMap::read`] takes a file and finds out its format, one of these:
 //!
 //! - `map_server`: a yaml beside a pgm, png or bmp, by the rules of nav2's `map_io.cpp`;
 //! - `nav_msgs/OccupancyGrid` as json (rosbridge) or yaml (`ros2 topic echo`);
@@ -30,8 +30,8 @@ use crate::{PlanError, Result};
 /// The most cells that a map may have: 5,000 x 5,000. Planning takes some 20 bytes a cell.
 pub const MAX_CELLS: usize = 25_000_000;
 
-/// Metres a cell that a map may have, from those of microscopes to those of planets. What is computed from them (a
-/// robot's radius in cells) stays a number.
+/// Metres a cell that a map may have, from those of microscopes to those of planets. Within them all that follows,
+/// such as a robot's radius in cells, is a finite number.
 const RESOLUTIONS: RangeInclusive<f64> = 1e-9..=1e9;
 
 /// The value of a cell about which nothing is known.
@@ -70,11 +70,14 @@ pub struct OccupancyMap {
 
 impl OccupancyMap {
     /// A map of `values` `[height, width]`, 0 free to 100 occupied or [`UNKNOWN`], the bottom row first. `resolution`
-    /// is metres a cell; `origin` is the pose of the map's bottom left corner in its frame; `source` is what errors
-    /// call the map.
+    /// is metres a cell; `origin` is the pose of the map's bottom left corner in its frame; errors call the map
+    /// `source`.
     ///
-    /// Fails for a map without cells or with more than [`MAX_CELLS`], for another number of values, a value outside
-    /// -1 to 100, a resolution that is not above zero, an origin that is not finite.
+    /// # Errors
+    ///
+    /// [`PlanError::MapTooLarge`] for more cells than [`MAX_CELLS`]; [`PlanError::BadMap`] for a map without cells,
+    /// another number of values, a value outside -1 to 100, a resolution outside 1e-9 to 1e9, an origin that is not
+    /// finite.
     pub fn new(
         source: impl Into<String>,
         (width, height): (usize, usize),
@@ -115,13 +118,21 @@ impl OccupancyMap {
     /// The map with another size of its cells, in metres; the origin stays where it is.
     ///
     /// For formats that tell none: mazes and MovingAI maps are read as 1 m a cell.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::BadMap`] for a resolution outside 1e-9 to 1e9.
     pub fn with_resolution(self, resolution: f64) -> Result<Self> {
         check_resolution(&self.source, resolution)?;
         Ok(Self { resolution, ..self })
     }
 
     /// The map with each cell divided into `parts x parts`, so that a robot that is smaller than a cell keeps its distance
-    /// from walls by more than whole cells. Fails if that makes more than [`MAX_CELLS`].
+    /// from walls by more than whole cells.
+    ///
+    /// # Errors
+    ///
+    /// [`PlanError::MapTooLarge`] if that makes more than [`MAX_CELLS`].
     pub fn divided(&self, parts: usize) -> Result<Self> {
         let parts = parts.max(1);
         let (width, height) = (self.width.saturating_mul(parts), self.height.saturating_mul(parts));
@@ -133,7 +144,7 @@ impl OccupancyMap {
         Ok(Self { width, height, resolution: self.resolution / parts as f64, values, ..self.clone() })
     }
 
-    /// What errors call the map.
+    /// The name of the map in errors.
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source

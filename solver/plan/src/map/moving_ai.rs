@@ -24,7 +24,7 @@ pub struct Scenario {
     /// The centre of its goal, looking along x.
     pub goal: Pose,
     /// Metres of a shortest way from cell to cell in eight directions, that takes no diagonal past the corner of an
-    /// occupied cell: what the file says, times the map's resolution.
+    /// occupied cell: the length in the file, times the map's resolution.
     pub octile_length: f64,
 }
 
@@ -42,7 +42,11 @@ pub(super) fn bottom_up<T>(cells: &[T], width: usize, value: impl Fn(&T) -> i8) 
 
 /// The scenarios of a `.scen` in the places of a map that was read from their `.map`.
 ///
-/// Fails for a file that is none, and for a scenario of a map of another size, or whose start or goal is no free cell.
+/// # Errors
+///
+/// [`PlanError::Puzzle`](crate::PlanError::Puzzle) for a file that cannot be read or is no `.scen`;
+/// [`PlanError::BadMap`](crate::PlanError::BadMap) for a scenario of a map of another size, whose start or goal is no
+/// free cell, or whose length is below zero or not finite.
 pub fn scenarios(path: &Path, map: &OccupancyMap) -> Result<Vec<Scenario>> {
     let source = path.display().to_string();
     let scenarios = parse_scenarios(&source, &read_limited(path)?)?;

@@ -15,7 +15,7 @@ use super::read::{LIMITS, bad};
 use super::{MAX_CELLS, OccupancyMap, check_size};
 use crate::{Pose, Result};
 
-/// How far a quaternion's length may be from 1: numbers printed with three digits are within this.
+/// Largest difference of a quaternion's length from 1: numbers printed with three digits are within this.
 const NORM_TOLERANCE: f64 = 0.01;
 
 /// The largest x or y of a quaternion that counts as a turn about z alone: a tilt of a tenth of a degree.

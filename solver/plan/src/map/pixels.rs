@@ -1,4 +1,4 @@
-//! What a pixel of a `map_server` image says about its cell.
+//! The values of cells from the pixels of a `map_server` image.
 //!
 //! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` as ROS 2 Humble and Jazzy
 //! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
@@ -19,11 +19,11 @@ use crate::Result;
 /// Limits of a map's image: four bytes for each cell.
 const IMAGE_LIMITS: Limits = Limits { bytes: 4 * MAX_CELLS as u64, items: MAX_CELLS as u64, depth: 0, time: None };
 
-/// How an image's brightness is read, from the yaml.
+/// The yaml's rule for reading an image's brightness.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Rule {
     pub(super) mode: Mode,
-    /// Whether bright is occupied. Raw mode does not ask.
+    /// True if bright is occupied. Raw mode does not ask.
     pub(super) negate: bool,
     pub(super) occupied_thresh: f64,
     pub(super) free_thresh: f64,
@@ -34,13 +34,13 @@ pub(super) struct Rule {
 pub(super) enum Mode {
     /// Occupied, free or unknown. An alpha channel counts as a fourth colour.
     Trinary,
-    /// As trinary at both ends, 0 to 100 between the thresholds; what is not opaque is unknown.
+    /// As trinary at both ends, 0 to 100 between the thresholds; a pixel that is not opaque is unknown.
     Scale,
     /// The brightness is the value; above 100 is unknown.
     Raw,
 }
 
-/// What nav2's map saver writes for a cell about which nothing is known.
+/// The grey that nav2's map saver writes for a cell about which nothing is known.
 pub(super) const UNKNOWN_GREY: u8 = 205;
 
 /// The brightest value of a channel: images are judged at 16 bits, as `GraphicsMagick` holds them for nav2.

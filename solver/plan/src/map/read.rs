@@ -1,4 +1,4 @@
-//! Finds out what a file of a map is.
+//! Reads maps from files, whose format it finds out.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use crate::{PlanError, Pose, Result};
 /// refused by the size in their header as well.
 pub const LIMITS: Limits = Limits { bytes: 128 << 20, items: MAX_CELLS as u64, depth: 32, time: None };
 
-/// A map, and what its file says beside it.
+/// A map, and the other contents of its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadedMap {
     /// The map.
@@ -22,24 +22,32 @@ pub struct LoadedMap {
     pub start: Option<Pose>,
     /// The centre of a maze's `G`, looking along x; `None` where there is none.
     pub goal: Option<Pose>,
-    /// Whether the file says how many metres a cell has. Mazes and benchmarks' maps do not: theirs have 1.
+    /// True if the file says how many metres a cell has. Mazes and benchmarks' maps do not: theirs have 1.
     pub metric: bool,
-    /// What about the map would surprise its user, for people to read: unmapped space that counts as free.
+    /// A note on the map that may surprise its user, for people to read: unmapped space that counts as free.
     pub note: Option<String>,
     /// The image that the file names, where its cells are.
     pub image: Option<PathBuf>,
 }
 
 impl LoadedMap {
-    /// Reads a map in any of the [formats](super), told apart by what the file begins with.
+    /// Reads a map in any of the [formats](super), told apart by the beginning of the file.
     ///
-    /// Fails for a file that cannot be read or is none of them, for an image without the yaml that gives its scale, for
-    /// a map of more than [`MAX_CELLS`](super::MAX_CELLS); the error names the file and says what is wrong where.
+    /// # Errors
+    ///
+    /// [`PlanError::BadMap`] for a file that cannot be read or is none of them, and for an image without the yaml that
+    /// gives its scale; [`PlanError::Puzzle`] for some faults of drawings and MovingAI maps;
+    /// [`PlanError::MapTooLarge`] for more than [`MAX_CELLS`](super::MAX_CELLS) cells. The error names the file, and
+    /// the fault with its place.
     pub fn read(path: &Path) -> Result<Self> {
         Self::read_within(path, &mut Budget::new(LIMITS))
     }
 
     /// As [`read`](Self::read), drawing the text on `budget`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
     pub fn read_within(path: &Path, budget: &mut Budget) -> Result<Self> {
         let source = path.display().to_string();
         let bytes = read_bytes(path, &source, budget)?;
@@ -59,6 +67,10 @@ impl LoadedMap {
     }
 
     /// The map with another size of its cells, in metres; start and goal stay in their cells.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`OccupancyMap::with_resolution`].
     pub fn with_resolution(self, resolution: f64) -> Result<Self> {
         let in_cells = [self.start, self.goal].map(|pose| pose.map(|pose| (pose, self.map.to_cells(pose.x, pose.y))));
         let map = self.map.with_resolution(resolution)?;
@@ -79,13 +91,17 @@ impl From<OccupancyMap> for LoadedMap {
 }
 
 impl OccupancyMap {
-    /// Reads a map in any of the [formats](super), without what else its file says; see [`LoadedMap::read`].
+    /// Reads a map in any of the [formats](super), without the other contents of its file; see [`LoadedMap::read`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`LoadedMap::read`].
     pub fn read(path: &Path) -> Result<Self> {
         LoadedMap::read(path).map(|loaded| loaded.map)
     }
 }
 
-/// What a file is.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     MapServer,
@@ -132,12 +148,12 @@ impl Form {
     }
 }
 
-/// Whether a json object has a key, by its first 64 KiB: keys stand before the values of cells.
+/// True if a json object has a key, by its first 64 KiB: keys stand before the values of cells.
 fn has(content: &[u8], key: &[u8]) -> bool {
     content[..content.len().min(64 << 10)].windows(key.len()).any(|window| window == key)
 }
 
-/// The whole of a text. An image is refused by its first bytes, whatever its length.
+/// Reads the whole of a text. An image is refused by its first bytes, whatever its length.
 fn read_bytes(path: &Path, source: &str, budget: &mut Budget) -> Result<Vec<u8>> {
     let refused = |error: ReadError| match error {
         ReadError::Io(error) => bad(source, format!("cannot be read: {error}")),
@@ -160,7 +176,7 @@ fn read_bytes(path: &Path, source: &str, budget: &mut Budget) -> Result<Vec<u8>>
     Ok(bytes)
 }
 
-/// Png, bmp, jpeg, and what netpbm writes.
+/// True for a png, a bmp, a jpeg, or a picture of netpbm.
 fn is_image(start: &[u8]) -> bool {
     match start {
         [b'P', b'1'..=b'7', space, ..] => space.is_ascii_whitespace() || *space == b'#',
@@ -168,7 +184,7 @@ fn is_image(start: &[u8]) -> bool {
     }
 }
 
-/// What to give instead of an image.
+/// The hint to give a yaml instead of an image.
 fn yaml_of(path: &Path) -> String {
     ["yaml", "yml"].iter().map(|extension| path.with_extension(extension)).find(|yaml| yaml.is_file()).map_or_else(
         || {

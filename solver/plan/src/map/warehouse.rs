@@ -1,5 +1,5 @@
-//! Random warehouses: racks and aisles, a dock with pallets, offices with doors, pillars, scanner noise. Something to
-//! measure on that is as large as it has to be, and the same on every machine.
+//! Random warehouses: racks and aisles, a dock with pallets, offices with doors, pillars, scanner noise. Measurements
+//! need maps of any size that are the same on every machine.
 
 use rand::Rng;
 use trm_puzzles::seeded;
@@ -17,7 +17,10 @@ type Rect = (usize, usize, usize, usize);
 
 /// A warehouse of `width x height` cells of 0.05 m; the same for the same size and seed.
 ///
-/// Fails for a side of fewer than 400 cells, or more cells than [`MAX_CELLS`](super::MAX_CELLS).
+/// # Errors
+///
+/// [`PlanError::BadMap`](crate::PlanError::BadMap) for a side of fewer than 400 cells;
+/// [`PlanError::MapTooLarge`](crate::PlanError::MapTooLarge) for more cells than [`MAX_CELLS`](super::MAX_CELLS).
 pub fn warehouse(width: usize, height: usize, seed: u64) -> Result<OccupancyMap> {
     let source = format!("warehouse:{width}x{height}:{seed}");
     super::check_size(&source, width, height)?;

@@ -10,10 +10,10 @@ use super::read::bad;
 use super::{FREE, OCCUPIED, OccupancyMap, UNKNOWN};
 use crate::Result;
 
-/// What nav2's map saver writes for a free cell.
+/// The grey that nav2's map saver writes for a free cell.
 const FREE_GREY: u8 = 254;
 
-/// Above every value that a cell may have: what raw mode calls unknown.
+/// The value of an unknown cell in raw mode: above every value that a cell may have.
 const RAW_UNKNOWN: u8 = 255;
 
 impl OccupancyMap {
@@ -25,7 +25,10 @@ impl OccupancyMap {
     /// (254, 0, 205) and a `free_thresh` of 0.196: at nav2's default of 0.25, unknown cells come back as free. A map
     /// with values between is written in raw mode. The frame's name has no place in these files.
     ///
-    /// Fails for a path that does not end in `.yaml` or `.yml`, and where a file cannot be written.
+    /// # Errors
+    ///
+    /// [`PlanError::BadMap`](crate::PlanError::BadMap) for a path that does not end in `.yaml` or `.yml`;
+    /// [`PlanError::File`](crate::PlanError::File) if a file cannot be written.
     pub fn write_map_server(&self, yaml: &Path) -> Result<()> {
         let extension = yaml.extension().and_then(|extension| extension.to_str()).unwrap_or("");
         let image = yaml.with_extension("pgm");

@@ -1,4 +1,4 @@
-//! How a planning grid comes to be.
+//! Building a planning grid.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use super::{Edge, NONE, Node, PlanningGrid, Region};
 use crate::free_space::FreeSpace;
 use crate::sight::is_clear;
 
-/// The most coarse cells that are aimed at; more cost planning time and gain nothing for a robot of ordinary size.
+/// Most coarse cells that are aimed at; more cost planning time and gain nothing for a robot of ordinary size.
 const MOST_CELLS: usize = 40_000;
 
 /// Robot's radii along a side of a coarse cell. With 2, an obstacle and the space around it that the robot cannot be in

@@ -27,16 +27,16 @@ impl Node {
     }
 }
 
-/// What is known about a node.
+/// The data of a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Region {
     /// Column and row of the coarse cell.
     pub(crate) at: (u32, u32),
-    /// How many cells of the map it has.
+    /// Number of its cells of the map.
     pub(crate) cells: u32,
     /// Index of the cell that stands for it: the one nearest to the middle of the coarse cell.
     centre: u32,
-    /// Which part of the planning grid it belongs to: nodes of different parts are not connected.
+    /// The part of the planning grid that it belongs to: nodes of different parts are not connected.
     part: u32,
 }
 
@@ -46,7 +46,7 @@ struct Edge {
     to: Node,
     /// Length of the way between the centres, in cells.
     length: f32,
-    /// The neighbour's coarse cell shares a corner only; between the centres nothing is in the way.
+    /// True if the neighbour's coarse cell shares a corner only; between the centres nothing is in the way.
     diagonal: bool,
 }
 
@@ -88,12 +88,12 @@ impl PlanningGrid {
         ((index % self.width) as f64 + 0.5, (index / self.width) as f64 + 0.5)
     }
 
-    /// Whether a way leads from one node to the other.
+    /// True if a way leads from one node to the other.
     pub(crate) fn connected(&self, a: Node, b: Node) -> bool {
         self.region(a).part == self.region(b).part
     }
 
-    /// How many cells of the map hang together with a node.
+    /// Number of cells of the map that hang together with a node.
     pub(crate) fn reachable_cells(&self, node: Node) -> usize {
         let part = self.region(node).part;
         self.regions.iter().filter(|region| region.part == part).map(|region| region.cells as usize).sum()
@@ -110,7 +110,7 @@ impl PlanningGrid {
         range.map(Node)
     }
 
-    /// Whether two nodes of neighbouring coarse cells are joined.
+    /// True if two nodes of neighbouring coarse cells are joined.
     pub(crate) fn joined(&self, a: Node, b: Node) -> bool {
         self.edges_of(a).iter().any(|edge| edge.to == b && !edge.diagonal)
     }
@@ -171,7 +171,7 @@ impl PlanningGrid {
         &self.edges[self.first_edge[at] as usize..self.first_edge[at + 1] as usize]
     }
 
-    /// What lies between two nodes of a route: nothing for joined ones, the nearer of the two corners for a diagonal.
+    /// The node between two nodes of a route: none for joined ones, that of the shorter way around for a diagonal.
     fn between(&self, a: Node, b: Node) -> Option<Node> {
         if self.joined(a, b) {
             return None;
@@ -264,7 +264,7 @@ mod tests {
         FreeSpace::new(&map, &Robot { radius: 0.0, ..Robot::default() }).expect("free space")
     }
 
-    /// Which cells hang together by moves in four directions: a number for each free cell.
+    /// The parts that hang together by moves in four directions: their number for each free cell.
     fn flooded(space: &FreeSpace) -> Vec<Option<usize>> {
         let (width, height) = (space.width(), space.height());
         let mut seen = vec![None; width * height];

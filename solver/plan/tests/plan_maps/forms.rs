@@ -1,4 +1,4 @@
-//! Maps as text: `OccupancyGrid`, mazes; and what is known of them beside their cells.
+//! Maps as text: `OccupancyGrid`, mazes; and the facts in them beside their cells.
 
 use std::f64::consts::FRAC_PI_2;
 

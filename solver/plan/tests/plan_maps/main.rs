@@ -31,7 +31,7 @@ fn read(name: &str, content: impl AsRef<[u8]>) -> LoadedMap {
     LoadedMap::read(&path).expect("a map")
 }
 
-/// Why a file of this name and content is no map. Its folder is left out of the message.
+/// The message that refuses a file of this name and content, without its folder.
 fn refusal(name: &str, content: impl AsRef<[u8]>) -> String {
     let (folder, path) = folder_with(name, content);
     let message = LoadedMap::read(&path).expect_err("refused").to_string();
@@ -39,7 +39,7 @@ fn refusal(name: &str, content: impl AsRef<[u8]>) -> String {
     message.replace(&format!("{}/", folder.path().display()), "")
 }
 
-/// How many cells have a value.
+/// Number of cells that have a value.
 fn count(map: &OccupancyMap, value: i8) -> usize {
     map.values().iter().filter(|&&found| found == value).count()
 }

@@ -1,4 +1,4 @@
-//! What is written is read back; what is not a map is an error at worst.
+//! Written maps are read back; bytes that are no map are an error at worst.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Everything that is no map, and what is said about it.
+//! Everything that is no map, and the messages about it.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ const SETTINGS: &str =
 
 const IMAGE: &[u8] = b"P5 2 1 255\n\x00\xff";
 
-/// Why a map with a line of [`SETTINGS`] changed (or taken away: "") is refused.
+/// The message that refuses a map with a line of [`SETTINGS`] changed, or taken away by "".
 fn with(key: &str, line: &str) -> String {
     let before = SETTINGS.lines().find(|line| line.starts_with(&format!("{key}:")));
     let settings = match before {

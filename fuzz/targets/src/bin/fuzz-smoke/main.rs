@@ -28,7 +28,7 @@ usage: fuzz-smoke [OPTION…] [READER…]
   --file FILE     gives one reader this file, here, and nothing else
 ";
 
-/// What was asked for.
+/// The options of a run.
 struct Options {
     seconds: f64,
     seed: u64,
@@ -36,7 +36,7 @@ struct Options {
     corpus: PathBuf,
     failures: PathBuf,
     file: Option<PathBuf>,
-    /// Where a worker says which input it is at; it is one if this is given.
+    /// The file in which a worker tells the input it is at; the process is a worker if this is given.
     progress: Option<PathBuf>,
     targets: Vec<&'static Target>,
 }

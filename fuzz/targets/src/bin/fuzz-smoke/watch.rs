@@ -1,4 +1,4 @@
-//! The process that watches a reader: how long it is at an input, how much memory it takes, how it ends.
+//! The process that watches a reader: its time at an input, its memory, its end.
 #![expect(clippy::disallowed_methods, reason = "each reader runs in a process of its own")]
 
 use std::fs::{self, File};
@@ -24,7 +24,7 @@ const MOST_TIME: Duration = Duration::from_secs(2);
 /// Longest time for an input on the wall, after which it waits for something that does not come.
 const MOST_WAITING: Duration = Duration::from_mins(1);
 
-/// Between two looks.
+/// Time between two looks.
 const INTERVAL: Duration = Duration::from_millis(20);
 
 /// The outcome of a reader.
