@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use trm_link::loopback::{self, Loopback};
 use trm_link::serial::{BAUD_RATE, PortName, Serial};
 use trm_link::simulator::{Faults, Simulator, SimulatorOptions};
-use trm_link::{Client, CommandError, Connector, Link, LinkError, Panel, Timeouts, trial};
+use trm_link::{Client, CommandError, Connector, Link, LinkError, Panel, Pixels, Timeouts, trial};
 use trm_protocol::{Command, DeviceEvent, FromHost, MAX_FRAME, Motion, PixelFormat, Refusal, VERSION, encode_as};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -46,7 +46,17 @@ fn a_picture_arrives_pixel_by_pixel_over_a_bad_line() {
         let pixels: Vec<u16> = (0..70).flat_map(|y| (0..100).map(move |x| colour(x, y))).collect();
         let screen = Panel::new(&client).unwrap();
         screen.clear(0x07E0).unwrap().wait().unwrap();
-        screen.draw(0, 0, 100, 70, &pixels).unwrap().wait().unwrap();
+        let bit = |(at, &pixel): (usize, &u16)| u8::from(pixel != 0) << (7 - at);
+        let packed =
+            |row: &[u16]| row.chunks(8).map(|unit| unit.iter().enumerate().map(bit).sum()).collect::<Vec<u8>>();
+        let packed = pixels.chunks(100).flat_map(packed).collect::<Vec<u8>>();
+        let (right, other) = match format {
+            PixelFormat::Rgb565 => (Pixels::Rgb565(&pixels), Pixels::Mono(&packed)),
+            PixelFormat::Mono => (Pixels::Mono(&packed), Pixels::Rgb565(&pixels)),
+        };
+        let error = screen.draw(0, 0, 100, 70, other).unwrap_err().to_string();
+        assert!(error.starts_with("the panel cannot show this: the pixels are of "), "{error}");
+        screen.draw(0, 0, 100, 70, right).unwrap().wait().unwrap();
         let shown = |pixel: &u16| if format == PixelFormat::Mono && *pixel != 0 { u16::MAX } else { *pixel };
         assert_eq!(simulator.screen().pixels(), pixels.iter().map(shown).collect::<Vec<_>>());
         // The picture on disk is that of the screen.
@@ -98,7 +108,7 @@ fn refused_commands_say_why_and_the_next_one_is_carried_out() {
     right.wait().unwrap();
     assert_eq!(simulator.screen().leds[2], [1, 2, 3]);
     let panel = Panel::new(&client).unwrap();
-    let error = panel.draw(239, 0, 2, 1, &[0, 0]).unwrap_err();
+    let error = panel.draw(239, 0, 2, 1, Pixels::Rgb565(&[0, 0])).unwrap_err();
     assert_eq!(error.to_string(), "the panel cannot show this: 2x1 pixels at 239,0 reach beyond its 240x240");
 }
 

@@ -11,11 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use crate::python::{self, Environment};
+use crate::workspace::EVERYTHING;
 use crate::{deny, features, fuzz, house, ort, ort_training, process, workspace};
-
-/// The options of every build: the whole workspace with what is off by default. One set of features for all checks,
-/// since another one builds tract again, which is minutes.
-pub(crate) const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--features", "trm-firmware-host/ros2"];
 
 struct Check {
     name: &'static str,
@@ -175,14 +172,7 @@ fn instructions(_: &Given) -> Result<()> {
         );
         return Ok(());
     }
-    process::run(&mut Command::new(built_program("instructions")?))
-}
-
-/// A program of the workspace, built as the other checks build it.
-pub(crate) fn built_program(name: &str) -> Result<PathBuf> {
-    process::run(process::cargo(&["build", "--bins"]).args(EVERYTHING))?;
-    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    Ok(workspace::cargo_target()?.join("release").join(file))
+    process::run(&mut Command::new(workspace::built_program("instructions")?))
 }
 
 /// Reference checkpoints that cover the exporter: folder, task, cells, tokens.
@@ -201,7 +191,7 @@ fn python_side(given: &Given) -> Result<()> {
     let mut bundles = workspace::shipped_bundles()?;
     bundles.extend(export_goldens(&given.ort)?);
     process::run(environment.script("xtask/python/check_onnx.py").args(bundles))?;
-    let trm = built_program("trm")?;
+    let trm = workspace::built_program("trm")?;
     let small = workspace::root().join("models/sudoku-4");
     process::run(environment.script("xtask/python/check_eval.py").arg(&trm).arg(small))?;
     recorder(&trm, &given.ort)
@@ -223,7 +213,7 @@ fn recorder(trm: &Path, ort: &Path) -> Result<()> {
 
 /// Exports the golden checkpoints with all three graphs, and their step graphs for each target, into cargo's target directory.
 fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
-    let trm = built_program("trm")?;
+    let trm = workspace::built_program("trm")?;
     let folder = workspace::cargo_target()?.join("exported-goldens");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;

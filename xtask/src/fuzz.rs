@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
-use crate::{checks, process};
+use crate::{process, workspace};
 
 /// Arguments of the check beside its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +35,7 @@ impl Wanted {
 
 /// Builds the driver and runs it; a reader that panics, hangs or takes too much memory is an error.
 pub(crate) fn run(wanted: &Wanted) -> Result<()> {
-    let mut command = Command::new(checks::built_program("fuzz-smoke")?);
+    let mut command = Command::new(workspace::built_program("fuzz-smoke")?);
     command.args(["--seconds", &wanted.seconds.to_string(), "--seed", &wanted.seed.to_string()]);
     process::run(&mut command)
 }

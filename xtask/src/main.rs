@@ -16,6 +16,7 @@ mod deny;
 mod features;
 mod fuzz;
 mod goldens;
+mod hash;
 mod house;
 mod ort;
 mod ort_training;

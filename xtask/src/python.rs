@@ -10,7 +10,7 @@ use std::{fs, io};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
-use crate::{process, wheel, workspace};
+use crate::{hash, process, workspace};
 
 /// The packages for the check of exported files; a few seconds to install.
 pub(crate) const CHECK: &str = "xtask/python/requirements-check.txt";
@@ -97,7 +97,7 @@ fn folder_of(requirements: &str) -> Result<PathBuf> {
 /// Names the folder after the list and the Python: another of either gets another folder.
 fn folder_name(list: &Path, content: &[u8], tag: &str) -> String {
     let stem = list.file_stem().unwrap_or_default().to_string_lossy();
-    let digest = wheel::hex(&Sha256::digest(content));
+    let digest = hash::hex(&Sha256::digest(content));
     format!("{stem}-{tag}-{}", &digest[..12])
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 
-use crate::{process, python, workspace};
+use crate::{hash, process, python, workspace};
 
 /// One file of the package index.
 pub(crate) struct Wheel {
@@ -55,7 +55,7 @@ fn only_wheel(folder: &Path) -> Result<PathBuf> {
 /// Checks the wheel's hash, then unpacks the files whose names are wanted into `folder`, all or nothing.
 fn install(wheel: &Path, sha256: &str, folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
     let bytes = fs::read(wheel).with_context(|| format!("cannot read {}", wheel.display()))?;
-    let found = hex(&Sha256::digest(&bytes));
+    let found = hash::hex(&Sha256::digest(&bytes));
     ensure!(
         found == sha256,
         "{} has SHA-256 {found}, expected {sha256}\n\
@@ -88,14 +88,6 @@ fn install(wheel: &Path, sha256: &str, folder: &Path, wanted: impl Fn(&str) -> b
     Ok(())
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -118,7 +110,7 @@ mod tests {
             archive.write_all(content.as_bytes()).unwrap();
         }
         archive.finish().unwrap();
-        hex(&Sha256::digest(fs::read(path).unwrap()))
+        hash::hex(&Sha256::digest(fs::read(path).unwrap()))
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -158,7 +150,7 @@ mod tests {
         write_wheel(&wheel);
         let bytes = fs::read(&wheel).unwrap();
         fs::write(&wheel, &bytes[..bytes.len() / 2]).unwrap();
-        let sha256 = hex(&Sha256::digest(&bytes[..bytes.len() / 2]));
+        let sha256 = hash::hex(&Sha256::digest(&bytes[..bytes.len() / 2]));
         let error = install(&wheel, &sha256, &temporary.path().join("1.32.0"), is_library).unwrap_err();
         assert!(error.to_string().ends_with("is not a zip file"), "{error}");
         assert_eq!(names(temporary.path()), ["a.whl"]);

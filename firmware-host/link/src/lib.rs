@@ -12,7 +12,7 @@
 //! use std::time::Duration;
 //! use trm_link::serial::{BAUD_RATE, PortName, Serial};
 //! use trm_link::simulator::{Simulator, SimulatorOptions};
-//! use trm_link::{Client, Panel, Timeouts};
+//! use trm_link::{Client, Panel, Pixels, Timeouts};
 //!
 //! // Instead of a device: /dev/ttyACM0 would be one.
 //! let simulator = Simulator::start(SimulatorOptions::default())?;
@@ -21,7 +21,7 @@
 //! let client = Client::open(Serial::new(port, BAUD_RATE), Timeouts::default());
 //! client.wait_connected(Duration::from_secs(3))?;
 //! let red_square = [0xF800; 20 * 20];
-//! Panel::new(&client)?.draw(100, 50, 20, 20, &red_square)?.wait()?;
+//! Panel::new(&client)?.draw(100, 50, 20, 20, Pixels::Rgb565(&red_square))?.wait()?;
 //! assert_eq!(simulator.screen().pixels()[50 * 240 + 100], 0xF800);
 //! # Ok::<(), trm_link::LinkError>(())
 //! ```
@@ -42,7 +42,7 @@ use std::time::Duration;
 
 pub use client::{Client, Ticket, ended_within};
 pub use error::LinkError;
-pub use panel::{Panel, Update};
+pub use panel::{Panel, Pixels, Update};
 pub use session::{CommandError, Stats, Timeouts};
 pub use usb::{UsbId, UsbPort, usb_ports};
 
@@ -51,6 +51,12 @@ pub type Result<T, E = LinkError> = std::result::Result<T, E>;
 
 /// The longest side of a panel, in pixels, that a device is believed to have.
 pub const LONGEST_PANEL_SIDE: u16 = 4096;
+
+/// True if a panel is of a size that panels have. Pictures are made as large as a device says.
+pub(crate) fn is_believable(panel: trm_protocol::Panel) -> bool {
+    let sides = 1..=LONGEST_PANEL_SIDE;
+    sides.contains(&panel.width) && sides.contains(&panel.height)
+}
 
 /// A device that has answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

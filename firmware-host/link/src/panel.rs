@@ -2,7 +2,7 @@
 
 use trm_protocol::{Command, MAX_PIXEL_DATA, PixelFormat, Rect, RunsEncoder, pixels_in};
 
-use super::{Client, CommandError, LONGEST_PANEL_SIDE, Ticket};
+use super::{Client, CommandError, Ticket};
 use crate::{LinkError, Result};
 
 /// The panel of a connected device.
@@ -81,30 +81,41 @@ impl<'c> Panel<'c> {
         Ok(Update { tickets: vec![self.client.send(command)?] })
     }
 
-    /// Draws a rectangle, `pixels` row by row: RGB565 colours, or for a mono panel 0 for dark and anything else for lit.
-    /// Returns as soon as the last piece is in the queue.
+    /// Draws a rectangle. Returns as soon as the last piece is in the queue.
     ///
     /// For mono panels `x` and `width` may be anything; the packed rows begin at `x`.
     ///
     /// # Errors
-    /// [`LinkError::PanelMismatch`] when `pixels` does not fill the rectangle, or this reaches beyond the panel;
-    /// [`LinkError::Command`] when the client is closed.
-    pub fn draw(&self, x: u16, y: u16, width: u16, height: u16, pixels: &[u16]) -> Result<Update> {
+    /// [`LinkError::PanelMismatch`] when `pixels` are of another format than the panel's or do not fill the rectangle, or this
+    /// reaches beyond the panel; [`LinkError::Command`] when the client is closed.
+    pub fn draw(&self, x: u16, y: u16, width: u16, height: u16, pixels: Pixels<'_>) -> Result<Update> {
         let area = Area { x, y, width, height };
-        self.check(area, pixels.len())?;
+        self.check(area, pixels)?;
         let mut tickets = Vec::new();
-        divide(area, self.panel.format, pixels, |rect| {
+        divide(area, pixels, |rect| {
             tickets.push(self.client.send(&Command::Rect(rect))?);
             Ok(())
         })?;
         Ok(Update { tickets })
     }
 
-    fn check(&self, area: Area, pixels: usize) -> Result<()> {
+    fn check(&self, area: Area, pixels: Pixels<'_>) -> Result<()> {
         let Area { x, y, width, height } = area;
         let refuse = |reason| Err(LinkError::PanelMismatch { reason });
-        if usize::from(width) * usize::from(height) != pixels {
-            return refuse(format!("{width}x{height} pixels are {pixels} pixels"));
+        if pixels.format() != self.panel.format {
+            let name = |format| if format == PixelFormat::Mono { "one bit" } else { "RGB565" };
+            return refuse(format!(
+                "the pixels are of {}, the panel's of {}",
+                name(pixels.format()),
+                name(self.panel.format)
+            ));
+        }
+        let (given, wanted) = (pixels.units(), pixels_in(width, pixels.format()) * usize::from(height));
+        if given != wanted {
+            return refuse(match pixels {
+                Pixels::Rgb565(_) => format!("{width}x{height} pixels are {wanted}, not {given}"),
+                Pixels::Mono(_) => format!("{width}x{height} pixels take {wanted} bytes, not {given}"),
+            });
         }
         let panel = self.panel;
         let beyond = |start: u16, size: u16, limit: u16| u32::from(start) + u32::from(size) > u32::from(limit);
@@ -118,28 +129,60 @@ impl<'c> Panel<'c> {
     }
 }
 
-/// True if a panel is of a size that panels have. Pictures are made as large as a device says.
-pub(super) fn is_believable(panel: trm_protocol::Panel) -> bool {
-    let sides = 1..=LONGEST_PANEL_SIDE;
-    sides.contains(&panel.width) && sides.contains(&panel.height)
+/// Pixels of a rectangle, row by row.
+#[derive(Debug, Clone, Copy)]
+pub enum Pixels<'a> {
+    /// A colour each.
+    Rgb565(&'a [u16]),
+    /// Eight in a byte, the first one in its highest bit; each row fills whole bytes.
+    Mono(&'a [u8]),
+}
+
+impl Pixels<'_> {
+    fn format(self) -> PixelFormat {
+        match self {
+            Self::Rgb565(_) => PixelFormat::Rgb565,
+            Self::Mono(_) => PixelFormat::Mono,
+        }
+    }
+
+    /// Number of units: pixels, or bytes of eight.
+    fn units(self) -> usize {
+        match self {
+            Self::Rgb565(pixels) => pixels.len(),
+            Self::Mono(bytes) => bytes.len(),
+        }
+    }
+
+    fn unit(self, at: usize) -> u16 {
+        match self {
+            Self::Rgb565(pixels) => pixels[at],
+            Self::Mono(bytes) => bytes[at].into(),
+        }
+    }
 }
 
 /// Divides a rectangle into ones that fit a frame: as many whole rows as possible, or pieces of a row.
 fn divide(
     area: Area,
-    format: PixelFormat,
-    pixels: &[u16],
+    pixels: Pixels<'_>,
     mut give: impl FnMut(Rect<'_>) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let width = usize::from(area.width);
+    let format = pixels.format();
+    let row_units = pixels_in(area.width, format);
+    let pixels_in_unit = if format == PixelFormat::Mono { 8 } else { 1 };
     let mut buffer = [0; MAX_PIXEL_DATA];
     let mut row = 0;
-    while row < area.height && width > 0 {
+    while row < area.height && row_units > 0 {
+        let line = |row: u16| {
+            let start = usize::from(row) * row_units;
+            (start..start + row_units).map(|at| pixels.unit(at))
+        };
         let mut whole = RunsEncoder::new(format);
         let mut rows = 0;
-        for line in pixels.chunks_exact(width).skip(usize::from(row)) {
+        for next in row..area.height {
             let mut longer = whole;
-            if !units(line, format).all(|unit| longer.push(unit, &mut buffer)) {
+            if !line(next).all(|unit| longer.push(unit, &mut buffer)) {
                 break;
             }
             whole = longer;
@@ -151,34 +194,19 @@ fn divide(
             row += rows;
             continue;
         }
-        let mut line = &pixels[usize::from(row) * width..][..width];
-        let mut x = area.x;
-        while !line.is_empty() {
+        let mut sent = 0;
+        while sent < area.width {
             let mut encoder = RunsEncoder::new(format);
-            let taken = units(line, format).take_while(|&unit| encoder.push(unit, &mut buffer)).count();
-            // Eight pixels a unit for mono, of which the last may be partly filled.
-            let taken = line.len().min(taken * if format == PixelFormat::Mono { 8 } else { 1 });
-            let (piece, rest) = line.split_at(taken);
-            give(Rect { x, y, width: piece.len() as u16, height: 1, data: encoder.finish(&mut buffer) })?;
-            x += piece.len() as u16;
-            line = rest;
+            let units = line(row).skip(usize::from(sent) / pixels_in_unit);
+            let taken = units.take_while(|&unit| encoder.push(unit, &mut buffer)).count() * pixels_in_unit;
+            // A mono row's last unit may be partly filled.
+            let width = usize::from(area.width - sent).min(taken) as u16;
+            give(Rect { x: area.x + sent, y, width, height: 1, data: encoder.finish(&mut buffer) })?;
+            sent += width;
         }
         row += 1;
     }
     Ok(())
-}
-
-/// The units of a row: pixels, or eight of them in a byte.
-fn units(line: &[u16], format: PixelFormat) -> impl Iterator<Item = u16> {
-    let units = pixels_in(line.len() as u16, format);
-    let pixels = line.len().div_ceil(units.max(1)).max(1);
-    line.chunks(if format == PixelFormat::Mono { 8 } else { pixels }).map(move |unit| match format {
-        PixelFormat::Rgb565 => unit[0],
-        PixelFormat::Mono => {
-            let bits = unit.iter().enumerate().filter(|(_, pixel)| **pixel != 0);
-            bits.fold(0, |byte, (bit, _)| byte | (0x80 >> bit))
-        }
-    })
 }
 
 #[cfg(test)]
@@ -203,7 +231,13 @@ mod tests {
                 .collect();
             let mut canvas = vec![None; pixels.len()];
             let area = Area { x: 5, y: 9, width, height };
-            divide(area, format, &pixels, |rect| {
+            let packed: Vec<u8> = pixels
+                .chunks(usize::from(width))
+                .flat_map(|row| row.chunks(8))
+                .map(|unit| unit.iter().enumerate().fold(0, |byte, (bit, &pixel)| byte | ((pixel as u8) << (7 - bit))))
+                .collect();
+            let given = if mono { Pixels::Mono(&packed) } else { Pixels::Rgb565(&pixels) };
+            divide(area, given, |rect| {
                 assert!(rect.data.len() <= MAX_PIXEL_DATA);
                 let mut units = Runs::new(rect.data, format);
                 for y in 0..rect.height {

@@ -13,7 +13,7 @@ use trm_protocol::{
 };
 
 use super::DeviceInfo;
-use super::panel::is_believable;
+use super::is_believable;
 
 /// Times and limits of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use trm_protocol::{Command, PixelFormat, Rect, RunsEncoder};
+use trm_protocol::{Command, PixelFormat, Rect, RunsEncoder, pixels_in};
 
 use super::serial::{PortName, Serial};
 use super::simulator::{FaultCounts, Faults, Simulator, SimulatorOptions};
-use super::{Client, CommandError, Panel, Stats, Ticket, Timeouts, Update};
+use super::{Client, CommandError, Panel, Pixels, Stats, Ticket, Timeouts, Update};
 use crate::{LinkError, Result};
 
 /// Speed at which full pictures get to a panel.
@@ -35,17 +35,21 @@ pub struct Throughput {
 pub fn throughput(client: &Client, updates: u32, baud_rate: u32) -> Result<Throughput> {
     let panel = Panel::new(client)?;
     let info = panel.info();
-    let count = usize::from(info.width) * usize::from(info.height);
+    let count = pixels_in(info.width, info.format) * usize::from(info.height);
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mask = if info.format == PixelFormat::Mono { 1 } else { u32::from(u16::MAX) };
-    let noise: Vec<u16> = (0..count).map(|_| (random.next_u32() & mask) as u16).collect();
+    let noise: Vec<u16> = (0..count).map(|_| random.next_u32() as u16).collect();
+    let packed: Vec<u8> = noise.iter().map(|&unit| unit as u8).collect();
+    let noise = match info.format {
+        PixelFormat::Rgb565 => Pixels::Rgb565(&noise),
+        PixelFormat::Mono => Pixels::Mono(&packed),
+    };
     // The first command waits for nobody; what it takes to get going is not the line's.
     panel.clear(0)?.wait()?;
     let (before, begin) = (client.stats(), Instant::now());
     // One is on its way while the next is given: the line is never idle, and what waits does not pile up.
     let mut before_it: Option<Update> = None;
     for _ in 0..updates {
-        let given = panel.draw(0, 0, info.width, info.height, &noise)?;
+        let given = panel.draw(0, 0, info.width, info.height, noise)?;
         before_it.replace(given).map_or(Ok(()), Update::wait)?;
     }
     before_it.map_or(Ok(()), Update::wait)?;

@@ -6,24 +6,14 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use image::RgbImage;
 use trm_puzzles::{Grid, PuzzleKind, Verdict};
 
 use super::machine::Sight;
 use super::models::{Active, SelfTest};
 use super::status::StatusSink;
 use crate::Result;
-
-/// A picture from the camera.
-#[derive(Debug, Clone)]
-pub struct Frame {
-    /// Where it came from: a file name, or the device and a number.
-    pub name: String,
-    /// The picture, upright.
-    pub image: RgbImage,
-    /// True for the first frame that has nothing to do with the ones before it: another picture of a folder.
-    pub cut: bool,
-}
+pub use crate::vision::source::Frame;
+use crate::vision::{Refusal, maze::MazeRefusal};
 
 /// A source of frames.
 pub trait Camera {
@@ -63,7 +53,25 @@ pub struct Reading {
     /// Indices of the cells in doubt, row by row.
     pub doubtful: Vec<usize>,
     /// The reason why the reading is not trusted.
-    pub reason: Option<String>,
+    pub refusal: Option<Unread>,
+}
+
+/// The reason why a puzzle could not be read with certainty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// The reader of boards refused it.
+    Board(Refusal),
+    /// The reader of mazes refused it.
+    Maze(MazeRefusal),
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Board(refusal) => refusal.as_str(),
+            Self::Maze(refusal) => refusal.as_str(),
+        })
+    }
 }
 
 /// Finds and reads puzzles in frames.

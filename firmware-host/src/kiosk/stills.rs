@@ -1,7 +1,5 @@
 //! A camera of still pictures: a folder, or anything else that has one picture after the other.
 
-use image::RgbImage;
-
 use super::parts::{Camera, Frame};
 use crate::Result;
 
@@ -15,19 +13,19 @@ pub struct Stills<F> {
     present: Option<Frame>,
 }
 
-impl<F: FnMut() -> Result<Option<(String, RgbImage)>>> Stills<F> {
-    /// A camera over `next`, which gives the name and the content of the next picture, `None` after the last.
+impl<F: FnMut() -> Result<Option<Frame>>> Stills<F> {
+    /// A camera over `next`, which gives the next picture, `None` after the last.
     pub fn new(next: F) -> Self {
         Self { next, present: None }
     }
 }
 
-impl<F: FnMut() -> Result<Option<(String, RgbImage)>>> Camera for Stills<F> {
+impl<F: FnMut() -> Result<Option<Frame>>> Camera for Stills<F> {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
         if let Some(frame) = &mut self.present {
             frame.cut = false;
         } else {
-            self.present = (self.next)()?.map(|(name, image)| Frame { name, image, cut: true });
+            self.present = (self.next)()?.map(|frame| Frame { cut: true, ..frame });
         }
         Ok(self.present.clone())
     }
@@ -39,6 +37,8 @@ impl<F: FnMut() -> Result<Option<(String, RgbImage)>>> Camera for Stills<F> {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
     use crate::HostError;
 
@@ -50,7 +50,7 @@ mod tests {
             match number {
                 2 => Err(HostError::Part { part: "picture", reason: "truncated".to_owned() }),
                 4 => Ok(None),
-                _ => Ok(Some((format!("{number}.png"), RgbImage::new(1, 1)))),
+                _ => Ok(Some(Frame { name: format!("{number}.png"), image: RgbImage::new(1, 1), cut: true })),
             }
         });
         let mut next = |done: bool| {

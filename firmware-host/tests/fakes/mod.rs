@@ -15,8 +15,9 @@ use trm_firmware_host::kiosk::config::{SolverConfig, TimingConfig};
 use trm_firmware_host::kiosk::models::Active;
 use trm_firmware_host::kiosk::parts::{
     Camera, Corners, Device, Frame, Light, Parts, Puzzle, PuzzleSolver, Reader, Reading, Scene, Screen, Solution, Step,
-    Verified,
+    Unread, Verified,
 };
+use trm_firmware_host::vision::Refusal;
 use trm_firmware_host::{HostError, Result};
 use trm_puzzles::{Example, Generate as _, Grid, PuzzleKind, Sudoku, SudokuGenerator, Task as _};
 
@@ -142,7 +143,7 @@ impl Reader for FakeReader {
             corners: Some(BOARD),
             confidence: vec![0.9; 16],
             doubtful: if trusted { Vec::new() } else { vec![3] },
-            reason: (!trusted).then(|| "one cell in doubt".to_owned()),
+            refusal: (!trusted).then_some(Unread::Board(Refusal::Doubtful)),
             puzzle: Some(Puzzle { kind: PuzzleKind::Sudoku(task()), grid }),
             trusted,
         })

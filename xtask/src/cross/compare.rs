@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 use super::emulator::Emulator;
 use super::target::Target;
 use super::{cache, programs};
-use crate::checks::EVERYTHING;
-use crate::{ort, process, wheel, workspace};
+use crate::workspace::EVERYTHING;
+use crate::{hash, ort, process, workspace};
 
 /// The extent of a comparison.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ fn version(programs: &[&Path]) -> Result<String> {
     for program in programs {
         digest.update(fs::read(program).with_context(|| format!("cannot read {}", program.display()))?);
     }
-    Ok(wheel::hex(&digest.finalize())[..12].to_owned())
+    Ok(hash::hex(&digest.finalize())[..12].to_owned())
 }
 
 fn for_library<'a>(command: &'a mut Command, library: Option<&PathBuf>) -> &'a mut Command {

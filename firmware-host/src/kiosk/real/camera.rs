@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::kiosk::config::CameraConfig;
 use crate::kiosk::parts::{Camera, Frame};
 use crate::kiosk::{Metrics, Stills};
-use crate::vision::source::{self, FrameSource, SourceSpec};
+use crate::vision::source::{FrameSource, SourceSpec};
 use crate::{HostError, Result};
 
 /// A camera that gives no picture for this long has failed, and is waited for again.
@@ -38,7 +38,7 @@ pub fn open_camera(
     if !folder {
         return Ok(Box::new(Stream(source)));
     }
-    Ok(Box::new(Stills::new(move || Ok(source.next()?.map(|frame| (frame.name, frame.image))))))
+    Ok(Box::new(Stills::new(move || source.next())))
 }
 
 fn spec(config: &CameraConfig) -> SourceSpec {
@@ -58,7 +58,7 @@ struct Stream(Background);
 
 impl Camera for Stream {
     fn next_frame(&mut self) -> Result<Option<Frame>> {
-        Ok(self.0.next()?.map(|frame| Frame { name: frame.name, image: frame.image, cut: frame.cut }))
+        self.0.next()
     }
 }
 
@@ -69,7 +69,7 @@ enum Told {
     /// It cannot be opened; the next request tries again.
     NotOpened(HostError),
     /// A picture, or why there is none, and what was passed over on the way.
-    Picture(Result<Option<source::Frame>>, Vec<String>),
+    Picture(Result<Option<Frame>>, Vec<String>),
 }
 
 /// A source on its thread. It reads a picture when it is asked for one, never ahead.
@@ -104,7 +104,7 @@ impl Background {
         }
     }
 
-    fn next(&mut self) -> Result<Option<source::Frame>> {
+    fn next(&mut self) -> Result<Option<Frame>> {
         loop {
             if !self.asked {
                 // A thread that is gone is noticed below.

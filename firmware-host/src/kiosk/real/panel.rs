@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use embedded_graphics::geometry::OriginDimensions;
-use trm_link::{self, Client, LinkError, Update, ended_within};
+use trm_link::{self, Client, LinkError, Pixels, Update, ended_within};
 use trm_protocol::PixelFormat;
 
 use crate::display::panel::PanelInk;
@@ -201,15 +201,12 @@ impl PanelSink for Line<'_> {
     type Error = HostError;
 
     fn rectangle(&mut self, x: u16, y: u16, w: u16, h: u16, pixels: &[u16]) -> Result<()> {
-        self.updates.push(self.panel.draw(x, y, w, h, pixels)?);
+        self.updates.push(self.panel.draw(x, y, w, h, Pixels::Rgb565(pixels))?);
         Ok(())
     }
 
     fn mono(&mut self, x: u16, y: u16, w: u16, h: u16, bits: &[u8]) -> Result<()> {
-        let width = usize::from(w);
-        let rows = bits.chunks(width.div_ceil(8).max(1));
-        let row = |row: &[u8]| (0..width).map(|x| u16::from((row[x / 8] >> (7 - x % 8)) & 1)).collect::<Vec<_>>();
-        let pixels: Vec<u16> = rows.flat_map(row).collect();
-        self.rectangle(x, y, w, h, &pixels)
+        self.updates.push(self.panel.draw(x, y, w, h, Pixels::Mono(bits))?);
+        Ok(())
     }
 }

@@ -4,8 +4,8 @@ use trm_models::ClassifierBundle;
 use trm_puzzles::{Grid, Maze, PuzzleKind};
 
 use crate::Result;
-use crate::kiosk::parts::{Corners, Frame, Puzzle, Reader, Reading};
-use crate::vision::maze::{MazeReader, MazeReading, MazeRefusal};
+use crate::kiosk::parts::{Corners, Frame, Puzzle, Reader, Reading, Unread};
+use crate::vision::maze::{MazeReader, MazeReading};
 use crate::vision::{self, BoardReader, Refusal, Voter};
 
 /// Reads boards, voting over the frames in which one lies still, and mazes where there is no board.
@@ -62,7 +62,7 @@ fn translated(reading: vision::Reading) -> Reading {
         confidence: reading.confidence,
         trusted,
         doubtful: reading.doubtful,
-        reason: reading.refusal.map(Refusal::as_str).map(str::to_owned),
+        refusal: reading.refusal.map(Unread::Board),
     }
 }
 
@@ -83,6 +83,6 @@ fn translated_maze(reading: MazeReading) -> Reading {
         confidence,
         trusted,
         doubtful,
-        reason: reading.refusal.map(MazeRefusal::as_str).map(str::to_owned),
+        refusal: reading.refusal.map(Unread::Maze),
     }
 }

@@ -38,7 +38,8 @@ impl Staging {
                 _ => aim(frame, self.corners),
             },
             Scene::Refused { reading, .. } => {
-                let reason = reading.reason.clone().unwrap_or_else(|| "not read with certainty".to_owned());
+                let reason =
+                    reading.refusal.map_or_else(|| "not read with certainty".to_owned(), |refusal| refusal.to_string());
                 match &reading.puzzle {
                     Some(puzzle) => {
                         let doubtful = reading.doubtful.clone();
@@ -102,7 +103,8 @@ mod tests {
     use trm_puzzles::{Grid, PuzzleKind, Sudoku, Verdict};
 
     use super::*;
-    use crate::kiosk::parts::{Solution, Verified};
+    use crate::kiosk::parts::{Solution, Unread, Verified};
+    use crate::vision::Refusal;
 
     #[test]
     fn nothing_but_a_verified_answer_becomes_the_screen_that_says_solved() {
@@ -140,7 +142,7 @@ mod tests {
             confidence: Vec::new(),
             trusted: false,
             doubtful: Vec::new(),
-            reason: Some("no whole board in the picture".to_owned()),
+            refusal: Some(Unread::Board(Refusal::NoBoard)),
         };
         let frame = Frame { name: "1".to_owned(), image: RgbImage::new(4, 4), cut: false };
         let screen = staging.screen(&Scene::Refused { frame: &frame, reading: &reading });

@@ -41,7 +41,7 @@ impl Kiosk<'_> {
                 format!("solved in {} steps, {:.2} s", solution.steps, solution.time.as_secs_f64())
             }
             (Outcome::NotSolved, _, Some(solution)) => format!("not solved: {}", solution.verdict),
-            (Outcome::Refused, Some(Reading { reason: Some(reason), .. }), _) => format!("not read: {reason}"),
+            (Outcome::Refused, Some(Reading { refusal: Some(refusal), .. }), _) => format!("not read: {refusal}"),
             _ => "not read in time".to_owned(),
         };
         self.metrics.troubles.say(&format!("{name}: {said}"));
