@@ -1,7 +1,7 @@
 //! A trained model, before any engine or tensor library is involved: its configuration, the interface of its graphs
 //! and the folder it is shipped in.
 //!
-//! This crate is the contract between `trm-export`, which writes graphs and bundles, and `trm-solver`, which runs them.
+//! This crate is the contract between `trm-export`, which writes graphs and bundles, and `trm-engine`, which runs them.
 //! It knows neither puzzles nor machine learning.
 //!
 //! - [`TrmConfig`]: the reference's `all_config.yaml` and `dataset.json`, read by [`ConfigSource`], checked by

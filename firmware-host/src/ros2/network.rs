@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn plans_on_the_map_that_came_last() {
         let mut planner = planner();
-        assert!(planner.describe().starts_with("maze-9 on tract"), "{}", planner.describe());
+        assert!(planner.describe().starts_with("maze-9 on rten"), "{}", planner.describe());
         let (start, goal) = (Pose::new(2.0, 2.0, 0.0), Pose::new(2.0, 8.0, 1.0));
         let error = planner.plan(start, goal).unwrap_err();
         assert_eq!(error.to_string(), "planner: there is no map");

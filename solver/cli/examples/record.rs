@@ -2,7 +2,7 @@
 //! machine with: `cargo xtask cross-compare` runs both.
 //!
 //! ```text
-//! record MODEL tract|ort PUZZLES STEPS ROWS FOLDER
+//! record MODEL ENGINE PUZZLES STEPS ROWS FOLDER
 //! record --judge FOLDER…
 //! ```
 //!
@@ -21,9 +21,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
-use trm_engine::ort::OrtEngine;
-use trm_engine::tract::TractEngine;
-use trm_engine::{ActStep, Engine, SessionOptions, StepSession};
+use trm_engine::{ActStep, SessionOptions, StepSession, registry};
 use trm_puzzles::seeded;
 use trm_solver::Model;
 use trm_solver::parity::{Golden, Judge, JudgedStep, Quantity, RECORDED_STEPS};
@@ -42,11 +40,11 @@ fn main() -> Result<()> {
         bail!("usage: record MODEL tract|ort PUZZLES STEPS ROWS FOLDER, or record --judge FOLDER…");
     };
     let (model, folder) = (Model::open(model)?, Path::new(folder));
-    let engine: Box<dyn Engine> = match engine.as_str() {
-        "tract" => Box::new(TractEngine),
-        "ort" => Box::new(OrtEngine::load(None)?),
-        other => bail!("there is no engine {other:?}\nhint: tract or ort"),
+    let Some(engine) = registry::find(engine) else {
+        let known: Vec<&str> = registry::ALL.iter().map(|entry| entry.name).collect();
+        bail!("there is no engine {engine:?}\nhint: one of {}", known.join(", "));
     };
+    let engine = (engine.open)(None)?;
     let (puzzles, steps, rows): (usize, usize, usize) = (puzzles.parse()?, steps.parse()?, rows.parse()?);
     ensure!(puzzles > 0 && steps > 0 && rows > 0, "puzzles, steps and rows must be more than none");
 

@@ -444,7 +444,7 @@ fn doctor_tests_every_engine() {
     assert_eq!(report["passed"], true, "{report}");
     let engines = report["engines"].as_array().expect("engines");
     let names: Vec<_> = engines.iter().map(|engine| engine["name"].as_str().expect("a name")).collect();
-    assert_eq!(names, ["tract", "rten", "ort"]);
+    assert_eq!(names, ["rten", "tract", "ort"]);
     assert!(engines.iter().all(|engine| engine["passed"] == true), "{report}");
     assert!(engines[2]["library"].as_str().is_some_and(|path| path.contains("onnxruntime")), "{report}");
     assert!(report["machine"]["cores"].as_u64().is_some_and(|cores| cores > 0), "{report}");

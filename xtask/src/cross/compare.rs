@@ -45,7 +45,7 @@ pub(super) fn run(target: Target, wanted: &Wanted) -> Result<()> {
     process::run(process::cargo(&["build", "--example", "record"]).args(EVERYTHING))?;
     let recorder = workspace::cargo_target()?.join("release/examples/record");
     let folder = cache().join("compare").join(version(&[&emulated, &recorder])?);
-    let mut engines = vec![("tract", None)];
+    let mut engines = vec![("rten", None)];
     if let Some(library) = super::onnx_runtime(target)? {
         engines.push(("ort", Some((ort::fetch()?, library))));
     }

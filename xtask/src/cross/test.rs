@@ -28,7 +28,7 @@ enum Needs {
     OtherPrograms,
 }
 
-/// Emulated, tract is about 150 times slower than this machine.
+/// Emulated, an engine is about 150 times slower than this machine.
 const SUITES: [Suite; 3] = [
     Suite {
         what: "the protocol",
