@@ -2,11 +2,14 @@
 #![expect(clippy::print_stdout, reason = "figures for whoever looks at the test")]
 
 mod common;
+#[path = "common/remembering.rs"]
+mod remembering;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::{chain, options, ort};
+use remembering::Remembering;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
@@ -299,9 +302,9 @@ impl Parts {
 /// Every tensor of a recording, changed in every way, is found: by a limit, by its digest, or because it is gone.
 fn every_change_is_found(name: &str) {
     let (golden, subject) = golden(name);
-    let mut session = step_session(&TractEngine, &golden, &subject);
+    let mut session = Remembering::new(step_session(&TractEngine, &golden, &subject));
     let whole = Parts::of(name);
-    let unchanged = whole.compare(session.as_mut()).unwrap_or_else(|error| panic!("{}", chain(&error)));
+    let unchanged = whole.compare(&mut session).unwrap_or_else(|error| panic!("{}", chain(&error)));
     assert_eq!(unchanged.outcome, Outcome::Passed, "{name}: {:?}", unchanged.not_judged);
     for (tensor, (dtype, shape, data)) in &whole.tensors {
         let last = data.len() / 4 - 1;
@@ -313,20 +316,20 @@ fn every_change_is_found(name: &str) {
                 _ => (i32::from_le_bytes(word) ^ 1).to_le_bytes(),
             };
             let changed = whole.with_element(tensor, at, word);
-            assert!(changed.is_found_wrong(session.as_mut()), "{name}: {tensor}[{at}] {word:?} passes");
+            assert!(changed.is_found_wrong(&mut session), "{name}: {tensor}[{at}] {word:?} passes");
         }
         let mut dropped = whole.clone();
         let content = dropped.tensors.remove(tensor).expect("a tensor");
-        assert!(dropped.is_found_wrong(session.as_mut()), "{name}: passes without {tensor}");
+        assert!(dropped.is_found_wrong(&mut session), "{name}: passes without {tensor}");
         let mut renamed = dropped.clone();
         renamed.tensors.insert(format!("{tensor}_"), content);
-        assert!(renamed.is_found_wrong(session.as_mut()), "{name}: passes with {tensor} under another name");
+        assert!(renamed.is_found_wrong(&mut session), "{name}: passes with {tensor} under another name");
         let mut shorter = dropped;
         let rows = shape[0] - 1;
         let shape = [&[rows], &shape[1..]].concat();
         let bytes = data.len() / (rows + 1) * rows;
         shorter.tensors.insert(tensor.clone(), (*dtype, shape, data[..bytes].to_vec()));
-        assert!(shorter.is_found_wrong(session.as_mut()), "{name}: passes with {tensor} a row short");
+        assert!(shorter.is_found_wrong(&mut session), "{name}: passes with {tensor} a row short");
     }
 }
 

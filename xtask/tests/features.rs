@@ -8,17 +8,7 @@ use std::process::Command;
 /// Features by crate and version, for the computer that is built for and for macros apart, as cargo lists them.
 fn features(edges: &str, arguments: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let mut command = Command::new(env!("CARGO"));
-    command.args([
-        "tree",
-        "--locked",
-        "--offline",
-        "--edges",
-        edges,
-        "--prefix",
-        "none",
-        "--format",
-        "{p} {f}",
-    ]);
+    command.args(["tree", "--locked", "--offline", "--edges", edges, "--prefix", "none", "--format", "{p} {f}"]);
     let output = command.args(arguments).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut crates = BTreeMap::<String, BTreeSet<String>>::new();
