@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::everything::{EVERYTHING, built_program};
 use crate::python::{self, Environment};
-use crate::workspace::EVERYTHING;
 use crate::{deny, features, fuzz, house, ort, ort_training, process, workspace};
 
 struct Check {
@@ -172,7 +172,7 @@ fn instructions(_: &Given) -> Result<()> {
         );
         return Ok(());
     }
-    process::run(&mut Command::new(workspace::built_program("instructions")?))
+    process::run(&mut Command::new(built_program("instructions")?))
 }
 
 /// Reference checkpoints that cover the exporter: folder, task, cells, tokens.
@@ -191,7 +191,7 @@ fn python_side(given: &Given) -> Result<()> {
     let mut bundles = workspace::shipped_bundles()?;
     bundles.extend(export_goldens(&given.ort)?);
     process::run(environment.script("xtask/python/check_onnx.py").args(bundles))?;
-    let trm = workspace::built_program("trm")?;
+    let trm = built_program("trm")?;
     let small = workspace::root().join("models/sudoku-4");
     process::run(environment.script("xtask/python/check_eval.py").arg(&trm).arg(small))?;
     recorder(&trm, &given.ort)
@@ -213,7 +213,7 @@ fn recorder(trm: &Path, ort: &Path) -> Result<()> {
 
 /// Exports the golden checkpoints with all three graphs, and their step graphs for each target, into cargo's target directory.
 fn export_goldens(ort: &Path) -> Result<Vec<PathBuf>> {
-    let trm = workspace::built_program("trm")?;
+    let trm = built_program("trm")?;
     let folder = workspace::cargo_target()?.join("exported-goldens");
     if folder.exists() {
         std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;

@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
-use crate::{process, workspace};
+use crate::everything::built_program;
+use crate::process;
 
 /// Arguments of the check beside its name.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +36,7 @@ impl Wanted {
 
 /// Builds the driver and runs it; a reader that panics, hangs or takes too much memory is an error.
 pub(crate) fn run(wanted: &Wanted) -> Result<()> {
-    let mut command = Command::new(workspace::built_program("fuzz-smoke")?);
+    let mut command = Command::new(built_program("fuzz-smoke")?);
     command.args(["--seconds", &wanted.seconds.to_string(), "--seed", &wanted.seed.to_string()]);
     process::run(&mut command)
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::workspace::EVERYTHING;
+use crate::everything::EVERYTHING;
 use crate::{process, workspace};
 
 const FIXTURES: &str = "export/tests/fixtures/golden";

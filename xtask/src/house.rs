@@ -1,10 +1,12 @@
 //! `cargo xtask test house`: rules of the house that no lint knows.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::circles::circles;
 use crate::workspace;
 
 /// The most lines of a file.
@@ -43,13 +45,18 @@ const RULES: [Rule; 1] = [Rule {
 pub(crate) fn check() -> Result<()> {
     let mut broken = Vec::new();
     let (mut files, mut lines, mut asked) = (0, 0, 0);
+    let mut folders = BTreeSet::new();
     for path in sources(workspace::root())? {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.strip_prefix(workspace::root()).unwrap_or(&path).display().to_string();
         files += 1;
         lines += text.lines().count();
         asked += questions(&text);
+        folders.extend(shown.split_once("/src/").map(|(folder, _)| folder.to_owned()));
         broken.extend(faults(&shown, &text));
+    }
+    for folder in &folders {
+        broken.extend(circles(workspace::root(), folder)?);
     }
     let architecture = workspace::root().join("ARCHITECTURE.md");
     let text = fs::read_to_string(&architecture).with_context(|| format!("cannot read {}", architecture.display()))?;

@@ -11,8 +11,10 @@
 
 mod bench;
 mod checks;
+mod circles;
 mod cross;
 mod deny;
+mod everything;
 mod features;
 mod fuzz;
 mod goldens;

@@ -4,12 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::process;
-
-/// The options of every build: the whole workspace with what is off by default. One set of features for all checks,
-/// since another one builds what is common again, which is minutes.
-pub(crate) const EVERYTHING: [&str; 4] = ["--workspace", "--release", "--features", "trm-firmware-host/ros2"];
-
 /// The workspace's root folder.
 pub(crate) fn root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -27,13 +21,6 @@ pub(crate) fn cargo_target() -> Result<PathBuf> {
     let exe = std::env::current_exe().context("cannot tell the path of this program")?;
     let target = exe.ancestors().nth(2);
     Ok(target.with_context(|| format!("{} is not in a target directory", exe.display()))?.to_path_buf())
-}
-
-/// A program of the workspace, built as the other checks build it.
-pub(crate) fn built_program(name: &str) -> Result<PathBuf> {
-    process::run(process::cargo(&["build", "--bins"]).args(EVERYTHING))?;
-    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
-    Ok(cargo_target()?.join("release").join(file))
 }
 
 /// The bundle folders of `models/`.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::emulator::Emulator;
 use super::target::Target;
 use super::{cache, programs};
-use crate::workspace::EVERYTHING;
+use crate::everything::EVERYTHING;
 use crate::{hash, ort, process, workspace};
 
 /// The extent of a comparison.
