@@ -25,6 +25,7 @@ mod pickle;
 mod read;
 mod safetensors;
 mod select;
+mod source;
 mod state_dict;
 mod torch;
 mod torch_write;
