@@ -5,6 +5,7 @@ mod oracle;
 use std::sync::Arc;
 
 use oracle::{Rule, solver};
+use trm_engine::ort::ExecutionProvider;
 use trm_puzzles::{DataSet, IGNORE_LABEL, Maze, MazeGenerator, Task, formats};
 use trm_solver::measure::eval::evaluate;
 use trm_solver::{Evaluation, HaltPolicy, QHalt, Question, Rate, Result, SolveOptions};
@@ -82,7 +83,7 @@ fn the_references_evaluation_runs_every_step() {
         assert!(result.by_step.iter().all(|at| at.exact.total == 4 && at.halted.total == 4 && at.cell.total == 29));
         assert_eq!(result.mean_steps(), Some(6.0));
         assert!(result.puzzles_per_second().is_some_and(|speed| speed > 0.0));
-        assert_eq!(result.ran_on, Some(("oracle", "cpu")));
+        assert_eq!(result.ran_on, Some(("oracle", ExecutionProvider::Cpu)));
     }
 }
 

@@ -46,7 +46,7 @@ pub use self::act::{ActOutput, ActStep, Carry, halt_signal};
 pub use self::checks::MAX_THREADS;
 pub use self::error::{EngineError, Setting};
 pub use self::external::ExternalFiles;
-use self::ort::{ProviderChoice, ProviderOptions};
+use self::ort::{ExecutionProvider, ProviderChoice, ProviderOptions};
 pub use self::registry::EngineEntry;
 
 /// The result of this crate's fallible functions.
@@ -86,7 +86,7 @@ impl<'a> GraphSource<'a> {
             config: &manifest.config,
             bytes: bundle.graph_bytes(kind)?,
             external: ExternalFiles::Bundle(bundle),
-            batch_invariant: manifest.is_batch_invariant(),
+            batch_invariant: manifest.precision.is_batch_invariant(),
             target: manifest.target,
         })
     }
@@ -157,8 +157,8 @@ pub struct SessionInfo {
     pub engine_version: String,
     /// The shared library, where the engine is one.
     pub library: Option<PathBuf>,
-    /// The execution provider that really runs the graph: `cpu`, `cuda`, `tensorrt`.
-    pub provider: &'static str,
+    /// The execution provider that really runs the graph.
+    pub provider: ExecutionProvider,
     /// Reasons why providers that would have been preferred do not run it, one line each; empty if none was passed
     /// over.
     pub fallbacks: Vec<String>,

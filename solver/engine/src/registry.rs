@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trm_models::{GraphKind, GraphTarget};
+use trm_models::{GraphKind, GraphTarget, Precision};
 
 #[cfg(feature = "rten")]
 use crate::rten;
@@ -21,6 +21,10 @@ pub struct EngineEntry {
     pub graphs: &'static [GraphKind],
     /// Targets whose step graphs it runs.
     pub targets: &'static [GraphTarget],
+    /// Precisions of the graphs that it runs.
+    pub precisions: &'static [Precision],
+    /// On the processor, a batch's rows have exactly the numbers that they have alone.
+    pub batch_invariant: bool,
     /// It is part of the program. Otherwise it comes from a shared library, which may be missing.
     pub built_in: bool,
     /// It can run on a GPU.

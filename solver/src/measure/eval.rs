@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use trm_engine::halt_signal;
+use trm_engine::ort::ExecutionProvider;
 use trm_models::TrmConfig;
 use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
 
@@ -120,7 +121,7 @@ pub struct Evaluation {
     /// From the first step to the last answer.
     pub time: Duration,
     /// Engine and provider that ran.
-    pub ran_on: Option<(&'static str, &'static str)>,
+    pub ran_on: Option<(&'static str, ExecutionProvider)>,
 }
 
 impl Evaluation {

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_cli::backend::BackendArgs;
 use trm_cli::{Exit, console, deadline, interrupt};
+use trm_engine::ort::ExecutionProvider;
 use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded};
 use trm_solver::measure::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
@@ -243,7 +244,7 @@ struct JsonReport<'a> {
     tries: u16,
     seed: u64,
     backend: Option<&'static str>,
-    provider: Option<&'static str>,
+    provider: Option<ExecutionProvider>,
     fallbacks: &'a [String],
 }
 
