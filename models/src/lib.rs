@@ -51,6 +51,7 @@ mod config_source;
 mod error;
 mod graph_spec;
 mod mixer;
+mod network;
 mod precision;
 mod shipped;
 mod strict_json;
@@ -66,6 +67,7 @@ pub use config_source::{ConfigRecord, ConfigSource, Setting, SettingSource};
 pub use error::ModelError;
 pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TensorSpec};
 pub use mixer::Mixer;
+pub use network::NetworkConfig;
 pub use precision::Precision;
 pub use shipped::{SHIPPED, ShippedBundle};
 
