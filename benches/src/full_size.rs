@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor, layout};
 use trm_export::trm::mixer;
 use trm_models::{Architecture, Mixer, PosEncodings, TrmConfig};
+use trm_puzzles::normal;
 
 /// A published configuration and its name in reports.
 pub struct FullSize {
@@ -99,15 +100,9 @@ pub fn random_weights(config: &TrmConfig, seed: u64) -> StateDict {
     weights
 }
 
-/// A standard normal value, drawn again beyond two standard deviations (Box-Muller).
+/// A standard normal value, drawn again beyond two standard deviations.
 fn truncated_normal(rng: &mut ChaCha8Rng) -> f32 {
-    loop {
-        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-        let value = radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
-        if value.abs() <= 2.0 {
-            return value as f32;
-        }
-    }
+    normal::truncated(|| [1.0 - rng.random::<f64>(), rng.random::<f64>()]) as f32
 }
 
 #[cfg(test)]

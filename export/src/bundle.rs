@@ -78,7 +78,8 @@ pub struct BundleRequest<'a> {
 pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool) -> Result<ModelBundle> {
     let BundleRequest { config, weights, options, .. } = request;
     let mut writer = BundleWriter::create(target, overwrite)?;
-    let metadata = [("trm-edge.model", request.name.clone()), ("trm-edge.precision", options.precision_name(config))];
+    let precision = options.precision(config);
+    let metadata = [("trm-edge.model", request.name.clone()), ("trm-edge.precision", precision.to_string())];
     let mut external = BTreeMap::new();
     let kinds = request.graphs.iter().copied().chain([GraphKind::Step]).collect::<BTreeSet<_>>();
     let mut self_test = None;
@@ -89,7 +90,7 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
         writer.add_graph(kind, &encoded.onnx, OPSET, steps)?;
         external.extend(encoded.external);
         if kind == GraphKind::Step {
-            self_test = Some(if options.is_batch_invariant() {
+            self_test = Some(if precision.is_batch_invariant() {
                 reference_run(&graph, config, &request.sample, SELF_TEST_STEPS)?
             } else {
                 row_by_row(&graph, config, &request.sample, SELF_TEST_STEPS)?
@@ -118,7 +119,7 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
         name: request.name,
         task: request.task,
         config: config.clone(),
-        precision: options.precision_name(config),
+        precision,
         target: options.target,
         graphs: BTreeMap::new(),
         files: BTreeMap::new(),
@@ -223,7 +224,7 @@ fn card(request: &BundleRequest<'_>) -> String {
         config.h_cycles,
         config.l_cycles,
         weights.num_parameters(),
-        options.precision_name(config),
+        options.precision(config),
         request.training_data.clone().unwrap_or_else(unknown),
         request.licence.clone().unwrap_or_else(unknown),
     );

@@ -8,11 +8,11 @@ use common::golden;
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor};
 use trm_export::onnx::OnnxSummary;
 use trm_export::onnx::write::{encode, encode_with_limit};
-use trm_export::trm::{GraphOptions, Precision, build_graph};
+use trm_export::trm::{FloatType, GraphOptions, build_graph};
 use trm_export::{BundleRequest, ExportError, Sample, export_bundle};
 use trm_models::{GraphKind, ModelBundle, TaskKind, TaskSpec, TrmConfig};
 
-fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, precision: Precision) -> BundleRequest<'a> {
+fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, float: FloatType) -> BundleRequest<'a> {
     BundleRequest {
         name: "maze-10".into(),
         task: TaskSpec {
@@ -26,7 +26,7 @@ fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, precision: Precisi
         config,
         weights,
         graphs: GraphKind::ALL.into(),
-        options: GraphOptions { precision, unrolled_steps: Some(2), ..GraphOptions::default() },
+        options: GraphOptions { float, unrolled_steps: Some(2), ..GraphOptions::default() },
         sample: Sample { tokens: (0..200).map(|cell| 1 + cell % 5).collect(), puzzle_ids: vec![0, 0] },
         training_data: None,
         licence: Some("MIT".into()),
@@ -44,14 +44,15 @@ fn request<'a>(config: &'a TrmConfig, weights: &'a StateDict, precision: Precisi
 fn a_bundle_is_complete_and_the_same_every_time() {
     let (config, weights) = golden("maze_learned_stable", 100, 6);
     let folder = tempfile::tempdir().expect("folder");
-    for precision in [Precision::Fp32, Precision::Fp16] {
+    for (float, precision) in [(FloatType::Fp32, "fp32"), (FloatType::Fp16, "fp16")] {
         let [first, second] = ["first", "second"].map(|name| {
-            let target = folder.path().join(format!("{name}-{}", precision.name()));
-            export_bundle(request(&config, &weights, precision), &target, false).expect("exported");
+            let target = folder.path().join(format!("{name}-{precision}"));
+            export_bundle(request(&config, &weights, float), &target, false).expect("exported");
             ModelBundle::open(target).expect("opened")
         });
         assert_eq!(first.manifest(), second.manifest(), "hashes differ between two exports");
         first.verify().expect("verified");
+        assert_eq!(first.manifest().precision.as_str(), precision);
         for kind in GraphKind::ALL {
             let bytes = first.graph_bytes(kind).expect("graph");
             let summary = OnnxSummary::from_bytes(&bytes, Path::new(kind.file_name())).expect("summary");
@@ -60,8 +61,7 @@ fn a_bundle_is_complete_and_the_same_every_time() {
         }
         let test = first.self_test().expect("self-test");
         assert_eq!((test.rows(), test.steps), (2, 2));
-        let weights_back =
-            StateDict::read(folder.path().join(format!("first-{}/weights.safetensors", precision.name())));
+        let weights_back = StateDict::read(folder.path().join(format!("first-{precision}/weights.safetensors")));
         weights_back.expect("weights").check(&config).expect("the weights fit");
     }
     let size = |precision: &str| {
@@ -77,7 +77,7 @@ fn weights_of_another_model_leave_nothing_behind() {
     let (_, weights) = golden("maze_att_stable", 100, 6);
     let folder = tempfile::tempdir().expect("folder");
     let target = folder.path().join("maze");
-    let error = export_bundle(request(&config, &weights, Precision::Fp32), &target, false).expect_err("refused");
+    let error = export_bundle(request(&config, &weights, FloatType::Fp32), &target, false).expect_err("refused");
     assert!(matches!(error, ExportError::LayoutMismatch { .. } | ExportError::ShapeMismatch { .. }), "{error}");
     assert_eq!(std::fs::read_dir(folder.path()).expect("folder").count(), 0);
 }
@@ -114,7 +114,7 @@ fn a_narrow_puzzle_embedding_is_padded() {
     weights.insert("puzzle_emb.weights", tensor(narrow, row.clone()));
     let run = |config: &TrmConfig, weights: &StateDict| {
         let graph = build_graph(GraphKind::Step, config, weights, GraphOptions::default()).expect("graph");
-        let sample = request(config, weights, Precision::Fp32).sample;
+        let sample = request(config, weights, FloatType::Fp32).sample;
         trm_export::bundle::reference_run(&graph, config, &sample, 1).expect("run")
     };
     let found = run(&config, &weights);

@@ -230,6 +230,15 @@ fn writes_what_it_reads() {
             for path in [torch, safetensors] {
                 let again = StateDict::read_with(&path, &any_names()).expect("read");
                 assert!(again.iter().eq(state.iter()), "{name} as {}", path.display());
+                // In memory the same is read, and the same refused.
+                let bytes = std::fs::read(&path).expect("read");
+                let in_memory = StateDict::from_bytes(&bytes, &path, &any_names()).expect("read");
+                assert!(in_memory.iter().eq(state.iter()), "{name} as {}", path.display());
+                assert_eq!((in_memory.origin(), in_memory.ledger()), (again.origin(), again.ledger()));
+                let cut = &bytes[..bytes.len() / 2];
+                std::fs::write(&path, cut).expect("written");
+                let error = StateDict::from_bytes(cut, &path, &any_names()).expect_err("refused").to_string();
+                assert_eq!(error, StateDict::read_with(&path, &any_names()).expect_err("refused").to_string());
             }
         }
     }

@@ -11,7 +11,7 @@ use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_export::onnx::operators::{MatMul, MatMulInteger};
 use trm_export::trm::quantize::{Activations, Quantization, equalise, products};
 use trm_export::trm::{GraphOptions, build_graph, calibration_graph};
-use trm_models::{GraphKind, TrmConfig};
+use trm_models::{GraphKind, Precision, TrmConfig};
 
 /// Golden checkpoints with their sizes: MLP-T, attention, two networks.
 const GOLDENS: [(&str, usize, usize); 3] =
@@ -144,14 +144,15 @@ fn precisions_are_named_by_what_is_quantised() {
         let products = products(&config).into_iter().skip(left_out).map(|name| (name, 1.0)).collect();
         Quantization { activations, products }
     };
-    for (activations, left_out, name, invariant) in [
-        (Activations::Dynamic, 0, "int8", false),
-        (Activations::Dynamic, 1, "mixed", false),
-        (Activations::Static, 0, "int8-static", true),
-        (Activations::Static, 1, "mixed-static", true),
+    for (activations, left_out, expected, invariant) in [
+        (Activations::Dynamic, 0, Precision::Int8, false),
+        (Activations::Dynamic, 1, Precision::Mixed, false),
+        (Activations::Static, 0, Precision::Int8Static, true),
+        (Activations::Static, 1, Precision::MixedStatic, true),
     ] {
         let quantization = quantization(activations, left_out);
         let options = GraphOptions { quantization: Some(&quantization), ..GraphOptions::default() };
-        assert_eq!((options.precision_name(&config).as_str(), options.is_batch_invariant()), (name, invariant));
+        let precision = options.precision(&config);
+        assert_eq!((precision, precision.is_batch_invariant()), (expected, invariant));
     }
 }

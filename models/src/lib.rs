@@ -51,6 +51,8 @@ mod config_source;
 mod error;
 mod graph_spec;
 mod mixer;
+mod network;
+mod precision;
 mod shipped;
 mod strict_json;
 
@@ -65,6 +67,8 @@ pub use config_source::{ConfigRecord, ConfigSource, Setting, SettingSource};
 pub use error::ModelError;
 pub use graph_spec::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, TensorSpec};
 pub use mixer::Mixer;
+pub use network::NetworkConfig;
+pub use precision::Precision;
 pub use shipped::{SHIPPED, ShippedBundle};
 
 /// The result of this crate's fallible functions.

@@ -28,6 +28,7 @@ mod generate;
 mod grid;
 mod json;
 pub mod maze;
+pub mod normal;
 mod random;
 pub mod sudoku;
 mod task;

@@ -37,9 +37,10 @@
 
 use std::collections::VecDeque;
 
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use trm_engine::{ActStep, Carry, EngineError, StepSession};
+use trm_puzzles::normal;
 
 use crate::{HaltReason, Result};
 
@@ -89,19 +90,11 @@ impl Noise {
         Self { sigma, rng: ChaCha8Rng::seed_from_u64(seed) }
     }
 
-    /// `count` values, by the polar method (G. Marsaglia, 1964), which needs no trigonometry: equal on every machine but
-    /// for the last digit of a logarithm.
+    /// `count` values; of an odd number the last one's twin is lost.
     fn draw(&mut self, count: usize) -> Vec<f32> {
-        // 24 bits, from -1 to 1; the half keeps -1 out. From 2^23 on f32 has no halves and rounds to an even number.
-        let mut uniform = || ((self.rng.next_u32() >> 8) as f32 + 0.5) / (1 << 23) as f32 - 1.0;
         let mut values = Vec::with_capacity(count + 1);
         while values.len() < count {
-            let (u, v) = (uniform(), uniform());
-            let square = u * u + v * v;
-            if square < 1.0 {
-                let scale = self.sigma * (-2.0 * square.ln() / square).sqrt();
-                values.extend([u * scale, v * scale]);
-            }
+            values.extend(normal::polar_pair(&mut self.rng, self.sigma));
         }
         values.truncate(count);
         values

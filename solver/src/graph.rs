@@ -25,7 +25,7 @@ pub fn graph_of_weights<'a>(
         config,
         bytes: onnx.into(),
         external: ExternalFiles::of_encoded(&external),
-        batch_invariant: options.is_batch_invariant(),
+        batch_invariant: options.precision(config).is_batch_invariant(),
         target: options.target,
     })
 }

@@ -33,7 +33,8 @@ pub use error::SolverError;
 pub use graph::graph_of_weights;
 pub use halt::{HaltPolicy, HaltReason, Progress, QHalt};
 pub use maze_network::{MOST_STATE_BYTES, Network};
-pub use measure::eval::{Evaluation, Rate};
+pub use measure::eval::Evaluation;
+pub use measure::score::Rate;
 pub use model::Model;
 pub use solve::{AttemptKind, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 

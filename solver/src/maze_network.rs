@@ -78,7 +78,7 @@ impl Network {
     /// The execution provider that runs it.
     #[must_use]
     pub fn provider(&self) -> &'static str {
-        self.lanes.first().map_or("", |lane| lane.info().provider)
+        self.lanes.first().map_or("", |lane| lane.info().provider.as_str())
     }
 }
 

@@ -5,6 +5,7 @@ mod oracle;
 use std::sync::Arc;
 
 use oracle::{Rule, solver};
+use trm_engine::ort::ExecutionProvider;
 use trm_puzzles::{DataSet, IGNORE_LABEL, Maze, MazeGenerator, Task, formats};
 use trm_solver::measure::eval::evaluate;
 use trm_solver::{Evaluation, HaltPolicy, QHalt, Question, Rate, Result, SolveOptions};
@@ -68,21 +69,26 @@ fn the_references_evaluation_runs_every_step() {
         let options = SolveOptions { halt: HaltPolicy::MaxSteps, tries: 0, batch, ..SolveOptions::default() };
         let result = measure(options);
         assert_eq!((result.puzzles, result.steps, result.total_steps, result.symmetric), (4, 24, 24, 0));
-        assert_eq!((result.exact, result.valid, result.optimal), (rate(1, 4), rate(1, 4), rate(1, 4)));
+        assert_eq!((result.scores.exact, result.scores.valid, result.optimal), (rate(1, 4), rate(1, 4), rate(1, 4)));
         // 8, 7, 7 and 7 labelled cells; each of three answers misses the one path cell.
-        assert_eq!(result.cell, rate(29 - 3, 29));
+        assert_eq!(result.scores.cell, rate(29 - 3, 29));
         // The maze with 8 labelled cells is right, each of the others has 6 of 7.
-        let accuracy = result.accuracy.value().expect("labels");
+        let accuracy = result.scores.accuracy.value().expect("labels");
         assert!((accuracy - (1.0 + 3.0 * 6.0 / 7.0) / 4.0).abs() < 1e-12, "{accuracy}");
-        assert_eq!(result.accuracy.cases(), 4);
-        let exact: Vec<_> = result.by_step.iter().map(|at| at.exact.hits).collect();
+        assert_eq!(result.scores.accuracy.cases(), 4);
+        let exact: Vec<_> = result.by_step.iter().map(|at| at.scores.exact.hits).collect();
         assert_eq!(exact, [1, 2, 1, 1, 1, 1]);
         let halted: Vec<_> = result.by_step.iter().map(|at| at.halted.hits).collect();
         assert_eq!(halted, [0, 0, 0, 1, 1, 1]);
-        assert!(result.by_step.iter().all(|at| at.exact.total == 4 && at.halted.total == 4 && at.cell.total == 29));
+        assert!(
+            result
+                .by_step
+                .iter()
+                .all(|at| at.scores.exact.total == 4 && at.halted.total == 4 && at.scores.cell.total == 29)
+        );
         assert_eq!(result.mean_steps(), Some(6.0));
         assert!(result.puzzles_per_second().is_some_and(|speed| speed > 0.0));
-        assert_eq!(result.ran_on, Some(("oracle", "cpu")));
+        assert_eq!(result.ran_on, Some(("oracle", ExecutionProvider::Cpu)));
     }
 }
 
@@ -90,8 +96,8 @@ fn the_references_evaluation_runs_every_step() {
 fn a_stopped_attempt_keeps_its_answer_in_later_steps() {
     let options = SolveOptions { halt: HaltPolicy::Verified, tries: 0, ..SolveOptions::default() };
     let result = measure(options);
-    assert_eq!(result.exact, rate(2, 4), "maze 1 stops before it is lost");
-    let exact: Vec<_> = result.by_step.iter().map(|at| at.exact.hits).collect();
+    assert_eq!(result.scores.exact, rate(2, 4), "maze 1 stops before it is lost");
+    let exact: Vec<_> = result.by_step.iter().map(|at| at.scores.exact.hits).collect();
     assert_eq!(exact, [1, 2, 2, 2, 2, 2]);
     assert_eq!(result.steps, 2 + 1 + 6 + 6);
 
@@ -108,8 +114,8 @@ fn an_interrupted_evaluation_counts_finished_puzzles_only() {
     let options = SolveOptions { halt: HaltPolicy::MaxSteps, tries: 0, batch: 1, ..SolveOptions::default() };
     let (mut solver, _) = solver(task, options, rule());
     let result = evaluate(&mut solver, questions(), &mut |so_far| so_far.puzzles < 2).expect("runs");
-    assert_eq!((result.puzzles, result.exact, result.steps), (2, rate(1, 2), 12));
-    assert!(result.by_step.iter().all(|at| at.exact.total == 2));
+    assert_eq!((result.puzzles, result.scores.exact, result.steps), (2, rate(1, 2), 12));
+    assert!(result.by_step.iter().all(|at| at.scores.exact.total == 2));
 }
 
 #[test]
@@ -126,6 +132,10 @@ fn a_data_set_is_measured_against_its_labels() {
     });
     let result = evaluate(&mut solver, questions, &mut |_| true).expect("runs");
     let path_cells = data.labels.iter().filter(|&&label| label == 5).count();
-    assert_eq!(result.cell, rate(30 * 25 - path_cells, 30 * 25));
-    assert_eq!((result.exact, result.valid), (rate(0, 30), rate(0, 30)), "every path has a cell between S and G");
+    assert_eq!(result.scores.cell, rate(30 * 25 - path_cells, 30 * 25));
+    assert_eq!(
+        (result.scores.exact, result.scores.valid),
+        (rate(0, 30), rate(0, 30)),
+        "every path has a cell between S and G"
+    );
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use trm_engine::ort::ExecutionProvider;
 use trm_engine::{ActOutput, ActStep, Carry, EngineError, Result, SessionInfo, StepSession};
 use trm_models::{ConfigSource, GraphKind, TrmConfig};
 use trm_solver::HaltReason;
@@ -51,7 +52,7 @@ impl Counting {
             engine: "counting",
             engine_version: String::new(),
             library: None,
-            provider: "cpu",
+            provider: ExecutionProvider::Cpu,
             fallbacks: Vec::new(),
             graph: GraphKind::Step,
             batch,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use oracle::{Rule, grid_of, solver};
+use trm_engine::ort::ExecutionProvider;
 use trm_puzzles::maze::shortest_path;
 use trm_puzzles::{
     Generate, Grid, Layout, Maze, MazeGenerator, Sudoku, SudokuGenerator, Task, Verdict, formats, seeded, sudoku,
@@ -63,7 +64,10 @@ fn a_verified_answer_stops_at_once() {
         (report.steps, report.total_steps, report.attempts, (report.found_by == AttemptKind::Symmetric)),
         (3, 3, 1, false)
     );
-    assert_eq!((report.halted_by, report.backend, report.provider), (HaltReason::Verified, "oracle", "cpu"));
+    assert_eq!(
+        (report.halted_by, report.backend, report.provider),
+        (HaltReason::Verified, "oracle", ExecutionProvider::Cpu)
+    );
     let log = log.lock().expect("no panic");
     assert_eq!(
         (log.loaded.as_slice(), log.busy.as_slice()),

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rand::Rng;
+use trm_engine::ort::ExecutionProvider;
 use trm_engine::{
     ActOutput, ActStep, Carry, Engine, EngineEntry, EngineError, GraphSource, SessionInfo, SessionOptions,
     SolveSession, StepSession,
 };
-use trm_models::{GraphKind, GraphTarget, TrmConfig};
+use trm_models::{GraphKind, GraphTarget, Precision, TrmConfig};
 use trm_puzzles::{Grid, PuzzleError, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation};
 use trm_solver::{Model, Question, SolveOptions, Solver};
 
@@ -96,6 +97,8 @@ const ENTRY: EngineEntry = EngineEntry {
     about: "a toy",
     graphs: &[GraphKind::Step],
     targets: &[GraphTarget::Portable],
+    precisions: &[Precision::Float32],
+    batch_invariant: true,
     built_in: true,
     has_gpu: false,
     open: |_: Option<&Path>| Ok(Box::new(Spreading)),
@@ -119,7 +122,7 @@ impl Engine for Spreading {
             engine: ENTRY.name,
             engine_version: self.version(),
             library: None,
-            provider: "cpu",
+            provider: ExecutionProvider::Cpu,
             fallbacks: Vec::new(),
             graph: graph.kind,
             batch: options.batch,

@@ -9,6 +9,7 @@ use trm_intake::{Budget, Printable, ReadError};
 
 use super::contents::{Contents, Item};
 use super::select::select;
+use super::source::Source;
 use super::{Read, ReadOptions, bad, exceeded, safetensors};
 use crate::Result;
 
@@ -135,22 +136,22 @@ fn is_file_name(name: &str) -> bool {
 /// Reads all shards, which must hold what the index says and nothing else.
 pub(super) fn read_shards(index: &Index, files: &Files, options: &ReadOptions, budget: &mut Budget) -> Result<Read> {
     let folder = files.weights.parent().unwrap_or(Path::new(""));
+    let paths: Vec<PathBuf> = index.shards.keys().map(|name| folder.join(name)).collect();
     let mut shards = Vec::new();
     let mut items: Vec<Item> = Vec::new();
-    for (name, listed) in &index.shards {
-        let path = folder.join(name);
-        let shard = safetensors::Shard::open(&path, budget)?;
+    for (path, listed) in paths.iter().zip(index.shards.values()) {
+        let shard = safetensors::Shard::open(Source::file(path), budget)?;
         let mut found: Vec<&str> = shard.items().iter().map(|item| item.name.as_str()).collect();
         found.sort_unstable();
         let missing = listed.iter().find(|name| found.binary_search(&name.as_str()).is_err());
         let more = found.iter().find(|name| listed.binary_search_by(|other| other.as_str().cmp(name)).is_err());
         if let Some(tensor) = missing {
             let reason = format!("has no tensor `{}`, which {} says it has", Printable(tensor), index.path.display());
-            return Err(bad(&path, reason, Some("copy or download all files again")));
+            return Err(bad(path, reason, Some("copy or download all files again")));
         }
         if let Some(tensor) = more {
             let reason = format!("has a tensor `{}` that {} does not list", Printable(tensor), index.path.display());
-            return Err(bad(&path, reason, Some("copy or download all files again")));
+            return Err(bad(path, reason, Some("copy or download all files again")));
         }
         items.extend(shard.items().iter().cloned());
         shards.push(shard);

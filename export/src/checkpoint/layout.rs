@@ -8,11 +8,30 @@ use super::ledger::first;
 use crate::trm::mixer::{self, TokenMixer, token_mixer};
 use crate::{ExportError, Result};
 
+/// The part that a tensor plays in a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum WeightRole {
+    /// A state to start from, which is not trained.
+    InitialState,
+    /// A table of embeddings: of tokens or positions.
+    Embedding,
+    /// The table of puzzle embeddings, which has an optimiser of its own.
+    PuzzleEmbedding,
+    /// The halting head's weight.
+    HaltWeight,
+    /// The halting head's bias.
+    HaltBias,
+    /// A linear layer's weight, `[out, in]`.
+    Linear,
+}
+
 /// Name and shape of a tensor that a configured model needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorLayout {
     /// The canonical name.
     pub name: String,
+    /// The part that it plays.
+    pub role: WeightRole,
     /// The shape.
     pub shape: Vec<usize>,
     /// The settings that each dimension follows from.
@@ -20,9 +39,15 @@ pub struct TensorLayout {
 }
 
 impl TensorLayout {
-    pub(crate) fn new<const N: usize>(name: impl Into<String>, dims: [&LayoutDim; N]) -> Self {
+    /// A linear layer's weight.
+    pub(crate) fn linear(name: impl Into<String>, dims: [&LayoutDim; 2]) -> Self {
+        Self::new(WeightRole::Linear, name, dims)
+    }
+
+    fn new<const N: usize>(role: WeightRole, name: impl Into<String>, dims: [&LayoutDim; N]) -> Self {
         Self {
             name: name.into(),
+            role,
             shape: dims.iter().map(|dim| dim.size).collect(),
             because: dims.iter().map(|dim| dim.because.clone()).collect(),
         }
@@ -54,20 +79,21 @@ pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
     let two = LayoutDim::new(2, "halt and continue");
 
     let mut tensors = vec![
-        TensorLayout::new("H_init", [&hidden]),
-        TensorLayout::new("L_init", [&hidden]),
-        TensorLayout::new("embed_tokens.embedding_weight", [&vocab, &hidden]),
-        TensorLayout::new("lm_head.weight", [&vocab, &hidden]),
-        TensorLayout::new("q_head.weight", [&two, &hidden]),
-        TensorLayout::new("q_head.bias", [&two]),
+        TensorLayout::new(WeightRole::InitialState, "H_init", [&hidden]),
+        TensorLayout::new(WeightRole::InitialState, "L_init", [&hidden]),
+        TensorLayout::new(WeightRole::Embedding, "embed_tokens.embedding_weight", [&vocab, &hidden]),
+        TensorLayout::linear("lm_head.weight", [&vocab, &hidden]),
+        TensorLayout::new(WeightRole::HaltWeight, "q_head.weight", [&two, &hidden]),
+        TensorLayout::new(WeightRole::HaltBias, "q_head.bias", [&two]),
     ];
     if config.puzzle_emb_ndim > 0 {
         let rows = LayoutDim::field("num_puzzle_identifiers", config.num_puzzle_identifiers);
         let width = LayoutDim::field("puzzle_emb_ndim", config.puzzle_emb_ndim);
-        tensors.push(TensorLayout::new("puzzle_emb.weights", [&rows, &width]));
+        tensors.push(TensorLayout::new(WeightRole::PuzzleEmbedding, "puzzle_emb.weights", [&rows, &width]));
     }
     if config.pos_encodings == PosEncodings::Learned {
-        tensors.push(TensorLayout::new("embed_pos.embedding_weight", [&positions(config), &hidden]));
+        let (role, name) = (WeightRole::Embedding, "embed_pos.embedding_weight");
+        tensors.push(TensorLayout::new(role, name, [&positions(config), &hidden]));
     }
     if config.architecture == Architecture::Hrm {
         push_network(&mut tensors, config, "H_level", config.h_layers);
@@ -97,8 +123,8 @@ pub(crate) fn swiglu_layout(config: &TrmConfig, module: &str, width: &LayoutDim)
     let gate_up = LayoutDim::new(2 * size, format!("2 · {because}"));
     let inner = LayoutDim::new(size, because);
     [
-        TensorLayout::new(format!("{module}.gate_up_proj.weight"), [&gate_up, width]),
-        TensorLayout::new(format!("{module}.down_proj.weight"), [width, &inner]),
+        TensorLayout::linear(format!("{module}.gate_up_proj.weight"), [&gate_up, width]),
+        TensorLayout::linear(format!("{module}.down_proj.weight"), [width, &inner]),
     ]
 }
 

@@ -25,6 +25,7 @@ mod pickle;
 mod read;
 mod safetensors;
 mod select;
+mod source;
 mod state_dict;
 mod torch;
 mod torch_write;
@@ -36,7 +37,7 @@ use trm_intake::{Exceeded, Printable};
 
 pub use folder::is_checkpoint_folder;
 pub(crate) use layout::{LayoutDim, positions, swiglu_layout};
-pub use layout::{TensorLayout, layout};
+pub use layout::{TensorLayout, WeightRole, layout};
 pub use ledger::Ledger;
 pub use read::ReadOptions;
 pub use state_dict::{DEFAULT_PREFIX, StateDict, WeightDtype, WeightTensor};

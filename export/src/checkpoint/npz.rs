@@ -3,18 +3,14 @@
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use std::fs::File;
-use std::io::{BufReader, Read as _, Seek, SeekFrom};
-use std::path::Path;
-
 use trm_intake::{Budget, Printable};
 
 use super::archive::{Archive, damaged};
 use super::contents::{Contents, Item};
 use super::gather::{swap, take};
 use super::pickle::MAX_DIMS;
-use super::read::io_error;
 use super::select::select;
+use super::source::Source;
 use super::{Read, ReadOptions, WeightDtype, WeightTensor, bad, exceeded};
 use crate::{ExportError, Result};
 
@@ -22,10 +18,8 @@ use crate::{ExportError, Result};
 const MAX_HEADER_BYTES: u64 = 16 << 10;
 
 /// True if a file is a zip archive whose first record is an array.
-pub(super) fn is_npz(path: &Path) -> Result<bool> {
-    let mut start = Vec::new();
-    let read_error = |source| io_error(path, source);
-    File::open(path).map_err(read_error)?.take(30 + 1024).read_to_end(&mut start).map_err(read_error)?;
+pub(super) fn is_npz(source: Source<'_>) -> Result<bool> {
+    let start = source.start(30 + 1024)?;
     if !start.starts_with(b"PK\x03\x04") {
         return Ok(false);
     }
@@ -34,9 +28,9 @@ pub(super) fn is_npz(path: &Path) -> Result<bool> {
 }
 
 /// Reads the set of weights that the options name, or the only one.
-pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> Result<Read> {
-    let mut file = BufReader::new(File::open(path).map_err(|source| io_error(path, source))?);
-    let length = file.seek(SeekFrom::End(0)).map_err(|source| io_error(path, source))?;
+pub(super) fn read(source: Source<'_>, options: &ReadOptions, budget: &mut Budget) -> Result<Read> {
+    let path = source.path;
+    let (file, length) = source.open()?;
     let mut archive = Archive::open(file, length, path)?;
     let names: Vec<String> = archive.names().collect();
     let (mut items, mut headers) = (Vec::new(), Vec::new());
@@ -165,6 +159,8 @@ fn row_major(data: &[f32], shape: &[usize]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn array(header: &str) -> Vec<u8> {
@@ -206,17 +202,19 @@ mod tests {
         use trm_intake::Limits;
         use zip::write::SimpleFileOptions;
 
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("model.npz");
-        let mut archive = zip::ZipWriter::new(File::create(&path).expect("file"));
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
         let long = format!("{{'descr': '{}', 'fortran_order': False, 'shape': (), }}", "x".repeat(10_000));
         for at in 0..100 {
             archive.start_file(format!("t{at}.npy"), SimpleFileOptions::default()).expect("begun");
             archive.write_all(&array(&long)).expect("written");
         }
-        archive.finish().expect("whole");
+        let bytes = archive.finish().expect("whole").into_inner();
         let limits = Limits { bytes: 1 << 20, items: 1_000, depth: 0, time: None };
-        let read = super::read(&path, &ReadOptions::default(), &mut Budget::new(limits));
+        let read = super::read(
+            Source::memory(&bytes, Path::new("model.npz")),
+            &ReadOptions::default(),
+            &mut Budget::new(limits),
+        );
         let message = read.map(drop).expect_err("refused").to_string();
         assert!(message.contains("the list of tensors takes more than a checkpoint of this size may"), "{message}");
     }

@@ -1,9 +1,10 @@
 //! The weights of a bundle.
 
-use safetensors::{Dtype, SafeTensors};
+use std::path::PathBuf;
+
 use trm_models::{ModelBundle, WEIGHTS};
 
-use super::{DEFAULT_PREFIX, StateDict, WeightDtype, WeightTensor};
+use super::{ReadOptions, StateDict, read};
 use crate::{ExportError, Result};
 
 impl StateDict {
@@ -13,37 +14,14 @@ impl StateDict {
     /// If the bundle holds no weights, or damaged ones.
     pub fn of_bundle(bundle: &ModelBundle) -> Result<Self> {
         let bytes = bundle.file(WEIGHTS)?;
-        let path = bundle.folder().map_or_else(|| WEIGHTS.into(), |folder| folder.join(WEIGHTS));
-        let origin = path.display().to_string();
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| ExportError::BadCheckpoint {
-            path,
-            reason: format!("damaged safetensors file: {error}"),
-            hint: Some("export the checkpoint again".into()),
-        })?;
-        let mut weights = Self::new().with_origin(origin.clone());
-        for (name, view) in file.tensors() {
-            let dtype = match view.dtype() {
-                Dtype::F32 => WeightDtype::F32,
-                Dtype::BF16 => WeightDtype::Bf16,
-                Dtype::F16 => WeightDtype::F16,
-                Dtype::F64 => WeightDtype::F64,
-                other => {
-                    let reason = format!("has dtype {other}, expected float32, bfloat16, float16 or float64");
-                    return Err(ExportError::BadTensor { origin, tensor: name, reason });
-                }
-            };
-            let data = dtype.decode(view.data()).map_err(|reason| ExportError::BadTensor {
-                origin: origin.clone(),
-                tensor: name.clone(),
-                reason,
-            })?;
-            let tensor = WeightTensor { dtype, shape: view.shape().to_vec(), data };
-            let canonical = name.strip_prefix(DEFAULT_PREFIX).unwrap_or(&name);
-            if weights.insert(canonical, tensor).is_some() {
-                let reason = "is there twice, with and without prefix".to_owned();
-                return Err(ExportError::BadTensor { origin, tensor: name, reason });
+        let path = bundle.folder().map_or_else(|| PathBuf::from(WEIGHTS), |folder| folder.join(WEIGHTS));
+        let options = ReadOptions { any_names: true, ..ReadOptions::default() };
+        read::read_safetensors(&bytes, &path, &options).map_err(|error| match error {
+            ExportError::BadCheckpoint { path, reason, .. } => {
+                let hint = Some("export the checkpoint again".into());
+                ExportError::BadCheckpoint { path, reason, hint }
             }
-        }
-        Ok(weights)
+            other => other,
+        })
     }
 }

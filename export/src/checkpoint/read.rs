@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use trm_intake::file::FileError;
 use trm_intake::{Budget, Limits, Printable};
 
+use super::source::Source;
 use super::{Read, StateDict, WeightTensor, folder, nano_trm, npz, safetensors, torch};
 use crate::{ExportError, Result};
 
@@ -35,10 +36,14 @@ pub struct ReadOptions {
     pub weights: Option<String>,
 }
 
-/// The budget of reading files of `length` bytes together.
-fn budget(length: u64) -> Budget {
+/// The budget of reading files of `length` bytes together; `path` is for the error where they are too large.
+fn budget(length: u64, path: &Path) -> Result<Budget> {
+    if length > MOST_FILE_BYTES {
+        let reason = format!("{length} bytes, more than the {MOST_FILE_BYTES} that a checkpoint may have");
+        return Err(super::bad(path, reason, Some(NOT_OURS)));
+    }
     let bytes = length.saturating_mul(BYTES_FOR_A_BYTE).saturating_add(BYTES_FOR_ANY);
-    Budget::new(Limits { bytes, items: ITEMS, depth: DEPTH, time: None })
+    Ok(Budget::new(Limits { bytes, items: ITEMS, depth: DEPTH, time: None }))
 }
 
 /// Reads a checkpoint; see [`StateDict::read_with`].
@@ -52,21 +57,35 @@ pub(super) fn read(path: &Path, options: &ReadOptions) -> Result<StateDict> {
         }
         length = length.saturating_add(metadata.len());
     }
-    if length > MOST_FILE_BYTES {
-        let reason = format!("{length} bytes, more than the {MOST_FILE_BYTES} that a checkpoint may have");
-        return Err(super::bad(path, reason, Some(NOT_OURS)));
-    }
-    let mut budget = budget(length);
-    let read = if let Some(index) = &files.index {
-        folder::read_shards(index, &files, options, &mut budget)?
-    } else if safetensors::is_safetensors(&files.weights)? {
-        safetensors::read(&files.weights, options, &mut budget)?
-    } else if npz::is_npz(&files.weights)? {
-        npz::read(&files.weights, options, &mut budget)?
-    } else {
-        torch::read(&files.weights, options, &mut budget)?
+    let mut budget = budget(length, path)?;
+    let read = match &files.index {
+        Some(index) => folder::read_shards(index, &files, options, &mut budget)?,
+        None => read_source(Source::file(&files.weights), options, &mut budget)?,
     };
     finish(read, path, files.all)
+}
+
+/// Reads a checkpoint of one file that is in memory; see [`StateDict::from_bytes`].
+pub(super) fn read_bytes(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<StateDict> {
+    let read = read_source(Source::memory(bytes, path), options, &mut budget(bytes.len() as u64, path)?)?;
+    finish(read, path, Vec::new())
+}
+
+/// As [`read_bytes`], of a safetensors file and nothing else.
+pub(super) fn read_safetensors(bytes: &[u8], path: &Path, options: &ReadOptions) -> Result<StateDict> {
+    let read = safetensors::read(Source::memory(bytes, path), options, &mut budget(bytes.len() as u64, path)?)?;
+    finish(read, path, Vec::new())
+}
+
+/// Reads one file of a format that its first bytes tell.
+fn read_source(source: Source<'_>, options: &ReadOptions, budget: &mut Budget) -> Result<Read> {
+    if safetensors::is_safetensors(source)? {
+        safetensors::read(source, options, budget)
+    } else if npz::is_npz(source)? {
+        npz::read(source, options, budget)
+    } else {
+        torch::read(source, options, budget)
+    }
 }
 
 pub(super) fn io_error(path: &Path, source: std::io::Error) -> ExportError {

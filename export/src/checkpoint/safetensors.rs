@@ -3,9 +3,8 @@
 //! Format: <https://github.com/huggingface/safetensors#format>.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{Read as _, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -19,6 +18,7 @@ use super::gather::take;
 use super::pickle::MAX_DIMS;
 use super::read::io_error;
 use super::select::select;
+use super::source::Source;
 use super::{Read, ReadOptions, StateDict, WeightDtype, WeightTensor, bad, exceeded};
 use crate::{ExportError, Result};
 
@@ -26,19 +26,16 @@ use crate::{ExportError, Result};
 const MAX_HEADER_BYTES: u64 = 4 << 20;
 
 /// True if a file starts as a safetensors file does: the header's length, then `{`.
-pub(super) fn is_safetensors(path: &Path) -> Result<bool> {
-    let read_error = |source| io_error(path, source);
-    let mut start = Vec::new();
-    File::open(path).map_err(read_error)?.take(9).read_to_end(&mut start).map_err(read_error)?;
+pub(super) fn is_safetensors(source: Source<'_>) -> Result<bool> {
     // A torch archive starts with `PK`, whose header length would be far above the format's limit of 100 MB.
-    Ok(matches!(start[..], [_, _, _, _, 0, 0, 0, 0, b'{']))
+    Ok(matches!(source.start(9)?[..], [_, _, _, _, 0, 0, 0, 0, b'{']))
 }
 
 /// Reads the set of weights that the options name, or the only one.
-pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> Result<Read> {
-    let shard = Shard::open(path, budget)?;
+pub(super) fn read(source: Source<'_>, options: &ReadOptions, budget: &mut Budget) -> Result<Read> {
+    let shard = Shard::open(source, budget)?;
     let contents = Contents::flat(shard.items.clone());
-    let selection = select(&contents, options, path)?;
+    let selection = select(&contents, options, source.path)?;
     let load = |(name, id): &(String, usize)| Ok((name.clone(), shard.load(*id, budget)?));
     let tensors = selection.tensors.iter().map(load).collect::<Result<_>>()?;
     Ok(Read { tensors, ledger: selection.ledger, settings: None })
@@ -46,8 +43,8 @@ pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> R
 
 /// A file whose header was read: its tensors, and where their bytes are.
 #[derive(Debug)]
-pub(super) struct Shard {
-    path: PathBuf,
+pub(super) struct Shard<'a> {
+    source: Source<'a>,
     items: Vec<Item>,
     /// Offset in the file and length in bytes.
     places: Vec<(u64, u64)>,
@@ -88,15 +85,15 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-impl Shard {
+impl<'a> Shard<'a> {
     /// Reads a file's header, and checks that its tensors fill the file without gaps, as the format demands.
-    pub(super) fn open(path: &Path, budget: &mut Budget) -> Result<Self> {
+    pub(super) fn open(source: Source<'a>, budget: &mut Budget) -> Result<Self> {
+        let path = source.path;
         let damaged = |reason: &str| {
             let reason = format!("damaged safetensors file: {reason}");
             bad(path, reason, Some("copy or download the file again"))
         };
-        let mut file = File::open(path).map_err(|source| io_error(path, source))?;
-        let length = file.metadata().map_err(|source| io_error(path, source))?.len();
+        let (mut file, length) = source.open()?;
         let mut start = [0; 8];
         file.read_exact(&mut start).map_err(|_| damaged("it ends before its header"))?;
         let header_length = u64::from_le_bytes(start);
@@ -113,7 +110,7 @@ impl Shard {
         let Header(entries) = serde_json::from_slice(&header).map_err(|error| {
             damaged(&format!("its header is no list of tensors: {}", Printable(&error.to_string())))
         })?;
-        let mut shard = Self { path: path.to_owned(), items: Vec::new(), places: Vec::new() };
+        let mut shard = Self { source, items: Vec::new(), places: Vec::new() };
         for (name, Entry { dtype, shape, data_offsets: (begin, end) }) in entries {
             let bytes = 256 + name.len() as u64;
             budget
@@ -159,15 +156,15 @@ impl Shard {
     pub(super) fn load(&self, id: usize, budget: &mut Budget) -> Result<WeightTensor> {
         let Item { name, dtype, shape, .. } = &self.items[id];
         let bad_tensor = |reason| ExportError::BadTensor {
-            origin: self.path.display().to_string(),
+            origin: self.source.path.display().to_string(),
             tensor: Printable(name).to_string(),
             reason,
         };
         let Ok(dtype) = *dtype else { return Err(bad_tensor("has no dtype of weights".into())) };
         take(shape, budget).map_err(bad_tensor)?;
         let (offset, length) = self.places[id];
-        let read_error = |source| io_error(&self.path, source);
-        let mut file = File::open(&self.path).map_err(read_error)?;
+        let read_error = |source| io_error(self.source.path, source);
+        let (mut file, _) = self.source.open()?;
         file.seek(SeekFrom::Start(offset)).map_err(read_error)?;
         let mut bytes = Vec::new();
         file.take(length).read_to_end(&mut bytes).map_err(read_error)?;

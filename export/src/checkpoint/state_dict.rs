@@ -139,6 +139,15 @@ impl StateDict {
         read::read(path.as_ref(), options)
     }
 
+    /// Reads a checkpoint of one file as [`StateDict::read_with`] does, within the same limits, from bytes in memory. `path`
+    /// is what messages call it; [`StateDict::files`] is empty.
+    ///
+    /// # Errors
+    /// As [`StateDict::read_with`].
+    pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>, options: &ReadOptions) -> Result<Self> {
+        read::read_bytes(bytes, path.as_ref(), options)
+    }
+
     /// The weights of a file.
     pub(super) fn of_file(
         path: &Path,
@@ -183,12 +192,6 @@ impl StateDict {
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.origin
-    }
-
-    /// The same weights, which error messages say to come from `origin`.
-    #[must_use]
-    pub(super) fn with_origin(self, origin: String) -> Self {
-        Self { origin, ..self }
     }
 
     /// The tensor of a canonical name.

@@ -4,7 +4,6 @@
 mod legacy;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
@@ -16,6 +15,7 @@ use super::gather::{gather, swap};
 use super::pickle::{Pickle, PickleError, Storage, StorageType, Tensor};
 use super::read::{MOST_WEIGHTS_BYTES, NOT_OURS, io_error};
 use super::select::{Selection, select};
+use super::source::Source;
 use super::{Read as Loaded, ReadOptions, WeightDtype, WeightTensor, bad};
 use crate::{ExportError, Result};
 
@@ -25,9 +25,9 @@ const MAX_PICKLE_BYTES: u64 = 8 << 20;
 const RESAVE: &str = "save it again with a current torch: torch.save(torch.load(path, weights_only=True), path)";
 
 /// Reads the set of weights that the options name, or the only one.
-pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> Result<Loaded> {
-    let file = File::open(path).map_err(|source| io_error(path, source))?;
-    read_from(io::BufReader::new(file), path, options, budget)
+pub(super) fn read(source: Source<'_>, options: &ReadOptions, budget: &mut Budget) -> Result<Loaded> {
+    let (reader, _) = source.open()?;
+    read_from(reader, source.path, options, budget)
 }
 
 /// As [`read`]; `path` is only for messages.

@@ -14,7 +14,7 @@ pub(crate) mod recursion;
 mod swiglu;
 pub(crate) mod weights;
 
-use trm_models::{GraphKind, GraphTarget, TrmConfig};
+use trm_models::{GraphKind, GraphTarget, Precision, TrmConfig};
 
 use crate::ExportError;
 use crate::checkpoint::StateDict;
@@ -23,7 +23,7 @@ use quantize::{Activations, Quantization};
 
 /// Float type that a graph computes in. Norms, halting head, logits and the carry are float32 in either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
+pub enum FloatType {
     /// 32-bit.
     #[default]
     Fp32,
@@ -31,20 +31,11 @@ pub enum Precision {
     Fp16,
 }
 
-impl Precision {
+impl FloatType {
     fn dtype(self) -> DType {
         match self {
             Self::Fp32 => DType::F32,
             Self::Fp16 => DType::F16,
-        }
-    }
-
-    /// The name used on the command line and in manifests.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Fp16 => "fp16",
         }
     }
 }
@@ -53,7 +44,7 @@ impl Precision {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct GraphOptions<'a> {
     /// Float type of weights and activations.
-    pub precision: Precision,
+    pub float: FloatType,
     /// Products in 8 bits; the others, and everything between them, are float32 then.
     pub quantization: Option<&'a Quantization>,
     /// Steps of the unrolled graph; the config's `halt_max_steps` when `None`.
@@ -63,22 +54,21 @@ pub struct GraphOptions<'a> {
 }
 
 impl GraphOptions<'_> {
-    /// True if a row's numbers do not depend on the rows beside it.
+    /// The precision of the graphs of a model.
     #[must_use]
-    pub fn is_batch_invariant(&self) -> bool {
-        self.quantization.is_none_or(|quantization| quantization.activations == Activations::Static)
-    }
-
-    /// The precision as manifests name it: `fp32`, `fp16`, `int8`, or `mixed` where some products stay float32;
-    /// `-static` behind the latter two for ranges from calibration.
-    #[must_use]
-    pub fn precision_name(&self, config: &TrmConfig) -> String {
-        let Some(quantization) = self.quantization else { return self.precision.name().to_owned() };
+    pub fn precision(&self, config: &TrmConfig) -> Precision {
+        let Some(quantization) = self.quantization else {
+            return match self.float {
+                FloatType::Fp32 => Precision::Float32,
+                FloatType::Fp16 => Precision::Float16,
+            };
+        };
         let all = quantize::products(config).iter().all(|name| quantization.products.contains_key(name));
-        let kind = if all { "int8" } else { "mixed" };
-        match quantization.activations {
-            Activations::Dynamic => kind.to_owned(),
-            Activations::Static => format!("{kind}-static"),
+        match (all, quantization.activations) {
+            (true, Activations::Dynamic) => Precision::Int8,
+            (true, Activations::Static) => Precision::Int8Static,
+            (false, Activations::Dynamic) => Precision::Mixed,
+            (false, Activations::Static) => Precision::MixedStatic,
         }
     }
 }
@@ -95,7 +85,7 @@ pub fn build_graph(
 ) -> Result<Graph, ExportError> {
     config.validate()?;
     weights.check(config)?;
-    let compute = if options.quantization.is_some() { DType::F32 } else { options.precision.dtype() };
+    let compute = if options.quantization.is_some() { DType::F32 } else { options.float.dtype() };
     let model = weights::Model::new(config, weights, compute).quantised_by(options.quantization);
     let model = if kind == GraphKind::Step { model.targeting(options.target) } else { model };
     match kind {

@@ -10,12 +10,10 @@ use trm_models::{ConfigSource, Manifest, SelfTest};
 use trm_train::config::TrainConfig;
 use zip::write::SimpleFileOptions;
 
-use crate::scratch::with_file;
-
 fn weights(name: &str, data: &[u8]) -> bool {
     // Changed names are to be loaded as well.
     let options = ReadOptions { any_names: true, ..ReadOptions::default() };
-    with_file(name, data, |path| StateDict::read_with(path, &options).is_ok()).unwrap_or(false)
+    StateDict::from_bytes(data, name, &options).is_ok()
 }
 
 /// A torch file, as it lies on the disk.

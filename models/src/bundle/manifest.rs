@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use trm_intake::{Budget, Limits, Printable};
 
-use crate::{Architecture, ConfigRecord, GraphKind, ModelError, Result, TrmConfig, strict_json};
+use crate::{Architecture, ConfigRecord, GraphKind, ModelError, Precision, Result, TrmConfig, strict_json};
 
 /// Version of the bundle format that this crate writes, and the highest it reads.
 pub const FORMAT_VERSION: u32 = 1;
@@ -29,10 +29,8 @@ pub struct Manifest {
     pub task: TaskSpec,
     /// The model's configuration.
     pub config: TrmConfig,
-    /// The types of weights and activations: `fp32`, `fp16`; `int8` for products of 8-bit integers by the range of
-    /// each tensor, `mixed` where some of them are float32; `int8-static` and `mixed-static` by ranges from
-    /// calibration.
-    pub precision: String,
+    /// The types of weights and activations.
+    pub precision: Precision,
     /// The engines that the step graph is written for.
     #[serde(default, skip_serializing_if = "GraphTarget::is_portable")]
     pub target: GraphTarget,
@@ -61,15 +59,6 @@ pub struct Manifest {
     pub identities: Option<Identities>,
     /// Program and version that wrote the bundle.
     pub producer: String,
-}
-
-impl Manifest {
-    /// True if a row's numbers do not depend on the rows beside it in a batch. They do where activations are quantised
-    /// by the range of a whole tensor.
-    #[must_use]
-    pub fn is_batch_invariant(&self) -> bool {
-        !matches!(self.precision.as_str(), "int8" | "mixed")
-    }
 }
 
 /// The engines that a step graph is written for.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{ConfigSource, GraphTarget, TrmConfig};
+use crate::{ConfigSource, GraphTarget, Precision, TrmConfig};
 
 fn config() -> TrmConfig {
     let yaml = "
@@ -34,7 +34,7 @@ fn manifest() -> Manifest {
         name: "maze-3".into(),
         task: TaskSpec { kind: TaskKind::Maze, height: 3, width: 3, box_height: None, box_width: None, vocabulary },
         config: config(),
-        precision: "fp32".into(),
+        precision: Precision::Float32,
         target: GraphTarget::Portable,
         graphs: BTreeMap::new(),
         files: BTreeMap::new(),
@@ -210,6 +210,10 @@ fn manifests_that_lie_are_refused() {
         (parse(&|m| m["task"]["vocabulary"] = serde_json::json!(["pad"])), "1 symbols for vocab_size 6"),
         (parse(&|m| m["task"]["kind"] = "sudoku".into()), "a sudoku without box_height and box_width"),
         (parse(&|m| m["name"] = 7.into()), "invalid type"),
+        (
+            parse(&|m| m["precision"] = "fp8".into()),
+            "bad manifest.json: there is no precision `fp8`, expected one of fp32, fp16, int8, int8-static, mixed, mixed-static",
+        ),
         (parse(&|m| m["name"] = "a\u{1b}[2Jb".into()), "`a\\u{1b}[2Jb` has a control character"),
         (parse(&|m| m["files"]["a\u{7}"] = hash.clone()), "`a\\u{7}` has a control character"),
         (parse(&|m| m["training_data"] = "\u{202e}".into()), "`\\u{202e}` has a control character"),

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use trm_engine::ort::{Candidate, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
+use trm_engine::ort::{Candidate, Device, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
 use trm_engine::{
     Engine, EngineEntry, EngineError, GraphSource, MAX_THREADS, Result, SessionInfo, SessionOptions, SolveSession,
@@ -105,6 +105,11 @@ impl ProviderName {
             Self::Cuda => Some(ExecutionProvider::Cuda),
             Self::TensorRt => Some(ExecutionProvider::TensorRt),
         }
+    }
+
+    /// True if it names a GPU.
+    fn wants_gpu(self) -> bool {
+        self.named().is_some_and(|provider| provider.device() == Device::Gpu)
     }
 }
 
@@ -252,7 +257,7 @@ pub fn wanted_engines(
     provider: ProviderName,
     device: &DeviceArgs,
 ) -> Result<Vec<&'static EngineEntry>> {
-    let gpu = matches!(provider, ProviderName::Cuda | ProviderName::TensorRt);
+    let gpu = provider.wants_gpu();
     match backend {
         BackendChoice::Engine(engine) if gpu && !engine.has_gpu => {
             Err(EngineError::ProcessorOnly { engine: engine.name })
@@ -296,7 +301,7 @@ impl BackendArgs {
     /// Returns true if a GPU is asked for by name.
     #[must_use]
     pub fn wants_gpu(&self) -> bool {
-        matches!(self.provider, ProviderName::Cuda | ProviderName::TensorRt)
+        self.provider.wants_gpu()
     }
 
     /// The options as a session takes them.
@@ -335,7 +340,7 @@ impl Backend {
     pub fn tuning(&self, bundle: &ModelBundle) -> Option<Tuning> {
         let (cache, engine) = (TuningCache::of_user()?, self.engines.first()?.name());
         let providers = self.provider.named().map_or(ExecutionProvider::ALL.to_vec(), |provider| vec![provider]);
-        let tuning = providers.iter().find_map(|provider| cache.recall(bundle, engine, provider.as_str()))?;
+        let tuning = providers.iter().find_map(|&provider| cache.recall(bundle, engine, provider))?;
         if self.verbose {
             let Tuning { single, stream } = tuning;
             errln!(

@@ -10,7 +10,7 @@ use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
 use trm_export::onnx::GraphBuilder;
 use trm_export::onnx::tensor::{DType, Dim, TensorType};
 use trm_export::onnx::write::encode;
-use trm_models::{GraphKind, GraphTarget, ModelBundle, WEIGHTS};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, Precision, WEIGHTS};
 
 /// The number of puzzle identities is read off the weights.
 const SIZES_SUDOKU: [&str; 4] = ["--seq-len", "81", "--vocab", "11"];
@@ -249,7 +249,10 @@ fn half_precision_passes_its_self_test() {
     let folder = folder();
     let output = export_sudoku(folder.path(), "half", &["--precision", "fp16"]);
     assert_exit(&output, 0);
-    assert_eq!(ModelBundle::open(folder.path().join("half")).expect("a bundle").manifest().precision, "fp16");
+    assert_eq!(
+        ModelBundle::open(folder.path().join("half")).expect("a bundle").manifest().precision,
+        Precision::Float16
+    );
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_quantised_bundle_is_true_and_the_same_on_every_engine() {
 
         let bundle = ModelBundle::open(&out).expect("a bundle");
         bundle.verify().expect("whole");
-        assert_eq!(bundle.manifest().precision, precision);
+        assert_eq!(bundle.manifest().precision.as_str(), precision);
         assert!(!out.join(WEIGHTS).exists(), "weights that cannot be trained on");
         for engine in engines() {
             for graph in GraphKind::ALL {

@@ -11,14 +11,15 @@ use trm_engine::ort::{ExecutionProvider, ProviderChoice};
 use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{
-    ActOutput, ActStep, Carry, Engine, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
-    registry,
+    ActOutput, ActStep, Carry, Engine, EngineEntry, GraphSource, Result, SessionInfo, SessionOptions, SolveSession,
+    StepSession, registry,
 };
 use trm_export::Sample;
 use trm_export::bundle::reference_run;
 use trm_export::onnx::write::encode;
-use trm_export::trm::{GraphOptions, build_graph};
-use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
+use trm_export::trm::quantize::{Activations, Quantization, products};
+use trm_export::trm::{FloatType, GraphOptions, build_graph};
+use trm_models::{GraphKind, GraphTarget, ModelBundle, Precision, TrmConfig};
 use trm_solver::Model;
 use trm_solver::measure::selftest;
 
@@ -112,7 +113,88 @@ fn an_engine_runs_what_its_entry_says() {
             let loaded = engine.load_solve_graph(&golden.source(kind, &bytes), &options(1));
             assert_eq!(loaded.is_ok(), entry.runs(kind, GraphTarget::Portable), "{}, {kind}", entry.name);
         }
+        for precision in Precision::ALL {
+            let ran = first_step(engine.as_ref(), &golden, precision, golden.batch);
+            assert_eq!(ran.is_ok(), entry.precisions.contains(&precision), "{}, {precision}", entry.name);
+        }
     }
+}
+
+/// Runs the first step of a golden's rows as a model of some precision, one after the other where `batch` is 1.
+fn first_step(engine: &dyn Engine, golden: &Golden, precision: Precision, batch: usize) -> Result<Vec<ActOutput>> {
+    let activations = match precision {
+        Precision::Float32 | Precision::Float16 => None,
+        Precision::Int8 | Precision::Mixed => Some(Activations::Dynamic),
+        Precision::Int8Static | Precision::MixedStatic => Some(Activations::Static),
+    };
+    let in_float = usize::from(matches!(precision, Precision::Mixed | Precision::MixedStatic));
+    let quantization = activations.map(|activations| {
+        let products = products(&golden.config).into_iter().skip(in_float).map(|name| (name, 1.0)).collect();
+        Quantization { activations, products }
+    });
+    let float = if precision == Precision::Float16 { FloatType::Fp16 } else { FloatType::Fp32 };
+    let options = GraphOptions { float, quantization: quantization.as_ref(), ..GraphOptions::default() };
+    assert_eq!(options.precision(&golden.config), precision);
+    let graph = build_graph(GraphKind::Step, &golden.config, &golden.weights, options).expect("the graph builds");
+    let bytes = encode(&graph, &[]).onnx;
+    let source =
+        GraphSource { batch_invariant: precision.is_batch_invariant(), ..golden.source(GraphKind::Step, &bytes) };
+    let session = SessionOptions { batch, threads: 1, want_logits: true, ..SessionOptions::default() };
+    let mut session = engine.load_step_graph(&source, &session)?;
+    if batch == golden.batch {
+        return Ok(vec![session.step(&golden.first_step())?]);
+    }
+    (0..golden.batch).map(|row| session.step(&golden.row(row))).collect()
+}
+
+/// Holds engines to the promise of their entries that a batch's rows have the numbers they have alone, bit for bit.
+#[test]
+fn rows_have_the_numbers_they_have_alone_where_an_entry_says_so() {
+    let golden = Golden::load("sudoku_mlp_stable");
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    for (entry, precision) in registry::ALL.iter().flat_map(|entry| entry.precisions.iter().map(move |&it| (entry, it)))
+    {
+        let engine = (entry.open)(None).expect("cargo xtask test sets ORT_DYLIB_PATH");
+        let [together, alone] = [golden.batch, 1].map(|batch| {
+            let outputs = first_step(engine.as_ref(), &golden, precision, batch).expect("it runs");
+            let logits = outputs.iter().flat_map(|output| bits(output.logits.as_deref().expect("asked for")));
+            let signals = outputs.iter().flat_map(|output| bits(&output.q_halt));
+            (logits.collect::<Vec<_>>(), signals.collect::<Vec<_>>())
+        });
+        if entry.batch_invariant {
+            assert!(together == alone, "{}, {precision}: the rows of a batch have other numbers alone", entry.name);
+        }
+    }
+}
+
+/// Holds the table of docs/engines.md to the entries: a cell says `no` where the engine does not run it, and nowhere else.
+#[test]
+fn the_table_of_engines_is_what_the_entries_say() {
+    let docs = include_str!("../../../docs/engines.md");
+    let (_, table) = docs.split_once("## What each of them runs\n\n").expect("the table's title");
+    let mut lines = table.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+    let engines = lines.next().expect("a head")[2..].to_vec();
+    let rows: Vec<_> = lines.skip(1).take_while(|cells| cells.len() > 1).collect();
+    assert_eq!(engines.iter().filter(|name| !name.is_empty()).count(), registry::ALL.len());
+    let check = |row: &str, runs: &dyn Fn(&EngineEntry) -> bool| {
+        let cells = rows.iter().find(|cells| cells[1].starts_with(row)).unwrap_or_else(|| panic!("no row `{row}`"));
+        for (name, cell) in engines.iter().zip(&cells[2..]).filter(|(name, _)| !name.is_empty()) {
+            let entry = registry::find(name).unwrap_or_else(|| panic!("no engine is called {name}"));
+            assert_eq!(*cell != "no", runs(entry), "{row}: {name}");
+        }
+    };
+    for target in [GraphTarget::Portable, GraphTarget::OrtCpu, GraphTarget::Tract] {
+        check(&format!("step, for `{}`", target.as_str()), &|entry| entry.runs(GraphKind::Step, target));
+    }
+    for kind in [GraphKind::Solve, GraphKind::Unrolled] {
+        check(kind.as_str(), &|entry| entry.runs(kind, GraphTarget::Portable));
+    }
+    let of_integers = Precision::ALL.into_iter().filter(|it| !matches!(it, Precision::Float32 | Precision::Float16));
+    for precision in of_integers {
+        check("int8", &|entry| entry.precisions.contains(&precision));
+    }
+    check("fp16", &|entry| entry.precisions.contains(&Precision::Float16));
+    check("rows of a batch", &|entry| entry.batch_invariant);
 }
 
 /// A bundle is tested by the engines that can run it; the others are no failure.

@@ -25,6 +25,7 @@
 mod act;
 mod checks;
 pub mod classify;
+mod entry;
 mod error;
 mod external;
 pub mod machine;
@@ -44,10 +45,10 @@ use trm_models::{GraphKind, GraphTarget, ModelBundle, TrmConfig};
 
 pub use self::act::{ActOutput, ActStep, Carry, halt_signal};
 pub use self::checks::MAX_THREADS;
+pub use self::entry::EngineEntry;
 pub use self::error::{EngineError, Setting};
 pub use self::external::ExternalFiles;
-use self::ort::{ProviderChoice, ProviderOptions};
-pub use self::registry::EngineEntry;
+use self::ort::{ExecutionProvider, ProviderChoice, ProviderOptions};
 
 /// The result of this crate's fallible functions.
 pub type Result<T, E = EngineError> = std::result::Result<T, E>;
@@ -86,7 +87,7 @@ impl<'a> GraphSource<'a> {
             config: &manifest.config,
             bytes: bundle.graph_bytes(kind)?,
             external: ExternalFiles::Bundle(bundle),
-            batch_invariant: manifest.is_batch_invariant(),
+            batch_invariant: manifest.precision.is_batch_invariant(),
             target: manifest.target,
         })
     }
@@ -157,8 +158,8 @@ pub struct SessionInfo {
     pub engine_version: String,
     /// The shared library, where the engine is one.
     pub library: Option<PathBuf>,
-    /// The execution provider that really runs the graph: `cpu`, `cuda`, `tensorrt`.
-    pub provider: &'static str,
+    /// The execution provider that really runs the graph.
+    pub provider: ExecutionProvider,
     /// Reasons why providers that would have been preferred do not run it, one line each; empty if none was passed
     /// over.
     pub fallbacks: Vec<String>,

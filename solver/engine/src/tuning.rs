@@ -12,6 +12,7 @@ use trm_intake::file::{FileError, write_atomically};
 use trm_intake::{Budget, Limits};
 use trm_models::{GraphKind, ModelBundle};
 
+use crate::ort::ExecutionProvider;
 use crate::{EngineError, Result, machine};
 
 /// Most time a puzzle that a larger batch may take, as a share of the best smaller one's, to be preferred: it costs
@@ -121,7 +122,13 @@ impl TuningCache {
     /// # Errors
     ///
     /// [`EngineError::NoStepGraph`] for a bundle without one; [`EngineError::File`] if the file cannot be written.
-    pub fn remember(&self, bundle: &ModelBundle, engine: &str, provider: &str, tuning: &Tuning) -> Result<PathBuf> {
+    pub fn remember(
+        &self,
+        bundle: &ModelBundle,
+        engine: &str,
+        provider: ExecutionProvider,
+        tuning: &Tuning,
+    ) -> Result<PathBuf> {
         let path =
             self.path(bundle, engine, provider).ok_or_else(|| EngineError::NoStepGraph { bundle: bundle.label() })?;
         std::fs::create_dir_all(&self.folder).map_err(FileError::io("create", &self.folder))?;
@@ -133,7 +140,7 @@ impl TuningCache {
     /// Recalls the tuning of a bundle's step graph on this machine. Treats an unreadable file, and one with numbers
     /// that no session takes, as empty.
     #[must_use]
-    pub fn recall(&self, bundle: &ModelBundle, engine: &str, provider: &str) -> Option<Tuning> {
+    pub fn recall(&self, bundle: &ModelBundle, engine: &str, provider: ExecutionProvider) -> Option<Tuning> {
         let bytes = Budget::new(REMEMBERED_LIMITS).read_file(&self.path(bundle, engine, provider)?).ok()?;
         let remembered: Remembered = serde_json::from_slice(&bytes).ok()?;
         let Tuning { single, stream } = remembered.tuning;
@@ -142,7 +149,7 @@ impl TuningCache {
         (remembered.processor == self.processor && sane(single) && sane(stream)).then_some(remembered.tuning)
     }
 
-    fn path(&self, bundle: &ModelBundle, engine: &str, provider: &str) -> Option<PathBuf> {
+    fn path(&self, bundle: &ModelBundle, engine: &str, provider: ExecutionProvider) -> Option<PathBuf> {
         let graph = bundle.manifest().graphs.get(&GraphKind::Step)?;
         // 16 of the 64 digits, 64 bits: enough to tell graphs apart, and short enough to read.
         Some(self.folder.join(format!("{}-{engine}-{provider}.json", &graph.hash.sha256[..16])))
@@ -190,18 +197,18 @@ mod tests {
         };
         let (four, six) = (open("sudoku-4"), open("sudoku-6"));
         let tuning = Tuning { single: trial(1, 1, 0.5), stream: trial(16, 2, 0.3) };
-        assert_eq!(cache.recall(&four, "ort", "cpu"), None);
-        let path = cache.remember(&four, "ort", "cpu", &tuning).expect("written");
-        assert_eq!(cache.recall(&four, "ort", "cpu"), Some(tuning));
-        assert_eq!(cache.recall(&four, "tract", "cpu"), None);
-        assert_eq!(cache.recall(&six, "ort", "cpu"), None);
+        assert_eq!(cache.recall(&four, "ort", ExecutionProvider::Cpu), None);
+        let path = cache.remember(&four, "ort", ExecutionProvider::Cpu, &tuning).expect("written");
+        assert_eq!(cache.recall(&four, "ort", ExecutionProvider::Cpu), Some(tuning));
+        assert_eq!(cache.recall(&four, "tract", ExecutionProvider::Cpu), None);
+        assert_eq!(cache.recall(&six, "ort", ExecutionProvider::Cpu), None);
 
         let elsewhere = TuningCache { processor: "another".to_owned(), ..cache.clone() };
-        assert_eq!(elsewhere.recall(&four, "ort", "cpu"), None);
+        assert_eq!(elsewhere.recall(&four, "ort", ExecutionProvider::Cpu), None);
         std::fs::write(&path, "{").expect("written");
-        assert_eq!(cache.recall(&four, "ort", "cpu"), None, "a broken file is nothing remembered");
+        assert_eq!(cache.recall(&four, "ort", ExecutionProvider::Cpu), None, "a broken file is nothing remembered");
         let none = Tuning { stream: trial(0, 2, 0.3), ..tuning };
-        cache.remember(&four, "ort", "cpu", &none).expect("written");
-        assert_eq!(cache.recall(&four, "ort", "cpu"), None, "nor is a batch without rows");
+        cache.remember(&four, "ort", ExecutionProvider::Cpu, &none).expect("written");
+        assert_eq!(cache.recall(&four, "ort", ExecutionProvider::Cpu), None, "nor is a batch without rows");
     }
 }

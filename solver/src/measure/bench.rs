@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use trm_engine::{ActStep, StepSession};
-use trm_puzzles::{Generate, Verdict, seeded};
+use trm_puzzles::{Generate, seeded};
 
+use super::score::{Rate, validity};
 use crate::solve::solve_in;
 use crate::{HaltPolicy, Model, Observer, Question, Result, SolveOptions, SolveReport};
 
@@ -152,16 +153,16 @@ fn time_steps(
 struct Tally {
     puzzles: usize,
     steps: usize,
-    judged: usize,
-    verified: usize,
+    valid: Rate,
 }
 
 impl Observer for Tally {
     fn done(&mut self, _: usize, _: &Question, report: SolveReport) {
         self.puzzles += 1;
         self.steps += report.steps;
-        self.judged += usize::from(!matches!(report.verdict, Verdict::Unverifiable { .. }));
-        self.verified += usize::from(report.verdict.is_verified());
+        if let Some(valid) = validity(&report.verdict) {
+            self.valid.add(valid);
+        }
     }
 }
 
@@ -187,7 +188,7 @@ fn time_puzzles(
         puzzles: tally.puzzles,
         puzzle_ms: milliseconds(time) / puzzles,
         steps_per_puzzle: tally.steps as f64 / puzzles,
-        verified: (tally.judged > 0).then(|| tally.verified as f64 / tally.judged as f64),
+        verified: tally.valid.value(),
     })
 }
 

@@ -15,7 +15,7 @@ use trm_pictures::chart::{BLUE, Chart, Curve, GREEN, RED};
 use trm_puzzles::Task;
 
 use crate::batch::{Job, Noise, Scheduler};
-use crate::measure::eval::Rate;
+use crate::measure::score::Rate;
 use crate::solve::run::{Context, Way};
 use crate::{HaltReason, Observer, Question, Result, SolveOptions, SolveReport, SolverError};
 

@@ -4,4 +4,5 @@ pub mod bench;
 pub mod escalation;
 pub mod eval;
 pub mod plan_trial;
+pub mod score;
 pub mod selftest;

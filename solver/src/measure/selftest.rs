@@ -17,8 +17,9 @@ use std::fmt;
 use std::time::Instant;
 
 use serde::Serialize;
+use trm_engine::ort::ExecutionProvider;
 use trm_engine::{ActStep, Carry, Engine, EngineError, SessionOptions, SolveInput};
-use trm_models::{GraphKind, ModelBundle, SelfTest};
+use trm_models::{GraphKind, ModelBundle, Precision, SelfTest};
 
 use crate::parity::max_abs_error;
 use crate::{Result, SolverError};
@@ -38,9 +39,9 @@ impl Limits {
     /// Float32 engines differ in the order of their sums only, so answers have to be equal. In half precision a cell in
     /// a hundred may tip over, and public work holds a carry cosine of 0.998 to be without loss (arXiv 2606.26488).
     #[must_use]
-    pub fn of(precision: &str) -> Self {
+    pub fn of(precision: Precision) -> Self {
         match precision {
-            "fp32" => Self { q: 1e-2, carry_cosine: 0.9999, answer: 0.0 },
+            Precision::Float32 => Self { q: 1e-2, carry_cosine: 0.9999, answer: 0.0 },
             _ => Self { q: 0.5, carry_cosine: 0.998, answer: 0.01 },
         }
     }
@@ -52,7 +53,7 @@ pub struct SelfTestReport {
     /// Name of the engine: `ort`, `rten` or `tract`.
     pub engine: &'static str,
     /// The execution provider that ran it.
-    pub provider: &'static str,
+    pub provider: ExecutionProvider,
     /// The graph that ran.
     pub graph: GraphKind,
     /// ACT steps run.
@@ -135,13 +136,13 @@ pub fn run(
         GraphKind::Step => run_step(engine, bundle, &test, &options)?,
         GraphKind::Solve | GraphKind::Unrolled => run_solve(engine, bundle, kind, &test, &options)?,
     };
-    Ok(outcome.judge(kind, &test, Limits::of(&bundle.manifest().precision)))
+    Ok(outcome.judge(kind, &test, Limits::of(bundle.manifest().precision)))
 }
 
 /// Output of an engine for a self-test.
 struct Outcome {
     engine: &'static str,
-    provider: &'static str,
+    provider: ExecutionProvider,
     answer: Vec<i32>,
     q_halt: Vec<f32>,
     q_continue: Vec<f32>,
@@ -278,7 +279,7 @@ mod tests {
     fn outcome(q_halt: f32, answer: Vec<i32>, z_h: Vec<f32>) -> SelfTestReport {
         let outcome = Outcome {
             engine: "tract",
-            provider: "cpu",
+            provider: ExecutionProvider::Cpu,
             answer,
             q_halt: vec![q_halt],
             q_continue: vec![-0.5],
@@ -286,7 +287,7 @@ mod tests {
             load_ms: 1.0,
             run_ms: 1.0,
         };
-        outcome.judge(GraphKind::Step, &test(), Limits::of("fp32"))
+        outcome.judge(GraphKind::Step, &test(), Limits::of(Precision::Float32))
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use trm_engine::ort::ExecutionProvider;
 use trm_engine::{
     ActOutput, ActStep, Carry, EngineError, Result, SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession,
 };
@@ -32,7 +33,7 @@ fn info(graph: GraphKind, batch: usize) -> SessionInfo {
         engine: "reference",
         engine_version: env!("CARGO_PKG_VERSION").to_owned(),
         library: None,
-        provider: "cpu",
+        provider: ExecutionProvider::Cpu,
         fallbacks: Vec::new(),
         graph,
         batch,

@@ -47,7 +47,7 @@ impl Graph<'_> {
             bytes: Cow::Borrowed(&self.bytes),
             external: self.external.clone(),
             batch_invariant: match &self.subject.origin {
-                Origin::Bundle(bundle) => bundle.manifest().is_batch_invariant(),
+                Origin::Bundle(bundle) => bundle.manifest().precision.is_batch_invariant(),
                 Origin::Weights(_) => true,
             },
             target: match &self.subject.origin {

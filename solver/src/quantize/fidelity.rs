@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 use trm_engine::{ActStep, Carry, StepSession};
-use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
+use trm_puzzles::Task;
 
+use crate::measure::score::{Score, Scores};
 use crate::{Question, Rate, Result};
 
 /// A share before and after.
@@ -54,13 +55,6 @@ impl Fidelity {
     }
 }
 
-/// A row's answer against its label and by the rules; `None` where there is no label or are no rules.
-#[derive(Debug, Clone, Copy, Default)]
-struct Score {
-    exact: Option<bool>,
-    valid: Option<bool>,
-}
-
 /// Runs both on the questions, every step that the model was trained with, and counts.
 ///
 /// # Errors
@@ -84,7 +78,9 @@ pub(super) fn compare(
             let carries = [before.carry()?, after.carry()?];
             for (row, question) in chunk.iter().enumerate() {
                 let cells = row * config.seq_len..(row + 1) * config.seq_len;
-                let [before, after] = [0, 1].map(|side| score(task, question, &answers[side][cells.clone()]));
+                let [before, after] = [0, 1].map(|side| {
+                    Score::of(task, &question.grid, question.label.as_deref(), &answers[side][cells.clone()])
+                });
                 tally.add(before, after, cosine(&carries, row, rows));
             }
             input.reset.fill(false);
@@ -93,19 +89,6 @@ pub(super) fn compare(
     let last = tallies.last().copied().unwrap_or_default();
     let (loss, loss_interval) = last.loss();
     Ok(Fidelity { puzzles: questions.len(), steps: tallies.iter().map(Tally::shares).collect(), loss, loss_interval })
-}
-
-fn score(task: &dyn Task, question: &Question, answer: &[i32]) -> Score {
-    let equal =
-        |label: &Vec<i32>| label.iter().zip(answer).all(|(label, cell)| *label == IGNORE_LABEL || label == cell);
-    let verdict = task.decode(&question.grid, answer).map(|answer| task.verify(&question.grid, &answer));
-    let valid = match verdict {
-        Ok(Verdict::Unverifiable { .. }) => None,
-        Ok(verdict) => Some(verdict.is_verified()),
-        // A token that stands for nothing in a grid.
-        Err(_) => Some(false),
-    };
-    Score { exact: question.label.as_ref().map(equal), valid }
 }
 
 /// Cosine of one row between both carries, `z_h` and `z_l` taken together as one vector.
@@ -126,8 +109,7 @@ fn cosine(carries: &[Carry; 2], row: usize, rows: usize) -> f64 {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Tally {
-    exact: [Rate; 2],
-    valid: [Rate; 2],
+    scores: [Scores; 2],
     /// Puzzles that only one of the two got right, by label or else by rules: (before, after).
     only: (usize, usize),
     cosines: f64,
@@ -137,15 +119,8 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, before: Score, after: Score, cosine: f64) {
-        for (side, score) in [before, after].into_iter().enumerate() {
-            for (rate, hit) in [(&mut self.exact[side], score.exact), (&mut self.valid[side], score.valid)] {
-                if let Some(hit) = hit {
-                    rate.hits += usize::from(hit);
-                    rate.total += 1;
-                }
-            }
-        }
-        let right = |score: Score| score.exact.or(score.valid).unwrap_or(false);
+        self.scores.iter_mut().zip([before, after]).for_each(|(scores, score)| scores.add(&score));
+        let right = |score: Score| score.exact().or(score.valid).unwrap_or(false);
         self.only.0 += usize::from(right(before) && !right(after));
         self.only.1 += usize::from(right(after) && !right(before));
         self.cosines += cosine;
@@ -154,10 +129,11 @@ impl Tally {
     }
 
     fn shares(&self) -> StepFidelity {
-        let share = |rates: &[Rate; 2]| Some(Share { before: rates[0].value()?, after: rates[1].value()? });
+        let [before, after] = &self.scores;
+        let share = |before: Rate, after: Rate| Some(Share { before: before.value()?, after: after.value()? });
         StepFidelity {
-            exact: share(&self.exact),
-            valid: share(&self.valid),
+            exact: share(before.exact, after.exact),
+            valid: share(before.valid, after.valid),
             cosine: self.cosines / self.puzzles as f64,
             least_cosine: self.least_cosine.unwrap_or(f64::NAN),
         }
@@ -176,6 +152,7 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::score::LabelScore;
 
     fn fidelity(exact: Option<Share>, valid: Option<Share>, puzzles: usize) -> Fidelity {
         let step = StepFidelity { exact, valid, cosine: 1.0, least_cosine: 1.0 };
@@ -195,8 +172,7 @@ mod tests {
 
     #[test]
     fn losses_are_paired() {
-        let right = Score { exact: Some(true), valid: None };
-        let wrong = Score { exact: Some(false), valid: None };
+        let [right, wrong] = [4, 3].map(|right| Score { label: Some(LabelScore { right, labelled: 4 }), valid: None });
         let mut tally = Tally::default();
         for (before, after, times) in [(right, right, 90), (right, wrong, 6), (wrong, right, 2), (wrong, wrong, 2)] {
             (0..times).for_each(|_| tally.add(before, after, 1.0));

@@ -15,7 +15,7 @@ use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_engine::{Engine, SessionOptions, StepSession};
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::quantize::{Activations, Quantization, equalise, products};
-use trm_export::trm::{GraphOptions, Precision};
+use trm_export::trm::{FloatType, GraphOptions};
 use trm_models::TrmConfig;
 use trm_puzzles::Task;
 
@@ -87,8 +87,8 @@ impl Quantized {
     /// The options that build its graphs.
     #[must_use]
     pub fn graph_options(&self) -> GraphOptions<'_> {
-        let precision = if self.quantization.is_none() { Precision::Fp16 } else { Precision::Fp32 };
-        GraphOptions { precision, quantization: self.quantization.as_ref(), ..GraphOptions::default() }
+        let float = if self.quantization.is_none() { FloatType::Fp16 } else { FloatType::Fp32 };
+        GraphOptions { float, quantization: self.quantization.as_ref(), ..GraphOptions::default() }
     }
 }
 
@@ -107,7 +107,7 @@ pub fn quantize(
     let mut float = bench.load(subject.weights, GraphOptions::default())?;
     if options.target == Target::Fp16 {
         progress("comparing on held-out puzzles");
-        let half = GraphOptions { precision: Precision::Fp16, ..GraphOptions::default() };
+        let half = GraphOptions { float: FloatType::Fp16, ..GraphOptions::default() };
         let fidelity = bench.judge(float.as_mut(), subject.weights, half)?;
         return Ok(Quantized {
             weights: subject.weights.clone(),

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trm_engine::StepSession;
+use trm_engine::ort::ExecutionProvider;
 use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Task, Verdict};
 
@@ -180,7 +181,7 @@ pub struct SolveReport {
     /// The engine that ran.
     pub backend: &'static str,
     /// The execution provider that ran.
-    pub provider: &'static str,
+    pub provider: ExecutionProvider,
 }
 
 /// One step of one attempt.

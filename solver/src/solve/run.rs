@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Instant;
 
+use trm_engine::ort::ExecutionProvider;
 use trm_engine::{StepSession, halt_signal};
 use trm_models::TrmConfig;
 use trm_puzzles::{Grid, Symmetry, Task, Verdict, seeded};
@@ -205,7 +206,7 @@ struct Stage<'s, 'c> {
     scheduler: Scheduler<'s, 'c>,
     attempts: HashMap<JobId, Rc<Attempt>>,
     backend: &'static str,
-    provider: &'static str,
+    provider: ExecutionProvider,
 }
 
 impl<'s> Stage<'s, '_> {

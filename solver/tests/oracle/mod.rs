@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use trm_engine::ort::ExecutionProvider;
 use trm_engine::{ActOutput, ActStep, Carry, Result, SessionInfo, StepSession};
 use trm_models::{ConfigSource, GraphKind, TrmConfig};
 use trm_puzzles::{Grid, Task};
@@ -56,7 +57,7 @@ pub(crate) fn solver(task: Arc<dyn Task>, options: SolveOptions, rule: Rule) -> 
                 engine: "oracle",
                 engine_version: String::new(),
                 library: None,
-                provider: "cpu",
+                provider: ExecutionProvider::Cpu,
                 fallbacks: Vec::new(),
                 graph: GraphKind::Step,
                 batch,

@@ -8,12 +8,12 @@ use toml::{Table, Value};
 use trm_engine::MAX_THREADS;
 use trm_export::checkpoint::layout;
 use trm_intake::{Budget, Limits, ReadError};
-use trm_models::{Architecture, FOLDER_NAME, Mixer, PosEncodings, TrmConfig, is_folder_name};
+use trm_models::{FOLDER_NAME, NetworkConfig, TrmConfig, is_folder_name};
 use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku, Tokens};
 
 use super::config_sections::{
-    BatchConfig, CheckpointConfig, DataConfig, EvaluationConfig, LogConfig, ModelConfig, OptimizerConfig,
-    RuntimeConfig, ScheduleConfig, comment,
+    BatchConfig, CheckpointConfig, DataConfig, EvaluationConfig, LogConfig, OptimizerConfig, RuntimeConfig,
+    ScheduleConfig, comment,
 };
 use crate::{Result, TrainError};
 
@@ -40,9 +40,9 @@ pub struct TrainConfig {
     /// Seed of everything random.
     #[serde(default = "default_seed")]
     pub seed: u64,
-    /// The network.
+    /// `[model]`: the network.
     #[serde(default)]
-    pub model: ModelConfig,
+    pub model: NetworkConfig,
     /// Loss and optimiser.
     #[serde(default)]
     pub optimizer: OptimizerConfig,
@@ -119,7 +119,7 @@ impl TrainConfig {
             name: task.to_owned(),
             task: task.to_owned(),
             seed: default_seed(),
-            model: ModelConfig::default(),
+            model: NetworkConfig::default(),
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             batch: BatchConfig::default(),
@@ -175,37 +175,14 @@ impl TrainConfig {
     /// go together.
     pub fn trm_config(&self) -> Result<TrmConfig> {
         let task = self.task_kind()?.task();
-        let model = &self.model;
-        let config = TrmConfig {
-            architecture: model.architecture,
-            seq_len: task.seq_len(),
-            vocab_size: task.vocab_size(),
-            hidden_size: model.hidden_size,
-            num_heads: model.num_heads,
-            expansion: model.expansion,
-            h_cycles: model.h_cycles,
-            l_cycles: model.l_cycles,
-            h_layers: model.h_layers,
-            l_layers: model.l_layers,
-            mixer: Mixer::from_mlp_t(model.mlp_t),
-            pos_encodings: model.pos_encodings,
-            puzzle_emb_ndim: model.puzzle_emb_ndim,
-            puzzle_emb_len: model.puzzle_emb_len,
-            num_puzzle_identifiers: model.num_puzzle_identifiers,
-            halt_max_steps: model.halt_max_steps,
-            halt_exploration_prob: model.halt_exploration_prob,
-            no_act_continue: model.no_act_continue,
-            rms_norm_eps: model.rms_norm_eps,
-            rope_theta: model.rope_theta,
-            forward_dtype: "float32".to_owned(),
-        };
+        let config = self.model.for_task(task.seq_len(), task.vocab_size());
         config.validate()?;
         Ok(config)
     }
 
     /// The same model, with the settings of a configuration that exists (fine-tuning).
     pub fn adopt_model(&mut self, config: &TrmConfig) {
-        self.model = ModelConfig::from(config);
+        self.model = NetworkConfig::from(config);
     }
 
     /// Changes one setting by its name, `optimizer.lr` or `data.0.weight`, to a TOML value or a plain word. A setting
@@ -428,57 +405,6 @@ fn parse_task(text: &str) -> Option<PuzzleKind> {
 
 fn bad(origin: &str, reason: &str, hint: Option<&str>) -> TrainError {
     TrainError::TrainConfig { origin: origin.to_owned(), reason: reason.to_owned(), hint: hint.map(str::to_owned) }
-}
-
-impl From<&TrmConfig> for ModelConfig {
-    fn from(config: &TrmConfig) -> Self {
-        Self {
-            architecture: config.architecture,
-            hidden_size: config.hidden_size,
-            num_heads: config.num_heads,
-            expansion: config.expansion,
-            h_cycles: config.h_cycles,
-            l_cycles: config.l_cycles,
-            h_layers: config.h_layers,
-            l_layers: config.l_layers,
-            mlp_t: config.mixer == Mixer::MlpT,
-            pos_encodings: config.pos_encodings,
-            puzzle_emb_ndim: config.puzzle_emb_ndim,
-            puzzle_emb_len: config.puzzle_emb_len,
-            num_puzzle_identifiers: config.num_puzzle_identifiers,
-            halt_max_steps: config.halt_max_steps,
-            halt_exploration_prob: config.halt_exploration_prob,
-            no_act_continue: config.no_act_continue,
-            rms_norm_eps: config.rms_norm_eps,
-            rope_theta: config.rope_theta,
-        }
-    }
-}
-
-impl Default for ModelConfig {
-    /// The configuration that learns 9x9 sudokus on one core in minutes: 325,000 parameters.
-    fn default() -> Self {
-        Self {
-            architecture: Architecture::Trm,
-            hidden_size: 128,
-            num_heads: 4,
-            expansion: 2.0,
-            h_cycles: 2,
-            l_cycles: 2,
-            h_layers: 2,
-            l_layers: 2,
-            mlp_t: true,
-            pos_encodings: PosEncodings::None,
-            puzzle_emb_ndim: 128,
-            puzzle_emb_len: 1,
-            num_puzzle_identifiers: 1,
-            halt_max_steps: 16,
-            halt_exploration_prob: 0.1,
-            no_act_continue: true,
-            rms_norm_eps: 1e-5,
-            rope_theta: 10_000.0,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,59 +1,11 @@
-//! The sections of a training configuration, each with its defaults and a comment for every setting.
+//! The sections of a training configuration but for `[model]`, each with its defaults; and a comment for every setting.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use trm_export::train::LossKind;
-use trm_models::{Architecture, PosEncodings};
 use trm_puzzles::maze::MAX_SIDE;
 use trm_puzzles::{Layout, PuzzleKind};
-
-/// `[model]`: the network, in the field names of [`TrmConfig`](trm_models::TrmConfig).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ModelConfig {
-    /// TRM or HRM.
-    pub architecture: Architecture,
-    /// Width of the states.
-    pub hidden_size: usize,
-    /// Attention heads.
-    pub num_heads: usize,
-    /// Width of the `SwiGLU` blocks relative to their input.
-    pub expansion: f64,
-    /// Outer cycles of one ACT step.
-    #[serde(rename = "H_cycles")]
-    pub h_cycles: usize,
-    /// Updates of `z_L` in one outer cycle.
-    #[serde(rename = "L_cycles")]
-    pub l_cycles: usize,
-    /// Blocks of HRM's `H_level`.
-    #[serde(rename = "H_layers")]
-    pub h_layers: usize,
-    /// Blocks of `L_level`.
-    #[serde(rename = "L_layers")]
-    pub l_layers: usize,
-    /// Mix positions by an MLP instead of attention.
-    pub mlp_t: bool,
-    /// Encoding that tells positions apart.
-    pub pos_encodings: PosEncodings,
-    /// Width of a row of the puzzle-embedding table.
-    pub puzzle_emb_ndim: usize,
-    /// Prefix positions.
-    pub puzzle_emb_len: usize,
-    /// Rows of the puzzle-embedding table.
-    pub num_puzzle_identifiers: usize,
-    /// Most ACT steps.
-    pub halt_max_steps: usize,
-    /// Share of rows that may not halt before a random step.
-    pub halt_exploration_prob: f64,
-    /// Halt on `q_halt` alone.
-    #[serde(rename = "no_ACT_continue")]
-    pub no_act_continue: bool,
-    /// Added to the mean square before its root.
-    pub rms_norm_eps: f64,
-    /// Base of the rotary frequencies.
-    pub rope_theta: f64,
-}
 
 /// The optimiser of everything but the puzzle embedding, which has sign-SGD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

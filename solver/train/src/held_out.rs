@@ -5,8 +5,9 @@ use trm_engine::{ActStep, Engine, SessionOptions};
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor};
 use trm_export::trm::GraphOptions;
 use trm_models::TrmConfig;
-use trm_puzzles::{IGNORE_LABEL, Task, Verdict};
-use trm_solver::{Rate, graph_of_weights};
+use trm_puzzles::Task;
+use trm_solver::graph_of_weights;
+use trm_solver::measure::score::{LabelScore, Score, Scores};
 
 use super::data::TrainExample;
 use super::log::EvalRecord;
@@ -38,7 +39,7 @@ pub fn measure(
     let rows = ROWS.min(LARGEST_TENSOR / largest_tensor(config)).min(examples.len()).max(1);
     let options = SessionOptions { batch: rows, want_logits: false, ..options.clone() };
     let mut session = engine.load_step_graph(&source, &options)?;
-    let (mut exact, mut cell, mut valid) = (Rate::default(), Rate::default(), Rate::default());
+    let mut scores = Scores::default();
     for batch in examples.chunks(rows) {
         // The last batch is filled up with its first puzzle, which is not counted again.
         let row = |number: usize| batch.get(number).unwrap_or(&batch[0]);
@@ -54,18 +55,13 @@ pub fn measure(
             answer = session.step(&input)?.answer;
         }
         for (example, answer) in batch.iter().zip(answer.chunks_exact(config.seq_len)) {
-            let labelled = || example.labels.iter().zip(answer).filter(|(label, _)| **label != IGNORE_LABEL);
-            let right = labelled().filter(|(label, answer)| label == answer).count();
-            exact.total += 1;
-            exact.hits += usize::from(right == labelled().count());
-            cell.total += labelled().count();
-            cell.hits += right;
-            if let Some(accepted) = accepted(task, &example.tokens, answer) {
-                valid.total += 1;
-                valid.hits += usize::from(accepted);
-            }
+            scores.add(&match task.decode(&task.blank_grid(), &example.tokens) {
+                Ok(puzzle) => Score::of(task, &puzzle, Some(&example.labels), answer),
+                Err(_) => Score { label: LabelScore::of(&example.labels, answer), valid: None },
+            });
         }
     }
+    let Scores { exact, cell, valid, .. } = scores;
     let (exact_low, exact_high) = exact.interval();
     Ok(Some(EvalRecord {
         exact: exact.value().unwrap_or(0.0),
@@ -76,16 +72,6 @@ pub fn measure(
         n: exact.total,
         ..EvalRecord::default()
     }))
-}
-
-/// Returns true if the rules accept the answer; `None` where they cannot tell.
-fn accepted(task: &dyn Task, tokens: &[i32], answer: &[i32]) -> Option<bool> {
-    let puzzle = task.decode(&task.blank_grid(), tokens).ok()?;
-    let Ok(answer) = task.decode(&puzzle, answer) else { return Some(false) };
-    match task.verify(&puzzle, &answer) {
-        Verdict::Unverifiable { .. } => None,
-        verdict => Some(verdict.is_verified()),
-    }
 }
 
 /// Weights as a checkpoint has them.

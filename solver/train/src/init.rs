@@ -1,12 +1,12 @@
 //! Weights to begin with, as the reference draws them.
 
 use std::collections::BTreeMap;
-use std::f64::consts::TAU;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use trm_export::checkpoint::layout;
+use trm_export::checkpoint::{WeightRole, layout};
 use trm_models::TrmConfig;
+use trm_puzzles::normal;
 
 use super::runtime::NamedTensor;
 
@@ -24,13 +24,12 @@ pub fn initial_weights(config: &TrmConfig, seed: u64) -> BTreeMap<String, NamedT
     let embedding = 1.0 / (config.hidden_size as f64).sqrt();
     let tensors = layout(config).into_iter().map(|tensor| {
         let count = tensor.shape.iter().product::<usize>();
-        let data = match tensor.name.as_str() {
-            "puzzle_emb.weights" | "q_head.weight" => vec![0.0; count],
-            "q_head.bias" => vec![Q_BIAS; count],
-            "H_init" | "L_init" => truncated_normal(&mut rng, count, 1.0),
-            name if name.ends_with("embedding_weight") => truncated_normal(&mut rng, count, embedding),
-            // [out, in]
-            _ => {
+        let data = match tensor.role {
+            WeightRole::PuzzleEmbedding | WeightRole::HaltWeight => vec![0.0; count],
+            WeightRole::HaltBias => vec![Q_BIAS; count],
+            WeightRole::InitialState => truncated_normal(&mut rng, count, 1.0),
+            WeightRole::Embedding => truncated_normal(&mut rng, count, embedding),
+            WeightRole::Linear => {
                 let inputs = tensor.shape.last().copied().unwrap_or(1);
                 truncated_normal(&mut rng, count, 1.0 / (inputs as f64).sqrt())
             }
@@ -40,18 +39,12 @@ pub fn initial_weights(config: &TrmConfig, seed: u64) -> BTreeMap<String, NamedT
     tensors.collect()
 }
 
+/// Truncated normal numbers of a standard deviation.
 pub(crate) fn truncated_normal(rng: &mut ChaCha8Rng, count: usize, deviation: f64) -> Vec<f32> {
     let scale = deviation / TRUNCATED_DEVIATION;
-    let mut draw = || loop {
-        // Box and Muller (1958); (0, 1] for the logarithm.
-        let unit = |bits: u64| ((bits >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-        let (a, b) = (unit(rng.next_u64()), unit(rng.next_u64()));
-        let normal = (-2.0 * a.ln()).sqrt() * (TAU * b).cos();
-        if normal.abs() <= 2.0 {
-            return (normal * scale) as f32;
-        }
-    };
-    (0..count).map(|_| draw()).collect()
+    // (0, 1] for the logarithm.
+    let mut unit = || ((rng.next_u64() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
+    (0..count).map(|_| (normal::truncated(|| [unit(), unit()]) * scale) as f32).collect()
 }
 
 #[cfg(test)]

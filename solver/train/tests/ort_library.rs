@@ -290,11 +290,20 @@ fn a_fallback_is_reported_with_its_reasons() {
         info.fallbacks.iter().map(|line| line.split_once(':').expect("a reason").0.to_owned()).collect()
     };
     let auto = load(ProviderChoice::Auto);
-    assert_eq!((auto.provider, fallen(&auto)), ("cpu", vec!["tensorrt".to_owned(), "cuda".to_owned()]));
+    assert_eq!(
+        (auto.provider, fallen(&auto)),
+        (ExecutionProvider::Cpu, vec!["tensorrt".to_owned(), "cuda".to_owned()])
+    );
     let cuda = load(ProviderChoice::Prefer(ExecutionProvider::Cuda));
-    assert_eq!((cuda.provider, fallen(&cuda)), ("cpu", vec!["cuda".to_owned(), "tensorrt".to_owned()]));
+    assert_eq!(
+        (cuda.provider, fallen(&cuda)),
+        (ExecutionProvider::Cpu, vec!["cuda".to_owned(), "tensorrt".to_owned()])
+    );
     let cpu = load(ProviderChoice::Only(ExecutionProvider::Cpu));
-    assert_eq!((cpu.provider, cpu.fallbacks.len(), cpu.engine, cpu.batch, cpu.threads), ("cpu", 0, "ort", 1, 2));
+    assert_eq!(
+        (cpu.provider, cpu.fallbacks.len(), cpu.engine, cpu.batch, cpu.threads),
+        (ExecutionProvider::Cpu, 0, "ort", 1, 2)
+    );
 
     let probed = ort().probe_providers(&source, &ProviderOptions::default());
     let usable: Vec<_> = probed.iter().filter(|(_, reason)| reason.is_none()).map(|(provider, _)| *provider).collect();

@@ -28,8 +28,8 @@ impl TokenMixer for Attention {
         let hidden = LayoutDim::field("hidden_size", config.hidden_size);
         let qkv = LayoutDim::new(3 * config.hidden_size, format!("3 · hidden_size {}", config.hidden_size));
         vec![
-            TensorLayout::new(format!("{block}.self_attn.qkv_proj.weight"), [&qkv, &hidden]),
-            TensorLayout::new(format!("{block}.self_attn.o_proj.weight"), [&hidden, &hidden]),
+            TensorLayout::linear(format!("{block}.self_attn.qkv_proj.weight"), [&qkv, &hidden]),
+            TensorLayout::linear(format!("{block}.self_attn.o_proj.weight"), [&hidden, &hidden]),
         ]
     }
 

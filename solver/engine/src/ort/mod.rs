@@ -18,11 +18,11 @@ use std::sync::{Mutex, PoisonError};
 
 use ::ort::LoadDynamicError;
 use ::ort::environment::Environment;
-use trm_models::{GraphKind, GraphTarget};
+use trm_models::{GraphKind, GraphTarget, Precision};
 
 pub use self::library::probe::answer_probe;
 pub use self::library::{Candidate, FoundLibrary, LibraryProblem, Place, SearchEnvironment, find_library};
-pub use self::provider::{ExecutionProvider, ProviderChoice, ProviderOptions, default_cache_dir};
+pub use self::provider::{Device, ExecutionProvider, ProviderChoice, ProviderOptions, default_cache_dir};
 use super::{Engine, EngineEntry, GraphSource, SessionOptions, SolveSession, StepSession};
 use crate::{EngineError, Result};
 
@@ -151,6 +151,8 @@ pub(crate) const ENTRY: EngineEntry = EngineEntry {
     graphs: &GraphKind::ALL,
     // On the CPU; a GPU takes portable graphs only.
     targets: &[GraphTarget::Portable, GraphTarget::OrtCpu, GraphTarget::Tract],
+    precisions: &Precision::ALL,
+    batch_invariant: true,
     built_in: false,
     has_gpu: true,
     open: |library| Ok(Box::new(OrtEngine::load(library)?)),

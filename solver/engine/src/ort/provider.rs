@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use ::ort::ep::{CPU, CUDA, ExecutionProviderDispatch, TensorRT};
+use ::ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use serde::Serialize;
 use trm_models::GraphKind;
 
 use crate::{EngineError, GraphSource, Result};
 
 /// A device with the library by which ONNX Runtime runs a graph on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ExecutionProvider {
     /// The processor.
     Cpu,
@@ -24,6 +27,29 @@ pub enum ExecutionProvider {
 impl ExecutionProvider {
     /// All providers, the most preferred first.
     pub const ALL: [Self; 3] = [Self::TensorRt, Self::Cuda, Self::Cpu];
+
+    /// The kind of device that it computes on, where its tensors are.
+    #[must_use]
+    pub fn device(self) -> Device {
+        match self {
+            Self::Cpu => Device::Processor,
+            Self::Cuda | Self::TensorRt => Device::Gpu,
+        }
+    }
+
+    /// The memory of its GPU; `None` on the processor, whose memory is the host's.
+    ///
+    /// # Errors
+    ///
+    /// ONNX Runtime's, if it cannot describe the memory.
+    pub fn gpu_memory(self, options: &ProviderOptions) -> ::ort::Result<Option<MemoryInfo<'static>>> {
+        let gpu = AllocationDevice::CUDA;
+        let describe = || MemoryInfo::new(gpu, options.device_id, AllocatorType::Device, MemoryType::Default);
+        match self.device() {
+            Device::Processor => Ok(None),
+            Device::Gpu => describe().map(Some),
+        }
+    }
 
     /// `cpu`, `cuda` or `tensorrt`.
     #[must_use]
@@ -40,6 +66,15 @@ impl fmt::Display for ExecutionProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// A kind of device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// The processor, in the host's memory.
+    Processor,
+    /// A GPU, whose memory the host reads by copies only.
+    Gpu,
 }
 
 /// Which provider a session is to run on.
@@ -111,7 +146,7 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 pub(super) fn unsuited(provider: ExecutionProvider, graph: &GraphSource<'_>) -> Option<String> {
     match (provider, graph.kind) {
         // Neither a Loop nor a Scan can be part of a CUDA graph (#9978).
-        (ExecutionProvider::Cuda | ExecutionProvider::TensorRt, GraphKind::Step) if !graph.target.is_portable() => {
+        (_, GraphKind::Step) if provider.device() == Device::Gpu && !graph.target.is_portable() => {
             let target = graph.target.as_str();
             Some(format!("the bundle was exported for {target}; export the model with --target portable"))
         }

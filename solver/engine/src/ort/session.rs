@@ -13,7 +13,7 @@ use trm_models::{ElementType, FoundTensor};
 use trm_onnx::{OnnxError, external_tensors};
 
 use super::outside::{Contained, contain};
-use super::provider::{ExecutionProvider, unsuited};
+use super::provider::{Device, ExecutionProvider, unsuited};
 use super::{NAME, OrtEngine, failed};
 use crate::{EngineError, GraphSource, Result, SessionInfo, SessionOptions, checks};
 
@@ -44,7 +44,7 @@ pub(super) fn commit(engine: &OrtEngine, graph: &GraphSource<'_>, options: &Sess
                     engine: NAME,
                     engine_version: engine.version.clone(),
                     library: Some(engine.library.clone()),
-                    provider: provider.as_str(),
+                    provider,
                     fallbacks,
                     graph: graph.kind,
                     batch: options.batch,
@@ -73,7 +73,7 @@ fn try_provider(
     options: &SessionOptions,
     provider: ExecutionProvider,
 ) -> Result<(Vec<Session>, usize)> {
-    let on_cpu = provider == ExecutionProvider::Cpu;
+    let on_cpu = provider.device() == Device::Processor;
     let row_by_row = options.batch > 1 && (on_cpu || !graph.batch_invariant);
     let threads = options.resolved_threads();
     let sessions = if row_by_row && on_cpu { threads.min(options.batch) } else { 1 };
@@ -149,10 +149,10 @@ fn build(
         }
         builder.commit_from_memory(bytes)
     };
-    build().map_err(|error| match provider {
+    build().map_err(|error| match provider.device() {
         // The CPU takes any valid graph: what it refuses is the file's fault, not the provider's.
-        ExecutionProvider::Cpu => failed(format!("load {name}"), error),
-        _ => EngineError::Provider { provider, reason: one_line(&error.to_string()) },
+        Device::Processor => failed(format!("load {name}"), error),
+        Device::Gpu => EngineError::Provider { provider, reason: one_line(&error.to_string()) },
     })
 }
 

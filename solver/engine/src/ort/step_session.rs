@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use ::ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ::ort::memory::Allocator;
 use ::ort::session::{IoBinding, NoSelectedOutputs, RunOptions, Session};
 use ::ort::value::PrimitiveTensorElementType;
 use rayon::prelude::*;
 use trm_models::{GraphKind, TrmConfig};
 
-use super::provider::ExecutionProvider;
+use super::provider::{Device, ExecutionProvider};
 use super::session::{Committed, commit};
 use super::tensors::{DeviceCarry, Exchanged};
 use super::{OrtEngine, failed};
@@ -89,16 +89,11 @@ impl Lane {
     ) -> ::ort::Result<Self> {
         let batch = options.batch;
         let TrmConfig { seq_len, vocab_size, hidden_size, .. } = *config;
-        let allocator = match provider {
-            ExecutionProvider::Cpu => Allocator::default(),
-            ExecutionProvider::Cuda | ExecutionProvider::TensorRt => {
-                let device = options.provider_options.device_id;
-                let memory =
-                    MemoryInfo::new(AllocationDevice::CUDA, device, AllocatorType::Device, MemoryType::Default)?;
-                Allocator::new(session, memory)?
-            }
+        let allocator = match provider.gpu_memory(&options.provider_options)? {
+            None => Allocator::default(),
+            Some(memory) => Allocator::new(session, memory)?,
         };
-        let cuda_graph = provider != ExecutionProvider::Cpu && options.provider_options.cuda_graph;
+        let cuda_graph = provider.device() == Device::Gpu && options.provider_options.cuda_graph;
         let on_device = cuda_graph.then_some(&allocator);
         let run_options = |buffer: usize| -> ::ort::Result<_> {
             let mut run_options = RunOptions::new()?;

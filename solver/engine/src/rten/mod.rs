@@ -15,9 +15,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ::rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
-use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, TensorSpec, TrmConfig};
+use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, Precision, TensorSpec, TrmConfig};
 
 use crate::external::Outside;
+use crate::ort::ExecutionProvider;
 use crate::{
     Engine, EngineEntry, EngineError, GraphSource, Result, SessionInfo, SessionOptions, SolveSession, StepSession,
     checks, external,
@@ -40,6 +41,9 @@ pub(crate) const ENTRY: EngineEntry = EngineEntry {
     about: "rten, built in",
     graphs: &GraphKind::ALL,
     targets: &[GraphTarget::Portable, GraphTarget::OrtCpu],
+    // 16-bit floats are widened as they load.
+    precisions: &Precision::ALL,
+    batch_invariant: true,
     built_in: true,
     has_gpu: false,
     open: |_| Ok(Box::new(RtenEngine)),
@@ -118,7 +122,7 @@ impl Prepared {
             engine: NAME,
             engine_version: VERSION.to_owned(),
             library: None,
-            provider: "cpu",
+            provider: ExecutionProvider::Cpu,
             fallbacks: Vec::new(),
             graph: graph.kind,
             batch: options.batch,

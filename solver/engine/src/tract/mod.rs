@@ -18,11 +18,12 @@ use tract_onnx::pb::{GraphProto, ModelProto, ValueInfoProto};
 use tract_onnx::prelude::multithread::Executor;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::ops::scan::Scan;
-use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, TrmConfig};
+use trm_models::{Axis, ElementType, FoundTensor, GraphKind, GraphSpec, GraphTarget, Precision, TrmConfig};
 
 use super::{
     Engine, EngineEntry, GraphSource, SessionInfo, SessionOptions, SolveSession, StepSession, checks, external,
 };
+use crate::ort::ExecutionProvider;
 use crate::{EngineError, Result};
 
 /// The engine's name.
@@ -40,6 +41,8 @@ pub(crate) const ENTRY: EngineEntry = EngineEntry {
     about: "tract, built in",
     graphs: &[GraphKind::Step, GraphKind::Unrolled],
     targets: &[GraphTarget::Portable, GraphTarget::Tract],
+    precisions: &Precision::ALL,
+    batch_invariant: true,
     built_in: true,
     has_gpu: false,
     open: |_| Ok(Box::new(TractEngine)),
@@ -118,7 +121,7 @@ impl Prepared {
             engine: NAME,
             engine_version: VERSION.to_owned(),
             library: None,
-            provider: "cpu",
+            provider: ExecutionProvider::Cpu,
             fallbacks: Vec::new(),
             graph: graph.kind,
             batch: options.batch,

@@ -10,10 +10,10 @@ use serde::Serialize;
 use trm_cli::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
 use trm_cli::{Exit, InvalidOption, console, errln, failure, interrupt};
 use trm_engine::machine::{Machine, Sensors, forget_peak_memory, load_average, peak_memory};
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
+use trm_engine::ort::{Device, ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
 use trm_engine::{Engine, GraphSource, SessionOptions};
-use trm_models::{GraphKind, SHIPPED};
+use trm_models::{GraphKind, Precision, SHIPPED};
 use trm_solver::measure::bench::{Timing, measure};
 use trm_solver::{Model, SolverError};
 
@@ -95,9 +95,9 @@ struct Row {
     #[serde(skip)]
     position: usize,
     model: String,
-    precision: String,
+    precision: Precision,
     engine: &'static str,
-    provider: &'static str,
+    provider: ExecutionProvider,
     threads: usize,
     /// Idle threads spin instead of sleep.
     spinning: bool,
@@ -125,7 +125,7 @@ struct Row {
 struct Tuned {
     model: String,
     engine: &'static str,
-    provider: &'static str,
+    provider: ExecutionProvider,
     #[serde(flatten)]
     tuning: Tuning,
     /// Where it is remembered.
@@ -263,8 +263,8 @@ impl Args {
             }
             Err(error) => return Err(error.into()),
         };
-        let target = |provider| {
-            let spins = provider == ExecutionProvider::Cpu;
+        let target = |provider: ExecutionProvider| {
+            let spins = provider.device() == Device::Processor;
             Target { engine: Box::new(engine.clone()), provider, spins }
         };
         if let Some(provider) = self.provider.named() {
@@ -289,7 +289,7 @@ impl Args {
             named => named.iter().copied().map(usize::from).collect(),
         };
         threads.dedup();
-        if target.provider != ExecutionProvider::Cpu {
+        if target.provider.device() == Device::Gpu {
             // A GPU's kernels do not depend on them.
             threads.drain(..threads.len() - 1);
         }
@@ -326,9 +326,9 @@ impl Args {
         let mut row = Row {
             position: 0,
             model: model.name().to_owned(),
-            precision: model.bundle().manifest().precision.clone(),
+            precision: model.bundle().manifest().precision,
             engine: target.engine.name(),
-            provider: target.provider.as_str(),
+            provider: target.provider,
             threads: options.threads,
             spinning: options.spinning,
             batch: options.batch,

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_cli::backend::BackendArgs;
 use trm_cli::{Exit, console, deadline, interrupt};
+use trm_engine::ort::ExecutionProvider;
 use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded};
 use trm_solver::measure::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
@@ -112,7 +113,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let questions = source.questions(task.as_ref()).take(count);
     let evaluation = evaluate(&mut solver, questions, &mut |so_far| {
         bar.set_position(so_far.puzzles as u64);
-        if let Some(good) = so_far.exact.value().or(so_far.valid.value()) {
+        if let Some(good) = so_far.scores.exact.value().or(so_far.scores.valid.value()) {
             bar.set_message(format!("{:.1} %", 100.0 * good));
         }
         !interrupt::requested()
@@ -243,7 +244,7 @@ struct JsonReport<'a> {
     tries: u16,
     seed: u64,
     backend: Option<&'static str>,
-    provider: Option<&'static str>,
+    provider: Option<ExecutionProvider>,
     fallbacks: &'a [String],
 }
 
@@ -275,10 +276,10 @@ impl<'a> JsonReport<'a> {
         };
         let step = |(index, at): (usize, &StepAccuracy)| JsonStep {
             step: index + 1,
-            exact: at.exact.value(),
-            cell: at.cell.value(),
-            accuracy: at.accuracy.value(),
-            valid: at.valid.value(),
+            exact: at.scores.exact.value(),
+            cell: at.scores.cell.value(),
+            accuracy: at.scores.accuracy.value(),
+            valid: at.scores.valid.value(),
             halted: at.halted.value(),
         };
         let source = match (&args.data, args.generate, &args.puzzles) {
@@ -289,16 +290,16 @@ impl<'a> JsonReport<'a> {
         };
         Self {
             puzzles: evaluation.puzzles,
-            exact: evaluation.exact.value(),
-            cell: evaluation.cell.value(),
-            valid: evaluation.valid.value(),
+            exact: evaluation.scores.exact.value(),
+            cell: evaluation.scores.cell.value(),
+            valid: evaluation.scores.valid.value(),
             optimal: evaluation.optimal.value(),
             mean_steps: evaluation.mean_steps(),
             puzzles_per_second: evaluation.puzzles_per_second(),
             by_step: evaluation.by_step.iter().enumerate().map(step).collect(),
-            accuracy: evaluation.accuracy.value(),
-            exact_interval: interval(&evaluation.exact),
-            valid_interval: interval(&evaluation.valid),
+            accuracy: evaluation.scores.accuracy.value(),
+            exact_interval: interval(&evaluation.scores.exact),
+            valid_interval: interval(&evaluation.scores.valid),
             optimal_interval: interval(&evaluation.optimal),
             mean_total_steps: evaluation.mean_total_steps(),
             symmetric: evaluation.symmetric,
@@ -338,7 +339,9 @@ fn write_table(out: &mut impl Write, report: &JsonReport<'_>, evaluation: &Evalu
             rollouts => format!(", --rollouts {rollouts} --noise {}", report.noise),
         }
     )?;
-    for (name, rate) in [("exact", &evaluation.exact), ("valid", &evaluation.valid), ("optimal", &evaluation.optimal)] {
+    for (name, rate) in
+        [("exact", &evaluation.scores.exact), ("valid", &evaluation.scores.valid), ("optimal", &evaluation.optimal)]
+    {
         if let Some(value) = rate.value() {
             let (low, high) = rate.interval();
             writeln!(

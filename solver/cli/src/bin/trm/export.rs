@@ -11,7 +11,7 @@ use trm_engine::ort::OrtEngine;
 use trm_engine::{Engine, SessionOptions, registry};
 use trm_export::bundle::card_notes;
 use trm_export::checkpoint::{DEFAULT_PREFIX, StateDict};
-use trm_export::trm::{GraphOptions, Precision};
+use trm_export::trm::{FloatType, GraphOptions};
 use trm_export::{BundleRequest, Sample, export_bundle};
 use trm_intake::{Budget, Limits, Printable};
 use trm_models::{
@@ -226,7 +226,7 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
     }
     let options = args.graph_options();
     // What was measured in one precision says nothing of another.
-    let holds = options.precision_name(model.config()) == manifest.precision;
+    let holds = options.precision(model.config()) == manifest.precision;
     let accuracy = match &args.measured {
         Some(path) => measured(path)?,
         None => manifest.accuracy.iter().filter(|_| holds).cloned().collect(),
@@ -263,12 +263,12 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
 
 impl Args {
     fn graph_options(&self) -> GraphOptions<'static> {
-        let precision = match self.precision {
-            PrecisionName::Fp32 => Precision::Fp32,
-            PrecisionName::Fp16 => Precision::Fp16,
+        let float = match self.precision {
+            PrecisionName::Fp32 => FloatType::Fp32,
+            PrecisionName::Fp16 => FloatType::Fp16,
         };
         let unrolled_steps = self.steps.map(usize::from);
-        GraphOptions { precision, unrolled_steps, quantization: None, target: self.target.into() }
+        GraphOptions { float, unrolled_steps, quantization: None, target: self.target.into() }
     }
 
     fn card_notes(&self) -> Result<Option<String>> {
@@ -400,7 +400,7 @@ fn summarise(bundle: &ModelBundle, kind: &PuzzleKind, weights: &StateDict, confi
         config.architecture,
         model::describe(kind),
         weights.num_parameters(),
-        Printable(&manifest.precision)
+        manifest.precision
     )?;
     for graph in manifest.graphs.values() {
         let steps = graph.steps.map_or_else(String::new, |steps| format!(", {steps} steps"));

@@ -235,7 +235,7 @@ impl Bundle {
         let Manifest { name, config, precision, training_data, licence, accuracy, files, producer, .. } =
             &self.manifest;
         let place = self.path.as_ref().map_or_else(|| "built in".to_owned(), |path| path.display().to_string());
-        let (name, precision) = (Printable(name), Printable(precision));
+        let name = Printable(name);
         writeln!(out, "{name}: bundle for {}, {precision} ({place})", self.puzzle)?;
         write_config(out, config)?;
         if let Some(parameters) = self.parameters {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use trm_engine::ort::ExecutionProvider;
 use trm_intake::Printable;
 use trm_pictures::write_png;
 use trm_puzzles::{Puzzle, PuzzleKind, Verdict, maze};
@@ -29,7 +30,7 @@ struct JsonReport<'a> {
     verdict: &'static str,
     steps: usize,
     backend: &'static str,
-    provider: &'static str,
+    provider: ExecutionProvider,
     ms: f64,
     source: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]

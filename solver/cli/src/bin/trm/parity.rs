@@ -132,7 +132,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
         model: subject.name(),
         backend: info.as_ref().map_or("none", |info| info.engine),
         backend_version: info.as_ref().map(|info| info.engine_version.clone()).unwrap_or_default(),
-        provider: info.as_ref().map_or("none", |info| info.provider),
+        provider: info.as_ref().map_or("none", |info| info.provider.as_str()),
         graph: args.graph,
         limits_from: golden.judge().map(|judge| Printable(&judge.how).to_string()).unwrap_or_default(),
         ms: (started.elapsed().as_secs_f64() * 1e4).round() / 10.0,

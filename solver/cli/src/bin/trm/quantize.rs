@@ -16,7 +16,7 @@ use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::trm::quantize::Activations;
 use trm_export::{BundleRequest, Sample, export_bundle};
-use trm_models::{MANIFEST, Measured, ModelBundle, ModelError};
+use trm_models::{MANIFEST, Measured, ModelBundle, ModelError, Precision};
 use trm_puzzles::{DataSet, IGNORE_LABEL, PuzzleKind, Task, seeded};
 use trm_solver::quantize::{Fidelity, QuantizeOptions, Quantized, Share, StepFidelity, Subject, Target, quantize};
 use trm_solver::{Model, Question};
@@ -97,7 +97,7 @@ enum ActivationsName {
 #[derive(Debug, Serialize)]
 struct Report<'a> {
     bundle: String,
-    precision: String,
+    precision: Precision,
     passed: bool,
     max_loss: f64,
     exponent: Option<f32>,
@@ -123,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     }
     args.name.as_deref().map(export::check_name).transpose()?;
     let model = Model::new(ModelBundle::open(&args.bundle)?)?;
-    if model.bundle().manifest().precision != "fp32" {
+    if model.bundle().manifest().precision != Precision::Float32 {
         bail!(
             "{} is {} already\nhint: quantise the bundle that it was made of",
             args.bundle.display(),
@@ -165,7 +165,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
     let passed = quantized.fidelity.passed(options.max_loss);
     let mut report = Report {
         bundle: model.bundle().label(),
-        precision: quantized.graph_options().precision_name(model.config()),
+        precision: quantized.graph_options().precision(model.config()),
         passed,
         max_loss: args.max_loss,
         exponent: quantized.exponent,

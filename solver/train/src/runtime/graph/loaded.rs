@@ -7,7 +7,7 @@ use ::ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ::ort::session::Session;
 use ::ort::value::{DynValue, PrimitiveTensorElementType, Tensor, TensorValueType};
 use trm_engine::ort::session::load_plain;
-use trm_engine::ort::{ExecutionProvider, OrtEngine, failed};
+use trm_engine::ort::{OrtEngine, failed};
 use trm_engine::{EngineError, SessionOptions};
 use trm_export::onnx::Graph;
 use trm_export::onnx::write::encode;
@@ -37,13 +37,8 @@ impl LoadedGraph {
     ) -> Result<Self> {
         let bytes = encode(graph, &[]).onnx;
         let (session, provider) = load_plain(engine, name, &bytes, options)?;
-        let memory = |output: &str| match provider {
-            ExecutionProvider::Cuda | ExecutionProvider::TensorRt
-                if !READ.contains(&output) && output != "grad_norm" =>
-            {
-                let device = options.provider_options.device_id;
-                MemoryInfo::new(AllocationDevice::CUDA, device, AllocatorType::Device, MemoryType::Default)
-            }
+        let memory = |output: &str| match provider.gpu_memory(&options.provider_options)? {
+            Some(memory) if !READ.contains(&output) && output != "grad_norm" => Ok(memory),
             _ => MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUOutput),
         };
         let outputs = session.outputs().iter().map(|outlet| Ok((outlet.name().to_owned(), memory(outlet.name())?)));

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 
 use ::ort::value::DynValue;
-use trm_engine::ort::{ExecutionProvider, OrtEngine, ProviderChoice};
+use trm_engine::ort::{Device, ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_engine::{EngineError, SessionOptions};
 use trm_export::checkpoint::layout;
 use trm_export::onnx::Graph;
@@ -266,7 +266,7 @@ fn load_steps(
     let mut failure = None;
     for provider in options.session.provider.candidates() {
         let build = |split: &Split| step_graph(config, options, split);
-        let (split, step) = if provider == ExecutionProvider::Cpu {
+        let (split, step) = if provider.device() == Device::Processor {
             memory::fit(config, options, Split::new(config, options.batch, threads, options.rows)?, build)?
         } else {
             let split = Split::whole(options.batch, threads);
