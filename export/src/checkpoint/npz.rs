@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, Read as _, Seek, SeekFrom};
 use std::path::Path;
 
-use trm_intake::{Budget, Printable};
+use trm_intake::{Budget, Fault, Printable};
 
 use super::archive::{Archive, damaged};
 use super::contents::{Contents, Item};
@@ -60,10 +60,10 @@ pub(super) fn read(path: &Path, options: &ReadOptions, budget: &mut Budget) -> R
     let mut tensors = Vec::with_capacity(selection.tensors.len());
     for (name, id) in &selection.tensors {
         let (item, header) = (&contents.items[*id], &headers[*id]);
-        let bad_tensor = |reason| ExportError::BadTensor {
+        let bad_tensor = |fault: Fault| ExportError::BadTensor {
             origin: path.display().to_string(),
             tensor: Printable(&item.name).to_string(),
-            reason,
+            fault,
         };
         let Some(dtype) = header.dtype else { return Err(bad_tensor("has no dtype of weights".into())) };
         let count = take(&header.shape, budget).map_err(bad_tensor)?;
@@ -130,9 +130,9 @@ impl Header {
     }
 
     /// The tensor of these elements, in row-major order.
-    fn tensor(&self, dtype: WeightDtype, count: usize, mut bytes: Vec<u8>) -> Result<WeightTensor, String> {
+    fn tensor(&self, dtype: WeightDtype, count: usize, mut bytes: Vec<u8>) -> Result<WeightTensor, Fault> {
         if Some(bytes.len()) != count.checked_mul(dtype.size()) {
-            return Err(format!("has {} bytes, expected {count} elements of {dtype}", bytes.len()));
+            return Err(format!("has {} bytes, expected {count} elements of {dtype}", bytes.len()).into());
         }
         if self.big_endian {
             swap(&mut bytes, dtype.size());

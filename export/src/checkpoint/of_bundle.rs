@@ -28,20 +28,20 @@ impl StateDict {
                 Dtype::F16 => WeightDtype::F16,
                 Dtype::F64 => WeightDtype::F64,
                 other => {
-                    let reason = format!("has dtype {other}, expected float32, bfloat16, float16 or float64");
-                    return Err(ExportError::BadTensor { origin, tensor: name, reason });
+                    let fault = format!("has dtype {other}, expected float32, bfloat16, float16 or float64").into();
+                    return Err(ExportError::BadTensor { origin, tensor: name, fault });
                 }
             };
-            let data = dtype.decode(view.data()).map_err(|reason| ExportError::BadTensor {
+            let data = dtype.decode(view.data()).map_err(|fault| ExportError::BadTensor {
                 origin: origin.clone(),
                 tensor: name.clone(),
-                reason,
+                fault,
             })?;
             let tensor = WeightTensor { dtype, shape: view.shape().to_vec(), data };
             let canonical = name.strip_prefix(DEFAULT_PREFIX).unwrap_or(&name);
             if weights.insert(canonical, tensor).is_some() {
-                let reason = "is there twice, with and without prefix".to_owned();
-                return Err(ExportError::BadTensor { origin, tensor: name, reason });
+                let fault = "is there twice, with and without prefix".into();
+                return Err(ExportError::BadTensor { origin, tensor: name, fault });
             }
         }
         Ok(weights)
