@@ -30,4 +30,4 @@ pub mod yaml;
 
 pub use budget::{Bounded, Budget, Exceeded, Limits, ReadError, Resource};
 pub use hint::{Fault, Hint, explained, hint_as, with_hint};
-pub use printable::{Escaped, Printable, with_causes};
+pub use printable::{Escaped, Printable, with_causes, with_causes_as};
