@@ -59,6 +59,12 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Takes over an error's words and advice.
+    #[must_use]
+    pub fn of(error: &(impl Hint + ?Sized)) -> Self {
+        Self { what: error.to_string(), hint: error.hint().map(Cow::into_owned) }
+    }
+
     /// Adds the advice.
     #[must_use]
     pub fn advise(self, hint: impl Into<String>) -> Self {

@@ -69,7 +69,7 @@ pub fn with_causes_as<'e>(
     error: &'e (dyn Error + 'static),
     said: impl Fn(&'e (dyn Error + 'static)) -> String,
 ) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
+    let causes = std::iter::successors(Some(error), |&error| error.source());
     causes.map(said).collect::<Vec<_>>().join(": ")
 }
 
