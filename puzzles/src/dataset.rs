@@ -267,10 +267,8 @@ impl DataSet {
     pub fn write(&self, dir: &Path) -> Result<()> {
         self.check_shape(dir)?;
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(PuzzleError::data(
-                dir,
-                Fault::from("the folder already holds files").advise("choose a new folder"),
-            ));
+            let fault = Fault::from("the folder already holds files");
+            return Err(PuzzleError::data(dir, fault.advise("choose a new folder")));
         }
         let name = dir.file_name().ok_or_else(|| PuzzleError::data(dir, "not a folder name"))?;
         let parent = match dir.parent() {
@@ -327,10 +325,8 @@ impl DataSet {
         if path.is_file() {
             let found: Vec<String> = read_json(path, NAMES_LIMITS, "a list of names")?;
             if found != self.identifiers {
-                return Err(PuzzleError::data(
-                    path,
-                    Fault::from("belongs to another data set").advise("choose another folder"),
-                ));
+                let fault = Fault::from("belongs to another data set");
+                return Err(PuzzleError::data(path, fault.advise("choose another folder")));
             }
             return Ok(());
         }

@@ -312,22 +312,14 @@ impl KioskConfig {
     /// # Errors
     /// [`HostError::KioskConfig`] says which key or line is wrong, and what was expected.
     pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
+        let refused = |Fault { what: reason, hint }| HostError::KioskConfig { origin: origin.to_owned(), reason, hint };
+        let malformed =
+            |reason: &str| refused(Fault::from(reason).advise("examples/kiosk.toml has every key with what it means"));
         let mut budget = Budget::new(SMALL);
-        budget.take_lines(text.as_bytes(), LONGEST_LINE).map_err(|exceeded| HostError::KioskConfig {
-            origin: origin.to_owned(),
-            reason: exceeded.to_string(),
-            hint: Some("examples/kiosk.toml has every key with what it means".to_owned()),
-        })?;
-        let config: Self = toml::from_str(text).map_err(|error| HostError::KioskConfig {
-            origin: origin.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
-            hint: Some("examples/kiosk.toml has every key with what it means".to_owned()),
-        })?;
-        config.check().map_err(|Fault { what: reason, hint }| HostError::KioskConfig {
-            origin: origin.to_owned(),
-            reason,
-            hint,
-        })?;
+        let taken = budget.take_lines(text.as_bytes(), LONGEST_LINE);
+        taken.map_err(|exceeded| malformed(&exceeded.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|error| malformed(error.to_string().trim_end()))?;
+        config.check().map_err(refused)?;
         Ok(config)
     }
 

@@ -319,6 +319,6 @@ fn provider_names_are_parsed() {
         let parsed = provider.as_str().parse::<ProviderChoice>().expect("a provider");
         assert_eq!(parsed, ProviderChoice::Only(provider));
     }
-    let error = "gpu".parse::<ProviderChoice>().expect_err("not a provider").to_string();
+    let error = explained(&"gpu".parse::<ProviderChoice>().expect_err("not a provider"));
     assert_eq!(error, "unknown execution provider `gpu`\nhint: one of auto, cpu, cuda and tensorrt");
 }
