@@ -9,6 +9,7 @@ use crate::kiosk::parts::Reading;
 use crate::{HostError, Result};
 
 /// The failure of a part, as it is told, each part of it in one line.
+#[derive(Debug)]
 pub(super) struct Failure {
     pub(super) part: &'static str,
     pub(super) text: String,
