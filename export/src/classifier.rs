@@ -161,8 +161,8 @@ fn layer(parameters: &BTreeMap<String, ValueId>, name: &str) -> Result<(ValueId,
 }
 
 fn missing(tensor: &str) -> ExportError {
-    let (origin, reason) = ("the classifier's weights".to_owned(), "is missing or of another size".to_owned());
-    ExportError::BadTensor { origin, tensor: tensor.to_owned(), reason }
+    let (origin, fault) = ("the classifier's weights".to_owned(), "is missing or of another size".into());
+    ExportError::BadTensor { origin, tensor: tensor.to_owned(), fault }
 }
 
 fn silu(b: &mut GraphBuilder, x: ValueId) -> Result<ValueId, ExportError> {

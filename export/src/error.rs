@@ -1,8 +1,10 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use trm_intake::file::FileError;
+use trm_intake::{Fault, Hint};
 use trm_models::ModelError;
 use trm_onnx::OnnxError;
 
@@ -19,7 +21,7 @@ pub enum ExportError {
 
     // checkpoint/
     /// A file is not a checkpoint, or a damaged one.
-    #[error("{}: {reason}{}", path.display(), hint_line(hint.as_deref()))]
+    #[error("{}: {reason}", path.display())]
     BadCheckpoint {
         /// The file.
         path: PathBuf,
@@ -30,8 +32,7 @@ pub enum ExportError {
     },
     /// A checkpoint asks to run code that no state dict needs. It was not run.
     #[error(
-        "{}: the pickle refers to `{global}` (offset {offset}), which is code that no state dict needs\n\
-         hint: save the weights alone: torch.save(model.state_dict(), path)",
+        "{}: the pickle refers to `{global}` (offset {offset}), which is code that no state dict needs",
         path.display()
     )]
     ForeignGlobal {
@@ -43,7 +44,7 @@ pub enum ExportError {
         offset: usize,
     },
     /// A checkpoint holds several sets of weights, and none was asked for.
-    #[error("{}: several sets of weights: {sets}\nhint: {hint}", path.display())]
+    #[error("{}: several sets of weights: {sets}", path.display())]
     SeveralWeights {
         /// The file.
         path: PathBuf,
@@ -53,7 +54,7 @@ pub enum ExportError {
         hint: String,
     },
     /// A checkpoint does not hold the set of weights that was asked for.
-    #[error("{}: no set of weights `{name}`; it has {sets}\nhint: --weights takes one of these", path.display())]
+    #[error("{}: no set of weights `{name}`; it has {sets}", path.display())]
     NoSuchWeights {
         /// The file.
         path: PathBuf,
@@ -63,11 +64,7 @@ pub enum ExportError {
         sets: String,
     },
     /// A checkpoint has keys that may change what the model computes, for all that is known.
-    #[error(
-        "{}: beside the weights the file has {keys}, which mean nothing that is known here\n\
-         hint: if the model computes the same without, --weights {weights} reads these weights alone",
-        path.display()
-    )]
+    #[error("{}: beside the weights the file has {keys}, which mean nothing that is known here", path.display())]
     UnknownKeys {
         /// The file.
         path: PathBuf,
@@ -77,17 +74,17 @@ pub enum ExportError {
         weights: String,
     },
     /// One tensor of a checkpoint cannot be read or written.
-    #[error("{origin}: tensor `{tensor}` {reason}")]
+    #[error("{origin}: tensor `{tensor}` {fault}")]
     BadTensor {
         /// The file.
         origin: String,
         /// The tensor's name, as written in the file.
         tensor: String,
         /// The fault.
-        reason: String,
+        fault: Fault,
     },
     /// The tensors of a checkpoint are not those of the configured model.
-    #[error("{origin}: the weights do not fit the configuration: {reason}\nhint: {hint}")]
+    #[error("{origin}: the weights do not fit the configuration: {reason}")]
     LayoutMismatch {
         /// The file.
         origin: String,
@@ -97,10 +94,7 @@ pub enum ExportError {
         hint: String,
     },
     /// A tensor's shape is not what the configuration calls for.
-    #[error(
-        "{origin}: tensor `{tensor}` has shape {found:?}, expected {expected:?}, which is [{because}]\n\
-         hint: are these the all_config.yaml and dataset.json of this checkpoint?"
-    )]
+    #[error("{origin}: tensor `{tensor}` has shape {found:?}, expected {expected:?}, which is [{because}]")]
     ShapeMismatch {
         /// The file.
         origin: String,
@@ -125,7 +119,26 @@ pub enum ExportError {
     },
 }
 
-/// The optional last line of a message.
-fn hint_line(hint: Option<&str>) -> String {
-    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+impl Hint for ExportError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Model(error) => error.hint(),
+            Self::Onnx(error) => error.hint(),
+            Self::BadCheckpoint { hint, .. } => hint.as_deref().map(Cow::from),
+            Self::ForeignGlobal { .. } => Some("save the weights alone: torch.save(model.state_dict(), path)".into()),
+            Self::SeveralWeights { hint, .. } | Self::LayoutMismatch { hint, .. } => Some(hint.into()),
+            Self::NoSuchWeights { .. } => Some("--weights takes one of these".into()),
+            Self::UnknownKeys { weights, .. } => {
+                let hint =
+                    format!("if the model computes the same without, --weights {weights} reads these weights alone");
+                Some(hint.into())
+            }
+            Self::BadTensor { fault, .. } => fault.hint(),
+            Self::ShapeMismatch { .. } => {
+                Some("are these the all_config.yaml and dataset.json of this checkpoint?".into())
+            }
+            Self::TrainingGraph { .. } => None,
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use trm_export::checkpoint::{DEFAULT_PREFIX, ReadOptions, StateDict, WeightDtype, WeightTensor, layout};
+use trm_intake::explained;
 use trm_models::{ConfigSource, TrmConfig};
 
 fn fixture(name: &str) -> PathBuf {
@@ -24,7 +25,7 @@ fn read(name: &str) -> StateDict {
 
 /// The message without the path in front.
 fn refusal(path: &Path) -> String {
-    let error = StateDict::read_with(path, &any_names()).expect_err("refused").to_string();
+    let error = explained(&StateDict::read_with(path, &any_names()).expect_err("refused"));
     error.replace(&format!("{}: ", path.display()), "")
 }
 
@@ -109,7 +110,7 @@ fn reads_other_formats_of_torch() {
 
 #[test]
 fn names_and_sizes_are_judged_before_a_tensor_is_loaded() {
-    let error = StateDict::read(fixture("plain.pt")).expect_err("refused").to_string();
+    let error = explained(&StateDict::read(fixture("plain.pt")).expect_err("refused"));
     let said = "none of its tensors has a name of a TRM's or HRM's weights: it has `weight`\n\
                 hint: expected names such as `model.inner.lm_head.weight`";
     assert!(error.ends_with(said), "{error}");
@@ -126,7 +127,7 @@ fn names_and_sizes_are_judged_before_a_tensor_is_loaded() {
         file.write_all(&(header.len() as u64).to_le_bytes()).expect("written");
         file.write_all(header.as_bytes()).expect("written");
         file.set_len(8 + header.len() as u64 + end).expect("sparse");
-        let error = StateDict::read(&path).expect_err("refused").to_string();
+        let error = explained(&StateDict::read(&path).expect_err("refused"));
         assert!(error.contains(said), "{error}");
     }
 }
@@ -272,7 +273,7 @@ fn refuses_to_write_a_tensor_of_another_shape() {
         state.write_torch(dir.path().join("a.pt"), "").expect_err("refused"),
         state.write_safetensors(dir.path().join("a.safetensors"), "").expect_err("refused"),
     ] {
-        assert_eq!(error.to_string(), "the state dict: tensor `a` has 3 elements, but shape [2, 2]");
+        assert_eq!(explained(&error), "the state dict: tensor `a` has 3 elements, but shape [2, 2]");
     }
     assert_eq!(std::fs::read_dir(dir.path()).expect("folder").count(), 0, "nothing was written");
 }
@@ -282,7 +283,7 @@ fn checks_weights_against_the_configuration() {
     let mlp = config(true, 4);
     let state = weights(&mlp);
     state.check(&mlp).expect("its own configuration");
-    let message = |config: &TrmConfig, state: &StateDict| state.check(config).expect_err("refused").to_string();
+    let message = |config: &TrmConfig, state: &StateDict| explained(&state.check(config).expect_err("refused"));
 
     assert_eq!(
         message(&config(true, 9), &state),
@@ -368,7 +369,7 @@ fn goldens_fit_their_configurations() {
         }
 
         let other = source.vocab_size(size("vocab_size") + 1).build().expect("complete");
-        let message = state.check(&other).expect_err("another vocabulary").to_string();
+        let message = explained(&state.check(&other).expect_err("another vocabulary"));
         assert!(message.contains("tensor `embed_tokens.embedding_weight` has shape"), "{message}");
         checked += 1;
     }

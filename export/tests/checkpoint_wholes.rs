@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use trm_export::checkpoint::{ReadOptions, StateDict};
 use trm_export::onnx::eval::{Tensor, evaluate};
 use trm_export::trm::{GraphOptions, build_graph};
+use trm_intake::explained;
 use trm_models::{ConfigSource, GraphKind};
 
 fn fixture(name: &str) -> PathBuf {
@@ -15,7 +16,7 @@ fn try_read(name: &str, weights: Option<&str>) -> Result<StateDict, String> {
     let path = fixture(name);
     let options = ReadOptions { weights: weights.map(str::to_owned), ..ReadOptions::default() };
     StateDict::read_with(&path, &options)
-        .map_err(|error| error.to_string().replace(&format!("{}: ", path.display()), ""))
+        .map_err(|error| explained(&error).replace(&format!("{}: ", path.display()), ""))
 }
 
 #[track_caller]
@@ -176,7 +177,7 @@ fn shards_must_hold_what_their_index_says() {
     let text = std::fs::read_to_string(&index).expect("index");
     let refused = |text: &str| {
         std::fs::write(&index, text).expect("written");
-        StateDict::read(folder.path()).expect_err("refused").to_string()
+        explained(&StateDict::read(folder.path()).expect_err("refused"))
     };
     let message = refused(&text.replace("model.inner.H_init", "model.inner.L_init"));
     assert!(message.contains("has no tensor `model.inner.L_init`, which "), "{message}");
@@ -239,13 +240,13 @@ fn nano_trm_computes_the_same() {
 
 #[test]
 fn nano_trms_other_arithmetic_is_refused_by_name() {
-    let message = |name: &str| read(name, Some("state_dict")).settings().expect_err("refused").to_string();
+    let message = |name: &str| explained(&read(name, Some("state_dict")).settings().expect_err("refused"));
     assert!(message("nano_conv.ckpt").contains("`hyper_parameters`: nano-trm's `use_conv_swiglu`, a convolution"));
     assert!(message("nano_2d.ckpt").contains("`hyper_parameters`: nano-trm's `pos_emb_type: 2d`"));
     // With settings that say nothing of it the tensors do.
     let plain = read("nano_attention.ckpt", Some("state_dict"));
     let (origin, fields) = plain.settings().expect("TRM's arithmetic").expect("settings");
     let config = ConfigSource::from_fields(fields, &origin).and_then(|source| source.build()).expect("complete");
-    let conv = read("nano_conv.ckpt", Some("state_dict")).check(&config).expect_err("refused").to_string();
+    let conv = explained(&read("nano_conv.ckpt", Some("state_dict")).check(&config).expect_err("refused"));
     assert!(conv.contains("dwconv.bias` is a convolution, which no public TRM or HRM computes"), "{conv}");
 }

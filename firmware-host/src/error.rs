@@ -1,8 +1,10 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
-use trm_intake::{Exceeded, shown};
+use trm_intake::{Exceeded, Hint, hint_as, shown};
+use trm_link::{CommandError, LinkError};
 use trm_models::ModelError;
 
 /// Why something could not be read, drawn, sent or kept.
@@ -20,7 +22,7 @@ pub enum HostError {
         source: std::io::Error,
     },
     /// A file that is larger, or asks for more, than anything of its kind.
-    #[error("{}: {exceeded}\nhint: is it the right file?", shown::path(path))]
+    #[error("{}: {exceeded}", shown::path(path))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -28,7 +30,7 @@ pub enum HostError {
         exceeded: Exceeded,
     },
     /// A picture that cannot be decoded.
-    #[error("{}: not a picture that can be read\nhint: JPEG and PNG are", shown::path(path))]
+    #[error("{}: not a picture that can be read", shown::path(path))]
     Picture {
         /// The file, or what the picture is called.
         path: PathBuf,
@@ -37,7 +39,7 @@ pub enum HostError {
     },
     /// A picture that would take too much memory.
     #[error(
-        "{}: {width}x{height} pixels are more than {} million\nhint: scale it down, 2 million are plenty",
+        "{}: {width}x{height} pixels are more than {} million",
         shown::path(path), crate::vision::photo::MAX_PIXELS / 1_000_000
     )]
     PictureTooLarge {
@@ -49,7 +51,7 @@ pub enum HostError {
         height: u32,
     },
     /// A source of pictures that is not what it should be, or a picture of one.
-    #[error("{}: {}\nhint: {hint}", shown::text(name), shown::text(reason))]
+    #[error("{}: {}", shown::text(name), shown::text(reason))]
     Source {
         /// The source as it was written, or its file.
         name: String,
@@ -62,7 +64,7 @@ pub enum HostError {
     #[error(transparent)]
     Solver(Box<trm_solver::SolverError>),
     /// A label of a set of photographs or fonts that cannot be used.
-    #[error("{}: {}\nhint: expected {hint}", shown::path(path), shown::text(reason))]
+    #[error("{}: {}", shown::path(path), shown::text(reason))]
     Label {
         /// The file or folder.
         path: PathBuf,
@@ -72,10 +74,7 @@ pub enum HostError {
         hint: &'static str,
     },
     /// A classifier of something else than digits.
-    #[error(
-        "{}: no digit reader: pictures of {size}x{size} into {classes} classes\nhint: a digit reader takes 28x28 into 10; `trm-host digits` makes one",
-        shown::text(name)
-    )]
+    #[error("{}: no digit reader: pictures of {size}x{size} into {classes} classes", shown::text(name))]
     NoDigitReader {
         /// Its name.
         name: String,
@@ -116,7 +115,7 @@ pub enum HostError {
         source: std::io::Error,
     },
     /// A framebuffer that cannot be drawn to.
-    #[error("{}: {}\nhint: {hint}", shown::path(path), shown::text(reason))]
+    #[error("{}: {}", shown::path(path), shown::text(reason))]
     Framebuffer {
         /// The device, or the file that describes it.
         path: PathBuf,
@@ -138,7 +137,7 @@ pub enum HostError {
     },
     /// A name or number that ROS 2 does not allow.
     #[cfg(feature = "ros2")]
-    #[error("`{}` cannot be {what}: {}\nhint: {hint}", shown::text(name), shown::text(reason))]
+    #[error("`{}` cannot be {what}: {}", shown::text(name), shown::text(reason))]
     Ros2Name {
         /// What it should be: `the name of a topic`.
         what: &'static str,
@@ -161,7 +160,7 @@ pub enum HostError {
 
     // kiosk
     /// The kiosk's settings cannot be used.
-    #[error("{}: {}{}", shown::text(origin), shown::lines(reason), hint_line(hint.as_deref()))]
+    #[error("{}: {}", shown::text(origin), shown::lines(reason))]
     KioskConfig {
         /// The file.
         origin: String,
@@ -171,7 +170,7 @@ pub enum HostError {
         hint: Option<String>,
     },
     /// A file or folder of the kiosk's state cannot be used.
-    #[error("{}: {}\nhint: {hint}", shown::path(path), shown::lines(reason))]
+    #[error("{}: {}", shown::path(path), shown::lines(reason))]
     KioskState {
         /// The file or folder.
         path: PathBuf,
@@ -181,18 +180,13 @@ pub enum HostError {
         hint: String,
     },
     /// Metrics would be readable from other machines, which nobody asked for.
-    #[error(
-        "metrics.listen is {address}, expected a loopback address\nhint: 127.0.0.1 or [::1]; metrics.public = true opens \
-         the metrics to the network"
-    )]
+    #[error("metrics.listen is {address}, expected a loopback address")]
     NotLoopback {
         /// The address.
         address: std::net::SocketAddr,
     },
     /// The metrics' port cannot be listened on.
-    #[error(
-        "cannot listen on {address} for metrics: {reason}\nhint: is another kiosk running? metrics.listen sets the port"
-    )]
+    #[error("cannot listen on {address} for metrics: {reason}")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
@@ -211,7 +205,7 @@ pub enum HostError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// A model was not activated; the one before it stays.
-    #[error("{}: not activated: {}\nhint: {hint}", shown::text(bundle), shown::lines(reason))]
+    #[error("{}: not activated: {}", shown::text(bundle), shown::lines(reason))]
     ModelRefused {
         /// The bundle.
         bundle: String,
@@ -277,21 +271,47 @@ impl HostError {
     }
 }
 
-/// The optional last line of a message.
-fn hint_line(hint: Option<&str>) -> String {
-    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+impl Hint for HostError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Solver(error) => return error.hint(),
+            Self::Engine(error) => return error.hint(),
+            Self::Plan(error) => return error.hint(),
+            Self::Train(error) => return error.hint(),
+            Self::Link(error) => return error.hint(),
+            Self::Write(error) => return error.hint(),
+            Self::File(error) => return error.hint(),
+            Self::Model(error) => return error.hint(),
+            Self::TooLarge { .. } => "is it the right file?".into(),
+            Self::Picture { .. } => "JPEG and PNG are".into(),
+            Self::PictureTooLarge { .. } => "scale it down, 2 million are plenty".into(),
+            Self::Source { hint, .. } | Self::Framebuffer { hint, .. } => (*hint).into(),
+            Self::Label { hint, .. } => format!("expected {hint}").into(),
+            Self::NoDigitReader { .. } => "a digit reader takes 28x28 into 10; `trm-host digits` makes one".into(),
+            #[cfg(feature = "ros2")]
+            Self::Ros2Name { hint, .. } => (*hint).into(),
+            Self::KioskConfig { hint, .. } => return hint.as_deref().map(Cow::from),
+            Self::KioskState { hint, .. } | Self::ModelRefused { hint, .. } => hint.into(),
+            Self::NotLoopback { .. } => {
+                "127.0.0.1 or [::1]; metrics.public = true opens the metrics to the network".into()
+            }
+            Self::Listen { .. } => "is another kiosk running? metrics.listen sets the port".into(),
+            // What the system says is the cause; what a part says is all there is.
+            _ => return None,
+        })
+    }
 }
 
-/// An error and its causes in one line. Hints are left out: they are for whoever sits before the machine.
-pub(crate) fn without_hints(error: &dyn std::error::Error) -> String {
-    let first_line = |error: &dyn std::error::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
-    let causes = std::iter::successors(error.source(), |cause| cause.source()).map(first_line);
-    std::iter::once(first_line(error)).chain(causes).collect::<Vec<_>>().join(": ")
+/// Returns the advice of an error of this crate or of one that it uses; `None` for another, and where there is none.
+#[must_use]
+pub fn hint_of<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<Cow<'e, str>> {
+    let own = hint_as::<HostError>(error).or_else(|| hint_as::<LinkError>(error));
+    own.or_else(|| hint_as::<CommandError>(error)).or_else(|| trm_cli::hint_of(error))
 }
 
 #[cfg(test)]
 mod tests {
-    use trm_intake::Resource;
+    use trm_intake::{Resource, explained};
 
     use super::*;
 
@@ -312,7 +332,7 @@ mod tests {
             HostError::Device { path: name.into(), action: "open", source: source() },
         ];
         for error in errors {
-            let text = error.to_string();
+            let text = explained(&error);
             assert!(text.starts_with(shown), "{text}");
             assert!(text.lines().count() <= 2 && !text.contains(['\x1b', '\u{202e}']), "{text:?}");
         }

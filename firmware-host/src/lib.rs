@@ -36,7 +36,7 @@ pub mod ros2;
 mod solving;
 pub mod vision;
 
-pub use error::HostError;
+pub use error::{HostError, hint_of};
 pub use solving::Solving;
 
 /// The result of this crate's fallible functions.

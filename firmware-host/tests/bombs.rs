@@ -16,6 +16,7 @@ use image::ImageEncoder as _;
 use measured::{Bomb, all, bomb, filled, option, png_checksum, repeated, sparse};
 use trm_firmware_host::vision::photo;
 use trm_firmware_host::vision::source::{FrameSource as _, MjpegStream, SourceSpec};
+use trm_intake::explained;
 
 const TRM_HOST: &str = env!("CARGO_BIN_EXE_trm-host");
 
@@ -316,7 +317,7 @@ fn devices_that_boast() {
 fn streams_without_a_picture_end() {
     let noise = |first: &'static [u8], byte: u8| {
         let mut stream = MjpegStream::new("noise", io::Cursor::new(first).chain(io::repeat(byte)));
-        stream.next_frame().expect_err("no picture").to_string()
+        explained(&stream.next_frame().expect_err("no picture"))
     };
     for message in
         [noise(b"", 0), noise(b"", 0xFF), noise(b"\xFF\xD8\xFF\xDA\0\x02", 1), noise(b"\xFF\xD8\xFF\xE0", 0xFF)]
@@ -325,7 +326,7 @@ fn streams_without_a_picture_end() {
         assert!(message.contains("the limit is 67108864\nhint: "), "{message}");
     }
     let raw = "raw:65535x65535:rgb24:/dev/zero".parse::<SourceSpec>().expect("a source").open();
-    let message = raw.err().expect("refused").to_string();
+    let message = explained(&raw.err().expect("refused"));
     assert!(message.starts_with("/dev/zero: 65535x65535 pixels, expected 1 to 40 million\nhint: "), "{message}");
 }
 

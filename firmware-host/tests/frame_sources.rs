@@ -12,6 +12,7 @@ use trm_firmware_host::vision::photo;
 use trm_firmware_host::vision::source::{
     Folder, Frame, FrameSource, JpegSplitter, MjpegStream, Pictures, RawPixels, SourceSpec, open_whole,
 };
+use trm_intake::explained;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/photos").join(name)
@@ -104,7 +105,7 @@ fn pictures_that_cannot_be_decoded_are_passed_over() {
     assert_eq!(warnings, ["pipe#1: 10000x10000 pixels are more than 40 million"]);
 
     let mut endless = MjpegStream::new("pipe", Cursor::new(oversized().repeat(150)));
-    let message = endless.next_frame().unwrap_err().to_string();
+    let message = explained(&endless.next_frame().unwrap_err());
     assert!(message.starts_with("pipe: 100 pictures in a row cannot be decoded\nhint: "), "{message}");
     // Asked again, it tries the others.
     assert!(endless.next_frame().unwrap().is_none());
@@ -247,7 +248,7 @@ fn a_repeated_folder_finds_what_was_added_and_finished() {
     let spec: SourceSpec = format!("repeat:{}", folder.path().display()).parse().unwrap();
     let mut source = spec.open().unwrap();
     let next = |source: &mut dyn FrameSource| {
-        let frame = source.next_frame().map_err(|error| error.to_string())?.expect("it never ends");
+        let frame = source.next_frame().map_err(|error| explained(&error))?.expect("it never ends");
         Ok::<_, String>(Path::new(&frame.name).file_name().unwrap().to_str().unwrap().to_owned())
     };
     let message = next(&mut *source).unwrap_err();
@@ -273,7 +274,7 @@ fn a_repeated_folder_finds_what_was_added_and_finished() {
 #[test]
 fn a_named_file_that_cannot_be_read_is_an_error_and_the_next_ones_turn_comes() {
     let mut source = Pictures::new([fixture("nowhere.jpg"), fixture("image8.jpg")]);
-    assert!(source.next_frame().unwrap_err().to_string().ends_with("nowhere.jpg: open failed"));
+    assert!(explained(&source.next_frame().unwrap_err()).ends_with("nowhere.jpg: open failed"));
     assert_eq!(source.next_frame().unwrap().unwrap().image.dimensions(), (640, 480));
     assert!(source.next_frame().unwrap().is_none());
 }

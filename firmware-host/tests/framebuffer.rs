@@ -9,6 +9,7 @@ use embedded_graphics::pixelcolor::{BinaryColor, Rgb888, RgbColor};
 use tempfile::TempDir;
 use trm_firmware_host::display::framebuffer::Geometry;
 use trm_firmware_host::display::{Canvas, Framebuffer};
+use trm_intake::explained;
 
 /// A device of `bytes` bytes, all 0xEE, and what the system says of it.
 fn device(entries: &[(&str, &str)], bytes: usize) -> (TempDir, PathBuf, PathBuf) {
@@ -74,7 +75,7 @@ fn monochrome_pictures_are_black_and_white_on_it() {
 fn what_cannot_be_drawn_to_is_refused_with_a_hint() {
     let refused = |entries: &[(&str, &str)]| {
         let (_folder, path, sysfs) = device(entries, 8);
-        Framebuffer::open(&path, &sysfs).unwrap_err().to_string()
+        explained(&Framebuffer::open(&path, &sysfs).unwrap_err())
     };
     let message = refused(&[("virtual_size", "8,8"), ("bits_per_pixel", "24"), ("stride", "24")]);
     assert!(message.ends_with(
@@ -105,7 +106,7 @@ fn what_cannot_be_drawn_to_is_refused_with_a_hint() {
 #[test]
 fn a_picture_larger_than_the_screen_is_refused() {
     let (_folder, path, sysfs) = device(&[("virtual_size", "3,2"), ("bits_per_pixel", "16"), ("stride", "6")], 12);
-    let message = Framebuffer::open(&path, &sysfs).unwrap().show(&canvas()).unwrap_err().to_string();
+    let message = explained(&Framebuffer::open(&path, &sysfs).unwrap().show(&canvas()).unwrap_err());
     assert!(message.contains("4x2 pixels does not fit on a screen of 3x2\nhint: "), "{message}");
     assert_eq!(std::fs::read(&path).unwrap(), [0xEE; 12]);
 }
@@ -114,6 +115,6 @@ fn a_picture_larger_than_the_screen_is_refused() {
 fn a_device_that_is_not_there_is_not_made() {
     let (_folder, path, sysfs) = device(&[("virtual_size", "3,2"), ("bits_per_pixel", "16"), ("stride", "6")], 12);
     std::fs::remove_file(&path).unwrap();
-    assert!(Framebuffer::open(&path, &sysfs).unwrap_err().to_string().ends_with("fb0: open failed"));
+    assert!(explained(&Framebuffer::open(&path, &sysfs).unwrap_err()).ends_with("fb0: open failed"));
     assert!(!Path::new(&path).exists());
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use trm_firmware_host::kiosk::models::ModelStore;
+use trm_intake::explained;
 use trm_models::ModelBundle;
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -80,7 +81,7 @@ fn a_model_is_checked_tested_activated_and_the_one_before_kept() {
     fs::remove_dir_all(source.path()).unwrap();
     assert_eq!(store.roll_back("sudoku-4x4").unwrap(), Some(second.bundle));
     assert_eq!(store.roll_back("sudoku-4x4").unwrap(), None, "back to the built-in one");
-    let message = store.roll_back("sudoku-4x4").unwrap_err().to_string();
+    let message = explained(&store.roll_back("sudoku-4x4").unwrap_err());
     assert!(message.contains("no model was activated for sudoku-4x4") && message.contains("hint: there are maze-9x9"));
     assert!(!bundles(state.path()).contains(&third.bundle));
 }
@@ -98,19 +99,19 @@ fn a_bundle_that_is_damaged_or_fails_its_self_test_changes_nothing() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&graph, &bytes).unwrap();
-    let message = store.activate(&damaged, &passes, &NEVER).unwrap_err().to_string();
+    let message = explained(&store.activate(&damaged, &passes, &NEVER).unwrap_err());
     assert!(message.contains("not activated: ") && message.contains("file step.onnx is damaged"), "{message}");
 
     fs::remove_file(&graph).unwrap();
-    let message = store.activate(&damaged, &passes, &NEVER).unwrap_err().to_string();
+    let message = explained(&store.activate(&damaged, &passes, &NEVER).unwrap_err());
     assert!(message.contains("step.onnx"), "{message}");
 
     let failing = variant(source.path(), "sudoku-4", "failing");
     let fails = |_: &ModelBundle| Err("step 2: cell 5 is 3, expected 4".to_owned());
-    let message = store.activate(&failing, &fails, &NEVER).unwrap_err().to_string();
+    let message = explained(&store.activate(&failing, &fails, &NEVER).unwrap_err());
     assert!(message.contains("its self-test failed: step 2: cell 5 is 3, expected 4\nhint: "), "{message}");
 
-    let message = store.activate(source.path(), &passes, &NEVER).unwrap_err().to_string();
+    let message = explained(&store.activate(source.path(), &passes, &NEVER).unwrap_err());
     assert!(message.contains("not a model bundle"), "{message}");
     assert_eq!(store.active().unwrap(), before);
     assert_eq!(bundles(state.path()), [good.bundle]);
@@ -153,7 +154,7 @@ fn a_start_rolls_back_what_does_not_work_any_more() {
 
     fs::write(state.path().join("models/active.json"), r#"{"tasks":{"x":{"active":"../evil","previous":null}}}"#)
         .unwrap();
-    let message = store.active().unwrap_err().to_string();
+    let message = explained(&store.active().unwrap_err());
     assert!(message.contains("`../evil` is not the name of a folder beside it\nhint: "), "{message}");
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use trm_intake::explained;
 use trm_link::loopback::{self, Loopback};
 use trm_link::serial::{BAUD_RATE, PortName, Serial};
 use trm_link::simulator::{Faults, Simulator, SimulatorOptions};
@@ -104,12 +105,12 @@ fn refused_commands_say_why_and_the_next_one_is_carried_out() {
     let right = client.send(&Command::Led { index: 2, rgb: [1, 2, 3] }).unwrap();
     let error = wrong.wait().unwrap_err();
     assert_eq!(error, CommandError::Refused(Refusal::OutOfRange));
-    assert_eq!(error.to_string(), "the device refused the command: beyond the device's range");
+    assert_eq!(explained(&error), "the device refused the command: beyond the device's range");
     right.wait().unwrap();
     assert_eq!(simulator.screen().leds[2], [1, 2, 3]);
     let panel = Panel::new(&client).unwrap();
     let error = panel.draw(239, 0, 2, 1, Pixels::Rgb565(&[0, 0])).unwrap_err();
-    assert_eq!(error.to_string(), "the panel cannot show this: 2x1 pixels at 239,0 reach beyond its 240x240");
+    assert_eq!(explained(&error), "the panel cannot show this: 2x1 pixels at 239,0 reach beyond its 240x240");
 }
 
 #[test]
@@ -168,7 +169,7 @@ fn commands_without_a_device_fail_in_time() {
     assert!(begin.elapsed() < Duration::from_secs(1));
     let error = client.wait_connected(Duration::from_millis(300)).unwrap_err();
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         "/dev/no-such-port: no such serial port\nhint: plug the device in, or give its port: \
          ls /dev/serial/by-id /dev/ttyACM* /dev/ttyUSB*"
     );
@@ -213,7 +214,7 @@ fn a_port_belongs_to_one_program() {
     let error = second.wait_connected(Duration::from_millis(300)).unwrap_err();
     let path = simulator.path().display();
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         format!("{path}: the serial port is in use by another program\nhint: `fuser -v {path}` names it")
     );
     // It does not disturb the first one, and takes over when that is gone.
@@ -228,7 +229,7 @@ fn what_is_no_serial_port_is_refused() {
     file.write_all(b"text").unwrap();
     let error = client(file.path()).wait_connected(Duration::from_millis(100)).unwrap_err();
     assert!(matches!(error, LinkError::Port { .. }), "{error:?}");
-    assert!(error.to_string().contains("cannot be opened as a serial port"), "{error}");
+    assert!(explained(&error).contains("cannot be opened as a serial port"), "{error}");
 }
 
 /// A device behind a loopback, whose thread does this with the far end of each connection.
@@ -262,7 +263,7 @@ fn another_protocol_version_is_named() {
     let begin = Instant::now();
     let error = client.wait_connected(SOON).unwrap_err();
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         format!(
             "loopback: the device speaks version {} of the protocol, this program version {VERSION}\n\
              hint: flash a firmware built against the same version of trm-protocol",
@@ -285,7 +286,7 @@ fn a_device_that_says_nothing_or_nonsense_is_named() {
         let error = client.wait_connected(Duration::from_millis(1500)).unwrap_err();
         let LinkError::DeviceSilent { unreadable, .. } = error else { panic!("{error:?}") };
         assert_eq!(unreadable > 0, speaks);
-        assert!(error.to_string().contains("hint: check that this is the right port, that the baud rate"), "{error}");
+        assert!(explained(&error).contains("hint: check that this is the right port, that the baud rate"), "{error}");
     }
 }
 

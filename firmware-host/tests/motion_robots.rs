@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use trm_intake::explained;
 use trm_link::motion::{DriveOptions, Driven, Kind, Outcome, Route, Speeds, drive, from_robot, to_robot};
 use trm_link::{Client, Connector, Link, LinkError, Timeouts, loopback};
 use trm_plan::Pose;
@@ -230,7 +231,7 @@ fn a_robot_without_odometry_is_not_driven() {
     let lost = Robot { lost: true, ..Robot::new(1.0, 1.0) };
     let error = run(&lost, &DriveOptions::default()).unwrap_err();
     assert_eq!(
-        error.to_string(),
+        explained(&*error),
         "loopback: the device (odd) does not know where it is\nhint: a robot is driven only while it reports its pose: \
          firmware implements `Board::odometry`"
     );

@@ -8,6 +8,7 @@ use image::{Rgb, RgbImage};
 use trm_firmware_host::HostError;
 use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::{BoardReader, Refusal, photo, photo_set};
+use trm_intake::explained;
 use trm_models::ClassifierBundle;
 
 fn photos() -> PathBuf {
@@ -220,7 +221,7 @@ fn broken_files_are_errors_that_say_so() {
     for bytes in [&whole[..20], b"no picture at all", b""] {
         let error = photo::from_bytes(bytes, name).unwrap_err();
         assert!(matches!(error, HostError::Picture { .. }), "{error:?}");
-        assert!(error.to_string().contains("hint: JPEG and PNG are"), "{error}");
+        assert!(explained(&error).contains("hint: JPEG and PNG are"), "{error}");
     }
     // Half a picture either fails or leaves its lower half gray, and then it has no board: never a panic.
     if let Ok(half) = photo::from_bytes(&whole[..whole.len() / 2], name) {

@@ -32,7 +32,8 @@ impl PathPlanner for Straight {
         assert!(self.map.is_some(), "asked for a plan without a map");
         let length_m = start.distance(&goal);
         if length_m > 1000.0 {
-            return Err(part("the goal is in a wall\nhint: x 1.00, y 2.00 is free"));
+            let (name, reason) = ("planner".into(), "the goal is in a wall".into());
+            return Err(HostError::Source { name, reason, hint: "x 1.00, y 2.00 is free" });
         }
         if length_m > 400.0 {
             return Ok(Outcome::Failed("2 of 3 segments were not solved".into()));

@@ -1,7 +1,9 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
+use trm_intake::Hint;
 use trm_intake::file::FileError;
 
 /// Why a configuration, a graph interface or a bundle was refused.
@@ -12,7 +14,7 @@ pub enum ModelError {
     #[error(transparent)]
     File(#[from] FileError),
     /// A config file is not YAML or JSON, or not a mapping.
-    #[error("{origin}: not a model configuration: {reason}\nhint: expected the all_config.yaml beside the checkpoint")]
+    #[error("{origin}: not a model configuration: {reason}")]
     ConfigSyntax {
         /// The file.
         origin: String,
@@ -20,9 +22,7 @@ pub enum ModelError {
         reason: String,
     },
     /// A data set's description is not JSON, or not a mapping.
-    #[error(
-        "{origin}: not the description of a data set: {reason}\nhint: expected the dataset.json that lies in the data set's folders"
-    )]
+    #[error("{origin}: not the description of a data set: {reason}")]
     DatasetSyntax {
         /// The file.
         origin: String,
@@ -30,7 +30,7 @@ pub enum ModelError {
         reason: String,
     },
     /// A field that neither the config, the data set nor the command line gave.
-    #[error("{origin}: field `{field}` is missing\nhint: {hint}")]
+    #[error("{origin}: field `{field}` is missing")]
     MissingField {
         /// The files searched.
         origin: String,
@@ -40,7 +40,7 @@ pub enum ModelError {
         hint: String,
     },
     /// A field whose value cannot be what it stands for.
-    #[error("{origin}: `{field}` is {found}, expected {expected}{}", hint_line(hint.as_deref()))]
+    #[error("{origin}: `{field}` is {found}, expected {expected}")]
     BadField {
         /// The file the value came from.
         origin: String,
@@ -54,11 +54,7 @@ pub enum ModelError {
         hint: Option<String>,
     },
     /// `arch.name` names a class that is not known to compute what this program computes.
-    #[error(
-        "{origin}: `name` is `{class}`, a class that is not known here; known are {known}\n\
-         hint: a fork may compute something else under a class of the same name; if this one computes what the public \
-         trm.py or hrm.py does, --assume-class trm or --assume-class hrm takes it"
-    )]
+    #[error("{origin}: `name` is `{class}`, a class that is not known here; known are {known}")]
     UnknownClass {
         /// The file the name came from.
         origin: String,
@@ -68,10 +64,7 @@ pub enum ModelError {
         known: String,
     },
     /// Keys among the model's settings that nothing is known of.
-    #[error(
-        "{origin}: nothing is known of {keys}\n\
-         hint: a setting may change what the model computes: correct the key, or leave it out by {ignore}"
-    )]
+    #[error("{origin}: nothing is known of {keys}")]
     UnknownKeys {
         /// The file.
         origin: String,
@@ -81,10 +74,7 @@ pub enum ModelError {
         ignore: String,
     },
     /// A setting stands where the public code does not read it, or is misspelled there.
-    #[error(
-        "{origin}: `{key}` stands where the public code reads no setting; it reads `{field}`{place}\n\
-         hint: --set {field}=VALUE settles what holds, --ignore {key} leaves the key out"
-    )]
+    #[error("{origin}: `{key}` stands where the public code reads no setting; it reads `{field}`{place}")]
     MisplacedKey {
         /// The file.
         origin: String,
@@ -96,7 +86,7 @@ pub enum ModelError {
         place: &'static str,
     },
     /// An option names a setting that there is not, or that cannot be treated like that.
-    #[error("{option}: {reason}\nhint: {hint}")]
+    #[error("{option}: {reason}")]
     UnknownSetting {
         /// The option.
         option: &'static str,
@@ -106,7 +96,7 @@ pub enum ModelError {
         hint: String,
     },
     /// Settings that are each legal but do not go together.
-    #[error("{reason}{}", hint_line(hint.as_deref()))]
+    #[error("{reason}")]
     InvalidConfig {
         /// Which settings, and why they cannot work.
         reason: String,
@@ -114,7 +104,7 @@ pub enum ModelError {
         hint: Option<String>,
     },
     /// A loaded graph's interface is not the one its kind and configuration call for.
-    #[error("the {kind} graph {reason}\nhint: the graph was not made for this model: export the checkpoint again")]
+    #[error("the {kind} graph {reason}")]
     GraphMismatch {
         /// The kind of graph.
         kind: crate::GraphKind,
@@ -122,7 +112,7 @@ pub enum ModelError {
         reason: String,
     },
     /// A folder is not a bundle.
-    #[error("{}: not a model bundle: there is no manifest.json\nhint: `trm export` makes a bundle of a checkpoint", path.display())]
+    #[error("{}: not a model bundle: there is no manifest.json", path.display())]
     NotABundle {
         /// The folder.
         path: PathBuf,
@@ -135,11 +125,16 @@ pub enum ModelError {
         /// What is wrong, and where.
         reason: String,
     },
+    /// A bundle was to have a name that no folder can have.
+    #[error("{bundle}: bad manifest.json: its name `{name}` cannot be that of a folder")]
+    BadName {
+        /// The bundle.
+        bundle: String,
+        /// The name, as it may be shown.
+        name: String,
+    },
     /// A bundle was written by a later version of this software.
-    #[error(
-        "{bundle}: the bundle is of format version {found}, and this program reads up to {supported}\n\
-         hint: update this program, or export the checkpoint again with it"
-    )]
+    #[error("{bundle}: the bundle is of format version {found}, and this program reads up to {supported}")]
     FormatVersion {
         /// The bundle.
         bundle: String,
@@ -159,10 +154,7 @@ pub enum ModelError {
         present: String,
     },
     /// A file of a bundle is not the one its manifest describes.
-    #[error(
-        "{bundle}: file {file} is damaged or not the bundle's own: {property} is {found}, expected {expected}\n\
-         hint: copy the bundle again, or export it again"
-    )]
+    #[error("{bundle}: file {file} is damaged or not the bundle's own: {property} is {found}, expected {expected}")]
     DamagedFile {
         /// The bundle.
         bundle: String,
@@ -176,10 +168,7 @@ pub enum ModelError {
         expected: String,
     },
     /// A bundle's folder holds files that its manifest does not list.
-    #[error(
-        "{bundle}: {files} {verb} not in the manifest\n\
-         hint: a bundle holds what its manifest lists and nothing else: move away what you do not know, or export it again"
-    )]
+    #[error("{bundle}: {files} {verb} not in the manifest")]
     UnlistedFile {
         /// The bundle.
         bundle: String,
@@ -189,7 +178,7 @@ pub enum ModelError {
         verb: &'static str,
     },
     /// Something else stands where the manifest lists a file.
-    #[error("{bundle}: {file} is {found}, expected a file in the bundle's folder\nhint: copy the bundle again")]
+    #[error("{bundle}: {file} is {found}, expected a file in the bundle's folder")]
     NotAFile {
         /// The bundle.
         bundle: String,
@@ -199,22 +188,19 @@ pub enum ModelError {
         found: &'static str,
     },
     /// A device or a pipe where a bundle is expected.
-    #[error("{}: neither a folder nor a regular file\nhint: give the folder of a model bundle, or a file that is on a disk", path.display())]
+    #[error("{}: neither a folder nor a regular file", path.display())]
     SpecialFile {
         /// What was given.
         path: PathBuf,
     },
     /// A bundle without signature, where one is needed.
-    #[error(
-        "{bundle}: not signed: there is no manifest.json.minisig\n\
-         hint: `trm sign` or `minisign -S -m manifest.json` signs a bundle"
-    )]
+    #[error("{bundle}: not signed: there is no manifest.json.minisig")]
     Unsigned {
         /// The bundle.
         bundle: String,
     },
     /// A signature that does not prove what it should.
-    #[error("{bundle}: {reason}\nhint: {hint}")]
+    #[error("{bundle}: {reason}")]
     BadSignature {
         /// The bundle.
         bundle: String,
@@ -224,9 +210,7 @@ pub enum ModelError {
         hint: &'static str,
     },
     /// A public key that is none.
-    #[error(
-        "{origin}: {reason}\nhint: expected 56 characters that begin with RW, the second line of a minisign .pub file"
-    )]
+    #[error("{origin}: {reason}")]
     BadKey {
         /// The file or setting.
         origin: String,
@@ -242,16 +226,13 @@ pub enum ModelError {
         reason: String,
     },
     /// A bundle is already there.
-    #[error("{} is already there\nhint: choose another folder, or pass --overwrite to replace the bundle", path.display())]
+    #[error("{} is already there", path.display())]
     BundleExists {
         /// The folder.
         path: PathBuf,
     },
     /// A bundle that was to be replaced has files beside its own, which would be lost.
-    #[error(
-        "{}: {files}: not of the bundle that is there, which is left as it is\n\
-         hint: move away what you want to keep, or choose another folder", path.display()
-    )]
+    #[error("{}: {files}: not of the bundle that is there, which is left as it is", path.display())]
     ForeignFiles {
         /// The folder.
         path: PathBuf,
@@ -259,14 +240,54 @@ pub enum ModelError {
         files: String,
     },
     /// Something that is no bundle is in the place of one; it is never replaced.
-    #[error("{} is there and is not a model bundle, so it is left as it is\nhint: choose another folder", path.display())]
+    #[error("{} is there and is not a model bundle, so it is left as it is", path.display())]
     ForeignFolder {
         /// The file or folder.
         path: PathBuf,
     },
 }
 
-/// The optional last line of a message.
-fn hint_line(hint: Option<&str>) -> String {
-    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+impl Hint for ModelError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let fixed = match self {
+            Self::File(error) => return error.hint(),
+            Self::MissingField { hint, .. } | Self::UnknownSetting { hint, .. } => return Some(hint.into()),
+            Self::BadField { hint, .. } | Self::InvalidConfig { hint, .. } => {
+                return hint.as_deref().map(Cow::from);
+            }
+            Self::BadSignature { hint, .. } => hint,
+            Self::UnknownKeys { ignore, .. } => {
+                let hint = "a setting may change what the model computes: correct the key, or leave it out by";
+                return Some(format!("{hint} {ignore}").into());
+            }
+            Self::MisplacedKey { key, field, .. } => {
+                let hint = format!("--set {field}=VALUE settles what holds, --ignore {key} leaves the key out");
+                return Some(hint.into());
+            }
+            Self::ConfigSyntax { .. } => "expected the all_config.yaml beside the checkpoint",
+            Self::DatasetSyntax { .. } => "expected the dataset.json that lies in the data set's folders",
+            Self::UnknownClass { .. } => {
+                "a fork may compute something else under a class of the same name; if this one computes what the public \
+                 trm.py or hrm.py does, --assume-class trm or --assume-class hrm takes it"
+            }
+            Self::GraphMismatch { .. } => "the graph was not made for this model: export the checkpoint again",
+            Self::NotABundle { .. } => "`trm export` makes a bundle of a checkpoint",
+            Self::BadName { .. } => "--name gives it another",
+            Self::FormatVersion { .. } => "update this program, or export the checkpoint again with it",
+            Self::DamagedFile { .. } => "copy the bundle again, or export it again",
+            Self::UnlistedFile { .. } => {
+                "a bundle holds what its manifest lists and nothing else: move away what you do not know, or export it \
+                 again"
+            }
+            Self::NotAFile { .. } => "copy the bundle again",
+            Self::SpecialFile { .. } => "give the folder of a model bundle, or a file that is on a disk",
+            Self::Unsigned { .. } => "`trm sign` or `minisign -S -m manifest.json` signs a bundle",
+            Self::BadKey { .. } => "expected 56 characters that begin with RW, the second line of a minisign .pub file",
+            Self::BundleExists { .. } => "choose another folder, or pass --overwrite to replace the bundle",
+            Self::ForeignFiles { .. } => "move away what you want to keep, or choose another folder",
+            Self::ForeignFolder { .. } => "choose another folder",
+            Self::BadManifest { .. } | Self::NotInBundle { .. } | Self::BadSelfTest { .. } => return None,
+        };
+        Some(fixed.into())
+    }
 }

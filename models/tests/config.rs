@@ -6,6 +6,7 @@ use std::path::Path;
 
 use common::{HRM, TRM, build, refusal, source, with};
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_models::{Architecture, ConfigSource, Mixer, ModelError, PosEncodings, TrmConfig};
 
 #[test]
@@ -109,13 +110,13 @@ fn reads_an_architecture_file_and_its_reference_to_a_sibling() {
 fn names_the_missing_field_and_its_flag() {
     let bare = ConfigSource::from_yaml_str(TRM, "all_config.yaml").expect("YAML");
     assert_eq!(
-        bare.build().expect_err("refused").to_string(),
+        explained(&bare.build().expect_err("refused")),
         "all_config.yaml: field `seq_len` is missing\n\
          hint: pass --seq-len N, or --dataset with the data set's dataset.json"
     );
-    let message = bare.clone().seq_len(81).build().expect_err("refused").to_string();
+    let message = explained(&bare.clone().seq_len(81).build().expect_err("refused"));
     assert!(message.contains("`vocab_size` is missing\nhint: pass --vocab N,"), "{message}");
-    let message = bare.clone().seq_len(81).vocab_size(11).build().expect_err("refused").to_string();
+    let message = explained(&bare.clone().seq_len(81).vocab_size(11).build().expect_err("refused"));
     assert!(message.contains("hint: pass --num-puzzle-identifiers N,"), "{message}");
     for field in ["H_cycles", "L_cycles", "L_layers", "hidden_size", "num_heads", "expansion", "pos_encodings", "name"]
     {
@@ -148,7 +149,8 @@ fn reads_dataset_json() {
     assert_eq!(source.clone().seq_len(81).build().expect("complete").seq_len, 81, "a flag wins");
 
     let other = ConfigSource::from_yaml_str(&yaml.replace("900", "81"), "all_config.yaml").expect("YAML");
-    let message = other.dataset_file(&dataset).and_then(|source| source.build()).expect_err("refused").to_string();
+    let refused = other.dataset_file(&dataset).and_then(|source| source.build()).expect_err("refused");
+    let message = explained(&refused);
     assert!(message.contains("`seq_len` is 900, expected 81 as in all_config.yaml\nhint: "), "{message}");
     assert!(message.contains("--seq-len N settles it"), "{message}");
 
@@ -158,7 +160,7 @@ fn reads_dataset_json() {
     for broken in [b"{".as_slice(), b"[]", b"\xff"] {
         std::fs::write(&dataset, broken).expect("written");
         let source = ConfigSource::from_yaml_str(TRM, "x").and_then(|source| source.dataset_file(&dataset));
-        let message = source.expect_err("refused").to_string();
+        let message = explained(&source.expect_err("refused"));
         assert!(message.contains(": not the description of a data set: "), "{message}");
         assert!(message.ends_with("hint: expected the dataset.json that lies in the data set's folders"), "{message}");
     }
@@ -211,9 +213,9 @@ fn refuses_what_the_public_code_breaks_on() {
         assert_eq!(refusal(&yaml), expected);
     }
     assert_eq!(build(&TRM.replace("num_heads: 8", "num_heads: 7")).num_heads, 7, "MLP-T has no heads");
-    let message = source(TRM).seq_len(0).build().expect_err("refused").to_string();
+    let message = explained(&source(TRM).seq_len(0).build().expect_err("refused"));
     assert_eq!(message, "seq_len is 0, expected 1 to 65536");
-    let message = source(TRM).num_puzzle_identifiers(0).build().expect_err("refused").to_string();
+    let message = explained(&source(TRM).num_puzzle_identifiers(0).build().expect_err("refused"));
     assert_eq!(message, "num_puzzle_identifiers is 0, expected 1 to 134217728");
 }
 
@@ -230,7 +232,7 @@ fn a_number_with_a_leading_zero_is_refused_by_name() {
         assert!(message.ends_with("016 as 14: write the number meant without it"), "{message}");
     }
     let set = source(TRM).set("halt_max_steps", "016").and_then(|source| source.build());
-    assert!(set.expect_err("refused").to_string().contains("write the number meant without it"));
+    assert!(explained(&set.expect_err("refused")).contains("write the number meant without it"));
     assert_eq!(build(&with("halt_max_steps", "halt_max_steps: 16.0")).halt_max_steps, 16);
 }
 
@@ -246,7 +248,7 @@ fn refuses_what_is_no_configuration() {
         ("a: 1\n---\nb: 2", "there is more than one document in it"),
         ("a: &a [*a]", "an alias stands for what it is a part of"),
     ] {
-        let message = ConfigSource::from_yaml_str(text, "all_config.yaml").expect_err("refused").to_string();
+        let message = explained(&ConfigSource::from_yaml_str(text, "all_config.yaml").expect_err("refused"));
         assert!(message.contains(part), "{text:?}: {message}");
         assert_eq!(message.lines().count(), 2, "one line and a hint: {message}");
         for word in OF_THE_PARSER {
@@ -259,7 +261,7 @@ fn refuses_what_is_no_configuration() {
     let bomb = format!("a0: &a0 [x]\n{}", lines.collect::<Vec<_>>().join("\n"));
     let start = std::time::Instant::now();
     for text in [bomb, format!("a: [{}]", "1, ".repeat(110_000)), format!("a: {}{}", "[".repeat(90), "]".repeat(90))] {
-        let message = ConfigSource::from_yaml_str(&text, "all_config.yaml").expect_err("refused").to_string();
+        let message = explained(&ConfigSource::from_yaml_str(&text, "all_config.yaml").expect_err("refused"));
         assert!(message.contains("it has more values, aliases or levels of nesting than are read"), "{message}");
     }
     assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
@@ -270,13 +272,13 @@ fn refuses_files_that_cannot_be_configurations() {
     let dir = tempfile::tempdir().expect("folder");
     let large = dir.path().join("large.yaml");
     std::fs::File::create(&large).and_then(|file| file.set_len(100 << 20)).expect("written");
-    let message = ConfigSource::from_yaml_file(&large).expect_err("refused").to_string();
+    let message = explained(&ConfigSource::from_yaml_file(&large).expect_err("refused"));
     assert!(message.ends_with("is 104857600 bytes, more than the 1048576 that a configuration may have"), "{message}");
-    let message = ConfigSource::from_yaml_file(dir.path()).expect_err("refused").to_string();
+    let message = explained(&ConfigSource::from_yaml_file(dir.path()).expect_err("refused"));
     assert_eq!(message, format!("cannot read {}", dir.path().display()));
     let binary = dir.path().join("binary.yaml");
     std::fs::write(&binary, [0xff, 0xfe, 0]).expect("written");
-    let message = ConfigSource::from_yaml_file(&binary).expect_err("refused").to_string();
+    let message = explained(&ConfigSource::from_yaml_file(&binary).expect_err("refused"));
     assert!(message.contains("not UTF-8 text"), "{message}");
     assert!(ConfigSource::from_yaml_file(Path::new("no/such/file.yaml")).is_err());
 }

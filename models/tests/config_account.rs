@@ -3,6 +3,7 @@
 mod common;
 
 use common::{HRM, TRM, build, refusal, source, with};
+use trm_intake::explained;
 use trm_models::{Architecture, ConfigRecord, ConfigSource, Mixer, PosEncodings, SettingSource, TrmConfig};
 
 /// The class decides what is computed; a class of the same name in another module may compute something else.
@@ -34,7 +35,7 @@ fn only_known_classes_are_taken() {
     let nameless = with("name", "");
     assert!(refusal(&nameless).contains("--assume-class trm or --assume-class hrm says it"));
     assert_eq!(source(&nameless).assume(Architecture::Trm).build().expect("assumed"), build(TRM));
-    let message = source(TRM).assume(Architecture::Hrm).build().expect_err("refused").to_string();
+    let message = explained(&source(TRM).assume(Architecture::Hrm).build().expect_err("refused"));
     assert!(
         message.contains("expected a class of HRM, as --assume-class says\nhint: this class is known"),
         "{message}"
@@ -105,7 +106,7 @@ fn settings_in_the_wrong_place_are_neither_used_nor_passed_over() {
     // Sizes of the data set may stand beside `arch:`, if they agree with those under it.
     let twice = format!("{}\nseq_len: 9\n", with("mlp_t", "mlp_t: true\n  seq_len: 81"));
     let bare = ConfigSource::from_yaml_str(&twice, "all_config.yaml").expect("YAML").vocab_size(11);
-    let message = bare.num_puzzle_identifiers(1).build().expect_err("refused").to_string();
+    let message = explained(&bare.num_puzzle_identifiers(1).build().expect_err("refused"));
     assert!(message.contains("`seq_len` is 9, expected 81 as in all_config.yaml"), "{message}");
     assert_eq!(build(&twice).seq_len, 81, "an option settles it");
     let nameless = refusal("arch: trm\n");
@@ -181,7 +182,7 @@ fn the_record_says_where_each_setting_came_from() {
 #[test]
 fn options_are_read_as_strictly_as_files() {
     let set = |key: &str, value: &str| source(TRM).set(key, value).and_then(|source| source.build());
-    let refused = |key: &str, value: &str| set(key, value).expect_err("refused").to_string();
+    let refused = |key: &str, value: &str| explained(&set(key, value).expect_err("refused"));
     assert_eq!(refused("mlp_T", "true"), "--set: there is no setting `mlp_T`\nhint: is `mlp_t` meant?");
     assert!(
         refused("zzz", "1").starts_with("--set: there is no setting `zzz`\nhint: the settings are name, H_cycles,")
@@ -194,7 +195,7 @@ fn options_are_read_as_strictly_as_files() {
     assert!(refused("H_cycles", "0").starts_with("H_cycles is 0, expected 1 to"));
     assert!(refused("name", "trm").starts_with("--set: `name` is `trm`, a class that is not known here"));
     assert!(refused("a\u{1b}[2J", "1").starts_with("--set: there is no setting `a\\u{1b}[2J`"));
-    let ignored = |key: &str| source(TRM).ignore(key).build().expect_err("refused").to_string();
+    let ignored = |key: &str| explained(&source(TRM).ignore(key).build().expect_err("refused"));
     assert_eq!(
         ignored("hidden_size"),
         "--ignore: `hidden_size` is a setting that the model needs\nhint: --set hidden_size=VALUE changes it"
@@ -212,7 +213,7 @@ fn fields_from_elsewhere_are_a_configuration_too() {
     let serde_json::Value::Object(fields) = fields else { unreachable!() };
     let source = ConfigSource::from_fields(fields, "step_1000: hyper_parameters").expect("fields").table_rows(1);
     assert_eq!(source.build().expect("complete"), build(TRM));
-    let error = source.ignore("nothing").build().expect_err("refused").to_string();
+    let error = explained(&source.ignore("nothing").build().expect_err("refused"));
     assert!(error.contains("in step_1000: hyper_parameters"), "{error}");
 }
 
@@ -225,7 +226,7 @@ fn dataset_json_is_accounted_for() {
         ConfigSource::from_yaml_str(TRM, "all_config.yaml").and_then(|source| source.dataset_file(&path))
     };
     let sizes = r#""vocab_size": 6, "seq_len": 900, "num_puzzle_identifiers": 1"#;
-    let twice = with(&format!("{{{sizes}, \"seq_len\": 81}}")).expect_err("refused").to_string();
+    let twice = explained(&with(&format!("{{{sizes}, \"seq_len\": 81}}")).expect_err("refused"));
     assert!(twice.contains("duplicate key `seq_len`"), "{twice}");
     let misspelled = with(&format!("{{{sizes}, \"Seq_Len\": 81}}")).and_then(|s| s.build()).expect_err("refused");
     assert!(misspelled.to_string().contains("it reads `seq_len`\n"), "{misspelled}");
@@ -233,7 +234,7 @@ fn dataset_json_is_accounted_for() {
         with(&format!("{{{sizes}, \"pad_id\": 0, \"colour\": 1}}")).and_then(|s| s.resolve()).expect("read");
     assert_eq!(record.unknown, ["dataset.json: colour"]);
     let padded = with(&format!("{{{sizes}, \"pad_id\": 5}}")).expect("read");
-    let message = padded.build().expect_err("refused").to_string();
+    let message = explained(&padded.build().expect_err("refused"));
     assert!(
         message.contains("`pad_id` is 5, expected 0, as the public data sets have it\nhint: --ignore pad_id"),
         "{message}"

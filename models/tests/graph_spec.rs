@@ -1,5 +1,6 @@
 //! The interface between exported graphs and engines.
 
+use trm_intake::explained;
 use trm_models::{Axis, ConfigSource, ElementType, FoundTensor, GraphKind, GraphSpec, TrmConfig};
 
 fn config() -> TrmConfig {
@@ -83,7 +84,7 @@ fn names_the_first_difference() {
     let refusal = |change: &dyn Fn(&mut Vec<FoundTensor>, &mut Vec<FoundTensor>)| {
         let (mut inputs, mut outputs) = (found(&spec.inputs), found(&spec.outputs));
         change(&mut inputs, &mut outputs);
-        let message = spec.check(GraphKind::Step, &inputs, &outputs).expect_err("refused").to_string();
+        let message = explained(&spec.check(GraphKind::Step, &inputs, &outputs).expect_err("refused"));
         let (line, hint) = message.split_once('\n').expect("a hint");
         assert_eq!(hint, "hint: the graph was not made for this model: export the checkpoint again");
         line.to_owned()

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use trm_intake::{Budget, Exceeded, Limits, Printable};
+use trm_intake::{Budget, Exceeded, Fault, Limits, Printable};
 
 use crate::formats::npy;
 use crate::json::{number, number_or_null};
@@ -164,7 +164,7 @@ impl DataSet {
             let hint = split.map_or("give the folder that holds it".to_owned(), |split| {
                 format!("give {}", dir.join(split).display())
             });
-            return Err(PuzzleError::data(dir, format!("no dataset.json in this folder\nhint: {hint}")));
+            return Err(PuzzleError::data(dir, Fault::from("no dataset.json in this folder").advise(hint)));
         }
         let metadata: DataSetMetadata = read_json(&path, DESCRIPTION_LIMITS, "a data set's description")?;
         if metadata.seq_len == 0 || metadata.vocab_size == 0 || metadata.sets.is_empty() {
@@ -267,7 +267,8 @@ impl DataSet {
     pub fn write(&self, dir: &Path) -> Result<()> {
         self.check_shape(dir)?;
         if fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
-            return Err(PuzzleError::data(dir, "the folder already holds files\nhint: choose a new folder"));
+            let fault = Fault::from("the folder already holds files");
+            return Err(PuzzleError::data(dir, fault.advise("choose a new folder")));
         }
         let name = dir.file_name().ok_or_else(|| PuzzleError::data(dir, "not a folder name"))?;
         let parent = match dir.parent() {
@@ -324,7 +325,8 @@ impl DataSet {
         if path.is_file() {
             let found: Vec<String> = read_json(path, NAMES_LIMITS, "a list of names")?;
             if found != self.identifiers {
-                return Err(PuzzleError::data(path, "belongs to another data set\nhint: choose another folder"));
+                let fault = Fault::from("belongs to another data set");
+                return Err(PuzzleError::data(path, fault.advise("choose another folder")));
             }
             return Ok(());
         }
@@ -376,18 +378,14 @@ impl DataSetMetadata {
                 return Err(PuzzleError::data(path, format!("a set named \"{shown}\", expected letters and digits")));
             }
             if !seen.insert(set) {
-                return Err(PuzzleError::data(
-                    path,
-                    format!(
-                        "names the set `{shown}` more than once ({} sets in all)\nhint: name each set once",
-                        self.sets.len()
-                    ),
-                ));
+                let fault = format!("names the set `{shown}` more than once ({} sets in all)", self.sets.len());
+                return Err(PuzzleError::data(path, Fault::from(fault).advise("name each set once")));
             }
         }
         budget.take_items(self.sets.len() as u64).map_err(|exceeded| {
             let Exceeded { found, limit, .. } = exceeded;
-            PuzzleError::data(path, format!("names {found} sets, more than the limit of {limit}\nhint: join them"))
+            let fault = Fault::from(format!("names {found} sets, more than the limit of {limit}"));
+            PuzzleError::data(path, fault.advise("join them"))
         })
     }
 }

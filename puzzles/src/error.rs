@@ -1,10 +1,11 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use trm_intake::{Exceeded, ReadError, Resource};
+use trm_intake::{Exceeded, Fault, Hint, ReadError, Resource};
 
-use crate::{Cell, Rule, Violation};
+use crate::{Cell, Violation};
 
 /// Result with [`PuzzleError`].
 pub type Result<T, E = PuzzleError> = std::result::Result<T, E>;
@@ -26,7 +27,7 @@ pub enum PuzzleError {
         source: std::io::Error,
     },
     /// The input is larger than this crate accepts.
-    #[error("{origin}: {found} {unit} is more than the limit of {limit}\nhint: split the input into smaller files")]
+    #[error("{origin}: {found} {unit} is more than the limit of {limit}")]
     TooLarge {
         /// The input.
         origin: String,
@@ -38,9 +39,7 @@ pub enum PuzzleError {
         limit: u64,
     },
     /// The input holds no puzzle at all.
-    #[error(
-        "{origin}: no puzzle in the input\nhint: give a sudoku (81 characters, or 9 rows), a maze drawn with # S G, or a .map with its .scen"
-    )]
+    #[error("{origin}: no puzzle in the input")]
     Empty {
         /// The input.
         origin: String,
@@ -80,9 +79,7 @@ pub enum PuzzleError {
         allowed: String,
     },
     /// Rows of one grid differ in length.
-    #[error(
-        "{origin}:{line}: this row has {found} cells, the grid's first row (line {first_line}) has {expected}\nhint: every row of a grid needs the same length; a blank line ends a maze"
-    )]
+    #[error("{origin}:{line}: this row has {found} cells, the grid's first row (line {first_line}) has {expected}")]
     Ragged {
         /// The input.
         origin: String,
@@ -96,7 +93,7 @@ pub enum PuzzleError {
         expected: usize,
     },
     /// A character that the format does not know.
-    #[error("{origin}:{line}:{column}: unknown character {character:?}\nhint: {allowed}")]
+    #[error("{origin}:{line}:{column}: unknown character {character:?}")]
     UnknownCharacter {
         /// The input.
         origin: String,
@@ -110,22 +107,24 @@ pub enum PuzzleError {
         allowed: String,
     },
     /// A text that breaks its format in another way.
-    #[error("{origin}:{line}: {message}")]
+    #[error("{origin}:{line}: {fault}")]
     Syntax {
         /// The input.
         origin: String,
         /// Line, from 1.
         line: usize,
         /// The fault, and the expectation.
-        message: String,
+        fault: Fault,
     },
     /// The puzzle itself breaks a rule of its task (two equal givens, no start, …).
-    #[error("{}{violation}{}", origin.as_ref().map(|o| format!("{o}: ")).unwrap_or_default(), hint(violation.rule))]
+    #[error("{}{violation}", origin.as_ref().map(|o| format!("{o}: ")).unwrap_or_default())]
     Invalid {
         /// Where the puzzle came from, if known.
         origin: Option<String>,
         /// The rule and the cells.
         violation: Violation,
+        /// The advice.
+        hint: String,
     },
     /// A task of impossible size.
     #[error("{message}")]
@@ -154,19 +153,35 @@ pub enum PuzzleError {
         source: serde_json::Error,
     },
     /// A data file (`.npy`, `dataset.json`, ARC task) whose content does not fit.
-    #[error("{}: {message}", path.display())]
+    #[error("{}: {fault}", path.display())]
     Data {
         /// The file.
         path: PathBuf,
         /// The fault, and the expectation.
-        message: String,
+        fault: Fault,
     },
     /// A generator could not do what was asked.
-    #[error("{message}")]
-    Generate {
+    #[error("{0}")]
+    Generate(
         /// What was asked, how often it was tried, and what to change.
-        message: String,
-    },
+        Fault,
+    ),
+}
+
+impl Hint for PuzzleError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::TooLarge { .. } => "split the input into smaller files".into(),
+            Self::Empty { .. } => {
+                "give a sudoku (81 characters, or 9 rows), a maze drawn with # S G, or a .map with its .scen".into()
+            }
+            Self::Ragged { .. } => "every row of a grid needs the same length; a blank line ends a maze".into(),
+            Self::UnknownCharacter { allowed, .. } => allowed.into(),
+            Self::Syntax { fault, .. } | Self::Data { fault, .. } | Self::Generate(fault) => return fault.hint(),
+            Self::Invalid { hint, .. } => hint.into(),
+            _ => return None,
+        })
+    }
 }
 
 impl PuzzleError {
@@ -192,19 +207,11 @@ impl PuzzleError {
         }
     }
 
-    pub(crate) fn data(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
-        Self::Data { path: path.into(), message: message.into() }
+    pub(crate) fn data(path: impl Into<PathBuf>, fault: impl Into<Fault>) -> Self {
+        Self::Data { path: path.into(), fault: fault.into() }
     }
 
-    pub(crate) fn invalid(violation: Violation) -> Self {
-        Self::Invalid { origin: None, violation }
-    }
-}
-
-/// What to do about a puzzle that breaks a rule. The rules of mazes say it in their own messages.
-fn hint(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Row | Rule::Column | Rule::Box => "\nhint: one of these givens is wrong; a blank is 0 or .",
-        _ => "",
+    pub(crate) fn invalid(violation: Violation, hint: impl Into<String>) -> Self {
+        Self::Invalid { origin: None, violation, hint: hint.into() }
     }
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use common::fixture;
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_puzzles::formats::arc_json;
 use trm_puzzles::{Arc, DataSet, Example, IGNORE_LABEL, Maze, MazeGenerator, Sudoku, SudokuGenerator, Task};
 
@@ -47,7 +48,7 @@ fn public_files_are_written_byte_for_byte() {
     let left: Vec<_> =
         fs::read_dir(dir.path().join("new")).expect("there").map(|e| e.expect("entry").file_name()).collect();
     assert_eq!(left.len(), 2, "only the folder and identifiers.json: {left:?}");
-    let error = data.write(&copy).expect_err("already there").to_string();
+    let error = explained(&data.write(&copy).expect_err("already there"));
     assert!(error.contains("the folder already holds files\nhint: choose a new folder"), "{error}");
 }
 
@@ -88,7 +89,7 @@ fn broken(file: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) -> String {
     copy(&fixture("maze_hard/train"), dir.path());
     let path = dir.path().join(file);
     fs::write(&path, change(fs::read(&path).expect("there"))).expect("writable");
-    DataSet::read(dir.path()).expect_err("broken").to_string()
+    explained(&DataSet::read(dir.path()).expect_err("broken"))
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -170,7 +171,7 @@ fn broken_files_are_named() {
     for (message, expected) in cases {
         assert!(message.contains(expected), "{message}\nexpected {expected}");
     }
-    let error = DataSet::read(&fixture("maze_hard")).expect_err("the folder above").to_string();
+    let error = explained(&DataSet::read(&fixture("maze_hard")).expect_err("the folder above"));
     assert!(error.contains("no dataset.json in this folder\nhint: give "), "{error}");
     assert!(error.ends_with("train"), "{error}");
 }
@@ -226,7 +227,7 @@ fn an_example_without_a_token_is_refused() {
     let task = Sudoku::default();
     let grid = trm_puzzles::Grid::filled(9, 9, 10);
     let example = Example { puzzle: grid.clone(), solution: grid };
-    let error = DataSet::from_examples(&task, &[example]).expect_err("ten").to_string();
+    let error = explained(&DataSet::from_examples(&task, &[example]).expect_err("ten"));
     assert_eq!(error, "row 1 column 1 holds 10, sudoku 9x9 allows 1 to 9 and 0 for blank");
     assert_eq!(task.seq_len(), 81);
 }

@@ -4,6 +4,7 @@ mod common;
 
 use common::{arc_grid, fixture, maze_example, sudoku_example};
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_puzzles::formats::{self, Alphabet, Puzzle, arc_json, moving_ai};
 use trm_puzzles::maze::{GOAL, START, shortest_path};
 use trm_puzzles::{Arc, Cell, Example, Grid, PuzzleKind, Sudoku, Task, Tokens};
@@ -16,7 +17,7 @@ fn parse(text: &str) -> Vec<Puzzle> {
 
 fn error(text: &str) -> String {
     match formats::parse("in", text.as_bytes()) {
-        Err(error) => error.to_string(),
+        Err(error) => explained(&error),
         Ok(puzzles) => panic!("{puzzles:?}"),
     }
 }
@@ -31,7 +32,7 @@ fn a_text_read_as_mazes_is_never_taken_for_a_sudoku() {
         assert_eq!(mazes[0].grid.cells().len(), cells, "{text}");
     }
     assert!(read("\n\n").expect("no maze").is_empty());
-    let error = read(LINE).expect_err("a sudoku").to_string();
+    let error = explained(&read(LINE).expect_err("a sudoku"));
     assert!(error.starts_with("in:1:1: unknown character '5'\nhint: a maze is drawn with #"), "{error}");
 }
 
@@ -172,13 +173,13 @@ fn texts_that_are_no_puzzles_say_where() {
         assert!(message.starts_with(expected), "{text:?}\ngives    {message}\nexpected {expected}");
     }
     let binary = formats::parse("in", b"##\n\xff\xfe").expect_err("not UTF-8");
-    assert!(binary.to_string().starts_with("in:2: not text: a byte that is not UTF-8\nhint: "), "{binary}");
+    assert!(explained(&binary).starts_with("in:2: not text: a byte that is not UTF-8\nhint: "), "{binary}");
 }
 
 #[test]
 fn huge_inputs_are_refused() {
     let huge = vec![b'.'; (64 << 20) + 1];
-    let message = formats::parse("in", &huge).expect_err("too long").to_string();
+    let message = explained(&formats::parse("in", &huge).expect_err("too long"));
     assert!(message.starts_with("in: 67108865 bytes is more than the limit of 67108864"), "{message}");
     let long = format!("#{}G\n", "S".repeat(5000));
     assert!(error(&long).starts_with("in:1: 5002 cells a side is more than the limit of 4096"), "{}", error(&long));
@@ -187,15 +188,15 @@ fn huge_inputs_are_refused() {
     let path = dir.path().join("huge.txt");
     let file = std::fs::File::create(&path).expect("creatable");
     file.set_len(100 << 20).expect("sparse");
-    let message = formats::read(&path).expect_err("too long").to_string();
+    let message = explained(&formats::read(&path).expect_err("too long"));
     assert!(message.contains("104857600 bytes is more than the limit"), "{message}");
 }
 
 #[test]
 fn missing_files_are_named_once() {
     let error = formats::read(&fixture("nowhere.txt")).expect_err("missing");
-    assert!(error.to_string().ends_with("nowhere.txt"), "{error}");
-    assert!(std::error::Error::source(&error).is_some_and(|cause| !error.to_string().contains(&cause.to_string())));
+    assert!(explained(&error).ends_with("nowhere.txt"), "{error}");
+    assert!(std::error::Error::source(&error).is_some_and(|cause| !explained(&error).contains(&cause.to_string())));
 }
 
 #[test]
@@ -232,13 +233,13 @@ fn moving_ai_text_round_trip_and_errors() {
         ("type octile\nmap\n", "m.map:1: the header lacks height or width"),
         ("type tile\n", "m.map:1: expected type octile, height, width or map, found \"type tile\""),
     ] {
-        let error = moving_ai::MovingAiMap::parse("m.map", text.as_bytes()).expect_err(text).to_string();
+        let error = explained(&moving_ai::MovingAiMap::parse("m.map", text.as_bytes()).expect_err(text));
         assert!(error.starts_with(expected), "{error}");
     }
     let scenario = moving_ai::parse_scenarios("s", b"version 1\n0\tm\t3\t2\t1\t0\t0\t0\t1\n").expect("well-formed")[0];
-    let error = map.puzzle(&scenario).expect_err("in a tree").to_string();
+    let error = explained(&map.puzzle(&scenario).expect_err("in a tree"));
     assert!(error.contains("scenario line 2: its start, row 1 column 2, is no free cell"), "{error}");
-    let error = moving_ai::parse_scenarios("s", b"version 1\n1 2 3\n").expect_err("short").to_string();
+    let error = explained(&moving_ai::parse_scenarios("s", b"version 1\n1 2 3\n").expect_err("short"));
     assert!(error.starts_with("s:2: expected nine fields"), "{error}");
 }
 
@@ -321,7 +322,7 @@ fn arc_canvas_is_the_public_one() {
     assert_eq!(rows, [&[3, 4, 5, 1, 0], &[6, 7, 8, 1, 0], &[1, 1, 1, 0, 0], &[0, 0, 0, 0, 0]]);
     let full = Arc.encode(&Grid::filled(30, 30, 9)).expect("fits");
     assert!(full.iter().all(|&token| token == 11), "no room for markers");
-    let error = Arc.encode(&Grid::filled(31, 2, 0)).expect_err("too high").to_string();
+    let error = explained(&Arc.encode(&Grid::filled(31, 2, 0)).expect_err("too high"));
     assert_eq!(error, "an ARC grid of 31x2 does not fit the 30x30 canvas");
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 use common::maze_example;
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_puzzles::maze::{FREE, GOAL, PATH, START, WALL, distances, shortest_path};
 use trm_puzzles::{Cell, Generate, Grid, Layout, Maze, MazeGenerator, Rule, Task, Verdict, formats, seeded};
 
@@ -85,7 +86,7 @@ fn missing_ends_are_errors() {
         ),
     ] {
         let puzzle = &formats::parse("in.txt", text.as_bytes()).expect("parses")[0];
-        assert_eq!(puzzle.check().expect_err("not a maze").to_string(), message);
+        assert_eq!(explained(&puzzle.check().expect_err("not a maze")), message);
     }
 }
 
@@ -158,9 +159,9 @@ fn the_same_seed_gives_the_same_mazes() {
 fn too_small_mazes_are_refused() {
     let generator = MazeGenerator::new(Maze::new(1, 2).expect("supported"));
     let error = generator.generate(&mut seeded(1)).expect_err("no two moves");
-    assert!(error.to_string().starts_with("no 1x2 maze with a start and a goal two moves apart"), "{error}");
+    assert!(explained(&error).starts_with("no 1x2 maze with a start and a goal two moves apart"), "{error}");
     let error = Maze::new(0, 5).expect_err("empty");
-    assert_eq!(error.to_string(), "a maze of 0x5 is not supported, it needs two cells and sides up to 4096");
+    assert_eq!(explained(&error), "a maze of 0x5 is not supported, it needs two cells and sides up to 4096");
 }
 
 proptest! {

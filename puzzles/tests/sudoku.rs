@@ -4,6 +4,7 @@ mod common;
 
 use common::{brute_force, fixture, sudoku_example};
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_puzzles::sudoku::{BLANK, Solutions, count_solutions, grade, solve};
 use trm_puzzles::{Cell, Generate, Grade, Grid, Rule, Sudoku, SudokuGenerator, Task, Verdict, formats, seeded};
 
@@ -27,9 +28,9 @@ fn tokens_are_those_of_the_public_data_sets() {
 #[test]
 fn wrong_size_names_both_sizes() {
     let error = Sudoku::default().encode(&Grid::filled(4, 4, 0)).expect_err("too small");
-    assert_eq!(error.to_string(), "the puzzle is 4x4, sudoku needs 9x9");
+    assert_eq!(explained(&error), "the puzzle is 4x4, sudoku needs 9x9");
     let error = Sudoku::new(1, 9).expect_err("no such box");
-    assert_eq!(error.to_string(), "sudoku boxes of 1x9 are not supported, sides go from 2 to 5");
+    assert_eq!(explained(&error), "sudoku boxes of 1x9 are not supported, sides go from 2 to 5");
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn equal_givens_are_an_error_that_names_them() {
     let puzzle = &formats::parse("in.txt", text.as_bytes()).expect("parses")[0];
     let error = puzzle.check().expect_err("two fives");
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         "in.txt:1: two 5s in row 1: at row 1 column 1 and at row 1 column 3\n\
          hint: one of these givens is wrong; a blank is 0 or ."
     );
@@ -198,7 +199,7 @@ fn impossible_requests_are_refused() {
     let generator = SudokuGenerator::new(four, Grade::Search..=Grade::Search, 4..=8).expect("well-formed");
     let error = generator.generate(&mut seeded(1)).expect_err("singles solve every 4x4 puzzle like that");
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         "no 4x4 sudoku with 4 to 8 givens and grade search to search in 1000 tries\nhint: widen the range of givens or of grades"
     );
     assert!(SudokuGenerator::new(four, Grade::Singles..=Grade::Search, 17..=20).is_err());

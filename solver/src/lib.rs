@@ -29,7 +29,7 @@ pub mod quantize;
 pub mod render;
 pub mod solve;
 
-pub use error::SolverError;
+pub use error::{SolverError, hint_of};
 pub use graph::graph_of_weights;
 pub use halt::{HaltPolicy, HaltReason, Progress, QHalt};
 pub use maze_network::{MOST_STATE_BYTES, Network};

@@ -6,6 +6,7 @@ use common::{Golden, assert_close, chain, engines, options, ort};
 use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActStep, Carry, Engine, EngineError, SessionOptions, SolveInput, StepSession, halt_signal};
+use trm_intake::explained;
 use trm_models::GraphKind;
 use trm_solver::HaltReason;
 use trm_solver::batch::{Job, Scheduler};
@@ -282,7 +283,7 @@ fn input_that_does_not_fit_is_refused_and_changes_nothing() {
         let refuse = |session: &mut dyn StepSession, change: &dyn Fn(&mut ActStep)| {
             let mut step = first.clone();
             change(&mut step);
-            session.step(&step).expect_err("the input is refused").to_string()
+            explained(&session.step(&step).expect_err("the input is refused"))
         };
         let not_started = refuse(session.as_mut(), &|step| step.reset[1] = false);
         assert_eq!(not_started, "row 1 has no carry yet, expected `reset` on its first step");
@@ -308,7 +309,7 @@ fn input_that_does_not_fit_is_refused_and_changes_nothing() {
             assert_eq!(refuse(session.as_mut(), change), message, "{}", engine.name());
         }
         let short = Carry { z_h: carry.z_h.clone(), z_l: vec![0.0] };
-        let error = session.set_carry(&short).expect_err("the carry is refused").to_string();
+        let error = explained(&session.set_carry(&short).expect_err("the carry is refused"));
         assert_eq!(error, "input `z_l` has 1 values, expected 18624 ([batch 3, positions 97, hidden 64])");
         assert_eq!(session.carry().expect("the carry reads"), carry);
     });
@@ -326,7 +327,7 @@ fn overflow_is_an_error_and_not_an_answer() {
         session.set_carry(&carry).expect("the carry is set");
         let mut step = first;
         step.reset.fill(false);
-        let error = session.step(&step).expect_err("NaN is refused").to_string();
+        let error = explained(&session.step(&step).expect_err("NaN is refused"));
         assert!(error.starts_with("the step graph returned NaN as `q_halt` of row 0\nhint: "), "{error}");
     });
 }
@@ -379,7 +380,7 @@ fn tract_says_that_it_has_no_loop() {
     let error = error.expect("the graph is refused");
     assert!(matches!(error, EngineError::Unsupported { .. }));
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         "tract cannot run the solve graph: it has no Loop operator\nhint: use the step or the unrolled graph, or \
          --backend ort"
     );

@@ -1,6 +1,7 @@
 //! When a row stops, and how `--halt` is written.
 
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_models::{ConfigSource, TrmConfig};
 use trm_solver::{HaltPolicy, HaltReason, Progress, QHalt};
 
@@ -104,12 +105,12 @@ fn nonsense_is_refused_with_a_hint() {
         "verified+max-steps",
         "Verified",
     ] {
-        let error = text.parse::<HaltPolicy>().expect_err(text).to_string();
+        let error = explained(&text.parse::<HaltPolicy>().expect_err(text));
         assert!(error.starts_with(&format!("unknown halting policy `{text}`\nhint: one of max-steps")), "{error}");
     }
     "verified+q-halt:0:1000000".parse::<HaltPolicy>().expect("the limit of --max-steps");
     for text in ["q-halt:0:1000001", "verified+q-halt:1:99999999999"] {
-        let error = text.parse::<HaltPolicy>().expect_err(text).to_string();
+        let error = explained(&text.parse::<HaltPolicy>().expect_err(text));
         assert!(error.starts_with(&format!("`{text}`: ")), "{error}");
         assert!(error.ends_with(" steps before halting\nhint: MIN_STEPS is from 1 to 1000000"), "{error}");
     }

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use trm_engine::rten::RtenEngine;
 use trm_engine::tract::TractEngine;
 use trm_engine::{Engine, StepSession};
+use trm_intake::explained;
 use trm_models::GraphKind;
 use trm_solver::SolverError;
 use trm_solver::parity::{
@@ -212,7 +213,7 @@ fn a_model_of_another_size_is_refused() {
     let (recorded, _) = golden("sudoku_mlp_stable");
     let (_, subject) = golden("maze_learned_stable");
     let error = recorded.check_model(subject.name(), subject.config()).expect_err("accepted");
-    let text = error.to_string();
+    let text = explained(&error);
     assert!(text.contains("recorded with 81 cells and 11 tokens"), "{text}");
     assert!(text.contains("has 100 and 6\nhint: "), "{text}");
 }
@@ -238,14 +239,14 @@ fn damaged_recordings_are_refused() {
         std::fs::write(&path, bytes).expect("written");
         let error = Golden::open(dir.path()).expect_err("accepted");
         assert!(matches!(error, SolverError::BadGolden { .. }), "{error}");
-        assert!(error.to_string().contains(expected), "{error}");
+        assert!(explained(&error).contains(expected), "{error}");
     }
 
     std::fs::write(&path, &original).expect("written");
     let golden = Golden::open(dir.path()).expect("the recording alone can be read");
     assert_eq!((golden.batch(), golden.seq_len(), golden.steps()), (3, 81, 16));
     let error = Subject::of_checkpoint(dir.path()).expect_err("accepted");
-    assert!(error.to_string().contains("all_config.yaml"), "{error}");
+    assert!(explained(&error).contains("all_config.yaml"), "{error}");
 }
 
 /// A recording as it can be changed: tensors by name, and its manifest.

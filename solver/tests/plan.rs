@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rand::Rng;
 use trm_engine::tract::TractEngine;
 use trm_engine::{ActOutput, ActStep, Carry, Engine, Result, SessionInfo, SessionOptions, StepSession};
+use trm_intake::explained;
 use trm_models::TrmConfig;
 use trm_plan::map::{LoadedMap, scenarios, warehouse};
 use trm_plan::{
@@ -351,7 +352,7 @@ fn places_where_the_robot_cannot_be_are_refused_and_a_near_one_offered() {
     let mut planner = planner(map, Robot::default(), unhurried());
     let free = Pose::new(2.0, 7.0, 0.0);
     let goal = |x, y, yaw| Goal { x, y, yaw };
-    let mut refused = |start, goal| planner.plan(start, goal).expect_err("refused").to_string();
+    let mut refused = |start, goal| explained(&planner.plan(start, goal).expect_err("refused"));
 
     let wall = refused(free, goal(15.1, 4.8, None));
     assert!(wall.starts_with("the goal 15.1,4.8 is "), "{wall}");

@@ -25,21 +25,49 @@ struct Rule {
 
 /// A line of a source file.
 struct Line<'a> {
+    /// The file, from the project's folder on.
+    path: &'a str,
     text: &'a str,
     /// True if the file holds tests, or the line stands behind `mod tests`.
     in_tests: bool,
 }
 
-const RULES: [Rule; 1] = [Rule {
-    name: "a name is compared",
-    refuses: |line| {
-        !line.in_tests
-            && ["name() == \"", "name() != \"", "name() {\"", "kind() == \""]
-                .iter()
-                .any(|part| line.text.contains(part))
+const RULES: [Rule; 2] = [
+    Rule {
+        name: "a name is compared",
+        refuses: |line| {
+            !line.in_tests
+                && ["name() == \"", "name() != \"", "name() {\"", "kind() == \""]
+                    .iter()
+                    .any(|part| line.text.contains(part))
+        },
+        instead: "match the enum, or ask the trait for the property that matters (`Task::judges_length`)",
     },
-    instead: "match the enum, or ask the trait for the property that matters (`Task::judges_length`)",
-}];
+    Rule {
+        name: "advice in a message",
+        refuses: |line| !line.in_tests && is_library(line.path) && line.text.contains("\\nhint: "),
+        instead: "return it from the error's `Hint::hint`, or add it to a `Fault` by `advise`",
+    },
+];
+
+/// True for a source file of a library, but for the one that puts advice below messages.
+fn is_library(path: &str) -> bool {
+    const FOLDERS: [&str; 10] = [
+        "puzzles/",
+        "models/",
+        "export/",
+        "solver/src/",
+        "solver/engine/",
+        "solver/plan/",
+        "solver/train/",
+        "firmware-host/link/",
+        "firmware-host/http/",
+        "firmware-host/src/",
+    ];
+    FOLDERS.iter().any(|folder| path.starts_with(folder))
+        && !path.contains("/src/bin/")
+        && path != "puzzles/intake/src/hint.rs"
+}
 
 /// Holds every source file of the project to the rules, and names each line that breaks one.
 pub(crate) fn check() -> Result<()> {
@@ -121,7 +149,7 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     for (number, text) in text.lines().enumerate() {
         let text = text.trim_start();
         in_tests |= text.starts_with("mod tests");
-        let line = Line { text, in_tests };
+        let line = Line { path, text, in_tests };
         for rule in RULES.iter().filter(|rule| (rule.refuses)(&line)) {
             faults.push(format!("{path}:{}: {}: {}\n  {text}", number + 1, rule.name, rule.instead));
         }
@@ -160,6 +188,20 @@ mod tests {
         assert!(found[0].starts_with("puzzles/src/a.rs:2: a name is compared: match the enum"), "{found:?}");
         assert!(faults("a.rs", "let name = task.name();\n").is_empty());
         assert!(faults("solver/tests/a.rs", "assert!(task.name() == \"maze\");\n").is_empty(), "tests may");
+    }
+
+    #[test]
+    fn advice_in_a_librarys_message_is_found() {
+        let text = "#[error(\"{origin}: no puzzle\\nhint: give one\")]\n";
+        let found = faults("puzzles/src/error.rs", text);
+        assert!(found.len() == 1 && found[0].contains("advice in a message"), "{found:?}");
+        for path in
+            ["puzzles/intake/src/hint.rs", "solver/cli/src/failure.rs", "firmware-host/src/bin/trm-host/main.rs"]
+        {
+            assert!(faults(path, text).is_empty(), "{path}");
+        }
+        assert!(faults("puzzles/tests/formats.rs", text).is_empty(), "tests may");
+        assert!(faults("puzzles/src/a.rs", "hint: String,\n").is_empty(), "a field is none");
     }
 
     #[test]

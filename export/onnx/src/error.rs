@@ -1,6 +1,9 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
+
+use trm_intake::Hint;
 
 /// The ways in which a graph or a file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +40,22 @@ pub enum OnnxError {
         reason: String,
     },
     /// A file is not an ONNX model.
-    #[error("{}: not an ONNX file: {problem}\nhint: export one with `trm export`", path.display())]
+    #[error("{}: not an ONNX file: {problem}", path.display())]
     NotOnnx {
         /// The file.
         path: PathBuf,
         /// The place where reading stopped.
         problem: String,
     },
+}
+
+impl Hint for OnnxError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::NotOnnx { .. } => Some("export one with `trm export`".into()),
+            Self::Graph { .. } | Self::Evaluation { .. } | Self::NoGradient { .. } => None,
+        }
+    }
 }
 
 impl OnnxError {

@@ -1,12 +1,12 @@
 //! Elements of tensors out of the bytes that hold them.
 
-use trm_intake::Budget;
+use trm_intake::{Budget, Fault};
 
 use super::WeightDtype;
 use super::pickle::Tensor;
 
 /// Number of elements of a shape, drawn from the budget as float32.
-pub(super) fn take(shape: &[usize], budget: &mut Budget) -> Result<usize, String> {
+pub(super) fn take(shape: &[usize], budget: &mut Budget) -> Result<usize, Fault> {
     let too_large = || format!("has shape {shape:?}, more elements than this file can hold");
     let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size)).ok_or_else(too_large)?;
     budget.take_bytes((count as u64).saturating_mul(4)).map_err(|_| too_large())?;
@@ -25,13 +25,14 @@ pub(super) fn gather(
     dtype: WeightDtype,
     bytes: &[u8],
     budget: &mut Budget,
-) -> Result<Vec<f32>, String> {
+) -> Result<Vec<f32>, Fault> {
     let stored = bytes.len() / dtype.size();
     if tensor.storage.len != stored {
         return Err(format!(
             "is a view of {} elements, but record data/{} has {stored}",
             tensor.storage.len, tensor.storage.key
-        ));
+        )
+        .into());
     }
     let shape = &tensor.shape;
     let count = take(shape, budget)?;
@@ -46,7 +47,8 @@ pub(super) fn gather(
         return Err(format!(
             "reaches outside its storage: shape {shape:?}, strides {:?}, offset {}, storage {stored}",
             tensor.strides, tensor.offset
-        ));
+        )
+        .into());
     }
     if is_contiguous(shape, &tensor.strides) {
         let start = tensor.offset * dtype.size();

@@ -3,7 +3,7 @@
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use trm_intake::{Budget, Printable};
+use trm_intake::{Budget, Fault, Printable};
 
 use super::archive::{Archive, damaged};
 use super::contents::{Contents, Item};
@@ -54,10 +54,10 @@ pub(super) fn read(source: Source<'_>, options: &ReadOptions, budget: &mut Budge
     let mut tensors = Vec::with_capacity(selection.tensors.len());
     for (name, id) in &selection.tensors {
         let (item, header) = (&contents.items[*id], &headers[*id]);
-        let bad_tensor = |reason| ExportError::BadTensor {
+        let bad_tensor = |fault: Fault| ExportError::BadTensor {
             origin: path.display().to_string(),
             tensor: Printable(&item.name).to_string(),
-            reason,
+            fault,
         };
         let Some(dtype) = header.dtype else { return Err(bad_tensor("has no dtype of weights".into())) };
         let count = take(&header.shape, budget).map_err(bad_tensor)?;
@@ -124,9 +124,9 @@ impl Header {
     }
 
     /// The tensor of these elements, in row-major order.
-    fn tensor(&self, dtype: WeightDtype, count: usize, mut bytes: Vec<u8>) -> Result<WeightTensor, String> {
+    fn tensor(&self, dtype: WeightDtype, count: usize, mut bytes: Vec<u8>) -> Result<WeightTensor, Fault> {
         if Some(bytes.len()) != count.checked_mul(dtype.size()) {
-            return Err(format!("has {} bytes, expected {count} elements of {dtype}", bytes.len()));
+            return Err(format!("has {} bytes, expected {count} elements of {dtype}", bytes.len()).into());
         }
         if self.big_endian {
             swap(&mut bytes, dtype.size());

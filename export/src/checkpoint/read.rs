@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use trm_intake::file::FileError;
-use trm_intake::{Budget, Limits, Printable};
+use trm_intake::{Budget, Fault, Limits, Printable};
 
 use super::source::Source;
 use super::{Read, StateDict, WeightTensor, folder, nano_trm, npz, safetensors, torch};
@@ -122,10 +122,10 @@ fn vet(name: &str, tensor: &WeightTensor, path: &Path) -> Result<()> {
     Err(ExportError::BadTensor {
         origin: path.display().to_string(),
         tensor: Printable(name).to_string(),
-        reason: format!(
-            "has {nan} NaN and {infinite} infinite values among {}, the first at {index:?}: no answer would follow from it\n\
-             hint: take a checkpoint from before training diverged",
+        fault: Fault::from(format!(
+            "has {nan} NaN and {infinite} infinite values among {}, the first at {index:?}: no answer would follow from it",
             tensor.data.len()
-        ),
+        ))
+        .advise("take a checkpoint from before training diverged"),
     })
 }

@@ -11,7 +11,7 @@ use safetensors::tensor::TensorView;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use trm_intake::file::write_atomically;
-use trm_intake::{Budget, Printable};
+use trm_intake::{Budget, Fault, Printable};
 
 use super::contents::{Contents, Item};
 use super::gather::take;
@@ -155,10 +155,10 @@ impl<'a> Shard<'a> {
     /// Reads a tensor.
     pub(super) fn load(&self, id: usize, budget: &mut Budget) -> Result<WeightTensor> {
         let Item { name, dtype, shape, .. } = &self.items[id];
-        let bad_tensor = |reason| ExportError::BadTensor {
+        let bad_tensor = |fault: Fault| ExportError::BadTensor {
             origin: self.source.path.display().to_string(),
             tensor: Printable(name).to_string(),
-            reason,
+            fault,
         };
         let Ok(dtype) = *dtype else { return Err(bad_tensor("has no dtype of weights".into())) };
         take(shape, budget).map_err(bad_tensor)?;
@@ -169,7 +169,7 @@ impl<'a> Shard<'a> {
         let mut bytes = Vec::new();
         file.take(length).read_to_end(&mut bytes).map_err(read_error)?;
         if bytes.len() as u64 != length {
-            return Err(bad_tensor(format!("has {} of its {length} bytes", bytes.len())));
+            return Err(bad_tensor(format!("has {} of its {length} bytes", bytes.len()).into()));
         }
         let data = dtype.decode(&bytes).map_err(bad_tensor)?;
         Ok(WeightTensor { dtype, shape: shape.clone(), data })
@@ -217,7 +217,7 @@ pub(super) fn write(path: &Path, prefix: &str, state: &StateDict) -> Result<()> 
         let view = TensorView::new(dtype, shape.to_vec(), bytes).map_err(|error| ExportError::BadTensor {
             origin: state.origin().to_owned(),
             tensor: name.clone(),
-            reason: format!("cannot be written: {error}"),
+            fault: format!("cannot be written: {error}").into(),
         })?;
         views.push((name, view));
     }

@@ -260,8 +260,11 @@ fn named(set: &Candidate, contents: &Contents, path: &Path, ledger: &mut Ledger)
     };
     for id in &set.items {
         let Item { name, dtype, shape, .. } = &contents.items[*id];
-        let bad_tensor =
-            |reason: String| ExportError::BadTensor { origin: path.display().to_string(), tensor: shown(name), reason };
+        let bad_tensor = |fault: String| ExportError::BadTensor {
+            origin: path.display().to_string(),
+            tensor: shown(name),
+            fault: fault.into(),
+        };
         let elements = shape.iter().fold(1_usize, |count, size| count.saturating_mul(*size));
         if let Some(why) = names::not_a_weight(name, elements) {
             ledger.skipped.push((shown(name), why.to_owned()));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use trm_intake::Fault;
 use trm_models::TrmConfig;
 
 use super::nano_trm::Settings;
@@ -53,13 +54,15 @@ impl WeightDtype {
     ///
     /// # Errors
     /// A finite float64 that no float32 can hold; the message gives it.
-    pub(super) fn decode(self, bytes: &[u8]) -> Result<Vec<f32>, String> {
+    pub(super) fn decode(self, bytes: &[u8]) -> Result<Vec<f32>, Fault> {
         if self == Self::F64 {
             let mut values = bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b));
             if let Some(large) = values.find(|value| value.is_finite() && (*value as f32).is_infinite()) {
-                return Err(format!(
-                    "has float64 values that do not fit float32, such as {large:e}: weights are computed with in float32\n\
-                     hint: scale them down, or take a checkpoint of a model that was trained in float32 or bfloat16"
+                let fault = format!(
+                    "has float64 values that do not fit float32, such as {large:e}: weights are computed with in float32"
+                );
+                return Err(Fault::from(fault).advise(
+                    "scale them down, or take a checkpoint of a model that was trained in float32 or bfloat16",
                 ));
             }
         }
@@ -246,7 +249,7 @@ impl StateDict {
                 return Err(ExportError::BadTensor {
                     origin: self.origin.clone(),
                     tensor: name.to_owned(),
-                    reason: format!("has {} elements, but shape {:?}", tensor.data.len(), tensor.shape),
+                    fault: format!("has {} elements, but shape {:?}", tensor.data.len(), tensor.shape).into(),
                 });
             }
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 use std::path::Path;
 
-use trm_intake::{Budget, Printable};
+use trm_intake::{Budget, Fault, Printable};
 
 use super::archive::{Archive, DAMAGED};
 use super::contents::{self, Contents, Item};
@@ -170,14 +170,14 @@ fn load(
         let bytes = storages.load(key, kind, length, budget)?;
         for (name, id) in views {
             let (tensor, Item { name: raw, .. }) = (tensors[id], &contents.items[id]);
-            let bad_tensor = |reason| ExportError::BadTensor {
+            let bad_tensor = |fault: Fault| ExportError::BadTensor {
                 origin: path.display().to_string(),
                 tensor: Printable(raw).to_string(),
-                reason,
+                fault,
             };
             let dtype = weight_dtype(tensor.storage.kind).map_err(bad_tensor)?;
             if tensor.storage.kind.size() != kind.size() {
-                return Err(bad_tensor(format!("shares data/{key} with tensors of another dtype")));
+                return Err(bad_tensor(format!("shares data/{key} with tensors of another dtype").into()));
             }
             let data = gather(tensor, dtype, &bytes, budget).map_err(bad_tensor)?;
             loaded.push((name.to_owned(), WeightTensor { dtype, shape: tensor.shape.clone(), data }));
@@ -187,13 +187,15 @@ fn load(
 }
 
 /// The dtype of weights that a storage is of.
-pub(super) fn weight_dtype(kind: StorageType) -> Result<WeightDtype, String> {
+pub(super) fn weight_dtype(kind: StorageType) -> Result<WeightDtype, Fault> {
     match kind {
         StorageType::Float => Ok(WeightDtype::F32),
         StorageType::BFloat16 => Ok(WeightDtype::Bf16),
         StorageType::Half => Ok(WeightDtype::F16),
         StorageType::Double => Ok(WeightDtype::F64),
-        other => Err(format!("has dtype {}, expected float32, bfloat16, float16 or float64", other.dtype_name())),
+        other => {
+            Err(format!("has dtype {}, expected float32, bfloat16, float16 or float64", other.dtype_name()).into())
+        }
     }
 }
 

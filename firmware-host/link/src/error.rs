@@ -1,9 +1,10 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use trm_intake::file::FileError;
-use trm_intake::shown;
+use trm_intake::{Hint, shown};
 use trm_pictures::WriteError;
 
 use crate::{CommandError, UsbId};
@@ -29,29 +30,19 @@ pub enum LinkError {
     #[error(transparent)]
     Picture(#[from] WriteError),
     /// No such serial port.
-    #[error(
-        "{}: no such serial port\nhint: plug the device in, or give its port: ls /dev/serial/by-id /dev/ttyACM* /dev/ttyUSB*",
-        shown::path(path)
-    )]
+    #[error("{}: no such serial port", shown::path(path))]
     NoPort {
         /// The port.
         path: PathBuf,
     },
     /// Another program has the serial port open.
-    #[error(
-        "{}: the serial port is in use by another program\nhint: `fuser -v {}` names it",
-        shown::path(path),
-        shown::path(path)
-    )]
+    #[error("{}: the serial port is in use by another program", shown::path(path))]
     PortBusy {
         /// The port.
         path: PathBuf,
     },
     /// The user may not open the serial port.
-    #[error(
-        "{}: permission denied\nhint: serial ports belong to the group dialout: `sudo usermod -a -G dialout $USER`, then log in again",
-        shown::path(path)
-    )]
+    #[error("{}: permission denied", shown::path(path))]
     PortDenied {
         /// The port.
         path: PathBuf,
@@ -65,10 +56,7 @@ pub enum LinkError {
         reason: String,
     },
     /// No serial port belongs to a USB device with these ids.
-    #[error(
-        "no serial port of a USB device {id}; there is: {}\nhint: plug the device in, or give its port with --port",
-        shown::text(present)
-    )]
+    #[error("no serial port of a USB device {id}; there is: {}", shown::text(present))]
     NoUsbPort {
         /// The ids that were looked for, as `1209:0001`.
         id: UsbId,
@@ -76,10 +64,7 @@ pub enum LinkError {
         present: String,
     },
     /// The device speaks another version of the protocol.
-    #[error(
-        "{}: the device speaks version {device} of the protocol, this program version {host}\nhint: flash a firmware built against the same version of trm-protocol",
-        shown::text(port)
-    )]
+    #[error("{}: the device speaks version {device} of the protocol, this program version {host}", shown::text(port))]
     ProtocolVersion {
         /// The port.
         port: String,
@@ -90,7 +75,7 @@ pub enum LinkError {
     },
     /// The port is open, and nothing that makes sense comes out of it.
     #[error(
-        "{}: the device does not answer (waited {waited_ms} ms; {unreadable} unreadable frames)\nhint: check that this is the right port, that the baud rate is the firmware's, and that the firmware runs",
+        "{}: the device does not answer (waited {waited_ms} ms; {unreadable} unreadable frames)",
         shown::text(port)
     )]
     DeviceSilent {
@@ -112,8 +97,7 @@ pub enum LinkError {
     },
     /// A device that says its panel is of a size that no panel has.
     #[error(
-        "{}: the device says that its panel has {width}x{height} pixels, expected 1 to {} a side\nhint: correct the \
-         capabilities in its firmware",
+        "{}: the device says that its panel has {width}x{height} pixels, expected 1 to {} a side",
         shown::text(port),
         crate::LONGEST_PANEL_SIDE
     )]
@@ -132,7 +116,7 @@ pub enum LinkError {
         reason: String,
     },
     /// A path, or how to drive it, cannot be used.
-    #[error("{} {}\nhint: {hint}", shown::text(name), shown::text(reason))]
+    #[error("{} {}", shown::text(name), shown::text(reason))]
     Path {
         /// The file, or what of it.
         name: String,
@@ -142,7 +126,7 @@ pub enum LinkError {
         hint: &'static str,
     },
     /// A device that cannot drive a path.
-    #[error("{}: the device ({}) {reason}\nhint: {hint}", shown::text(port), shown::text(firmware))]
+    #[error("{}: the device ({}) {reason}", shown::text(port), shown::text(firmware))]
     CannotDrive {
         /// The port.
         port: String,
@@ -153,6 +137,35 @@ pub enum LinkError {
         /// The advice.
         hint: &'static str,
     },
+}
+
+impl Hint for LinkError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::File(error) => return error.hint(),
+            Self::Picture(error) => return error.hint(),
+            Self::Command(error) => return error.hint(),
+            Self::NoPort { .. } => {
+                "plug the device in, or give its port: ls /dev/serial/by-id /dev/ttyACM* /dev/ttyUSB*".into()
+            }
+            Self::PortBusy { path } => format!("`fuser -v {}` names it", shown::path(path)).into(),
+            Self::PortDenied { .. } => {
+                "serial ports belong to the group dialout: `sudo usermod -a -G dialout $USER`, then \
+                                        log in again"
+                    .into()
+            }
+            Self::NoUsbPort { .. } => "plug the device in, or give its port with --port".into(),
+            Self::ProtocolVersion { .. } => "flash a firmware built against the same version of trm-protocol".into(),
+            Self::DeviceSilent { .. } => {
+                "check that this is the right port, that the baud rate is the firmware's, and that \
+                                          the firmware runs"
+                    .into()
+            }
+            Self::PanelSize { .. } => "correct the capabilities in its firmware".into(),
+            Self::Path { hint, .. } | Self::CannotDrive { hint, .. } => (*hint).into(),
+            Self::Io { .. } | Self::Port { .. } | Self::PanelMismatch { .. } | Self::Trial { .. } => return None,
+        })
+    }
 }
 
 impl LinkError {
@@ -181,6 +194,8 @@ impl LinkError {
 
 #[cfg(test)]
 mod tests {
+    use trm_intake::explained;
+
     use super::*;
 
     /// Tested by its message alone: root may open anything.
@@ -189,7 +204,7 @@ mod tests {
         let error = LinkError::PortDenied { path: "/dev/ttyACM0".into() };
         assert!(error.is_device_failure());
         assert_eq!(
-            error.to_string(),
+            explained(&error),
             "/dev/ttyACM0: permission denied\nhint: serial ports belong to the group dialout: \
              `sudo usermod -a -G dialout $USER`, then log in again"
         );
@@ -207,7 +222,7 @@ mod tests {
             LinkError::PanelSize { port: name.to_owned(), width: 9_000, height: 9 },
         ];
         for error in errors {
-            let text = error.to_string();
+            let text = explained(&error);
             assert!(text.starts_with(shown), "{text}");
             assert!(text.lines().count() <= 2 && !text.contains(['\x1b', '\u{202e}']), "{text:?}");
         }

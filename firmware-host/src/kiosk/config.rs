@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use trm_intake::Budget;
+use trm_intake::{Budget, Fault};
 
 use super::machine::Rules;
 pub use super::trust::ModelsConfig;
@@ -312,22 +312,18 @@ impl KioskConfig {
     /// # Errors
     /// [`HostError::KioskConfig`] says which key or line is wrong, and what was expected.
     pub fn from_toml(origin: &str, text: &str) -> Result<Self> {
+        let refused = |Fault { what: reason, hint }| HostError::KioskConfig { origin: origin.to_owned(), reason, hint };
+        let malformed =
+            |reason: &str| refused(Fault::from(reason).advise("examples/kiosk.toml has every key with what it means"));
         let mut budget = Budget::new(SMALL);
-        budget.take_lines(text.as_bytes(), LONGEST_LINE).map_err(|exceeded| HostError::KioskConfig {
-            origin: origin.to_owned(),
-            reason: exceeded.to_string(),
-            hint: Some("examples/kiosk.toml has every key with what it means".to_owned()),
-        })?;
-        let config: Self = toml::from_str(text).map_err(|error| HostError::KioskConfig {
-            origin: origin.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
-            hint: Some("examples/kiosk.toml has every key with what it means".to_owned()),
-        })?;
-        config.check().map_err(|(reason, hint)| HostError::KioskConfig { origin: origin.to_owned(), reason, hint })?;
+        let taken = budget.take_lines(text.as_bytes(), LONGEST_LINE);
+        taken.map_err(|exceeded| malformed(&exceeded.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|error| malformed(error.to_string().trim_end()))?;
+        config.check().map_err(refused)?;
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), (String, Option<String>)> {
+    fn check(&self) -> Result<(), Fault> {
         const SIDES: std::ops::RangeInclusive<u32> = 16..=8_192;
         if let CameraConfig::Raw { width, height, .. } | CameraConfig::V4l2 { width, height, .. } = &self.camera {
             within("camera.width", *width, SIDES)?;
@@ -335,8 +331,8 @@ impl KioskConfig {
         }
         let panel = |display: &DisplayConfig| matches!(display, DisplayConfig::Panel { .. });
         if self.device.is_none() && self.display.iter().any(panel) {
-            let hint = "a panel hangs on the microcontroller: say where that is in [device]".to_owned();
-            return Err(("display.target is `panel`, expected a [device] with it".to_owned(), Some(hint)));
+            return Err(Fault::from("display.target is `panel`, expected a [device] with it")
+                .advise("a panel hangs on the microcontroller: say where that is in [device]"));
         }
         if let Some(device) = &self.device {
             match (&device.port, &device.usb) {
@@ -344,17 +340,16 @@ impl KioskConfig {
                 (None, Some(usb)) if is_usb_id(usb) => {}
                 (None, Some(usb)) => {
                     let reason = format!("device.usb is `{usb}`, expected vendor and product in hexadecimal");
-                    return Err((reason, Some("2e8a:000a; lsusb lists them".to_owned())));
+                    return Err(Fault::from(reason).advise("2e8a:000a; lsusb lists them"));
                 }
-                _ => return Err(("device.port or device.usb: expected one of the two".to_owned(), None)),
+                _ => return Err("device.port or device.usb: expected one of the two".into()),
             }
             within("device.baud", device.baud, 1_200..=12_000_000)?;
             within("device.heartbeat_ms", device.heartbeat_ms, 50..=10_000)?;
         }
         within("solver.timeout_ms", self.solver.timeout_ms, 100..=60_000)?;
         within("solver.max_steps", self.solver.max_steps, 1..=10_000)?;
-        // Its message has a hint of its own.
-        self.models.trusted_keys().map_err(|error| (error.to_string(), None))?;
+        self.models.trusted_keys().map_err(|error| Fault::of(&error))?;
         self.timing.check()?;
         if let Some(metrics) = &self.metrics {
             // A solve takes no frames: the heartbeat pauses for that long.
@@ -363,12 +358,12 @@ impl KioskConfig {
             if age < least {
                 let reason = format!("metrics.max_heartbeat_age_ms is {age}, expected at least {least}");
                 let hint = "solver.timeout_ms and 5 seconds: there is no heartbeat while the solver works";
-                return Err((reason, Some(hint.to_owned())));
+                return Err(Fault::from(reason).advise(hint));
             }
             if !metrics.public && !metrics.listen.ip().is_loopback() {
                 let reason = format!("metrics.listen is {}, expected a loopback address", metrics.listen);
                 let hint = "127.0.0.1 or [::1]; metrics.public = true opens the metrics to the network";
-                return Err((reason, Some(hint.to_owned())));
+                return Err(Fault::from(reason).advise(hint));
             }
         }
         self.mqtt.as_ref().map_or(Ok(()), MqttConfig::check)
@@ -376,7 +371,7 @@ impl KioskConfig {
 }
 
 impl TimingConfig {
-    fn check(&self) -> Result<(), (String, Option<String>)> {
+    fn check(&self) -> Result<(), Fault> {
         const HOUR: u64 = 3_600_000;
         within("timing.frame_ms", self.frame_ms, 0..=10_000)?;
         within("timing.still_frames", self.still_frames, 1..=1_000)?;
@@ -393,21 +388,21 @@ impl TimingConfig {
 }
 
 impl MqttConfig {
-    fn check(&self) -> Result<(), (String, Option<String>)> {
+    fn check(&self) -> Result<(), Fault> {
         if self.host.is_empty() {
-            return Err(("mqtt.host is empty, expected the broker's name or address".to_owned(), None));
+            return Err("mqtt.host is empty, expected the broker's name or address".into());
         }
         if self.client_id.is_empty() {
-            return Err(("mqtt.client_id is empty, expected a name of the kiosk's own".to_owned(), None));
+            return Err("mqtt.client_id is empty, expected a name of the kiosk's own".into());
         }
         let bad_topic = self.topic.is_empty() || self.topic.starts_with('/') || self.topic.ends_with('/');
         if bad_topic || self.topic.contains(['#', '+', '\0']) {
             let reason =
                 format!("mqtt.topic is `{}`, expected a topic without wildcards and outer slashes", self.topic);
-            return Err((reason, Some("hall/kiosk-1".to_owned())));
+            return Err(Fault::from(reason).advise("hall/kiosk-1"));
         }
         if self.user.is_none() && self.password_file.is_some() {
-            return Err(("mqtt.password_file without mqtt.user: expected both or neither".to_owned(), None));
+            return Err("mqtt.password_file without mqtt.user: expected both or neither".into());
         }
         within("mqtt.keep_alive_s", self.keep_alive_s, 5..=3_600)
     }
@@ -417,11 +412,11 @@ fn within<T: PartialOrd + Display + Copy>(
     key: &str,
     value: T,
     range: std::ops::RangeInclusive<T>,
-) -> Result<(), (String, Option<String>)> {
+) -> Result<(), Fault> {
     if range.contains(&value) {
         Ok(())
     } else {
-        Err((format!("{key} is {value}, expected {} to {}", range.start(), range.end()), None))
+        Err(format!("{key} is {value}, expected {} to {}", range.start(), range.end()).into())
     }
 }
 
@@ -437,6 +432,8 @@ pub(crate) fn ms(number: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use trm_intake::explained;
+
     use super::*;
 
     const LEAST: &str = "[camera]\nsource = \"pictures\"\npath = \"photos\"\n";
@@ -460,7 +457,7 @@ mod tests {
 
     #[test]
     fn every_error_names_the_key_and_what_was_expected() {
-        let message = |text: &str| KioskConfig::from_toml("kiosk.toml", text).unwrap_err().to_string();
+        let message = |text: &str| explained(&KioskConfig::from_toml("kiosk.toml", text).unwrap_err());
         for (extra, expected) in [
             ("[timing]\nshow_mss = 1", "unknown field `show_mss`, expected one of `frame_ms`"),
             ("[timing]\nshow_ms = -1", "expected u64"),

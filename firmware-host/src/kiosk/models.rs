@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 use trm_intake::file::{FileError, write_atomically};
-use trm_intake::{Budget, Printable, ReadError};
+use trm_intake::{Budget, Fault, Printable, ReadError, explained};
 use trm_models::{MANIFEST, ModelBundle, ModelError, SIGNATURE, is_folder_name};
 
 use super::quarantine::{Left, Quarantine, REASON, REFUSED, UnderTest};
@@ -113,15 +113,18 @@ impl ModelStore {
         self_test: &dyn SelfTest,
         stop: &AtomicBool,
     ) -> Result<Activated> {
-        let refused = |reason: String| HostError::ModelRefused {
-            bundle: Printable(&source.display().to_string()).to_string(),
-            reason,
-            hint: "the model before it stays active; `trm inspect` says what a bundle holds".to_owned(),
+        let refused = |fault: Fault| {
+            let own = "the model before it stays active; `trm inspect` says what a bundle holds";
+            HostError::ModelRefused {
+                bundle: Printable(&source.display().to_string()).to_string(),
+                reason: fault.what,
+                hint: fault.hint.map_or_else(|| own.to_owned(), |hint| format!("{hint}; {own}")),
+            }
         };
         let bundle = ModelBundle::open(source)?;
         let name = bundle.manifest().name.clone();
         if !is_folder_name(&name) {
-            return Err(refused(format!("its name `{}` cannot be that of a folder", Printable(&name))));
+            return Err(refused(format!("its name `{}` cannot be that of a folder", Printable(&name)).into()));
         }
         // The manifest holds the hashes of all other files: its own stands for the whole bundle, twelve digits tell those of
         // a folder apart.
@@ -133,17 +136,17 @@ impl ModelStore {
         let copied = copy_bundle(&bundle, source, &unfinished)
             .and_then(|()| ModelBundle::open(&unfinished))
             .and_then(|copy| copy.verify().map(|()| copy))
-            .map_err(|error| refused(error.to_string()))
+            .map_err(|error| refused(Fault::of(&error)))
             .and_then(|copy| {
                 self_test.trusts(&copy).map_err(&refused)?;
                 let changed = copy.manifest_bytes() != bundle.manifest_bytes();
-                if changed { Err(refused("it was changed while it was copied".to_owned())) } else { Ok(copy) }
+                if changed { Err(refused("it was changed while it was copied".into())) } else { Ok(copy) }
             });
         let tested = copied.and_then(|copy| {
             let test = UnderTest { bundle: format!("{UNFINISHED}{target}"), incoming: incoming.map(str::to_owned) };
             self.try_out(&test, &copy, self_test, stop)?.map_err(|why| match why {
                 NotPassed::BrokenOff => HostError::ModelTestBrokenOff { bundle: target.clone() },
-                why => refused(why.to_string()),
+                why => refused(Fault::of(&why)),
             })
         });
         if let Err(error) = tested {
@@ -182,7 +185,7 @@ impl ModelStore {
         stop: &AtomicBool,
     ) -> Result<Result<(), NotPassed>> {
         if let Err(error) = self.quarantine.begin(test) {
-            return Ok(Err(NotPassed::NotTested(error.to_string())));
+            return Ok(Err(NotPassed::NotTested(Fault::of(&error))));
         }
         let result = self_test.run(bundle, stop);
         self.quarantine.end()?;
@@ -275,10 +278,10 @@ impl ModelStore {
                 Err(NotPassed::BrokenOff) => return self.active(),
                 // A machine that cannot start a process is no reason to do without a model that was good.
                 Err(NotPassed::NotTested(why)) => {
-                    remarks.push(format!("{} is used without a test: {why}", slot.active));
+                    remarks.push(format!("{} is used without a test: {}", slot.active, explained(&why)));
                     None
                 }
-                Err(why) => Some(why.to_string()),
+                Err(why) => Some(explained(&why)),
             };
             match why {
                 None => passed.push(slot.active),
@@ -327,8 +330,9 @@ impl ModelStore {
                 }
                 Err(HostError::ModelTestBrokenOff { .. }) => break,
                 Err(error) => {
-                    remarks.push(error.to_string());
-                    self.quarantine.set_aside(&path, &name, &error.to_string())?;
+                    let why = explained(&error);
+                    self.quarantine.set_aside(&path, &name, &why)?;
+                    remarks.push(why);
                 }
             }
         }
@@ -349,12 +353,12 @@ impl ModelStore {
     /// As [`check`](Self::check).
     pub fn distrust(&self, self_test: &dyn SelfTest, remarks: &mut Vec<String>) -> Result<()> {
         for (task, folder) in self.active()?.folders {
-            let trusted = ModelBundle::open(&folder).map_err(|error| error.to_string());
+            let trusted = ModelBundle::open(&folder).map_err(|error| Fault::of(&error));
             let Err(why) = trusted.and_then(|bundle| self_test.trusts(&bundle)) else { continue };
             let lock = self.lock()?;
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             if self.active()?.folders.get(&task) == Some(&folder) {
-                self.give_up(&lock, &task, &name, &why, remarks)?;
+                self.give_up(&lock, &task, &name, &explained(&why), remarks)?;
             }
         }
         Ok(())
@@ -362,7 +366,7 @@ impl ModelStore {
 
     fn test(&self, name: &str, self_test: &dyn SelfTest, stop: &AtomicBool) -> Result<Result<(), NotPassed>> {
         let opened = ModelBundle::open(self.folder.join(name));
-        let whole = opened.and_then(|bundle| bundle.verify().map(|()| bundle)).map_err(|error| error.to_string());
+        let whole = opened.and_then(|bundle| bundle.verify().map(|()| bundle)).map_err(|error| Fault::of(&error));
         match whole.and_then(|bundle| self_test.trusts(&bundle).map(|()| bundle)) {
             Ok(bundle) => {
                 self.try_out(&UnderTest { bundle: name.to_owned(), incoming: None }, &bundle, self_test, stop)

@@ -156,6 +156,8 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
 
+    use trm_intake::explained;
+
     use super::*;
     use crate::kiosk::Outcome;
 
@@ -239,7 +241,7 @@ mod tests {
     fn other_machines_see_nothing_unless_asked_for() {
         let metrics = Arc::new(Metrics::default());
         let open = config("0.0.0.0:0", 60_000);
-        let message = MetricsServer::start(&open, &metrics).unwrap_err().to_string();
+        let message = explained(&MetricsServer::start(&open, &metrics).unwrap_err());
         assert!(message.starts_with("metrics.listen is 0.0.0.0:0, expected a loopback address\nhint: "), "{message}");
         MetricsServer::start(&MetricsConfig { public: true, ..open }, &metrics).unwrap();
     }

@@ -182,8 +182,12 @@ pub enum Scene<'a> {
     },
     /// A part failed; the kiosk tries again.
     Error {
+        /// The part.
+        part: &'a str,
         /// The failure, in one line.
-        message: &'a str,
+        text: &'a str,
+        /// The advice, in one line.
+        hint: Option<&'a str>,
     },
 }
 

@@ -255,6 +255,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use trm_intake::explained;
+
     use super::*;
 
     fn with_solved(solved: u64) -> KioskState {
@@ -346,7 +348,7 @@ mod tests {
     fn a_folder_belongs_to_one_kiosk() {
         let (folder, _) = saved_twice();
         let first = StateStore::open(folder.path(), &mut Vec::new()).unwrap();
-        let message = StateStore::open(folder.path(), &mut Vec::new()).unwrap_err().to_string();
+        let message = explained(&StateStore::open(folder.path(), &mut Vec::new()).unwrap_err());
         assert!(message.contains("another kiosk is running with this state folder\nhint: "), "{message}");
         drop(first);
         StateStore::open(folder.path(), &mut Vec::new()).unwrap();

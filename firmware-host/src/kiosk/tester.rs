@@ -14,12 +14,11 @@ use std::time::{Duration, Instant};
 
 use trm_engine::SessionOptions;
 use trm_engine::registry;
-use trm_intake::Printable;
+use trm_intake::{Fault, Printable, with_causes};
 use trm_models::{GraphKind, ModelBundle, TrustedKey};
 use trm_solver::measure::selftest;
 
 use super::models::{NotPassed, SelfTest};
-use crate::error::without_hints;
 
 /// The tester's exit code for a model that it could test and that failed.
 const FAILED: u8 = 1;
@@ -83,22 +82,23 @@ impl ChildTest {
 }
 
 impl SelfTest for ChildTest {
-    fn trusts(&self, bundle: &ModelBundle) -> Result<(), String> {
+    fn trusts(&self, bundle: &ModelBundle) -> Result<(), Fault> {
         if self.trust.is_empty() {
             return Ok(());
         }
-        bundle.verify_signature(&self.trust).map(drop).map_err(|error| error.to_string())
+        bundle.verify_signature(&self.trust).map(drop).map_err(|error| Fault::of(&error))
     }
 
     fn run(&self, bundle: &ModelBundle, stop: &AtomicBool) -> Result<(), NotPassed> {
         let Some(folder) = bundle.folder() else {
-            return Err(NotPassed::NotTested("it is in no folder".to_owned()));
+            return Err(NotPassed::NotTested("it is in no folder".into()));
         };
         let manifest = bundle.manifest();
         let hashes = manifest.file_names().filter_map(|name| manifest.hash(name));
         let size = hashes.fold(0_u64, |sum, hash| sum.saturating_add(hash.bytes));
         let memory = self.limits.memory.saturating_add(size.saturating_mul(6));
-        let not_tested = |error: &io::Error| NotPassed::NotTested(format!("its tester cannot be started: {error}"));
+        let not_tested =
+            |error: &io::Error| NotPassed::NotTested(format!("its tester cannot be started: {error}").into());
         let (mut child, said) = self.start(folder, memory).map_err(|error| not_tested(&error))?;
         // Read on its own, so that a child which says more than a pipe holds is not held up.
         let said = thread::spawn(move || listen(said));
@@ -217,12 +217,12 @@ pub fn test_here(folder: &Path, memory: u64, seconds: u64) -> Result<(), String>
         std::process::exit(i32::from(FAILED));
     });
     limit_this_process(memory, Duration::from_secs(seconds)).map_err(|error| format!("cannot set limits: {error}"))?;
-    let bundle = ModelBundle::open(folder).map_err(|error| without_hints(&error))?;
-    let engine = (registry::default().open)(None).map_err(|error| without_hints(&error))?;
+    let bundle = ModelBundle::open(folder).map_err(|error| with_causes(&error))?;
+    let engine = (registry::default().open)(None).map_err(|error| with_causes(&error))?;
     match selftest::run(engine.as_ref(), &bundle, GraphKind::Step, &SessionOptions::default()) {
         Ok(report) if report.passed => Ok(()),
         Ok(report) => Err(report.to_string()),
-        Err(error) => Err(without_hints(&error)),
+        Err(error) => Err(with_causes(&error)),
     }
 }
 

@@ -5,18 +5,19 @@
 //! are few.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use trm_intake::file::FileError;
-use trm_intake::{shown, with_causes};
+use trm_intake::{shown, with_causes_as, with_hint};
 use trm_link::LinkError;
 use trm_models::ModelError;
 use trm_pictures::WriteError;
 
-use crate::HostError;
+use crate::{HostError, hint_of};
 
 /// The same trouble is not logged again within this time.
 const QUIET: Duration = Duration::from_mins(1);
@@ -86,7 +87,8 @@ impl Troubles {
 
     /// A part is in trouble with this error.
     pub fn report_error(&self, part: &'static str, error: &HostError) {
-        self.report(part, kind_of(error), &with_causes(error));
+        let said = |error: &(dyn Error + 'static)| with_hint(&error.to_string(), hint_of(error));
+        self.report(part, kind_of(error), &with_causes_as(error, said));
     }
 
     /// Something was passed over, and the part goes on: logged as a trouble is, but none.

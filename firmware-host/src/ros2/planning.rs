@@ -1,6 +1,7 @@
 //! Decisions of the node on each message, apart from the network: messages and parameters go in, log lines and paths
 //! come out.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use trm_plan::{OccupancyMap, Pose};
 use super::messages::{Header, OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped, Time};
 use super::parameters::{Parameters, summary};
 use super::planner::{Outcome, PathPlanner, Planned};
+use crate::hint_of;
 
 /// Importance of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,15 +250,15 @@ fn place_name(place: &Place) -> String {
 }
 
 /// An error with its causes in one line of a log.
-fn in_a_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+fn in_a_line(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    for error in std::iter::successors(Some(error), |&error| error.source()) {
+        // Who hands on another's error says the same.
+        for (mark, said) in [(": ", Some(error.to_string().into())), ("; ", hint_of(error))] {
+            if let Some(said) = said.filter(|said| !text.contains(&**said)) {
+                text = if text.is_empty() { said.into_owned() } else { format!("{text}{mark}{said}") };
+            }
         }
-        cause = error.source();
     }
-    text.replace("\nhint: ", "; ").replace('\n', " ")
+    text.replace('\n', " ")
 }

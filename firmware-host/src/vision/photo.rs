@@ -58,7 +58,7 @@ fn refused(path: &Path, error: PictureError) -> HostError {
         PictureError::Pixels { width, height, .. } => HostError::PictureTooLarge { path, width, height },
         other => HostError::Source {
             name: path.display().to_string(),
-            reason: other.to_string().lines().next().unwrap_or_default().to_owned(),
+            reason: other.to_string(),
             hint: "save it as JPEG, or as PNG of 8 bits a channel without metadata",
         },
     }

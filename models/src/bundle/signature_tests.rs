@@ -1,3 +1,5 @@
+use trm_intake::explained;
+
 use super::*;
 
 fn fixture(name: &str) -> std::path::PathBuf {
@@ -30,7 +32,7 @@ fn what_the_program_minisign_signed_is_verified() {
     );
     bundle.verify().expect("whole");
 
-    let error = bundle.verify_signature(std::slice::from_ref(&other)).expect_err("another's").to_string();
+    let error = explained(&bundle.verify_signature(std::slice::from_ref(&other)).expect_err("another's"));
     assert!(error.contains(&format!("it was signed with another key than {other}\nhint: ")), "{error}");
     let folder = tempfile::tempdir().expect("folder");
     let legacy = ModelBundle::open(signed(folder.path(), Some("legacy.minisig"))).expect("a bundle");
@@ -49,7 +51,7 @@ fn a_changed_manifest_signature_or_comment_is_not_verified() {
         let target = signed(folder.path(), None);
         change(&target);
         let bundle = ModelBundle::open(&target).expect("a bundle");
-        let error = bundle.verify_signature(std::slice::from_ref(&key)).expect_err("changed").to_string();
+        let error = explained(&bundle.verify_signature(std::slice::from_ref(&key)).expect_err("changed"));
         assert!(error.contains(expected) && error.contains("\nhint: "), "{error}");
     };
     let replace = |file: &str, from: &str, to: &str| {
@@ -75,7 +77,7 @@ fn a_changed_manifest_signature_or_comment_is_not_verified() {
     let target = signed(folder.path(), None);
     std::fs::File::create(target.join(SIGNATURE)).expect("file").set_len(1 << 40).expect("sparse");
     let bundle = ModelBundle::open(&target).expect("a bundle");
-    let error = bundle.verify_signature(std::slice::from_ref(&key)).expect_err("too large").to_string();
+    let error = explained(&bundle.verify_signature(std::slice::from_ref(&key)).expect_err("too large"));
     assert!(error.contains("more than the 16384 that a signature may have"), "{error}");
 }
 
@@ -84,12 +86,12 @@ fn keys_that_are_none_are_refused() {
     for text in
         ["", "RWQ", "RUSV3yWZYDFUOkIGF/K4GWfAT3KrwLyNRlrNPuQnoSq+ZRc1a768UYSl7ObaIRvQ", "ssh-ed25519 AAAAC3Nz", "ü"]
     {
-        let error = TrustedKey::parse(text, "kiosk.toml").expect_err("no key").to_string();
+        let error = explained(&TrustedKey::parse(text, "kiosk.toml").expect_err("no key"));
         assert!(error.starts_with("kiosk.toml: `") && error.contains("\nhint: expected 56 characters"), "{error}");
     }
     let secret = "RWRTY0Iyq6GkB5iHa2kOHn1r2ZJxUGBgFk1mZ0x0eXAAAAACAAAAAAAAAEAAAAAA";
     assert!(TrustedKey::parse(secret, "x").is_err());
     assert!(TrustedKey::given("/nowhere/at/all.pub").is_err());
     let zero = "A".repeat(56);
-    assert!(TrustedKey::parse(&zero, "x").expect_err("none").to_string().contains("is a key of another kind"));
+    assert!(explained(&TrustedKey::parse(&zero, "x").expect_err("none")).contains("is a key of another kind"));
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use trm_intake::explained;
+
 use super::*;
 use crate::{ConfigSource, GraphTarget, Precision, TrmConfig};
 
@@ -67,7 +69,7 @@ fn what_is_written_is_read_back() {
     assert_eq!(bundle.graph_bytes(GraphKind::Step).expect("graph").as_ref(), b"graph");
     assert_eq!(bundle.file(CARD).expect("card").as_ref(), b"# maze-3");
     bundle.verify().expect("verified");
-    let error = bundle.graph_bytes(GraphKind::Solve).expect_err("there is none").to_string();
+    let error = explained(&bundle.graph_bytes(GraphKind::Solve).expect_err("there is none"));
     assert!(error.ends_with("no solve graph in this bundle; it has step"), "{error}");
     assert_eq!(entries(&folder.path().join("models")), 1, "nothing is left beside the bundle");
 }
@@ -79,12 +81,12 @@ fn a_flipped_byte_is_found() {
     let bundle = write(&target, false, b"graph").expect("written");
     std::fs::write(target.join("step.onnx"), b"grapi").expect("damaged");
     for error in [bundle.graph_bytes(GraphKind::Step).expect_err("damaged"), bundle.verify().expect_err("damaged")] {
-        let error = error.to_string();
+        let error = explained(&error);
         assert!(error.contains("step.onnx is damaged or not the bundle's own: SHA-256 is"), "{error}");
         assert!(error.ends_with("hint: copy the bundle again, or export it again"), "{error}");
     }
     std::fs::write(target.join("step.onnx"), b"graph and more").expect("damaged");
-    let error = bundle.graph_bytes(GraphKind::Step).expect_err("too long").to_string();
+    let error = explained(&bundle.graph_bytes(GraphKind::Step).expect_err("too long"));
     assert!(error.contains("size is 14 bytes, expected 5 bytes"), "{error}");
 }
 
@@ -93,7 +95,7 @@ fn a_bundle_is_replaced_only_when_asked_and_nothing_else_ever() {
     let folder = tempfile::tempdir().expect("folder");
     let target = folder.path().join("maze-3");
     write(&target, false, b"old").expect("written");
-    let error = write(&target, false, b"new").expect_err("refused").to_string();
+    let error = explained(&write(&target, false, b"new").expect_err("refused"));
     assert!(error.contains("--overwrite"), "{error}");
     let graph = |bundle: &ModelBundle| bundle.graph_bytes(GraphKind::Step).expect("graph").into_owned();
     assert_eq!(graph(&ModelBundle::open(&target).expect("bundle")), b"old");
@@ -105,7 +107,7 @@ fn a_bundle_is_replaced_only_when_asked_and_nothing_else_ever() {
     std::fs::write(foreign.join("cat.jpg"), b"meow").expect("file");
     // Some other program's manifest does not make it a bundle.
     std::fs::write(foreign.join(MANIFEST), b"{\"name\": \"web app\"}").expect("file");
-    let error = write(&foreign, true, b"new").expect_err("refused").to_string();
+    let error = explained(&write(&foreign, true, b"new").expect_err("refused"));
     assert!(error.contains("is not a model bundle, so it is left as it is"), "{error}");
     assert_eq!(std::fs::read(foreign.join("cat.jpg")).expect("file"), b"meow");
 
@@ -120,7 +122,7 @@ fn a_bundle_with_files_beside_its_own_is_not_replaced() {
     let target = folder.path().join("maze-3");
     write(&target, false, b"old").expect("written");
     let refused = |files: &str| {
-        let error = write(&target, true, b"new").expect_err("refused").to_string();
+        let error = explained(&write(&target, true, b"new").expect_err("refused"));
         assert!(error.contains(&format!("maze-3: {files}: not of the bundle that is there")), "{error}");
         assert!(error.contains("\nhint: move away"), "{error}");
         assert_eq!(std::fs::read(target.join("step.onnx")).expect("the old graph"), b"old");
@@ -156,7 +158,7 @@ fn a_bundle_is_written_only_under_a_name_that_a_folder_can_have() {
     for name in ["../../evil", "a/b", "a\\b", "", ".a", "a b", "a\u{1b}[2Jb", &"x".repeat(101)] {
         let mut writer = BundleWriter::create(folder.path().join("maze-3"), false).expect("writer");
         writer.add_graph(GraphKind::Step, b"graph", 17, None).expect("graph");
-        let error = writer.finish(Manifest { name: name.into(), ..manifest() }).expect_err(name).to_string();
+        let error = explained(&writer.finish(Manifest { name: name.into(), ..manifest() }).expect_err(name));
         assert!(error.contains("cannot be that of a folder") && !error.contains('\u{1b}'), "{error}");
     }
     assert_eq!(entries(folder.path()), 0);
@@ -176,7 +178,7 @@ fn a_key_twice_is_an_error_and_an_unknown_one_is_passed_over() {
         ("\"step\": {", "\"step\": {\"bytes\": 5,", "bytes"),
     ] {
         assert!(text.contains(before), "{text}");
-        let error = Manifest::parse(text.replacen(before, twice, 1).as_bytes(), "b").expect_err("twice").to_string();
+        let error = explained(&Manifest::parse(text.replacen(before, twice, 1).as_bytes(), "b").expect_err("twice"));
         assert!(error.starts_with(&format!("b: bad manifest.json: duplicate key `{key}`")), "{error}");
     }
     // Of a later version of the same format.
@@ -201,7 +203,7 @@ fn manifests_that_lie_are_refused() {
         let mut value = serde_json::to_value(manifest()).expect("json");
         value["graphs"]["step"] = graph.clone();
         change(&mut value);
-        Manifest::parse(&serde_json::to_vec(&value).expect("json"), "b").map(drop).expect_err("refused").to_string()
+        explained(&Manifest::parse(&serde_json::to_vec(&value).expect("json"), "b").map(drop).expect_err("refused"))
     };
     let cases = [
         (parse(&|m| m["format_version"] = 2.into()), "format version 2, and this program reads up to 1"),
@@ -223,7 +225,7 @@ fn manifests_that_lie_are_refused() {
     for (error, expected) in cases {
         assert!(error.contains(expected), "{error}");
     }
-    let error = Manifest::parse(b"{}", "b").expect_err("refused").to_string();
+    let error = explained(&Manifest::parse(b"{}", "b").expect_err("refused"));
     assert_eq!(error, "b: bad manifest.json: no format_version");
 }
 
@@ -243,11 +245,11 @@ fn self_tests_survive_the_file_and_must_fit_the_model() {
     let bytes = test.encode(&config()).expect("encoded");
     assert_eq!(SelfTest::decode(&bytes, &config(), "b").expect("decoded"), test);
     let other = TrmConfig { hidden_size: 16, puzzle_emb_ndim: 16, ..config() };
-    let error = SelfTest::decode(&bytes, &other, "b").expect_err("another model's").to_string();
+    let error = explained(&SelfTest::decode(&bytes, &other, "b").expect_err("another model's"));
     assert!(error.contains("z_h is F32 [2, 10, 8], expected F32 [2, 10, 16]"), "{error}");
     let foreign = SelfTest { puzzle_ids: vec![0, 1], ..test.clone() };
     let error = SelfTest::decode(&foreign.encode(&config()).expect("encoded"), &config(), "b").expect_err("no such");
-    assert!(error.to_string().contains("a puzzle identity is outside 0..1"), "{error}");
+    assert!(explained(&error).contains("a puzzle identity is outside 0..1"), "{error}");
     let nan = SelfTest { q_halt: vec![f32::NAN, 0.0], ..test };
     let bytes = nan.encode(&config()).expect("encoded");
     assert!(SelfTest::decode(&bytes, &config(), "b").is_err(), "NaN passes");
@@ -256,7 +258,7 @@ fn self_tests_survive_the_file_and_must_fit_the_model() {
 #[test]
 fn a_folder_without_manifest_is_no_bundle() {
     let folder = tempfile::tempdir().expect("folder");
-    let error = ModelBundle::open(folder.path()).expect_err("no bundle").to_string();
+    let error = explained(&ModelBundle::open(folder.path()).expect_err("no bundle"));
     assert!(error.ends_with("hint: `trm export` makes a bundle of a checkpoint"), "{error}");
 }
 
@@ -274,25 +276,25 @@ fn a_folder_holds_what_its_manifest_lists_and_nothing_else() {
     for name in [".hidden", ".DS_Store", ".trm-file-dead001", ".trm-file-dead/", ".trm-file-", ".trm-bundle-dead00"] {
         let path = target.join(name);
         if name.ends_with('/') { std::fs::create_dir(&path) } else { std::fs::write(&path, b"x") }.expect("made");
-        let error = ModelBundle::open(&target).expect_err("an unlisted file").to_string();
+        let error = explained(&ModelBundle::open(&target).expect_err("an unlisted file"));
         assert!(error.contains(&format!("{} is not in the manifest", name.trim_end_matches('/'))), "{error}");
         if name.ends_with('/') { std::fs::remove_dir(&path) } else { std::fs::remove_file(&path) }.expect("removed");
     }
     for name in ["libonnxruntime.so", "a\u{1b}[2J", "b", "c"] {
         std::fs::write(target.join(name), b"x").expect("file");
     }
-    let error = ModelBundle::open(&target).expect_err("unlisted files").to_string();
+    let error = explained(&ModelBundle::open(&target).expect_err("unlisted files"));
     assert!(error.contains("maze-3: "), "{error}");
     assert!(error.contains(" and 1 more are not in the manifest\nhint: "), "{error}");
     assert!(!error.contains('\u{1b}'), "{error}");
     for name in ["a\u{1b}[2J", "b", "c"] {
         std::fs::remove_file(target.join(name)).expect("removed");
     }
-    let error = ModelBundle::open(&target).expect_err("an unlisted file").to_string();
+    let error = explained(&ModelBundle::open(&target).expect_err("an unlisted file"));
     assert!(error.contains("libonnxruntime.so is not in the manifest"), "{error}");
     std::fs::remove_file(target.join("libonnxruntime.so")).expect("removed");
     std::fs::create_dir(target.join("more")).expect("folder");
-    assert!(ModelBundle::open(&target).expect_err("a folder").to_string().contains("more is not in the manifest"));
+    assert!(explained(&ModelBundle::open(&target).expect_err("a folder")).contains("more is not in the manifest"));
 }
 
 #[test]
@@ -307,7 +309,7 @@ fn links_out_of_the_folder_and_devices_are_refused() {
     let refused = |link: &Path, found: &str| {
         std::fs::remove_file(&graph).expect("removed");
         symlink(link, &graph).expect("a link");
-        let error = ModelBundle::open(&target).expect_err("a link").to_string();
+        let error = explained(&ModelBundle::open(&target).expect_err("a link"));
         assert!(error.contains(&format!("step.onnx is {found}, expected a file in the bundle's folder")), "{error}");
     };
     // What it leads to has the right bytes, and may have others tomorrow.
@@ -329,10 +331,10 @@ fn links_out_of_the_folder_and_devices_are_refused() {
     std::fs::remove_file(&graph).expect("removed");
     symlink("/dev/zero", &graph).expect("a link");
     for error in [bundle.file("step.onnx").expect_err("a device"), bundle.verify().expect_err("a device")] {
-        assert!(error.to_string().contains("step.onnx is neither file nor folder"), "{error}");
+        assert!(explained(&error).contains("step.onnx is neither file nor folder"), "{error}");
     }
     symlink("/dev/zero", target.join(SIGNATURE)).expect("a link");
-    let error = bundle.verify_signature(&[]).expect_err("a device").to_string();
+    let error = explained(&bundle.verify_signature(&[]).expect_err("a device"));
     assert!(error.contains("manifest.json.minisig is neither file nor folder"), "{error}");
 }
 
@@ -342,7 +344,7 @@ fn a_manifest_that_is_no_file_is_not_waited_for() {
     let folder = tempfile::tempdir().expect("folder");
     let made = std::process::Command::new("mkfifo").arg(folder.path().join(MANIFEST)).status().expect("mkfifo runs");
     assert!(made.success());
-    let error = ModelBundle::open(folder.path()).expect_err("a pipe").to_string();
+    let error = explained(&ModelBundle::open(folder.path()).expect_err("a pipe"));
     assert!(error.contains("manifest.json is no file, expected a file in the bundle's folder"), "{error}");
     assert!(matches!(write(folder.path(), true, b"graph"), Err(ModelError::ForeignFolder { .. })));
 }
@@ -364,14 +366,14 @@ fn sizes_that_no_such_model_has_are_refused_unread() {
         m["config"]["H_layers"] = 1_000_000_000_u64.into();
         m["graphs"]["step"]["bytes"] = (1_u64 << 40).into();
     };
-    assert!(parse(&layers).expect_err("too large").to_string().contains("step.onnx has 1099511627776 bytes"));
+    assert!(explained(&parse(&layers).expect_err("too large")).contains("step.onnx has 1099511627776 bytes"));
     let error = parse(&|m| m["files"]["card.md"] = hash(u64::MAX)).expect_err("too large").to_string();
     assert!(error.contains("card.md has 18446744073709551615 bytes"), "{error}");
     let many = |m: &mut serde_json::Value| (0..1_000).for_each(|i| m["files"][format!("f{i}")] = hash(1));
-    let error = parse(&many).expect_err("too many").to_string();
+    let error = explained(&parse(&many).expect_err("too many"));
     assert!(error.contains("1001 items are more than the limit of 1000"), "{error}");
     let large = |m: &mut serde_json::Value| (0..8).for_each(|i| m["files"][format!("f{i}")] = hash(100 << 20));
-    assert!(parse(&large).expect_err("too large").to_string().contains("bytes are more than the limit of"));
+    assert!(explained(&parse(&large).expect_err("too large")).contains("bytes are more than the limit of"));
     // The embeddings of a published ARC model, 876,406 rows of 512, have their place.
     let arc = |m: &mut serde_json::Value| {
         m["config"]["num_puzzle_identifiers"] = 876_406.into();

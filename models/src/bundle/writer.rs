@@ -98,15 +98,12 @@ impl BundleWriter {
     /// Completes the bundle: `manifest`'s graphs and files are set to those added, and the folder takes its place.
     ///
     /// # Errors
-    /// [`ModelError::BadManifest`] when the manifest contradicts itself, [`ModelError::File`], and those of
+    /// [`ModelError::BadName`], [`ModelError::BadManifest`] when the manifest contradicts itself, [`ModelError::File`], and those of
     /// [`BundleWriter::create`] when something appeared at the target meanwhile.
     pub fn finish(mut self, mut manifest: Manifest) -> Result<ModelBundle> {
         if !is_folder_name(&manifest.name) {
-            let reason = format!(
-                "its name `{}` cannot be that of a folder\nhint: --name gives it another",
-                Printable(&manifest.name)
-            );
-            return Err(ModelError::BadManifest { bundle: self.target.display().to_string(), reason });
+            let name = Printable(&manifest.name).to_string();
+            return Err(ModelError::BadName { bundle: self.target.display().to_string(), name });
         }
         manifest.graphs = std::mem::take(&mut self.graphs).into_iter().collect();
         manifest.files = std::mem::take(&mut self.files).into_iter().collect();

@@ -1,17 +1,18 @@
 //! Files whose size is not trusted, and files that are either complete or not there.
 
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Budget, Exceeded, Limits, ReadError, unfinished};
+use crate::{Budget, Exceeded, Hint, Limits, ReadError, unfinished};
 
 /// The reasons why a file or folder could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
     /// The operating system refused.
-    #[error("cannot {action} {}{}", path.display(), full_disk_hint(source))]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// The attempt, as an infinitive: `read`, `create`.
         action: &'static str,
@@ -39,6 +40,15 @@ impl FileError {
     pub fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+}
+
+impl Hint for FileError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Io { source, .. } => full_disk_hint(source).map(Cow::from),
+            Self::TooLarge { .. } => None,
+        }
     }
 }
 
@@ -111,14 +121,14 @@ pub fn kept(old: &Path, source: io::Error) -> io::Error {
     if is_full(&source) && old.exists() { io::Error::new(source.kind(), OldIsWhole(source)) } else { source }
 }
 
-/// The hint that an error's message ends with where its cause is a full disk.
+/// The advice where a cause is a full disk.
 #[must_use]
-pub fn full_disk_hint(source: &io::Error) -> &'static str {
+pub fn full_disk_hint(source: &io::Error) -> Option<&'static str> {
     let old_is_whole = source.get_ref().and_then(|cause| cause.downcast_ref::<OldIsWhole>()).is_some();
     match (is_full(source), old_is_whole) {
-        (false, _) => "",
-        (true, false) => "\nhint: free some space and try again",
-        (true, true) => "\nhint: free some space and try again; what was written before is whole",
+        (false, _) => None,
+        (true, false) => Some("free some space and try again"),
+        (true, true) => Some("free some space and try again; what was written before is whole"),
     }
 }
 
@@ -171,6 +181,7 @@ pub fn read_within(path: &Path, budget: &mut Budget, what: &'static str) -> Resu
 #[cfg_attr(unix, expect(clippy::disallowed_methods, reason = "tests start programs"))]
 mod tests {
     use super::*;
+    use crate::explained;
 
     #[cfg(unix)]
     #[test]
@@ -197,7 +208,7 @@ mod tests {
         }
         assert!(write("round").is_err());
         symlink("/dev/full", path("full")).unwrap();
-        let full = write("full").unwrap_err().to_string();
+        let full = explained(&write("full").unwrap_err());
         assert!(full.ends_with("full\nhint: free some space and try again"), "{full}");
         assert!(is_link("full") && fs::metadata("/dev/full").unwrap().file_type().is_char_device());
         assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
@@ -219,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("answer.png");
         let said = |path: &Path| {
-            write_atomically(path, |_| Err(full())).map_err(|error| error.to_string()).expect_err("the disk is full")
+            write_atomically(path, |_| Err(full())).map_err(|error| explained(&error)).expect_err("the disk is full")
         };
         let first = said(&path);
         assert!(first.ends_with("answer.png\nhint: free some space and try again"), "{first}");
@@ -231,6 +242,6 @@ mod tests {
         // The cause is the system's, said once.
         let cause = std::error::Error::source(&kept(&path, full())).map(ToString::to_string);
         assert_eq!((cause, kept(&path, full()).to_string()), (None, full().to_string()));
-        assert_eq!(full_disk_hint(&kept(&path, io::ErrorKind::NotFound.into())), "");
+        assert_eq!(full_disk_hint(&kept(&path, io::ErrorKind::NotFound.into())), None);
     }
 }

@@ -6,6 +6,7 @@
 //! - [`Printable`]: a name or a line from outside without control characters, and not too long, for messages, logs and
 //!   terminals; [`Escaped`]: text of any length without them.
 //! - [`file`](mod@file): files that are either complete or not there; [`unfinished`]: their temporary names.
+//! - [`Hint`]: the advice of an error, apart from its message; [`Fault`]: a fault with advice, as readers return it.
 //! - [`yaml`]: errors of the yaml parser, in words for whoever has the file.
 //!
 //! ```
@@ -20,6 +21,7 @@
 
 mod budget;
 pub mod file;
+mod hint;
 mod json;
 mod printable;
 pub mod shown;
@@ -27,4 +29,5 @@ pub mod unfinished;
 pub mod yaml;
 
 pub use budget::{Bounded, Budget, Exceeded, Limits, ReadError, Resource};
-pub use printable::{Escaped, Printable, with_causes};
+pub use hint::{Fault, Hint, explained, hint_as, with_hint};
+pub use printable::{Escaped, Printable, with_causes, with_causes_as};

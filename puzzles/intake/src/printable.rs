@@ -1,5 +1,6 @@
 //! Text from outside, as it may be shown.
 
+use std::error::Error;
 use std::fmt::{self, Write as _};
 
 /// Text of any length from outside, each character that a terminal or a log would obey written as an escape. A name is
@@ -55,16 +56,21 @@ fn is_obeyed(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Returns what an error and its causes say, parted by colons.
+/// Returns what an error and its causes say, parted by colons. Their advice is left out: [`with_causes_as`] has the words
+/// of each.
 #[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
+    with_causes_as(error, ToString::to_string)
+}
+
+/// As [`with_causes`], in the words that `said` has for each.
+#[must_use]
+pub fn with_causes_as<'e>(
+    error: &'e (dyn Error + 'static),
+    said: impl Fn(&'e (dyn Error + 'static)) -> String,
+) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(said).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]

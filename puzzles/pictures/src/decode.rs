@@ -3,10 +3,11 @@
 //! A picture of a kilobyte can claim four billion pixels, or carry a colour profile that unpacks to a gigabyte. What a
 //! decoder keeps beside the pixels is bounded by 16 MiB, the pixels by the caller's budget.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, ErrorKind, Read as _, SeekFrom};
 
 use image::{ImageDecoder, ImageError, ImageReader};
-use trm_intake::{Budget, Exceeded};
+use trm_intake::{Budget, Exceeded, Hint};
 
 /// The most bytes that a decoder may keep beside the pixels: colour profile, texts, rows.
 const ASIDE: u64 = 16 << 20;
@@ -41,14 +42,24 @@ pub enum PictureError {
         limit: u64,
     },
     /// Its pixels take more bytes than the budget has.
-    #[error("its pixels take {} bytes, more than the limit of {}\nhint: save it with 8 bits a channel", .0.found, .0.limit)]
+    #[error("its pixels take {} bytes, more than the limit of {}", .0.found, .0.limit)]
     Bytes(Exceeded),
     /// The data beside its pixels are too large, once unpacked.
-    #[error("{what}\nhint: save the picture without its metadata")]
+    #[error("{what}")]
     Aside {
         /// The resource, and its limit.
         what: String,
     },
+}
+
+impl Hint for PictureError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Bytes(_) => Some("save it with 8 bits a channel".into()),
+            Self::Aside { .. } => Some("save the picture without its metadata".into()),
+            Self::Io(_) | Self::Image(_) | Self::Pixels { .. } => None,
+        }
+    }
 }
 
 /// A decoder of a PNG, or of another format that the program was built with; its pixels were drawn on `budget` as items,

@@ -1,13 +1,14 @@
 //! Pictures as PNG files: the one place that writes them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use png::{BitDepth, ColorType, Compression, Encoder, EncodingError, Filter};
-use trm_intake::Printable;
 use trm_intake::file::{FileError, is_same, write_atomically};
+use trm_intake::{Hint, Printable};
 
 /// The reasons why a picture was not written.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,15 @@ pub enum WriteError {
         /// The encoder's reason.
         source: EncodingError,
     },
+}
+
+impl Hint for WriteError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Encoding { .. } => None,
+        }
+    }
 }
 
 /// Writes a picture as a PNG file, which is complete or not there. Up to 256 colours become a palette: a third of the
@@ -64,7 +74,7 @@ fn encode(image: &RgbImage) -> Result<Vec<u8>, EncodingError> {
 
 /// The reason why no picture should be written to a path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {problem}\nhint: {hint}", path.display())]
+#[error("{}: {problem}", path.display())]
 pub struct PathRefused {
     /// The path.
     pub path: PathBuf,
@@ -72,6 +82,12 @@ pub struct PathRefused {
     pub problem: String,
     /// The advice.
     pub hint: &'static str,
+}
+
+impl Hint for PathRefused {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(self.hint.into())
+    }
 }
 
 /// Refuses a path that no PNG file should be written to: another extension, no such folder, or one of the files that were

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
-use trm_intake::{Budget, Limits, Printable};
+use trm_intake::{Budget, Fault, Limits, Printable};
 
 use super::json_grid::{JsonGrid, LONGEST_TEXT};
 use super::kept::Kept;
@@ -146,26 +146,23 @@ pub(super) fn parse_within(
 /// One object, which begins in this line.
 fn puzzle(origin: &str, line: usize, text: &str, kind: Option<PuzzleKind>) -> Result<Puzzle> {
     let source = format!("{origin}:{line}");
-    let syntax = |line, message: String| PuzzleError::Syntax { origin: origin.to_owned(), line, message };
+    let syntax = |line, fault: Fault| PuzzleError::Syntax { origin: origin.to_owned(), line, fault };
     let parsed: Line = serde_json::from_str(text).map_err(|error| {
         // The parser counts from where the object begins.
         let line = line + error.line().saturating_sub(1);
         let reason = error.to_string();
         let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
-        let message =
-            format!("column {}: {reason}\nhint: expected one object a line: {EXPECTED}", error.column().max(1));
-        syntax(line, message)
+        let fault = Fault::from(format!("column {}: {reason}", error.column().max(1)));
+        syntax(line, fault.advise(format!("expected one object a line: {EXPECTED}")))
     })?;
     let mut puzzle = grid(&source, "puzzle", &parsed.puzzle, kind)?;
     if let Some(answer) = &parsed.answer {
         let answer = grid(&source, "answer", answer, Some(puzzle.kind))?.grid;
         if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
             let (found, expected) = (answer.size(), puzzle.grid.size());
-            let message = format!(
-                "the answer is {}x{}, the puzzle {}x{}\nhint: both grids of a line need the same size",
-                found.0, found.1, expected.0, expected.1
-            );
-            return Err(syntax(line, message));
+            let fault =
+                Fault::from(format!("the answer is {}x{}, the puzzle {}x{}", found.0, found.1, expected.0, expected.1));
+            return Err(syntax(line, fault.advise("both grids of a line need the same size")));
         }
         puzzle.solution = Some(answer);
     }
@@ -187,18 +184,16 @@ fn grid(source: &str, what: &'static str, json: &JsonGrid, kind: Option<PuzzleKi
         let found = puzzle.kind.task();
         let same = (task.name(), task.height(), task.width()) == (found.name(), found.height(), found.width());
         if !same {
-            return Err(PuzzleError::Data {
-                path: place.into(),
-                message: format!(
-                    "a {} of {}x{}, expected a {} of {}x{}\nhint: every line needs the task and size of the model",
-                    found.name(),
-                    found.height(),
-                    found.width(),
-                    task.name(),
-                    task.height(),
-                    task.width()
-                ),
-            });
+            let fault = Fault::from(format!(
+                "a {} of {}x{}, expected a {} of {}x{}",
+                found.name(),
+                found.height(),
+                found.width(),
+                task.name(),
+                task.height(),
+                task.width()
+            ));
+            return Err(PuzzleError::data(place, fault.advise("every line needs the task and size of the model")));
         }
         // A text does not always show its box shape.
         puzzle.kind = kind;
@@ -257,7 +252,7 @@ mod tests {
     const ANSWER: &str = "1234341221434321";
 
     fn error(text: &str) -> String {
-        parse("d.jsonl", text.as_bytes()).expect_err(text).to_string()
+        trm_intake::explained(&parse("d.jsonl", text.as_bytes()).expect_err(text))
     }
 
     #[test]
@@ -332,7 +327,7 @@ mod tests {
         }
         assert!(error("\n\n").starts_with("d.jsonl: no puzzle in the input"));
         let kind = PuzzleKind::Sudoku(Sudoku::default());
-        let message = parse_for("d.jsonl", good.as_bytes(), kind).expect_err("4x4").to_string();
+        let message = trm_intake::explained(&parse_for("d.jsonl", good.as_bytes(), kind).expect_err("4x4"));
         assert!(
             message.starts_with("d.jsonl:1 (puzzle): a sudoku of 4x4, expected a sudoku of 9x9\nhint: "),
             "{message}"

@@ -43,7 +43,8 @@ pub(super) fn parse_lines(origin: &str, lines: &[Line], kept: &mut Kept<'_>) -> 
 
 fn parse_block(origin: &str, lines: &[Line]) -> Result<Puzzle> {
     let (first_line, text) = lines.first().map_or((1, ""), |line| (line.number, line.text.trim_end()));
-    let syntax = |line: usize, message: String| PuzzleError::Syntax { origin: origin.to_owned(), line, message };
+    let syntax =
+        |line: usize, fault: String| PuzzleError::Syntax { origin: origin.to_owned(), line, fault: fault.into() };
     if !is_post_line(text) {
         return Err(syntax(first_line, "a micromouse maze begins with a line like o---o---o".to_owned()));
     }

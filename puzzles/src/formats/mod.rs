@@ -19,7 +19,7 @@ pub mod token_text;
 use std::path::{Path, PathBuf};
 
 pub use alphabet::Alphabet;
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Fault, Limits};
 
 use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens};
 
@@ -96,8 +96,8 @@ impl Puzzle {
     /// Those of [`Task::check`]; [`PuzzleError::Invalid`] names where the puzzle came from.
     pub fn check(&self) -> Result<()> {
         self.task().check(&self.grid).map_err(|error| match error {
-            PuzzleError::Invalid { violation, .. } => {
-                PuzzleError::Invalid { origin: Some(self.source.clone()), violation }
+            PuzzleError::Invalid { violation, hint, .. } => {
+                PuzzleError::Invalid { origin: Some(self.source.clone()), violation, hint }
             }
             other => other,
         })
@@ -153,7 +153,8 @@ fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<P
         return Err(PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: 1,
-            message: "a MovingAI map has no start and goal of its own\nhint: give the path of the .map with its .map.scen beside it".to_owned(),
+            fault: Fault::from("a MovingAI map has no start and goal of its own")
+                .advise("give the path of the .map with its .map.scen beside it"),
         });
     }
     text::parse_within(origin, body, budget)

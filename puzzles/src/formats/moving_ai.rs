@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Fault, Limits};
 
 use super::kept::OVERHEAD;
 use super::text::{Line, lines, maze_puzzle};
@@ -42,8 +42,8 @@ pub struct Scenario {
     pub octile_length: f64,
 }
 
-fn syntax(origin: &str, line: usize, message: impl Into<String>) -> PuzzleError {
-    PuzzleError::Syntax { origin: origin.to_owned(), line, message: message.into() }
+fn syntax(origin: &str, line: usize, fault: impl Into<Fault>) -> PuzzleError {
+    PuzzleError::Syntax { origin: origin.to_owned(), line, fault: fault.into() }
 }
 
 impl MovingAiMap {
@@ -66,7 +66,8 @@ impl MovingAiMap {
                 return Err(syntax(
                     origin,
                     lines.len(),
-                    "the header ends without a line `map`\nhint: a MovingAI map begins with type octile, height, width, map",
+                    Fault::from("the header ends without a line `map`")
+                        .advise("a MovingAI map begins with type octile, height, width, map"),
                 ));
             };
             let mut words = line.text.split_ascii_whitespace();
@@ -268,7 +269,7 @@ pub(super) fn read_within(map: &Path, scenarios: &Path, budget: &mut Budget) -> 
         return Err(syntax(
             &name,
             1,
-            format!("the map has no start and goal\nhint: put its scenarios at {scenario_name}"),
+            Fault::from("the map has no start and goal").advise(format!("put its scenarios at {scenario_name}")),
         ));
     }
     let bytes = read_file(scenarios, budget)?;

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use trm_intake::{Budget, Exceeded, Printable};
+use trm_intake::{Budget, Exceeded, Fault, Printable};
 
 use crate::{PuzzleError, Result};
 
@@ -41,12 +41,12 @@ struct Header {
 impl Array {
     /// Opens an array of any integer type. The claims of its header are held against the length of the file.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let fail = |message: String| PuzzleError::data(path, message);
+        let fail = |fault: Fault| PuzzleError::data(path, fault);
         let file = File::open(path).map_err(PuzzleError::io("read", path))?;
         let length = file.metadata().map_err(PuzzleError::io("read", path))?.len();
         let mut file = BufReader::new(file);
         let (text, start) =
-            header_text(&mut file).ok_or_else(|| fail("not a NumPy array (.npy) file, or cut short".to_owned()))?;
+            header_text(&mut file).ok_or_else(|| fail("not a NumPy array (.npy) file, or cut short".into()))?;
         let header = parse_header(&text).map_err(fail)?;
         let array = Self { path: path.to_owned(), file, header };
         let needed =
@@ -54,12 +54,12 @@ impl Array {
         let there = length.saturating_sub(start);
         match needed {
             Some(needed) if needed == there => Ok(array),
-            Some(needed) if needed < there => Err(PuzzleError::data(
-                path,
-                format!(
-                    "shape {:?} of {}-byte values needs {needed} bytes, and {there} are there\nhint: one file has one array",
+            Some(needed) if needed < there => Err(fail(
+                Fault::from(format!(
+                    "shape {:?} of {}-byte values needs {needed} bytes, and {there} are there",
                     array.header.shape, array.header.size
-                ),
+                ))
+                .advise("one file has one array"),
             )),
             _ => Err(array.cut_short(there)),
         }
@@ -108,10 +108,11 @@ impl Array {
     fn cut_short(&self, found: u64) -> PuzzleError {
         PuzzleError::data(
             &self.path,
-            format!(
-                "shape {:?} of {}-byte values needs more than the {found} bytes there are\nhint: the file is cut short",
+            Fault::from(format!(
+                "shape {:?} of {}-byte values needs more than the {found} bytes there are",
                 self.header.shape, self.header.size
-            ),
+            ))
+            .advise("the file is cut short"),
         )
     }
 }
@@ -145,7 +146,7 @@ fn field<'a>(header: &'a str, key: &str) -> Option<&'a str> {
 }
 
 /// Reads `{'descr': '<i4', 'fortran_order': False, 'shape': (3, 4), }`.
-fn parse_header(text: &str) -> Result<Header, String> {
+fn parse_header(text: &str) -> Result<Header, Fault> {
     let incomplete = || "its header lacks descr, fortran_order or shape".to_owned();
     let descr = field(text, "descr").ok_or_else(incomplete)?;
     let descr = descr
@@ -165,10 +166,10 @@ fn parse_header(text: &str) -> Result<Header, String> {
         .map(|axis| axis.parse::<usize>().map_err(|_| incomplete()))
         .collect::<Result<Vec<usize>, String>>()?;
     if shape.len() > MOST_AXES {
-        return Err(format!("{} axes are more than the limit of {MOST_AXES}, expected one or two", shape.len()));
+        return Err(format!("{} axes are more than the limit of {MOST_AXES}, expected one or two", shape.len()).into());
     }
     if fortran.starts_with("True") && shape.len() > 1 {
-        return Err("Fortran order, expected C order\nhint: save numpy.ascontiguousarray(array)".to_owned());
+        return Err(Fault::from("Fortran order, expected C order").advise("save numpy.ascontiguousarray(array)"));
     }
     let (signed, size) = match descr.get(1..) {
         Some("i1") => (true, 1),
@@ -179,7 +180,7 @@ fn parse_header(text: &str) -> Result<Header, String> {
         Some("u2") => (false, 2),
         Some("u4") => (false, 4),
         Some("u8") => (false, 8),
-        _ => return Err(format!("values of type {}, expected integers", Printable(descr))),
+        _ => return Err(format!("values of type {}, expected integers", Printable(descr)).into()),
     };
     Ok(Header { big_endian: descr.starts_with('>'), signed, size, shape })
 }

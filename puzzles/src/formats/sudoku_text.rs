@@ -1,5 +1,7 @@
 //! Sudoku lines, grids and drawings.
 
+use trm_intake::Fault;
+
 use super::kept::Kept;
 use super::text::Line;
 use super::{Alphabet, Puzzle, PuzzleKind};
@@ -105,7 +107,7 @@ pub(super) fn parse_lines(origin: &str, mut rows: Vec<Line>, kept: &mut Kept<'_>
         return Err(PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: line.number,
-            message: format!("a line of {} characters, a sudoku takes {LONGEST_LINE} at most", line.text.len()),
+            fault: format!("a line of {} characters, a sudoku takes {LONGEST_LINE} at most", line.text.len()).into(),
         });
     }
     let mut rest = rows.as_slice();
@@ -150,10 +152,8 @@ fn unusable(origin: &str, row: &Row) -> PuzzleError {
         None => PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: row.line.number,
-            message: format!(
-                "a line of {} cells is neither a sudoku nor a row of one\nhint: give 81 characters in one line, or 9 rows of 9",
-                row.cells.len()
-            ),
+            fault: Fault::from(format!("a line of {} cells is neither a sudoku nor a row of one", row.cells.len()))
+                .advise("give 81 characters in one line, or 9 rows of 9"),
         },
     }
 }
@@ -219,7 +219,8 @@ fn parse_grid(origin: &str, lines: &[Line], side: usize, numbers: bool) -> Resul
         return Err(PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: lines.last().map_or(first_line, |line| line.number),
-            message: format!("the sudoku that begins in line {first_line} ends after {} of {side} rows", lines.len()),
+            fault: format!("the sudoku that begins in line {first_line} ends after {} of {side} rows", lines.len())
+                .into(),
         });
     }
     // Bars show the box shape where it is not the usual one.

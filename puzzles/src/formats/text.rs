@@ -10,7 +10,7 @@
 //! A text holds one of these kinds. Which one is decided by its lines: those of maze characters with a wall, against
 //! those of sudoku characters that no maze has.
 
-use trm_intake::Budget;
+use trm_intake::{Budget, Fault};
 
 use super::kept::Kept;
 use super::{Alphabet, Puzzle, PuzzleKind, budget_of, micromouse, sudoku_text};
@@ -58,7 +58,7 @@ pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8], budget: &mut Budget) -> R
         PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: before.split(|&byte| byte == b'\n').count(),
-            message: "not text: a byte that is not UTF-8\nhint: puzzles are plain text files".to_owned(),
+            fault: Fault::from("not text: a byte that is not UTF-8").advise("puzzles are plain text files"),
         }
     })?;
     let mut lines = Vec::with_capacity(count);

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use trm_intake::{Budget, Printable};
+use trm_intake::{Budget, Fault, Printable};
 
 use super::kept::Kept;
 use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, npy};
@@ -39,7 +39,7 @@ pub fn parse(origin: &str, bytes: &[u8], task: Tokens) -> Result<Vec<Puzzle>> {
     let text = std::str::from_utf8(body).map_err(|error| PuzzleError::Syntax {
         origin: origin.to_owned(),
         line: body[..error.valid_up_to()].split(|&byte| byte == b'\n').count(),
-        message: format!("not text: a byte that is not UTF-8\nhint: {EXPECTED}"),
+        fault: Fault::from("not text: a byte that is not UTF-8").advise(EXPECTED),
     })?;
     let mut kept = Kept::new(origin, bytes.len());
     let list = text.trim().strip_prefix('[').filter(|rest| rest.trim_start().starts_with('['));
@@ -47,24 +47,25 @@ pub fn parse(origin: &str, bytes: &[u8], task: Tokens) -> Result<Vec<Puzzle>> {
         parse_list(origin, list, task, &mut kept)?;
     } else {
         for (line, number) in text.split('\n').zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
-            let fail = |message: String| PuzzleError::Syntax { origin: origin.to_owned(), line: number, message };
+            let fail =
+                |fault: String| PuzzleError::Syntax { origin: origin.to_owned(), line: number, fault: fault.into() };
             let Line { input, answer, id } = tokens(line, task).map_err(fail)?;
             kept.push(puzzle(format!("{origin}:{number}"), &input, answer.as_deref(), id, task)?)?;
         }
     }
     let puzzles = kept.all();
     if puzzles.is_empty() {
-        return Err(PuzzleError::data(origin, format!("no sequence in the input\nhint: {EXPECTED}")));
+        return Err(PuzzleError::data(origin, Fault::from("no sequence in the input").advise(EXPECTED)));
     }
     Ok(puzzles)
 }
 
 /// `[...], [...]]`: what follows the opening bracket of a list of sequences.
 fn parse_list(origin: &str, list: &str, task: Tokens, kept: &mut Kept<'_>) -> Result<()> {
-    let fail = |message: String| PuzzleError::data(origin, message);
+    let fail = |fault: Fault| PuzzleError::data(origin, fault);
     // The list's own bracket comes after that of its last sequence.
     let Some(rows) = list.trim_end().strip_suffix(']').filter(|rows| rows.trim_end().ends_with(']')) else {
-        return Err(fail("a list of sequences that does not end in `]]`".to_owned()));
+        return Err(fail("a list of sequences that does not end in `]]`".into()));
     };
     for (index, row) in rows.split(']').enumerate() {
         let row = row.trim();
@@ -74,7 +75,7 @@ fn parse_list(origin: &str, list: &str, task: Tokens, kept: &mut Kept<'_>) -> Re
         }
         let source = format!("{origin}[{index}]");
         let Some(row) = row.strip_prefix('[') else {
-            return Err(fail(format!("no sequence in place {index} of the list\nhint: {EXPECTED}")));
+            return Err(fail(Fault::from(format!("no sequence in place {index} of the list")).advise(EXPECTED)));
         };
         let input = numbers(row, task).map_err(|message| PuzzleError::data(source.as_str(), message))?;
         kept.push(puzzle(source, &input, None, None, task)?)?;
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
-        let refused = |text: &str| parse("t", text.as_bytes(), task()).expect_err("refused").to_string();
+        let refused = |text: &str| trm_intake::explained(&parse("t", text.as_bytes(), task()).expect_err("refused"));
         assert_eq!(refused("3 1 2\n3 1\n"), "t:2: input: 2 tokens, tokens needs 3");
         assert_eq!(refused("3 1 300\n"), "t:1: input: token 3 is 300, the vocabulary has tokens 0 to 299");
         assert_eq!(refused("3 x\u{1b} 2\n"), format!("t:1: `x\\u{{1b}}` is no token: {EXPECTED}"));

@@ -1,6 +1,7 @@
 //! Random mazes with a shortest path as their label.
 
 use rand::Rng;
+use trm_intake::Fault;
 
 use super::{FREE, GOAL, Maze, START, WALL, distances, shortest_path};
 use crate::{Cell, Example, Generate, Grid, PuzzleError, Result, Task, random};
@@ -127,13 +128,9 @@ impl Generate for MazeGenerator {
                 return Ok(example);
             }
         }
-        Err(PuzzleError::Generate {
-            message: format!(
-                "no {}x{} maze with a start and a goal two moves apart in {ATTEMPTS} tries\nhint: ask for a larger maze, or one without a border",
-                self.task.height(),
-                self.task.width()
-            ),
-        })
+        let (height, width) = (self.task.height(), self.task.width());
+        let fault = format!("no {height}x{width} maze with a start and a goal two moves apart in {ATTEMPTS} tries");
+        Err(PuzzleError::Generate(Fault::from(fault).advise("ask for a larger maze, or one without a border")))
     }
 }
 

@@ -116,18 +116,17 @@ impl Task for Maze {
         self.encode(puzzle)?;
         for (value, symbol, name) in [(START, 'S', "start"), (GOAL, 'G', "goal")] {
             let cells: Vec<Cell> = puzzle.iter().filter(|&(_, v)| v == value).map(|(cell, _)| cell).collect();
-            let message = match cells[..] {
+            let (message, hint) = match cells[..] {
                 [_] => continue,
-                [] => format!("the maze has no {name}\nhint: mark one free cell with {symbol}"),
+                [] => (format!("the maze has no {name}"), format!("mark one free cell with {symbol}")),
                 [first, second, ..] => {
-                    format!(
-                        "the maze has {} cells marked {symbol}: at {first}, at {second}{}\nhint: leave one",
-                        cells.len(),
-                        if cells.len() > 2 { ", …" } else { "" }
-                    )
+                    let more = if cells.len() > 2 { ", …" } else { "" };
+                    let count = cells.len();
+                    let message = format!("the maze has {count} cells marked {symbol}: at {first}, at {second}{more}");
+                    (message, "leave one".to_owned())
                 }
             };
-            return Err(PuzzleError::invalid(Violation::new(Rule::Endpoints, cells, message)));
+            return Err(PuzzleError::invalid(Violation::new(Rule::Endpoints, cells, message), hint));
         }
         Ok(())
     }

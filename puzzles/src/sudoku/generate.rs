@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rand::Rng;
+use trm_intake::Fault;
 
 use super::board::{Board, Digits, Geometry, all_digits};
 use super::grade::{Grade, grade_board};
@@ -38,15 +39,14 @@ impl SudokuGenerator {
     pub fn new(task: Sudoku, grades: RangeInclusive<Grade>, givens: RangeInclusive<usize>) -> Result<Self> {
         let cells = task.seq_len();
         if grades.is_empty() || givens.is_empty() || *givens.start() > cells {
-            return Err(PuzzleError::Generate {
-                message: format!(
-                    "no sudoku of {cells} cells has {} to {} givens and grade {} to {}",
-                    givens.start(),
-                    givens.end(),
-                    grades.start().as_str(),
-                    grades.end().as_str()
-                ),
-            });
+            let fault = format!(
+                "no sudoku of {cells} cells has {} to {} givens and grade {} to {}",
+                givens.start(),
+                givens.end(),
+                grades.start().as_str(),
+                grades.end().as_str()
+            );
+            return Err(PuzzleError::Generate(fault.into()));
         }
         Ok(Self { task, grades, givens, geometry: Arc::new(Geometry::new(task)) })
     }
@@ -127,15 +127,14 @@ impl Generate for SudokuGenerator {
                 });
             }
         }
-        Err(PuzzleError::Generate {
-            message: format!(
-                "no {side}x{side} sudoku with {} to {} givens and grade {} to {} in {ATTEMPTS} tries\nhint: widen the range of givens or of grades",
-                self.givens.start(),
-                self.givens.end(),
-                self.grades.start().as_str(),
-                self.grades.end().as_str()
-            ),
-        })
+        let fault = format!(
+            "no {side}x{side} sudoku with {} to {} givens and grade {} to {} in {ATTEMPTS} tries",
+            self.givens.start(),
+            self.givens.end(),
+            self.grades.start().as_str(),
+            self.grades.end().as_str()
+        );
+        Err(PuzzleError::Generate(Fault::from(fault).advise("widen the range of givens or of grades")))
     }
 }
 

@@ -168,7 +168,7 @@ impl Task for Sudoku {
     fn check(&self, puzzle: &Grid) -> Result<()> {
         self.encode(puzzle)?;
         match self.conflict(puzzle) {
-            Some(violation) => Err(PuzzleError::invalid(violation)),
+            Some(violation) => Err(PuzzleError::invalid(violation, "one of these givens is wrong; a blank is 0 or .")),
             None => Ok(()),
         }
     }

@@ -462,16 +462,13 @@ fn may_work_elsewhere(error: &EngineError) -> bool {
     error.is_engine_failure() || matches!(error, EngineError::Unsupported { .. })
 }
 
-/// An engine with why it does not work, in one line without hints.
+/// An engine with why it does not work, in one line.
 fn reason(engine: &str, error: &EngineError) -> String {
     let mut text = match error {
         // Where it was looked for is for those who ask for this engine.
         error if is_plain_absence(error) => "no ONNX Runtime library found".to_owned(),
         _ => error.to_string(),
     };
-    if let Some(hint) = text.find("\nhint: ") {
-        text.truncate(hint);
-    }
     if let Some(cause) = std::error::Error::source(error) {
         text.push_str(": ");
         text.push_str(&cause.to_string());

@@ -1,5 +1,6 @@
 //! The end of a program by an error: the message that is printed, and the exit code that follows.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use trm_engine::EngineError;
@@ -7,7 +8,7 @@ use trm_intake::Escaped;
 use trm_solver::SolverError;
 use trm_train::TrainError;
 
-use crate::{Exit, errln, option_of};
+use crate::{Exit, errln, hint_of, option_of};
 
 /// Prints an error to stderr and tells the exit code.
 #[must_use]
@@ -29,14 +30,15 @@ pub fn is_engine_failure(error: &anyhow::Error) -> bool {
 /// One line with the error and its causes, then the hints. A cause that the line already says is left out.
 #[must_use]
 pub fn message(error: &anyhow::Error) -> String {
-    message_with(error, option_of)
+    message_with(error, option_of, hint_of)
 }
 
-/// As [`message`]; `option_of` names the option that sets what a cause is about.
+/// As [`message`]; `option_of` names the option that sets what a cause is about, `hint_of` has its advice.
 #[must_use]
 pub fn message_with(
     error: &anyhow::Error,
     option_of: impl Fn(&(dyn Error + 'static)) -> Option<&'static str>,
+    hint_of: impl for<'e> Fn(&'e (dyn Error + 'static)) -> Option<Cow<'e, str>>,
 ) -> String {
     let mut line = String::new();
     let mut hints: Vec<String> = Vec::new();
@@ -45,7 +47,8 @@ pub fn message_with(
             Some(option) => format!("{option}: {cause}"),
             None => cause.to_string(),
         };
-        let (said, hint) = match text.split_once("\nhint: ") {
+        // What the programs say themselves has its advice behind it.
+        let (said, own) = match text.split_once("\nhint: ") {
             Some((said, hint)) => (one_line(said), Some(one_line(hint))),
             None => (one_line(&text), None),
         };
@@ -55,7 +58,11 @@ pub fn message_with(
             }
             line.push_str(&said);
         }
-        hints.extend(hint.filter(|hint| !hints.contains(hint)));
+        for hint in own.into_iter().chain(hint_of(cause).map(|hint| one_line(&hint))) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
     }
     for hint in hints {
         line.push_str("\nhint: ");
@@ -99,6 +106,17 @@ mod tests {
         assert_eq!(
             message(&error),
             "cannot write a.png: disk is full\nhint: choose another folder\nhint: delete something"
+        );
+    }
+
+    #[test]
+    fn the_hints_of_libraries_follow_those_of_the_program() {
+        let engine = EngineError::UnknownProvider { name: "npu".to_owned() };
+        let error = anyhow::Error::from(SolverError::from(engine)).context("cannot start\nhint: try again");
+        assert_eq!(
+            message(&error),
+            "cannot start: --provider: unknown execution provider `npu`\nhint: try again\n\
+             hint: one of auto, cpu, cuda and tensorrt"
         );
     }
 

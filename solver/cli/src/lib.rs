@@ -37,11 +37,13 @@ pub mod console;
 pub mod deadline;
 mod exit;
 pub mod failure;
+mod hint;
 pub mod interrupt;
 pub mod manual;
 mod option;
 mod picture_file;
 
 pub use exit::Exit;
+pub use hint::hint_of;
 pub use option::{InvalidOption, option_of};
 pub use picture_file::numbered;

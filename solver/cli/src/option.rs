@@ -1,8 +1,10 @@
 //! The names under which the user knows what was wrong.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use trm_engine::{EngineError, Setting};
+use trm_intake::Hint;
 use trm_pictures::PathRefused;
 use trm_plan::PlanError;
 use trm_solver::SolverError;
@@ -10,7 +12,7 @@ use trm_train::TrainError;
 
 /// An option or argument that cannot be used as given.
 #[derive(Debug, thiserror::Error)]
-#[error("{option}: {reason}{}", hint.as_deref().map_or_else(String::new, |hint| format!("\nhint: {hint}")))]
+#[error("{option}: {reason}")]
 pub struct InvalidOption {
     /// The option, by the name under which the user knows it.
     pub option: &'static str,
@@ -18,6 +20,12 @@ pub struct InvalidOption {
     pub reason: String,
     /// The advice.
     pub hint: Option<String>,
+}
+
+impl Hint for InvalidOption {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        self.hint.as_deref().map(Cow::from)
+    }
 }
 
 impl InvalidOption {

@@ -1,8 +1,10 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
+use trm_intake::Hint;
 use trm_intake::file::FileError;
 use trm_models::{GraphKind, ModelError};
 use trm_onnx::OnnxError;
@@ -66,7 +68,7 @@ pub enum EngineError {
         batch: usize,
     },
     /// A step graph where a solving one is wanted, or the other way round.
-    #[error("a {session} session cannot run the {graph} graph\nhint: it runs the {fits} graph")]
+    #[error("a {session} session cannot run the {graph} graph")]
     WrongGraph {
         /// The kind of session: `step` or `solve`.
         session: &'static str,
@@ -88,13 +90,13 @@ pub enum EngineError {
     #[error("an unrolled graph has its number of steps built in, expected no limit")]
     StepsBuiltIn,
     /// A GPU was asked for, and the engine has none.
-    #[error("{engine} runs on the processor only\nhint: ONNX Runtime has cuda and tensorrt")]
+    #[error("{engine} runs on the processor only")]
     ProcessorOnly {
         /// The engine's name.
         engine: &'static str,
     },
     /// A name that is no execution provider's.
-    #[error("unknown execution provider `{name}`\nhint: one of auto, cpu, cuda and tensorrt")]
+    #[error("unknown execution provider `{name}`")]
     UnknownProvider {
         /// The name.
         name: String,
@@ -140,10 +142,7 @@ pub enum EngineError {
         row: usize,
     },
     /// The network's output is NaN or infinite: the numbers overflowed on the way.
-    #[error(
-        "the {graph} graph returned {value} as `{tensor}` of row {row}\nhint: a reduced precision overflowed, or the \
-         weights are damaged: try --provider cpu and the float32 bundle"
-    )]
+    #[error("the {graph} graph returned {value} as `{tensor}` of row {row}")]
     NotFinite {
         /// The graph that ran.
         graph: GraphKind,
@@ -155,7 +154,7 @@ pub enum EngineError {
         value: f32,
     },
     /// The engine has no way to run a graph of this kind.
-    #[error("{engine} cannot run the {graph} graph: {reason}\nhint: {hint}")]
+    #[error("{engine} cannot run the {graph} graph: {reason}")]
     Unsupported {
         /// The engine's name.
         engine: &'static str,
@@ -168,9 +167,7 @@ pub enum EngineError {
     },
     /// No ONNX Runtime library was found, or none that may be loaded.
     #[error(
-        "no ONNX Runtime library found beside the program, in the system's folders or in the active Python environment{}\n\
-         hint: `trm doctor` lists every place; `pip install onnxruntime` into an active environment, or name the library by \
-         --ort-lib or ORT_DYLIB_PATH",
+        "no ONNX Runtime library found beside the program, in the system's folders or in the active Python environment{}",
         refused_libraries(refused)
     )]
     LibraryNotFound {
@@ -178,7 +175,7 @@ pub enum EngineError {
         refused: Vec<Candidate>,
     },
     /// A file that was named as ONNX Runtime's library cannot be it.
-    #[error("{}: {reason}\nhint: {origin} must name ONNX Runtime's shared library, version 1.{} or newer", path.display(), ort::MINOR_VERSION)]
+    #[error("{}: {reason}", path.display())]
     LibraryRejected {
         /// The file.
         path: PathBuf,
@@ -188,12 +185,7 @@ pub enum EngineError {
         reason: String,
     },
     /// ONNX Runtime's library does not work on this machine.
-    #[error(
-        "{}: the library {reason}\nhint: ONNX Runtime 1.{} or newer is needed, built for this processor; `--backend tract` \
-         needs none",
-        path.display(),
-        ort::MINOR_VERSION
-    )]
+    #[error("{}: the library {reason}", path.display())]
     LibraryFails {
         /// The file.
         path: PathBuf,
@@ -209,9 +201,7 @@ pub enum EngineError {
         requested: PathBuf,
     },
     /// The execution provider that was asked for does not work here.
-    #[error(
-        "execution provider {provider} is not usable: {reason}\nhint: --provider auto takes the best one that works; `trm doctor` lists them"
-    )]
+    #[error("execution provider {provider} is not usable: {reason}")]
     Provider {
         /// The provider.
         provider: ExecutionProvider,
@@ -228,6 +218,39 @@ pub enum EngineError {
         /// The engine's own error.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Hint for EngineError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        let newest = ort::MINOR_VERSION;
+        Some(match self {
+            Self::Model(error) => return error.hint(),
+            Self::Graph(error) => return error.hint(),
+            Self::File(error) => return error.hint(),
+            Self::WrongGraph { fits, .. } => format!("it runs the {fits} graph").into(),
+            Self::ProcessorOnly { .. } => "ONNX Runtime has cuda and tensorrt".into(),
+            Self::UnknownProvider { .. } => "one of auto, cpu, cuda and tensorrt".into(),
+            Self::NotFinite { .. } => {
+                "a reduced precision overflowed, or the weights are damaged: try --provider cpu and \
+                                       the float32 bundle"
+                    .into()
+            }
+            Self::Unsupported { hint, .. } => hint.into(),
+            Self::LibraryNotFound { .. } => "`trm doctor` lists every place; `pip install onnxruntime` into an active \
+                                             environment, or name the library by --ort-lib or ORT_DYLIB_PATH"
+                .into(),
+            Self::LibraryRejected { origin, .. } => {
+                format!("{origin} must name ONNX Runtime's shared library, version 1.{newest} or newer").into()
+            }
+            Self::LibraryFails { .. } => format!(
+                "ONNX Runtime 1.{newest} or newer is needed, built for this processor; `--backend tract` needs none"
+            )
+            .into(),
+            Self::Provider { .. } => "--provider auto takes the best one that works; `trm doctor` lists them".into(),
+            // What failed is the cause, which has its own.
+            _ => return None,
+        })
+    }
 }
 
 // Boxed, both: they would make every result of this crate larger.

@@ -1,8 +1,10 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use trm_intake::file::FileError;
+use trm_intake::{Fault, Hint};
 use trm_puzzles::PuzzleError;
 
 /// The reasons why there is no plan, or no map to plan on.
@@ -10,17 +12,15 @@ use trm_puzzles::PuzzleError;
 #[non_exhaustive]
 pub enum PlanError {
     /// A map that cannot be read, or contradicts itself.
-    #[error("{source_name}: {message}")]
+    #[error("{source_name}: {fault}")]
     BadMap {
         /// The map, as the caller calls it; mostly a file.
         source_name: String,
         /// The fault, and the expectation.
-        message: String,
+        fault: Fault,
     },
     /// A map with more cells than planning has memory for.
-    #[error(
-        "{source_name}: {width}x{height} cells are more than the limit of {limit}\nhint: crop the map, or give it a coarser resolution"
-    )]
+    #[error("{source_name}: {width}x{height} cells are more than the limit of {limit}")]
     MapTooLarge {
         /// The map, as the caller calls it.
         source_name: String,
@@ -32,19 +32,19 @@ pub enum PlanError {
         limit: usize,
     },
     /// A robot of no size, or one that no map could hold.
-    #[error("the robot's radius {reason}\nhint: give metres, such as 0.22")]
+    #[error("the robot's radius {reason}")]
     Radius {
         /// The fault, after "the robot's radius".
         reason: String,
     },
     /// A threshold that no value of a map's cell can reach, or that all do.
-    #[error("{value} is no value of an obstacle\nhint: give 1 to 100; ROS counts 65 and more as occupied")]
+    #[error("{value} is no value of an obstacle")]
     OccupiedFrom {
         /// The threshold.
         value: i8,
     },
     /// A start or goal where the robot cannot be.
-    #[error("the {what} {x},{y} {reason}{}", hint.as_deref().map_or_else(String::new, |hint| format!("\nhint: {hint}")))]
+    #[error("the {what} {x},{y} {reason}")]
     PlaceRefused {
         /// `start` or `goal`.
         what: &'static str,
@@ -58,9 +58,7 @@ pub enum PlanError {
         hint: Option<String>,
     },
     /// A planned path failed its check on the map: the planner contradicts itself.
-    #[error(
-        "a path was planned but not confirmed by its check: {what}\nhint: this is a defect of the planner; please report it with the map, start and goal"
-    )]
+    #[error("a path was planned but not confirmed by its check: {what}")]
     PlanFault {
         /// The fault.
         what: String,
@@ -74,4 +72,23 @@ pub enum PlanError {
     /// A map could not be written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl Hint for PlanError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::BadMap { fault, .. } => return fault.hint(),
+            Self::MapTooLarge { .. } => "crop the map, or give it a coarser resolution".into(),
+            Self::Radius { .. } => "give metres, such as 0.22".into(),
+            Self::OccupiedFrom { .. } => "give 1 to 100; ROS counts 65 and more as occupied".into(),
+            Self::PlaceRefused { hint, .. } => return hint.as_deref().map(Cow::from),
+            Self::PlanFault { .. } => {
+                "this is a defect of the planner; please report it with the map, start and goal".into()
+            }
+            // The cause has its own.
+            Self::MazeSolver(_) => return None,
+            Self::Puzzle(error) => return error.hint(),
+            Self::File(error) => return error.hint(),
+        })
+    }
 }

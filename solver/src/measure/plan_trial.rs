@@ -67,7 +67,7 @@ pub fn random_pairs(terrain: &Terrain, count: usize, seed: u64) -> Result<Vec<Pa
         pairs.push(pair.ok_or_else(|| SolverError::NoPairs {
             map: map.source().to_owned(),
             reason: format!(
-                "no two free places more than {LEAST_DISTANCE} m apart in {DRAWS_A_PAIR} draws: {} of {cells} cells are free for a robot of radius {} m\nhint: a larger map, a smaller --radius, or --unknown free",
+                "no two free places more than {LEAST_DISTANCE} m apart in {DRAWS_A_PAIR} draws: {} of {cells} cells are free for a robot of radius {} m",
                 free.len(),
                 terrain.robot().radius
             ),

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use trm_engine::{EngineError, SessionInfo};
-use trm_intake::{Printable, with_causes};
+use trm_intake::{Printable, with_causes_as};
 use trm_models::{GraphKind, ModelError};
 
 use super::Golden;
 use super::compare::{Ran, StepComparison, unrolled_steps};
 use super::golden::Part;
 use super::judge::{Judge, JudgedStep, Quantity, Start};
-use crate::{Result, SolverError};
+use crate::{Result, SolverError, hint_of};
 
 /// The outcome of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -331,9 +331,13 @@ pub(super) fn unable(error: SolverError) -> Result<SolverError> {
     if unable { Ok(error) } else { Err(error) }
 }
 
-/// An error with its causes in one line.
+/// An error with its causes in one line, the advice of each behind it.
 fn chain(error: &SolverError) -> String {
-    with_causes(error).lines().map(|line| line.replacen("hint: ", "", 1)).collect::<Vec<_>>().join("; ")
+    let said = |error| match hint_of(error) {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    };
+    with_causes_as(error, said).lines().collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

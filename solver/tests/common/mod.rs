@@ -11,7 +11,9 @@ use trm_engine::{ActStep, Engine, ExternalFiles, GraphSource, SessionOptions};
 use trm_export::checkpoint::StateDict;
 use trm_export::onnx::write::encode;
 use trm_export::trm::{GraphOptions, build_graph};
+use trm_intake::{Hint, explained, with_hint};
 use trm_models::{ConfigSource, GraphKind, GraphTarget, TrmConfig};
+use trm_solver::hint_of;
 
 /// ONNX Runtime. A test that needs it fails without it: it is never skipped.
 pub(crate) fn ort() -> OrtEngine {
@@ -25,12 +27,12 @@ pub(crate) fn engines() -> Vec<Box<dyn Engine>> {
     vec![Box::new(ort()), Box::new(RtenEngine), Box::new(TractEngine)]
 }
 
-/// An error with its causes, as a user sees it.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+/// An error with its causes, the advice of each below it.
+pub(crate) fn chain(error: &impl Hint) -> String {
+    let mut text = explained(error);
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        text = format!("{text}: {}", with_hint(&cause.to_string(), hint_of(cause)));
         source = cause.source();
     }
     text

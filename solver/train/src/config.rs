@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use trm_engine::MAX_THREADS;
 use trm_export::checkpoint::layout;
-use trm_intake::{Budget, Limits, ReadError};
+use trm_intake::{Budget, Hint as _, Limits, ReadError};
 use trm_models::{FOLDER_NAME, NetworkConfig, TrmConfig, is_folder_name};
 use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku, Tokens};
 
@@ -310,7 +310,8 @@ impl TrainConfig {
         if !self.data.iter().any(|data| data.from == 0) {
             return Err(bad(origin, "no [[data]] has from = 0: the first example has no source", None));
         }
-        let config = self.trm_config().map_err(|error| bad(origin, &error.to_string(), None))?;
+        let refused = |error: TrainError| bad(origin, &error.to_string(), error.hint().as_deref());
+        let config = self.trm_config().map_err(refused)?;
         self.check_memory(origin, &config)
     }
 

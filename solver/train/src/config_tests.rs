@@ -1,8 +1,10 @@
+use trm_intake::explained;
+
 use super::*;
 use crate::config_sections::{GradeConfig, OptimizerKind};
 
 fn error(text: &str) -> String {
-    TrainConfig::from_toml("run.toml", text).expect_err("accepted").to_string()
+    explained(&TrainConfig::from_toml("run.toml", text).expect_err("accepted"))
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn settings_change_by_name() {
         ("data.7.weight", "1", "no settings `7`"),
         ("batch.size", "0", "batch.size is 0, expected 1 to 65536"),
     ] {
-        let message = config.set(key, value).expect_err(key).to_string();
+        let message = explained(&config.set(key, value).expect_err(key));
         assert!(message.contains(expected), "{message}");
         assert_eq!(config, before, "a refused setting changes nothing");
     }

@@ -1,10 +1,12 @@
 //! The one error type of this crate.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use trm_engine::EngineError;
 use trm_export::ExportError;
 use trm_export::onnx::OnnxError;
+use trm_intake::Hint;
 use trm_intake::file::FileError;
 use trm_models::ModelError;
 use trm_pictures::WriteError;
@@ -16,18 +18,13 @@ use trm_solver::SolverError;
 #[non_exhaustive]
 pub enum TrainError {
     /// Training through ONNX Runtime's training API was asked for, and the library has none.
-    #[error(
-        "{}: this build of ONNX Runtime has no training API\nhint: `runtime.kind = \"graph\"` trains with any build; \
-         the last builds with the API are of version 1.19.2: on Linux x86_64, give --ort-lib the path that \
-         `cargo xtask ort-training` prints",
-        library.display()
-    )]
+    #[error("{}: this build of ONNX Runtime has no training API", library.display())]
     NoTrainingApi {
         /// The library in use.
         library: PathBuf,
     },
     /// The state to go on training from does not fit the model.
-    #[error("tensor `{tensor}` {problem}\nhint: was the state saved by a run with this configuration?")]
+    #[error("tensor `{tensor}` {problem}")]
     TrainState {
         /// The tensor's name.
         tensor: String,
@@ -35,11 +32,7 @@ pub enum TrainError {
         problem: String,
     },
     /// Training produced numbers that are none.
-    #[error(
-        "step {step}: {what} is {value}: training has diverged\nhint: {}; lower optimizer.lr or set \
-         optimizer.clip_grad_norm",
-        saved.map_or_else(|| "nothing was saved yet".to_owned(), |saved| format!("the checkpoint of step {saved} is kept"))
-    )]
+    #[error("step {step}: {what} is {value}: training has diverged")]
     Diverged {
         /// The optimiser step.
         step: u64,
@@ -51,7 +44,7 @@ pub enum TrainError {
         saved: Option<u64>,
     },
     /// Settings of a training run that cannot be used.
-    #[error("{origin}: {reason}{}", hint_line(hint.as_deref()))]
+    #[error("{origin}: {reason}")]
     TrainConfig {
         /// The file, or the option that set them.
         origin: String,
@@ -61,7 +54,7 @@ pub enum TrainError {
         hint: Option<String>,
     },
     /// Training data that cannot be trained on.
-    #[error("{origin}: {reason}\nhint: {hint}")]
+    #[error("{origin}: {reason}")]
     TrainData {
         /// File and line, data set and example, or source.
         origin: String,
@@ -71,7 +64,7 @@ pub enum TrainError {
         hint: String,
     },
     /// A run's folder or checkpoint that cannot be used.
-    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    #[error("{}: {reason}", path.display())]
     RunFolder {
         /// The file or folder.
         path: PathBuf,
@@ -139,7 +132,32 @@ impl TrainError {
     }
 }
 
-/// The optional last line of a message.
-fn hint_line(hint: Option<&str>) -> String {
-    hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"))
+impl Hint for TrainError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::File(error) => return error.hint(),
+            Self::Picture(error) => return error.hint(),
+            Self::Model(error) => return error.hint(),
+            Self::Puzzle(error) => return error.hint(),
+            Self::Export(error) => return error.hint(),
+            Self::Engine(error) => return error.hint(),
+            Self::Solver(error) => return error.hint(),
+            Self::NoTrainingApi { .. } => {
+                "`runtime.kind = \"graph\"` trains with any build; the last builds with the API \
+                                           are of version 1.19.2: on Linux x86_64, give --ort-lib the path that `cargo \
+                                           xtask ort-training` prints"
+                    .into()
+            }
+            Self::TrainState { .. } => "was the state saved by a run with this configuration?".into(),
+            Self::Diverged { saved, .. } => {
+                let saved = saved.map_or_else(
+                    || "nothing was saved yet".to_owned(),
+                    |saved| format!("the checkpoint of step {saved} is kept"),
+                );
+                format!("{saved}; lower optimizer.lr or set optimizer.clip_grad_norm").into()
+            }
+            Self::TrainConfig { hint, .. } => return hint.as_deref().map(Cow::from),
+            Self::TrainData { hint, .. } | Self::RunFolder { hint, .. } => hint.into(),
+        })
+    }
 }

@@ -50,7 +50,7 @@ mod tests {
     fn a_folder_has_one_trainer_at_a_time() {
         let dir = tempfile::tempdir().expect("a folder");
         let first = RunLock::take(dir.path()).expect("free");
-        let text = RunLock::take(dir.path()).expect_err("taken").to_string();
+        let text = trm_intake::explained(&RunLock::take(dir.path()).expect_err("taken"));
         let (folder, process) = (dir.path().display(), std::process::id());
         let expected = format!("{folder}: another trainer is at work in this folder (process {process})\nhint: wait");
         assert!(text.starts_with(&expected), "{text}");

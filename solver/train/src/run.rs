@@ -17,7 +17,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use trm_intake::file::{FileError, kept, write_atomically};
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Limits, explained};
 
 use super::config::TrainConfig;
 use super::lock::RunLock;
@@ -294,7 +294,7 @@ impl RunFolder {
                         fs::rename(&path, &current).map_err(TrainError::io("rename", &path))?;
                     }
                     let used = format!("going on from {}, step {}", path.display(), checkpoint.state.step);
-                    let warnings = failures.iter().map(|error| format!("{error}\n{used}")).collect();
+                    let warnings = failures.iter().map(|error| format!("{}\n{used}", explained(error))).collect();
                     return Ok(Loaded { checkpoint, warnings });
                 }
                 Err(error) => failures.push(error),

@@ -3,6 +3,8 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use trm_intake::explained;
+
 use super::*;
 
 /// Names the folder for a writer in a process of its own.
@@ -54,7 +56,7 @@ fn spawn_writer(test: &str, dir: &Path, limit: Option<u32>) -> Child {
 fn what_is_written_is_read() {
     let dir = tempfile::tempdir().expect("a folder");
     let run = new_run(dir.path());
-    let text = run.read().expect_err("empty").to_string();
+    let text = explained(&run.read().expect_err("empty"));
     assert!(text.contains("no checkpoint in this folder\nhint: "), "{text}");
     assert!(run.read_best().expect("none yet").is_none());
     for step in 1..4 {
@@ -74,10 +76,10 @@ fn what_is_written_is_read() {
     assert_eq!((loaded.state.step, loaded.tensors.weights), (9, best.tensors.weights));
 
     let config = TrainConfig::preset("sudoku-4").expect("a preset");
-    let text = RunFolder::create(dir.path(), &config).expect_err("a run is there").to_string();
+    let text = explained(&RunFolder::create(dir.path(), &config).expect_err("a run is there"));
     assert!(text.contains("a run is there already\nhint: pass --resume"), "{text}");
     assert_eq!(RunFolder::open(dir.path()).expect("a run").1, config);
-    let text = RunFolder::open(&dir.path().join("best")).expect_err("no run").to_string();
+    let text = explained(&RunFolder::open(&dir.path().join("best")).expect_err("no run"));
     assert!(text.contains("no run in this folder: there is no config.toml\nhint: "), "{text}");
 }
 
@@ -126,7 +128,7 @@ fn a_damaged_file_is_named_and_the_previous_checkpoint_used() {
                 fs::write(&path, bytes).expect("writable");
             };
             damage("checkpoint");
-            let text = run.read().expect_err("the only one").to_string();
+            let text = explained(&run.read().expect_err("the only one"));
             // A wrong checksum shows in the file it is for.
             assert!(text.contains(name) || name == SUMS, "{text}");
             assert!(text.contains("hint: the file was changed or cut off after it was written"), "{text}");
@@ -184,7 +186,7 @@ fn a_write_that_fails_leaves_the_old_checkpoint() {
     const TEST: &str = "run::tests::a_write_that_fails_leaves_the_old_checkpoint";
     if let Some(dir) = std::env::var_os(WRITER) {
         let run = RunFolder { dir: dir.into(), lock: None };
-        let text = run.write(&checkpoint(2, 100_000)).expect_err("too large").to_string();
+        let text = explained(&run.write(&checkpoint(2, 100_000)).expect_err("too large"));
         assert!(text.starts_with("cannot write ") && text.ends_with("weights.safetensors"), "{text}");
         return;
     }

@@ -14,6 +14,7 @@ use trm_engine::ort::{
 };
 use trm_engine::{Engine, EngineError, SessionOptions};
 use trm_export::train::ort_training::TrainingModels;
+use trm_intake::explained;
 use trm_models::GraphKind;
 
 fn folder() -> TempDir {
@@ -36,7 +37,7 @@ fn write(path: &Path, bytes: &[u8]) {
 fn rejection(path: &Path) -> String {
     match find_library(Some(path), &SearchEnvironment::default()) {
         Err(error @ EngineError::LibraryRejected { .. }) => {
-            let message = error.to_string();
+            let message = explained(&error);
             let rest = message.strip_prefix(&format!("{}: ", path.display())).unwrap_or(&message);
             let (reason, hint) = rest.split_once('\n').expect("two lines");
             assert_eq!(hint, "hint: --ort-lib must name ONNX Runtime's shared library, version 1.17 or newer");
@@ -134,7 +135,7 @@ fn the_search_goes_from_the_cache_to_python() {
     let error = search().expect_err("there is no library yet");
     assert!(matches!(&error, EngineError::LibraryNotFound { refused } if refused.is_empty()), "{error:?}");
     assert_eq!(
-        error.to_string(),
+        explained(&error),
         "no ONNX Runtime library found beside the program, in the system's folders or in the active Python environment\n\
          hint: `trm doctor` lists every place; `pip install onnxruntime` into an active environment, or name the library by \
          --ort-lib or ORT_DYLIB_PATH"
@@ -148,7 +149,7 @@ fn the_search_goes_from_the_cache_to_python() {
     assert!(!expected.is_surprising());
     assert!(matches!(&error, EngineError::LibraryNotFound { refused } if *refused == [expected]), "{error:?}");
     let told = format!("environment; {}: not a shared library\nhint", at("lib/libonnxruntime.so").display());
-    assert!(error.to_string().contains(&told) && !error.is_engine_failure(), "{error}");
+    assert!(explained(&error).contains(&told) && !error.is_engine_failure(), "{error}");
 
     // From the last place to the first: each goes before those after it. Links are told apart by their name's order.
     for (origin, place) in [
@@ -214,7 +215,7 @@ fn a_library_that_others_can_replace_is_not_taken_unless_it_is_named() {
     let environment = SearchEnvironment { library_dirs: vec![root.join("open/lib")], ..SearchEnvironment::default() };
     let error = find_library(None, &environment).expect_err("anybody could put another one there");
     let told = format!("; {}: others can write into {} (mode 777)\nhint", library.display(), open.display());
-    assert!(error.to_string().contains(&told) && error.is_engine_failure(), "{error}");
+    assert!(explained(&error).contains(&told) && error.is_engine_failure(), "{error}");
 
     let named = find_library(Some(&library), &environment).expect("it was named");
     assert_eq!(named.exposed, Some(format!("others can write into {} (mode 777)", open.display())));
@@ -248,7 +249,7 @@ fn a_library_without_the_training_api_says_what_to_do() {
         puzzle_emb_weight_decay: 0.0,
     };
     let started = OrtTraining::new(&ort(), &TrainingModels::default(), TrainState::default(), 0, options);
-    let message = started.err().expect("the pinned library has no training API").to_string();
+    let message = explained(&started.err().expect("the pinned library has no training API"));
     let start = format!("{}: this build of ONNX Runtime has no training API\nhint: ", real_library().display());
     assert!(message.starts_with(&start), "{message}");
     for advice in ["runtime.kind = \"graph\"", "1.19.2", "--ort-lib", "cargo xtask ort-training"] {
@@ -327,6 +328,6 @@ fn provider_names_are_parsed() {
         let parsed = provider.as_str().parse::<ProviderChoice>().expect("a provider");
         assert_eq!(parsed, ProviderChoice::Only(provider));
     }
-    let error = "gpu".parse::<ProviderChoice>().expect_err("not a provider").to_string();
+    let error = explained(&"gpu".parse::<ProviderChoice>().expect_err("not a provider"));
     assert_eq!(error, "unknown execution provider `gpu`\nhint: one of auto, cpu, cuda and tensorrt");
 }

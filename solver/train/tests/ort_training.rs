@@ -16,6 +16,7 @@ mod training_api {
     use trm_engine::ort::OrtEngine;
     use trm_engine::{EngineError, SessionOptions};
     use trm_export::train::ort_training::{AdamW, TrainingCheckpoint, TrainingModels, training_models};
+    use trm_intake::explained;
     use trm_train::TrainError;
     use trm_train::config::TrainConfig;
     use trm_train::log::{self, EvalRecord, Record, TrainRecord};
@@ -220,7 +221,7 @@ mod training_api {
             let dir = tempfile::tempdir().expect("a folder");
             let folder = RunFolder::create(dir.path(), &config).expect("a folder");
             let trainer = Trainer::start(&engine(), config, folder, None, SessionOptions::default());
-            let error = trainer.err().expect("accepted").to_string();
+            let error = explained(&trainer.err().expect("accepted"));
             assert!(error.contains(reason) && error.contains("\nhint: "), "{error}");
         }
     }
@@ -303,12 +304,12 @@ mod training_api {
         let new = |state| OrtTraining::new(&engine(), &models(), state, 0, options);
         let mut state = toy::initial_state();
         state.weights.remove("mix");
-        let error = new(state).err().expect("a weight is missing").to_string();
+        let error = explained(&new(state).err().expect("a weight is missing"));
         assert!(error.starts_with("tensor `mix` is missing among the weights\nhint: "), "{error}");
 
         let mut state = toy::initial_state();
         state.moments.insert("mix.m".into(), state.weights["mix"].clone());
-        let error = new(state).err().expect("moments are missing").to_string();
+        let error = explained(&new(state).err().expect("moments are missing"));
         assert!(error.starts_with("tensor `mix.v` is missing among the moments\nhint: "), "{error}");
 
         let mut runtime = new(toy::initial_state()).expect("starts");

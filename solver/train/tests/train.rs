@@ -9,6 +9,7 @@ use std::path::Path;
 use common::{Golden, chain, options, ort};
 use trm_engine::SessionOptions;
 use trm_export::train::{LossKind, UpdateOptions, UpdateRule};
+use trm_intake::explained;
 use trm_train::TrainError;
 use trm_train::config::TrainConfig;
 use trm_train::init::initial_weights;
@@ -221,7 +222,7 @@ fn inputs_of_another_length_are_refused() {
     let mut runtime = start(&golden, 1, &[], UPDATE);
     let mut short = batch(&golden, vec![true; golden.batch]);
     short.labels.pop();
-    let error = runtime.step(0, &short).expect_err("accepted").to_string();
+    let error = explained(&runtime.step(0, &short).expect_err("accepted"));
     assert!(error.starts_with("input `labels` has 299 values, expected 300"), "{error}");
 }
 
@@ -333,7 +334,7 @@ fn numbers_that_are_none_stop_the_run_and_the_checkpoint_stays() {
     let mut trainer = Trainer::resume(&ort(), config, folder.clone(), checkpoint, session).expect("a run");
     let error = trainer.run(&mut watch(u64::MAX)).expect_err("NaN was trained on");
     assert!(matches!(error, TrainError::Diverged { step: 6, saved: Some(5), .. }), "{error}");
-    let text = error.to_string();
+    let text = explained(&error);
     assert!(text.contains("step 6: the loss is NaN") && text.contains("checkpoint of step 5 is kept"), "{text}");
     assert_eq!(folder.read().expect("a checkpoint").checkpoint.state.step, 5);
 }

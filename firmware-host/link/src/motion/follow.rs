@@ -260,7 +260,7 @@ mod tests {
         let road = route(&[[0.0, 0.0], [1.0, 0.0]], 0.0);
         let error = motions(&road, Pose::new(-0.2, 0.0, 0.0), speeds()).unwrap_err();
         assert_eq!(
-            error.to_string(),
+            trm_intake::explained(&error),
             "the path is 200 mm away from the robot\nhint: a path begins where the robot stands"
         );
         let mut follower = Follower::new(&road, speeds(), 0.05);

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_no_path_says_why() {
-        let message = |text| read(text).unwrap_err().to_string();
+        let message = |text| trm_intake::explained(&read(text).unwrap_err());
         assert_eq!(
             message(r#"{"status":"unreachable","path":[]}"#),
             "plan.json: the status is `unreachable`, not `planned`\nhint: there is no path to drive"
@@ -116,7 +116,7 @@ mod tests {
         }
         assert!(message(r#"{"status":"planned","path":[[0,0,0],[1e300,0,0]]}"#).contains("the path has pose 1 at"));
         let endless = std::io::repeat(b' ');
-        let error = PathFile::read("endless", endless).unwrap_err().to_string();
+        let error = trm_intake::explained(&PathFile::read("endless", endless).unwrap_err());
         assert!(error.starts_with("endless: 67108865 bytes are more than the limit of 67108864\n"), "{error}");
         let error = PathFile::read("bytes", &[0xFF, 0xFE][..]).unwrap_err().to_string();
         assert_eq!(error, "bytes: read failed");

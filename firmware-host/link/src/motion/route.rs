@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_driven_is_refused() {
-        let message = |path: &[Pose]| Route::new(path).unwrap_err().to_string();
+        let message = |path: &[Pose]| trm_intake::explained(&Route::new(path).unwrap_err());
         assert_eq!(message(&[]), "the path has no poses\nhint: a path has one pose at least, where the robot stands");
         let nan = [Pose::default(), Pose { y: f64::NAN, ..Pose::default() }];
         assert_eq!(
@@ -227,7 +227,7 @@ mod tests {
         );
         assert!(message(&path(&[[0.0, 0.0], [0.0, -3e6]])).contains("has pose 1 at 0, -3000000 metres\nhint: "));
         for (drive, turn) in [(0.0, 90.0), (f64::NAN, 90.0), (9.0, 90.0), (0.2, 0.0), (0.2, f64::INFINITY)] {
-            let message = Speeds::new(drive, turn).unwrap_err().to_string();
+            let message = trm_intake::explained(&Speeds::new(drive, turn).unwrap_err());
             assert!(message.ends_with("hint: 0.01 to 3 m/s, 1 to 720 degrees a second"), "{message}");
         }
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use trm_cli::{Exit, errln, failure, option_of};
-use trm_firmware_host::HostError;
+use trm_firmware_host::{HostError, hint_of};
 use trm_link::LinkError;
 
 /// Prints an error with its causes to stderr, hints last, and tells the exit code.
@@ -26,7 +26,7 @@ pub(crate) fn report(error: &anyhow::Error) -> Exit {
 
 /// Prints an error with its causes to stderr, hints last.
 pub(crate) fn print(error: &anyhow::Error) {
-    errln!("error: {}", failure::message_with(error, host_option_of));
+    errln!("error: {}", failure::message_with(error, host_option_of, hint_of));
 }
 
 /// The option that sets what an error is about.

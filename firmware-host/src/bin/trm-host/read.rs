@@ -13,7 +13,7 @@ use trm_firmware_host::vision::evaluation::{PhotoRates, judge_photo};
 use trm_firmware_host::vision::maze::{MazeReader, MazeReading, MazeRefusal};
 use trm_firmware_host::vision::{BoardReader, Reading, Refusal, overlay, photo_set, source};
 use trm_firmware_host::{HostError, Solving};
-use trm_intake::shown;
+use trm_intake::{explained, shown};
 use trm_models::ClassifierBundle;
 use trm_pictures::{check_png_path, write_png};
 use trm_puzzles::{Grid, Maze, PuzzleKind, maze};
@@ -231,7 +231,7 @@ fn solve(solving: &mut Solving, seen: &Seen, path: &Path) -> anyhow::Result<Opti
     match solving.solve(kind, grid, &mut |_, _| std::ops::ControlFlow::Continue(())) {
         Ok(report) => Ok(report.map(|report| (report.answer, report.verdict.as_str()))),
         Err(HostError::Solver(error)) if matches!(*error, SolverError::NoFittingModel { .. }) => {
-            errln!("{}: not solved: {}", shown::path(path), shown::lines(&error.to_string()));
+            errln!("{}: not solved: {}", shown::path(path), shown::lines(&explained(&*error)));
             Ok(None)
         }
         Err(error) => Err(error.into()),

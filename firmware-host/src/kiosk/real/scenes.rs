@@ -69,10 +69,9 @@ impl Staging {
             Scene::NotSolved { puzzle, answer, verdict } => {
                 Screen::NotSolved { board: board(puzzle).with_answer(answer.clone()), reason: verdict.to_string() }
             }
-            Scene::Error { message } => {
-                let (part, message) = message.split_once(": ").unwrap_or(("kiosk", message));
-                let (text, hint) = message.split_once(" hint: ").unwrap_or((message, "It tries again by itself"));
-                Screen::Error { code: part.to_owned(), text: capitalised(text), hint: capitalised(hint) }
+            Scene::Error { part, text, hint } => {
+                let hint = hint.unwrap_or("It tries again by itself");
+                Screen::Error { code: (*part).to_owned(), text: capitalised(text), hint: capitalised(hint) }
             }
         }
     }
@@ -129,7 +128,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_to_visitors_and_keepers() {
         let mut staging = Staging::new(16);
-        let screen = staging.screen(&Scene::Error { message: "camera: no picture hint: check the cable" });
+        let screen =
+            staging.screen(&Scene::Error { part: "camera", text: "no picture", hint: Some("check the cable") });
         let error = |code: &str, text: &str, hint: &str| Screen::Error {
             code: code.to_owned(),
             text: text.to_owned(),

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use self::keep::{Found, Keep};
 use self::link::Link;
 use self::swap::names;
+use self::trouble::Failure;
 use crate::Result;
 use crate::kiosk::config::{KioskConfig, SolverConfig, TimingConfig, ms};
 use crate::kiosk::machine::{Action, Event, Outcome, State, Timer, View};
@@ -109,7 +110,7 @@ pub struct Kiosk<'a> {
     corners: Option<Corners>,
     reading: Option<Reading>,
     solution: Option<Solution>,
-    failure: Option<String>,
+    failure: Option<Failure>,
     light: Light,
     reading_since: Option<Instant>,
     link: Option<Link>,
@@ -385,7 +386,6 @@ impl<'a> Kiosk<'a> {
             let result = self.parts.screen.show(&Scene::Idle);
             return result.unwrap_or_else(|error| self.trouble("screen", &error));
         };
-        let message = self.failure.as_deref().unwrap_or_default();
         let scene = match (view, &self.reading, &self.solution) {
             (View::Aim, ..) => Scene::Aim { frame, corners: self.corners },
             (View::Reading, reading, _) => Scene::Reading { frame, reading: reading.as_ref() },
@@ -402,7 +402,10 @@ impl<'a> Kiosk<'a> {
                     _ => Scene::NotSolved { puzzle, answer: &solution.answer, verdict: &solution.verdict },
                 }
             }
-            (View::Error, ..) => Scene::Error { message },
+            (View::Error, ..) => match &self.failure {
+                Some(Failure { part, text, hint }) => Scene::Error { part, text, hint: hint.as_deref() },
+                None => Scene::Error { part: "kiosk", text: "", hint: None },
+            },
             _ => Scene::Idle,
         };
         match self.parts.screen.show(&scene) {
@@ -442,7 +445,7 @@ impl<'a> Kiosk<'a> {
     }
 
     fn publish(&mut self) {
-        let failure = self.failure.clone();
+        let failure = self.failure.as_ref().map(Failure::line);
         self.parts.status.publish(&Status::new(self.state.name(), &self.kept, failure));
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use trm_intake::shown;
+use trm_intake::{explained, shown};
 
 use super::Kiosk;
 use crate::Result;
@@ -131,14 +131,14 @@ pub(super) fn first_models(
         None => Ok(Active::default()),
     };
     let mut active = checked.unwrap_or_else(|error| {
-        remarks.push(format!("the built-in models are used: {}", shown::line(&error.to_string())));
+        remarks.push(format!("the built-in models are used: {}", shown::line(&explained(&error))));
         Active::default()
     });
     loop {
         match parts.solver.use_models(&active) {
             Ok(()) => return Ok(active),
             Err(error) if active.folders.is_empty() => return Err(error),
-            Err(error) => remarks.push(shown::line(&error.to_string())),
+            Err(error) => remarks.push(shown::line(&explained(&error))),
         }
         for task in active.folders.keys() {
             let previous = models.roll_back(task)?;

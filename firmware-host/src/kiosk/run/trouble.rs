@@ -1,18 +1,34 @@
 //! The loop and its log: a line for each puzzle. What goes wrong is counted always, and logged when it begins and when it
 //! ends.
 
-use trm_intake::shown;
+use trm_intake::{Hint as _, shown, with_hint};
 
 use super::Kiosk;
 use crate::kiosk::machine::{Event, Outcome, State};
 use crate::kiosk::parts::Reading;
 use crate::{HostError, Result};
 
+/// The failure of a part, as it is told, each part of it in one line.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) part: &'static str,
+    pub(super) text: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Failure {
+    /// All of it in one line.
+    pub(super) fn line(&self) -> String {
+        shown::line(&with_hint(&format!("{}: {}", self.part, self.text), self.hint.as_deref()))
+    }
+}
+
 impl Kiosk<'_> {
     /// A part that the machine depends on has failed.
     pub(super) fn failed(&mut self, part: &'static str, error: &HostError) {
         self.trouble(part, error);
-        self.failure = Some(shown::line(&format!("{part}: {error}")));
+        let hint = error.hint().map(|hint| shown::line(&hint));
+        self.failure = Some(Failure { part, text: shown::line(&error.to_string()), hint });
         if !matches!(self.state, State::Error { .. }) {
             self.kept.counters.failures += 1;
             self.save();

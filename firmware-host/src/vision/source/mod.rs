@@ -25,11 +25,11 @@ use image::RgbImage;
 pub use mjpeg::{JpegSplitter, MAX_JPEG, MjpegStream};
 pub use raw::{RawPixels, RawStream};
 pub use spec::SourceSpec;
+use trm_intake::with_causes;
 #[cfg(all(feature = "v4l2", target_os = "linux"))]
 pub use v4l2::V4l2Camera;
 
 use crate::Result;
-use crate::error::without_hints;
 
 /// Pictures of a stream or folder that may be broken one after the other before that is the source's failure.
 const MOST_BROKEN: usize = 100;
@@ -74,9 +74,9 @@ impl Warnings {
         self.0.push(line);
     }
 
-    /// An error in one line: its causes follow it, hints are left out.
-    fn add_error(&mut self, error: &dyn std::error::Error) {
-        self.add(without_hints(error));
+    /// An error in one line: its causes follow it.
+    fn add_error(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.add(with_causes(error));
     }
 
     fn take(&mut self) -> Vec<String> {

@@ -151,6 +151,8 @@ impl<R: Read + Send> FrameSource for RawStream<R> {
 
 #[cfg(test)]
 mod tests {
+    use trm_intake::explained;
+
     use super::*;
 
     #[test]
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn sizes_are_checked() {
         let message = |width, height, pixels| {
-            RawStream::new("pipe", &[][..], width, height, pixels).err().map(|error| error.to_string())
+            RawStream::new("pipe", &[][..], width, height, pixels).err().map(|error| explained(&error))
         };
         assert_eq!(
             message(0, 5, RawPixels::Gray8).unwrap(),

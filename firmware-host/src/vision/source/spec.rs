@@ -200,6 +200,8 @@ fn open_camera(path: &Path, _width: u32, _height: u32) -> Result<Box<dyn FrameSo
 
 #[cfg(test)]
 mod tests {
+    use trm_intake::explained;
+
     use super::*;
 
     #[test]
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said() {
-        let message = |text: &str| text.parse::<SourceSpec>().map_or_else(|error| error.to_string(), |s| s.to_string());
+        let message = |text: &str| text.parse::<SourceSpec>().map_or_else(|error| explained(&error), |s| s.to_string());
         let raw = "hint: raw:640x480:yuyv:/dev/stdin, with rgb24, gray8 or yuyv";
         assert_eq!(message(""), ": no source\nhint: a picture, a folder, or one of mjpeg: raw: v4l2:");
         assert_eq!(
@@ -251,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_not_there_is_an_error() {
-        let message = |text: &str| text.parse::<SourceSpec>().unwrap().open().err().map(|error| error.to_string());
+        let message = |text: &str| text.parse::<SourceSpec>().unwrap().open().err().map(|error| explained(&error));
         assert_eq!(message("mjpeg:/nowhere/pipe").unwrap(), "/nowhere/pipe: open failed");
         assert_eq!(message("/nowhere/").unwrap(), "/nowhere/: list failed");
         assert!(message("raw:100000x100000:gray8:/nowhere/pipe").unwrap().contains("100000x100000 pixels"));

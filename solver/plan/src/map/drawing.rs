@@ -4,6 +4,7 @@
 //! A micromouse maze becomes walls as thick as its passages are wide: from room to room are two cells, 0.09 m each for
 //! the classic maze of 0.18 m.
 
+use trm_intake::Fault;
 use trm_puzzles::formats::text::parse_as_mazes;
 use trm_puzzles::{Cell, Grid, maze};
 
@@ -19,8 +20,10 @@ pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<LoadedMap> {
         [] => {
             return Err(bad(
                 source,
-                "no map in the file\nhint: a map is a map_server yaml, a MovingAI .map, an OccupancyGrid in json or \
-                 yaml, or a maze drawn with # and spaces",
+                Fault::from("no map in the file").advise(
+                    "a map is a map_server yaml, a MovingAI .map, an OccupancyGrid in json or yaml, or a maze drawn with # \
+                     and spaces",
+                ),
             ));
         }
         several => {

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Fault, Limits};
 
 use super::pixels::{self, Mode, Rule, UNKNOWN_GREY};
 use super::read::bad;
@@ -24,7 +24,8 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     Budget::new(YAML_LIMITS).take_bytes(bytes.len() as u64).map_err(|exceeded| {
         bad(
             &path.display().to_string(),
-            format!("not the yaml of a map: {exceeded}\nhint: it names an image, and says how to read it"),
+            Fault::from(format!("not the yaml of a map: {exceeded}"))
+                .advise("it names an image, and says how to read it"),
         )
     })?;
     let yaml = Yaml::parse(path, bytes)?;
@@ -44,23 +45,20 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
 /// The note on unmapped space that counts as free. Maps that were saved with nav2's default `free_thresh` of 0.25 lose
 /// their unknown cells: the saver's grey for them is 0.196 black. An alpha channel has the same effect in trinary
 /// mode. nav2 reads such maps as they are; so does this reader, with a note.
-fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<String> {
+fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<Fault> {
     if unmapped_but_free == 0 || rule.mode != Mode::Trinary || rule.negate {
         return None;
     }
-    let cause = if 1.0 - f64::from(UNKNOWN_GREY) / 255.0 < rule.free_thresh {
-        format!(
-            "free_thresh {} is above 0.196\nhint: where unmapped space is not free, set free_thresh: 0.196",
-            rule.free_thresh
-        )
+    let (cause, instead) = if 1.0 - f64::from(UNKNOWN_GREY) / 255.0 < rule.free_thresh {
+        (format!("free_thresh {} is above 0.196", rule.free_thresh), "set free_thresh: 0.196")
     } else {
-        "the image's alpha channel brightens them\nhint: where unmapped space is not free, save the image without alpha"
-            .to_owned()
+        ("the image's alpha channel brightens them".to_owned(), "save the image without alpha")
     };
-    Some(format!(
+    let note = Fault::from(format!(
         "{source}: {unmapped_but_free} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as \
          free, as in nav2: {cause}"
-    ))
+    ));
+    Some(note.advise(format!("where unmapped space is not free, {instead}")))
 }
 
 /// The yaml's fields and the name by which errors call it.
@@ -86,8 +84,8 @@ impl Yaml {
             Value::Object(fields) => Ok(Self { source, path: path.to_owned(), fields }),
             _ => Err(bad(
                 &source,
-                "not the yaml of a map: it has no keys\nhint: a map_server yaml has image, resolution, origin, negate, \
-                 occupied_thresh and free_thresh",
+                Fault::from("not the yaml of a map: it has no keys")
+                    .advise("a map_server yaml has image, resolution, origin, negate, occupied_thresh and free_thresh"),
             )),
         }
     }
@@ -96,7 +94,8 @@ impl Yaml {
     fn field(&self, name: &str, example: &str) -> Result<&Value> {
         match self.fields.get(name) {
             None | Some(Value::Null) => {
-                Err(bad(&self.source, format!("`{name}` is missing\nhint: a map has a line such as {name}: {example}")))
+                let hint = format!("a map has a line such as {name}: {example}");
+                Err(bad(&self.source, Fault::from(format!("`{name}` is missing")).advise(hint)))
             }
             Some(value) => Ok(value),
         }
@@ -155,11 +154,12 @@ impl Yaml {
                 }
             }
             if free_thresh >= occupied_thresh {
+                let fault = format!("free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}");
                 return Err(bad(
                     &self.source,
-                    format!(
-                        "free_thresh {free_thresh} is not below occupied_thresh {occupied_thresh}\nhint: a pixel \
-                         darker than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and 0.196 are usual"
+                    Fault::from(fault).advise(
+                        "a pixel darker than occupied_thresh is occupied, one brighter than free_thresh free; 0.65 and \
+                         0.196 are usual",
                     ),
                 ));
             }

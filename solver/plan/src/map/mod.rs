@@ -87,7 +87,7 @@ impl OccupancyMap {
     ) -> Result<Self> {
         let source = source.into();
         check_size(&source, width, height)?;
-        let bad = |message: String| PlanError::BadMap { source_name: source.clone(), message };
+        let bad = |fault: String| PlanError::BadMap { source_name: source.clone(), fault: fault.into() };
         if values.len() != width * height {
             return Err(bad(format!(
                 "{} values, a map of {width}x{height} cells has {}",
@@ -229,7 +229,7 @@ pub(crate) fn check_size(source: &str, width: usize, height: usize) -> Result<()
     if width == 0 || height == 0 {
         return Err(PlanError::BadMap {
             source_name: source.to_owned(),
-            message: format!("a map of {width}x{height} cells has no cells"),
+            fault: format!("a map of {width}x{height} cells has no cells").into(),
         });
     }
     match width.checked_mul(height) {
@@ -242,7 +242,7 @@ pub(crate) fn check_resolution(source: &str, resolution: f64) -> Result<()> {
     if RESOLUTIONS.contains(&resolution) {
         return Ok(());
     }
-    let message = if resolution.is_finite() && resolution > 0.0 {
+    let fault = if resolution.is_finite() && resolution > 0.0 {
         format!(
             "the resolution is {resolution:e}, expected {:e} to {:e} metres a cell, such as 0.05",
             RESOLUTIONS.start(),
@@ -251,7 +251,7 @@ pub(crate) fn check_resolution(source: &str, resolution: f64) -> Result<()> {
     } else {
         format!("the resolution is {resolution}, expected metres a cell above zero, such as 0.05")
     };
-    Err(PlanError::BadMap { source_name: source.to_owned(), message })
+    Err(PlanError::BadMap { source_name: source.to_owned(), fault: fault.into() })
 }
 
 #[cfg(test)]

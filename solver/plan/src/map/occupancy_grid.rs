@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
-use trm_intake::{Budget, Exceeded, Limits};
+use trm_intake::{Budget, Exceeded, Fault, Limits};
 
 use super::read::{LIMITS, bad};
 use super::{MAX_CELLS, OccupancyMap, check_size};
@@ -106,9 +106,8 @@ pub(super) fn from_json(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
     let refused = |reason: String| {
         bad(
             source,
-            format!(
-                "not an OccupancyGrid in json: {reason}\nhint: it is an object with info (resolution, width, height, \
-                 origin) and data, values from -1 to 100"
+            Fault::from(format!("not an OccupancyGrid in json: {reason}")).advise(
+                "it is an object with info (resolution, width, height, origin) and data, values from -1 to 100",
             ),
         )
     };
@@ -138,9 +137,8 @@ pub(super) fn from_yaml(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
     let refused = |message: String| {
         bad(
             source,
-            format!(
-                "not an OccupancyGrid in yaml: {message}\nhint: `ros2 topic echo --once --full-length /map` prints \
-                 one; without --full-length it leaves most values out"
+            Fault::from(format!("not an OccupancyGrid in yaml: {message}")).advise(
+                "`ros2 topic echo --once --full-length /map` prints one; without --full-length it leaves most values out",
             ),
         )
     };
@@ -175,7 +173,8 @@ fn yaw(source: &str, &Quaternion { x, y, z, w }: &Quaternion) -> Result<f64> {
     if !(1.0 - NORM_TOLERANCE..=1.0 + NORM_TOLERANCE).contains(&norm) {
         return Err(bad(
             source,
-            format!("{} has the length {norm}, expected 1\nhint: w: 1 and the others 0 is no rotation", what()),
+            Fault::from(format!("{} has the length {norm}, expected 1", what()))
+                .advise("w: 1 and the others 0 is no rotation"),
         ));
     }
     if x.abs() > TILT_TOLERANCE || y.abs() > TILT_TOLERANCE {

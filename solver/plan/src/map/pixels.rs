@@ -4,12 +4,13 @@
 //! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
 //! otherwise: there every pixel that is not opaque is unknown, here alpha is averaged in.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder};
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Fault, Hint as _, Limits};
 use trm_pictures::{PictureError, decoder};
 
 use super::read::{LIMITS, bad};
@@ -80,9 +81,8 @@ pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
     let unreadable = |error: std::io::Error| {
         bad(
             named_by,
-            format!(
-                "its image {shown} cannot be read: {error}\nhint: `image` is a path from the yaml's folder, or an \
-                 absolute one; was the image copied along with the yaml?"
+            Fault::from(format!("its image {shown} cannot be read: {error}")).advise(
+                "`image` is a path from the yaml's folder, or an absolute one; was the image copied along with the yaml?",
             ),
         )
     };
@@ -90,17 +90,20 @@ pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
         PictureError::Io(error) => unreadable(error),
         PictureError::Image(error) => bad(
             named_by,
-            format!(
-                "its image {shown} cannot be decoded: {error}\nhint: is the file whole? maps are pgm, png or bmp images"
-            ),
+            Fault::from(format!("its image {shown} cannot be decoded: {error}"))
+                .advise("is the file whole? maps are pgm, png or bmp images"),
         ),
-        error => bad(named_by, format!("its image {shown}: {error}")),
+        error => {
+            let what = format!("its image {shown}: {error}");
+            bad(named_by, Fault { what, hint: error.hint().map(Cow::into_owned) })
+        }
     };
     let file = File::open(path).map_err(unreadable)?;
     // A header may be as long as its file.
     let length = file.metadata().map_err(unreadable)?.len();
     Budget::new(LIMITS).take_bytes(length).map_err(|exceeded| {
-        bad(named_by, format!("its image {shown}: {exceeded}\nhint: crop the map, or save it as png"))
+        let fault = Fault::from(format!("its image {shown}: {exceeded}"));
+        bad(named_by, fault.advise("crop the map, or save it as png"))
     })?;
     let decoder = decoder(BufReader::new(file), &mut Budget::new(IMAGE_LIMITS)).map_err(|error| match error {
         PictureError::Pixels { width, height, .. } => match check_size(&shown, width as usize, height as usize) {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use trm_intake::{Budget, Limits, ReadError};
+use trm_intake::{Budget, Fault, Limits, ReadError};
 
 use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid};
 use crate::{PlanError, Pose, Result};
@@ -25,7 +25,7 @@ pub struct LoadedMap {
     /// True if the file says how many metres a cell has. Mazes and benchmarks' maps do not: theirs have 1.
     pub metric: bool,
     /// A note on the map that may surprise its user, for people to read: unmapped space that counts as free.
-    pub note: Option<String>,
+    pub note: Option<Fault>,
     /// The image that the file names, where its cells are.
     pub image: Option<PathBuf>,
 }
@@ -59,8 +59,8 @@ impl LoadedMap {
             Form::MovingAi => moving_ai::parse(&source, bytes).map(|map| Self { metric: false, ..Self::from(map) }),
             Form::Scenarios => Err(bad(
                 &source,
-                "scenarios are no map\nhint: give the .map that they are for; places of the scenarios are start \
-                 and goal",
+                Fault::from("scenarios are no map")
+                    .advise("give the .map that they are for; places of the scenarios are start and goal"),
             )),
             Form::Drawing => drawing::parse(&source, bytes),
         }
@@ -158,14 +158,16 @@ fn read_bytes(path: &Path, source: &str, budget: &mut Budget) -> Result<Vec<u8>>
     let refused = |error: ReadError| match error {
         ReadError::Io(error) => bad(source, format!("cannot be read: {error}")),
         ReadError::Exceeded(exceeded) => {
-            bad(source, format!("{exceeded} for maps written as text\nhint: save the map as pgm and yaml"))
+            let fault = Fault::from(format!("{exceeded} for maps written as text"));
+            bad(source, fault.advise("save the map as pgm and yaml"))
         }
     };
     let mut file = File::open(path).map_err(|error| refused(error.into()))?;
     let mut bytes = Vec::new();
     file.by_ref().take(8).read_to_end(&mut bytes).map_err(|error| refused(error.into()))?;
     if is_image(&bytes) {
-        return Err(bad(source, format!("an image alone tells neither scale nor origin\nhint: {}", yaml_of(path))));
+        let fault = Fault::from("an image alone tells neither scale nor origin");
+        return Err(bad(source, fault.advise(yaml_of(path))));
     }
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     if length > budget.bytes_left() {
@@ -197,6 +199,6 @@ fn yaml_of(path: &Path) -> String {
 }
 
 /// A refused map.
-pub(super) fn bad(source: &str, message: impl Into<String>) -> PlanError {
-    PlanError::BadMap { source_name: source.to_owned(), message: message.into() }
+pub(super) fn bad(source: &str, fault: impl Into<Fault>) -> PlanError {
+    PlanError::BadMap { source_name: source.to_owned(), fault: fault.into() }
 }

@@ -34,7 +34,7 @@ fn read(name: &str, content: impl AsRef<[u8]>) -> LoadedMap {
 /// The message that refuses a file of this name and content, without its folder.
 fn refusal(name: &str, content: impl AsRef<[u8]>) -> String {
     let (folder, path) = folder_with(name, content);
-    let message = LoadedMap::read(&path).expect_err("refused").to_string();
+    let message = trm_intake::explained(&LoadedMap::read(&path).expect_err("refused"));
     assert!(message.contains(&path.display().to_string()), "names the file: {message}");
     message.replace(&format!("{}/", folder.path().display()), "")
 }

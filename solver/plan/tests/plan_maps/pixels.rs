@@ -82,7 +82,7 @@ fn grey_with_alpha() {
         ],
     );
     let (_folder, yaml) = folder_with("map.yaml", settings(&fixture("pixels/grey8_alpha.png"), "trinary", "0"));
-    let note = LoadedMap::read(&yaml).expect("a map").note.expect("a note");
+    let note = trm_intake::explained(&LoadedMap::read(&yaml).expect("a map").note.expect("a note"));
     assert!(note.contains("1 pixels of the grey 205"), "{note}");
     assert!(note.contains("the image's alpha channel brightens them\nhint: "), "{note}");
 }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use trm_intake::explained;
 use trm_plan::map::{FREE, LoadedMap, OCCUPIED, UNKNOWN, scenarios};
 use trm_plan::{OccupancyMap, Pose};
 
@@ -34,7 +35,7 @@ fn depot_says_that_its_unmapped_space_is_free() {
     assert_eq!((count(&map, OCCUPIED), count(&map, FREE), count(&map, UNKNOWN)), (5_947, 179_481, 0));
     // The first black pixel from the top left is (157, 0).
     assert_eq!((at(&map, 157, 306), at(&map, 157, 0)), (OCCUPIED, FREE));
-    let note = note.expect("a note");
+    let note = explained(&note.expect("a note"));
     assert!(note.contains("depot.yaml: 8894 pixels of the grey 205"), "{note}");
     assert!(note.contains("count as free, as in nav2: free_thresh 0.25 is above 0.196"), "{note}");
     assert!(note.contains("\nhint: where unmapped space is not free, set free_thresh: 0.196"), "{note}");
@@ -70,14 +71,14 @@ fn scenarios_are_places_on_their_map() {
 #[test]
 fn scenarios_of_another_map_are_refused() {
     let map = OccupancyMap::read(&fixture("tb3_sandbox.yaml")).expect("a map");
-    let message = scenarios(&fixture("arena.map.scen"), &map).expect_err("refused").to_string();
+    let message = explained(&scenarios(&fixture("arena.map.scen"), &map).expect_err("refused"));
     assert!(message.contains("arena.map.scen:2: the scenario is for a map of 49x49 cells"), "{message}");
     assert!(message.contains("tb3_sandbox.yaml has 384x384"), "{message}");
 
     let map = OccupancyMap::read(&fixture("arena.map")).expect("a map");
     let refused = |line: &str| {
         let (_folder, path) = folder_with("a.scen", format!("version 1\n{line}\n"));
-        scenarios(&path, &map).expect_err("refused").to_string()
+        explained(&scenarios(&path, &map).expect_err("refused"))
     };
     let message = refused("0\tm\t49\t49\t1\t11\t0\t0\t5");
     assert!(message.contains("a.scen:2: its goal, column 0 row 0 from the top left, is no free cell"), "{message}");

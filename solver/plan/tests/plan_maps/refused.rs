@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use trm_intake::explained;
 use trm_plan::map::LoadedMap;
 use trm_plan::{OccupancyMap, PlanError, Pose};
 
@@ -27,7 +28,7 @@ fn message(settings: &str, image: Option<&[u8]>) -> String {
     if let Some(image) = image {
         fs::write(folder.path().join("map.pgm"), image).expect("an image");
     }
-    let message = LoadedMap::read(&path).expect_err("refused").to_string();
+    let message = explained(&LoadedMap::read(&path).expect_err("refused"));
     message.replace(&format!("{}/", folder.path().display()), "")
 }
 
@@ -179,7 +180,7 @@ fn an_image_without_its_yaml() {
     let (folder, path) = folder_with("hall.png", b"\x89PNG\r\n\x1a\n");
     let yaml = folder.path().join("hall.yaml");
     fs::write(&yaml, SETTINGS).expect("a yaml");
-    let message = LoadedMap::read(&path).expect_err("refused").to_string();
+    let message = explained(&LoadedMap::read(&path).expect_err("refused"));
     assert!(message.ends_with(&format!("\nhint: give {}", yaml.display())), "{message}");
 }
 
@@ -187,9 +188,9 @@ fn an_image_without_its_yaml() {
 fn files_that_cannot_be_read() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("gone.yaml");
-    let message = OccupancyMap::read(&path).expect_err("refused").to_string();
+    let message = explained(&OccupancyMap::read(&path).expect_err("refused"));
     assert!(message.starts_with(&format!("{}: cannot be read: No such file", path.display())), "{message}");
-    let message = OccupancyMap::read(folder.path()).expect_err("refused").to_string();
+    let message = explained(&OccupancyMap::read(folder.path()).expect_err("refused"));
     assert!(message.contains("cannot be read: Is a directory"), "{message}");
     assert!(refusal("empty.txt", "").contains("empty.txt: no map in the file\nhint: a map is a map_server yaml"));
     assert!(refusal("blank", "\n \n\n").contains("blank: no map in the file"));
@@ -289,10 +290,10 @@ fn what_cannot_be_written() {
     let map = OccupancyMap::new("made", (1, 1), 1.0, Pose::default(), vec![0]).expect("a map");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("map.pgm");
-    let message = map.write_map_server(&path).expect_err("refused").to_string();
+    let message = explained(&map.write_map_server(&path).expect_err("refused"));
     assert_eq!(message, format!("{}: a map is written to a path that ends in .yaml", path.display()));
     let path = folder.path().join("none/map.yaml");
-    let message = map.write_map_server(&path).expect_err("refused").to_string();
+    let message = explained(&map.write_map_server(&path).expect_err("refused"));
     assert!(message.contains("cannot write") && message.contains("none/map.pgm"), "{message}");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }

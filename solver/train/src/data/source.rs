@@ -1,10 +1,12 @@
 //! One source of examples: a generator, a data set of the public format, or a file of JSON lines.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use rand::Rng;
 use rayon::prelude::*;
+use trm_intake::{Fault, Hint as _};
 use trm_models::TrmConfig;
 use trm_puzzles::formats::{jsonl, read_limited};
 use trm_puzzles::{
@@ -189,7 +191,7 @@ impl Stored {
                 });
             };
             if let Some(reason) = broken_rule(task.as_ref(), &puzzle.grid, answer, false) {
-                return Err(bad_label(puzzle.source, reason));
+                return Err(bad_label(puzzle.source, reason.into()));
             }
             examples.push(TrainExample::encode(task.as_ref(), &puzzle.grid, answer, 0)?);
         }
@@ -240,24 +242,26 @@ fn spread(length: usize, count: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Says in words what is wrong with a data set's label; `None` for one that is right, or that nobody can judge.
-fn wrong_label(task: &dyn Task, tokens: &[i32], labels: &[i32]) -> Option<String> {
+fn wrong_label(task: &dyn Task, tokens: &[i32], labels: &[i32]) -> Option<Fault> {
     if labels.iter().all(|&label| label == IGNORE_LABEL) {
-        return Some("no cell has a label".to_owned());
+        return Some("no cell has a label".into());
     }
     if !task.has_rules() {
         return None;
     }
     let puzzle = task.decode(&task.blank_grid(), tokens).ok()?;
     if let Err(error) = task.check(&puzzle) {
-        return Some(format!("the puzzle is none: {error}"));
+        let what = format!("the puzzle is none: {error}");
+        return Some(Fault { what, hint: error.hint().map(Cow::into_owned) });
     }
     let answer = task.decode(&puzzle, labels).ok()?;
-    broken_rule(task, &puzzle, &answer, labels.contains(&IGNORE_LABEL))
+    broken_rule(task, &puzzle, &answer, labels.contains(&IGNORE_LABEL)).map(Fault::from)
 }
 
-fn bad_label(origin: String, reason: String) -> TrainError {
-    let hint = "correct the answer or leave the puzzle out: a model learns what it is shown".to_owned();
-    TrainError::TrainData { origin, reason, hint }
+fn bad_label(origin: String, Fault { what, hint }: Fault) -> TrainError {
+    let own = "correct the answer or leave the puzzle out: a model learns what it is shown";
+    let hint = hint.map_or_else(|| own.to_owned(), |hint| format!("{hint}; {own}"));
+    TrainError::TrainData { origin, reason: what, hint }
 }
 
 /// The example as a symmetry of the task shows it. ARC data sets come augmented, and their grids may lie anywhere on

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use trm_intake::explained;
 use trm_puzzles::{DataSet, Generate, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, formats, seeded};
 
 use super::source::{permuted, transform};
@@ -16,7 +17,7 @@ fn config(task: &str, data: &str) -> TrainConfig {
 }
 
 fn refused(config: &TrainConfig) -> String {
-    Stream::new(config).expect_err("accepted").to_string()
+    explained(&Stream::new(config).expect_err("accepted"))
 }
 
 fn check(task: &dyn Task, example: &TrainExample) {
@@ -188,7 +189,7 @@ fn a_file_for_evaluation_is_not_trained_on() {
     // Trained on itself, nothing is left.
     config.data[0] = crate::config_sections::DataConfig { jsonl: Some(path), augment: false, ..Default::default() };
     let stream = Stream::new(&config).expect("a stream");
-    let text = stream.example(0).expect_err("all held out").to_string();
+    let text = explained(&stream.example(0).expect_err("all held out"));
     assert!(text.contains("200 puzzles in a row are held out for evaluation\nhint: "), "{text}");
 }
 
@@ -220,7 +221,7 @@ fn an_example_that_cannot_be_made_is_an_error_in_its_turn() {
     for index in 0..3 {
         assert_eq!(prefetch.next().expect("an example").0, index);
     }
-    let text = prefetch.next().expect_err("impossible").to_string();
+    let text = explained(&prefetch.next().expect_err("impossible"));
     assert!(text.contains("no 4x4 sudoku with 15 to 15 givens and grade harder to search"), "{text}");
 }
 

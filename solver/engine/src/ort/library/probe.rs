@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use trm_intake::Printable;
+use trm_intake::{Printable, explained};
 use trm_onnx::write::encode;
 use trm_onnx::{Constant, DType, Dim, GraphBuilder, TensorType};
 
@@ -88,7 +88,7 @@ fn answer(library: OsString) -> ExitCode {
         }
         Err(error) => {
             let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(": {cause}"));
-            say(&format!("does not work: {error}{cause}"));
+            say(&format!("does not work: {}{cause}", explained(&error)));
             ExitCode::from(3)
         }
     }

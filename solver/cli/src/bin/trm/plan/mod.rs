@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use trm_cli::backend::{Backend, BackendArgs};
 use trm_cli::{Exit, InvalidOption, console, errln};
 use trm_engine::SessionOptions;
+use trm_intake::explained;
 use trm_pictures::{check_png_path, write_png};
 use trm_plan::map::{LoadedMap, Scenario, scenarios, warehouse};
 use trm_plan::{
@@ -292,7 +293,7 @@ fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {
         None => LoadedMap::read(&args.map)?,
     };
     if let Some(note) = &loaded.note {
-        errln!("note: {note}");
+        errln!("note: {}", explained(note));
     }
     Ok(match args.resolution {
         Some(resolution) => loaded.with_resolution(resolution)?,
