@@ -100,7 +100,7 @@ fn settings_in_the_wrong_place_are_neither_used_nor_passed_over() {
     let sizes = format!("{TRM}seqlen: 81\n");
     let message = ConfigSource::from_yaml_str(&sizes, "x").and_then(|source| source.build()).expect_err("refused");
     assert!(
-        message.to_string().contains("`seqlen` stands where the public code reads no setting; it reads `seq_len`\n")
+        explained(&message).contains("`seqlen` stands where the public code reads no setting; it reads `seq_len`\n")
     );
     assert_eq!(source(&sizes).resolve().expect("settled").1.ignored, ["seqlen"], "an option says what holds");
     // Sizes of the data set may stand beside `arch:`, if they agree with those under it.
@@ -229,7 +229,7 @@ fn dataset_json_is_accounted_for() {
     let twice = explained(&with(&format!("{{{sizes}, \"seq_len\": 81}}")).expect_err("refused"));
     assert!(twice.contains("duplicate key `seq_len`"), "{twice}");
     let misspelled = with(&format!("{{{sizes}, \"Seq_Len\": 81}}")).and_then(|s| s.build()).expect_err("refused");
-    assert!(misspelled.to_string().contains("it reads `seq_len`\n"), "{misspelled}");
+    assert!(explained(&misspelled).contains("it reads `seq_len`\n"), "{misspelled}");
     let (_, record) =
         with(&format!("{{{sizes}, \"pad_id\": 0, \"colour\": 1}}")).and_then(|s| s.resolve()).expect("read");
     assert_eq!(record.unknown, ["dataset.json: colour"]);

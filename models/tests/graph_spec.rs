@@ -114,6 +114,6 @@ fn parses_the_names_it_prints() {
         assert_eq!(kind.to_string().parse::<GraphKind>().expect("its own name"), kind);
         assert_eq!(kind.file_name(), format!("{kind}.onnx"));
     }
-    let message = "stepp".parse::<GraphKind>().expect_err("refused").to_string();
+    let message = explained(&"stepp".parse::<GraphKind>().expect_err("refused"));
     assert_eq!(message, "unknown graph `stepp`, expected step, solve or unrolled");
 }

@@ -76,5 +76,5 @@ pub(crate) fn with(field: &str, line: &str) -> String {
 }
 
 pub(crate) fn refusal(yaml: &str) -> String {
-    source(yaml).build().expect_err("refused").to_string()
+    trm_intake::explained(&source(yaml).build().expect_err("refused"))
 }
