@@ -27,6 +27,7 @@
 //! ```
 
 mod client;
+mod command_error;
 mod error;
 pub mod loopback;
 pub mod motion;
@@ -41,9 +42,10 @@ use std::io;
 use std::time::Duration;
 
 pub use client::{Client, Ticket, ended_within};
+pub use command_error::CommandError;
 pub use error::LinkError;
 pub use panel::{Panel, Pixels, Update};
-pub use session::{CommandError, Stats, Timeouts};
+pub use session::{Stats, Timeouts};
 pub use usb::{UsbId, UsbPort, usb_ports};
 
 /// The result of this crate's fallible functions.

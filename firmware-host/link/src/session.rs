@@ -3,19 +3,17 @@
 //! Commands wait in one queue. The first `flying` of them are on their way, numbered from `base`; the device takes them in
 //! order (go back N), so what it has not taken is sent again from there on.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use trm_intake::Hint;
 use trm_protocol::{
     Ack, Decoder, DeviceEvent, FrameError, FromDevice, FromHost, Hello, MAX_FRAME, NakReason, PoseReport, Refusal,
     WINDOW, Welcome, encode,
 };
 
-use super::DeviceInfo;
-use super::is_believable;
+use super::command_error::CommandError;
+use super::{DeviceInfo, is_believable};
 
 /// Times and limits of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,48 +51,6 @@ impl Default for Timeouts {
             reconnect: ms(25),
             reconnect_most: ms(400),
             write: ms(200),
-        }
-    }
-}
-
-/// The reason why a command is not known to have taken effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CommandError {
-    /// The device did not carry it out and will not.
-    #[error("the device refused the command: {0}")]
-    Refused(Refusal),
-    /// Not confirmed in time.
-    #[error("the command was not confirmed in time, {}", if *sent { "it may have taken effect" } else { "it was never sent" })]
-    Deadline {
-        /// `true` if it was sent at least once.
-        sent: bool,
-    },
-    /// Sent again and again without an answer.
-    #[error("the command was sent {tries} times without an answer, it may have taken effect")]
-    Retries {
-        /// Times that it was sent.
-        tries: u32,
-    },
-    /// The device restarted while the command was on its way.
-    #[error("the device restarted while the command was on its way, it may have taken effect")]
-    Restarted,
-    /// The client was closed first.
-    #[error("the link was closed before the command was confirmed")]
-    Closed,
-    /// Too many others wait to be sent.
-    #[error("the line does not keep up: too many commands wait for it")]
-    Busy,
-    /// More pixels than a frame can hold.
-    #[error("the command does not fit into a frame")]
-    TooLong,
-}
-
-impl Hint for CommandError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::TooLong => Some("give pixels to a `Panel`, which divides them".into()),
-            _ => None,
         }
     }
 }
