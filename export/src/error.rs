@@ -8,7 +8,7 @@ use trm_intake::{Fault, Hint};
 use trm_models::ModelError;
 use trm_onnx::OnnxError;
 
-/// Why a checkpoint, a graph or an export was refused.
+/// The reasons for which a checkpoint, a graph or an export is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
@@ -25,7 +25,7 @@ pub enum ExportError {
     BadCheckpoint {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where in the file.
+        /// The fault, and its place in the file.
         reason: String,
         /// The advice.
         hint: Option<String>,

@@ -7,7 +7,7 @@ use trm_intake::{Exceeded, Hint, hint_as, shown};
 use trm_link::{CommandError, LinkError};
 use trm_models::ModelError;
 
-/// Why something could not be read, drawn, sent or kept.
+/// The reasons for which something is not read, drawn, sent or kept.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostError {
@@ -130,22 +130,22 @@ pub enum HostError {
     #[cfg(feature = "ros2")]
     #[error("ROS 2: {action} failed: {}", shown::lines(reason))]
     Ros2 {
-        /// What was done.
+        /// The attempt.
         action: &'static str,
-        /// Why it failed.
+        /// The fault.
         reason: String,
     },
     /// A name or number that ROS 2 does not allow.
     #[cfg(feature = "ros2")]
     #[error("`{}` cannot be {what}: {}", shown::text(name), shown::text(reason))]
     Ros2Name {
-        /// What it should be: `the name of a topic`.
+        /// The expectation: `the name of a topic`.
         what: &'static str,
         /// The name.
         name: String,
         /// The fault.
         reason: String,
-        /// What is allowed.
+        /// The names that are allowed.
         hint: &'static str,
     },
     /// A message whose content cannot be used.
@@ -196,7 +196,7 @@ pub enum HostError {
     /// systemd was not told.
     #[error("cannot tell systemd of `{message}` through NOTIFY_SOCKET")]
     Notify {
-        /// What was to be said.
+        /// The message that was to be said.
         message: &'static str,
         /// The system's reason.
         source: std::io::Error,
@@ -209,7 +209,7 @@ pub enum HostError {
     ModelRefused {
         /// The bundle.
         bundle: String,
-        /// Why.
+        /// The fault.
         reason: String,
         /// The advice.
         hint: String,
@@ -225,7 +225,7 @@ pub enum HostError {
     Part {
         /// The part.
         part: &'static str,
-        /// What it says.
+        /// Its message.
         reason: String,
     },
 }
@@ -250,7 +250,7 @@ impl From<trm_link::CommandError> for HostError {
 }
 
 impl HostError {
-    /// Whether a device, its port or an engine is at fault, rather than what the user has given.
+    /// True if a device, its port or an engine is at fault, rather than what the user has given.
     #[must_use]
     pub fn is_device_failure(&self) -> bool {
         match self {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use trm_intake::Hint;
 use trm_intake::file::FileError;
 
-/// Why a configuration, a graph interface or a bundle was refused.
+/// The reasons for which a configuration, a graph interface or a bundle is refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModelError {
@@ -18,7 +18,7 @@ pub enum ModelError {
     ConfigSyntax {
         /// The file.
         origin: String,
-        /// What is wrong, and where.
+        /// The fault, and its place.
         reason: String,
     },
     /// A data set's description is not JSON, or not a mapping.
@@ -26,7 +26,7 @@ pub enum ModelError {
     DatasetSyntax {
         /// The file.
         origin: String,
-        /// What is wrong, and where.
+        /// The fault, and its place.
         reason: String,
     },
     /// A field that neither the config, the data set nor the command line gave.
@@ -48,7 +48,7 @@ pub enum ModelError {
         field: &'static str,
         /// The value.
         found: String,
-        /// What was expected instead.
+        /// The expectation.
         expected: String,
         /// The advice.
         hint: Option<String>,
@@ -122,7 +122,7 @@ pub enum ModelError {
     BadManifest {
         /// The bundle.
         bundle: String,
-        /// What is wrong, and where.
+        /// The fault, and its place.
         reason: String,
     },
     /// A bundle was to have a name that no folder can have.
@@ -148,9 +148,9 @@ pub enum ModelError {
     NotInBundle {
         /// The bundle.
         bundle: String,
-        /// What was asked for: a file name, or `solve graph`.
+        /// The thing that was asked for: a file name, or `solve graph`.
         what: String,
-        /// What is there.
+        /// The things that are there.
         present: String,
     },
     /// A file of a bundle is not the one its manifest describes.
@@ -160,7 +160,7 @@ pub enum ModelError {
         bundle: String,
         /// The file.
         file: String,
-        /// What differs: `size` or `SHA-256`.
+        /// The property that differs: `size` or `SHA-256`.
         property: &'static str,
         /// The value found.
         found: String,
@@ -184,13 +184,13 @@ pub enum ModelError {
         bundle: String,
         /// The name, as it may be shown.
         file: String,
-        /// What is there.
+        /// The thing that is there.
         found: &'static str,
     },
     /// A device or a pipe where a bundle is expected.
     #[error("{}: neither a folder nor a regular file", path.display())]
     SpecialFile {
-        /// What was given.
+        /// The path that was given.
         path: PathBuf,
     },
     /// A bundle without signature, where one is needed.

@@ -10,7 +10,7 @@ use crate::{Cell, Violation};
 /// Result with [`PuzzleError`].
 pub type Result<T, E = PuzzleError> = std::result::Result<T, E>;
 
-/// What can be wrong with a puzzle, a text, a file or a request.
+/// The faults of a puzzle, a text, a file or a request.
 ///
 /// `origin` names the input: a path, `path:line`, or whatever label the caller gave.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum PuzzleError {
     /// A file could not be read or written; the cause is the `source`.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried: `read`, `write`, …
+        /// The attempt: `read`, `write`, …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -31,11 +31,11 @@ pub enum PuzzleError {
     TooLarge {
         /// The input.
         origin: String,
-        /// What was counted: `bytes`, `rows`, …
+        /// The unit: `bytes`, `rows`, …
         unit: &'static str,
-        /// How much there is.
+        /// The amount that there is.
         found: u64,
-        /// How much is accepted.
+        /// The amount that is accepted.
         limit: u64,
     },
     /// The input holds no puzzle at all.
@@ -103,7 +103,7 @@ pub enum PuzzleError {
         column: usize,
         /// The character.
         character: char,
-        /// What is allowed there.
+        /// The characters that are allowed there.
         allowed: String,
     },
     /// A text that breaks its format in another way.
@@ -163,7 +163,7 @@ pub enum PuzzleError {
     /// A generator could not do what was asked.
     #[error("{0}")]
     Generate(
-        /// What was asked, how often it was tried, and what to change.
+        /// The request, the number of tries, and the advice.
         Fault,
     ),
 }

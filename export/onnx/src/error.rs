@@ -36,7 +36,7 @@ pub enum OnnxError {
     NoGradient {
         /// The node or value.
         node: String,
-        /// Why.
+        /// The fault.
         reason: String,
     },
     /// A file is not an ONNX model.
