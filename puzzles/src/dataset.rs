@@ -1,5 +1,7 @@
 //! The data set folders of the public training code.
 
+mod arrays;
+
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write;
@@ -8,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Exceeded, Fault, Limits, Printable};
 
+use self::arrays::{Arrays, indices};
 use crate::formats::npy;
 use crate::json::{number, number_or_null};
 use crate::{Example, Generate, IGNORE_LABEL, PAD, PuzzleError, Result, Task, seeded};
@@ -143,6 +146,9 @@ impl DataSet {
     }
 
     /// A data set of `count` generated puzzles; the same seed gives the same set.
+    ///
+    /// # Errors
+    /// Those of the generator, and of [`from_examples`](Self::from_examples).
     pub fn generate(generator: &dyn Generate, count: usize, seed: u64) -> Result<Self> {
         let mut rng = seeded(seed);
         let examples = (0..count).map(|_| generator.generate(&mut rng)).collect::<Result<Vec<_>>>()?;
@@ -150,8 +156,9 @@ impl DataSet {
     }
 
     /// Reads a folder that holds `dataset.json` (a split: `train` or `test`). Several sets become one, in their order.
+    ///
     /// # Errors
-    /// Io, TooLarge or Json of [`PuzzleError`]; [`PuzzleError::Data`] for parts that do not fit together.
+    /// `Io`, `TooLarge` or `Json` of [`PuzzleError`]; [`PuzzleError::Data`] for parts that do not fit together.
     pub fn read(dir: &Path) -> Result<Self> {
         Self::read_within(dir, &mut Budget::new(DATA_LIMITS))
     }
@@ -390,38 +397,6 @@ impl DataSetMetadata {
     }
 }
 
-/// The open arrays of a set, their shapes checked against each other.
-struct Arrays {
-    inputs: npy::Array,
-    labels: npy::Array,
-    puzzle_identifiers: npy::Array,
-    puzzle_indices: npy::Array,
-    group_indices: npy::Array,
-}
-
-impl Arrays {
-    fn open(dir: &Path, set: &str, metadata: &DataSetMetadata) -> Result<Self> {
-        let file = |name: &str| dir.join(format!("{set}__{name}.npy"));
-        let arrays = Self {
-            inputs: matrix(&file("inputs"), metadata.seq_len)?,
-            labels: matrix(&file("labels"), metadata.seq_len)?,
-            puzzle_identifiers: vector(&file("puzzle_identifiers"))?,
-            puzzle_indices: vector(&file("puzzle_indices"))?,
-            group_indices: vector(&file("group_indices"))?,
-        };
-        let (inputs, labels) = (arrays.inputs.shape()[0], arrays.labels.shape()[0]);
-        if inputs != labels {
-            return Err(PuzzleError::data(file("labels"), format!("{labels} rows, the inputs have {inputs}")));
-        }
-        Ok(arrays)
-    }
-
-    fn draw(&self, budget: &mut Budget) -> Result<()> {
-        let all = [&self.inputs, &self.labels, &self.puzzle_identifiers, &self.puzzle_indices, &self.group_indices];
-        all.into_iter().try_for_each(|array| array.draw(budget))
-    }
-}
-
 /// Moves what the first set has, which is mostly the only one.
 fn append(all: &mut Vec<i32>, more: Vec<i32>) {
     if all.is_empty() {
@@ -461,38 +436,4 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// A name beside the final one that no other process uses.
 fn sibling(parent: &Path, name: &str) -> PathBuf {
     parent.join(format!(".{name}.{}.tmp", std::process::id()))
-}
-
-fn matrix(path: &Path, width: usize) -> Result<npy::Array> {
-    let array = npy::Array::open(path)?;
-    match array.shape() {
-        &[_, columns] if columns == width => Ok(array),
-        shape => Err(PuzzleError::data(
-            path,
-            format!("shape {shape:?}, expected [examples, {width}] (seq_len of dataset.json)"),
-        )),
-    }
-}
-
-fn vector(path: &Path) -> Result<npy::Array> {
-    let array = npy::Array::open(path)?;
-    match array.shape() {
-        [_] => Ok(array),
-        shape => Err(PuzzleError::data(path, format!("shape {shape:?}, expected one axis"))),
-    }
-}
-
-/// Rising numbers from 0 to `end`.
-fn indices(array: npy::Array, path: &Path, end: usize, what: &str, budget: &mut Budget) -> Result<Vec<i32>> {
-    let expected = || PuzzleError::data(path, format!("expected rising numbers from 0 to the number of {what}, {end}"));
-    // Rising numbers are no more than what they count.
-    if array.shape()[0] > end.saturating_add(1) {
-        return Err(expected());
-    }
-    let indices = array.values(budget)?;
-    let rising = indices.windows(2).all(|pair| pair[0] < pair[1]);
-    if rising && indices.first() == Some(&0) && indices.last().is_some_and(|&i| i as usize == end) {
-        return Ok(indices);
-    }
-    Err(expected())
 }
