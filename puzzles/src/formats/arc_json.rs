@@ -8,7 +8,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess
 use serde::{Deserialize, Serialize, Serializer};
 use trm_intake::{Budget, Printable};
 
-use super::{Alphabet, Puzzle, PuzzleKind, budget_of};
+use super::body::{Body, counted};
+use super::{Alphabet, Puzzle, PuzzleKind};
 use crate::arc::CANVAS;
 use crate::json::Plain;
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
@@ -142,30 +143,30 @@ fn from_json<'de, T: Deserialize<'de>>(origin: &str, bytes: &'de [u8], expected:
 /// [`PuzzleError::TooLarge`] for too long a text, [`PuzzleError::Json`] for one of another shape,
 /// [`PuzzleError::Data`] for a grid that is no rectangle of 1x1 to 30x30 colours, and for an example without output.
 pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<ArcTask>> {
-    parse_tasks_within(origin, bytes, solutions, &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_tasks_within(origin, body, solutions.map(Body::of), &mut budget)
 }
 
 /// As [`parse_tasks`], of bytes that were drawn on `budget`.
 fn parse_tasks_within(
     origin: &str,
-    bytes: &[u8],
-    solutions: Option<&[u8]>,
+    body: Body<'_>,
+    solutions: Option<Body<'_>>,
     budget: &mut Budget,
 ) -> Result<Vec<ArcTask>> {
     const EXPECTED: &str = "an ARC task {\"train\": [...], \"test\": [...]}, such tasks by their ids, or {\"puzzle\": GRID, \"answer\": GRID}";
-    for json in [Some(bytes), solutions].into_iter().flatten() {
+    for json in [Some(body), solutions].into_iter().flatten() {
         let unit = "lists, objects and names";
-        budget.take_json(json, LONGEST_NAME).map_err(PuzzleError::exceeded(origin, unit))?;
+        budget.take_json(&json, LONGEST_NAME).map_err(PuzzleError::exceeded(origin, unit))?;
     }
-    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let keys: Keys = from_json(origin, body, EXPECTED)?;
+    let keys: Keys = from_json(origin, &body, EXPECTED)?;
     let tasks: BTreeMap<String, JsonTask> = if keys.test.is_some() {
-        BTreeMap::from([(String::new(), from_json(origin, body, EXPECTED)?)])
+        BTreeMap::from([(String::new(), from_json(origin, &body, EXPECTED)?)])
     } else {
-        from_json(origin, body, EXPECTED)?
+        from_json(origin, &body, EXPECTED)?
     };
     let mut solutions: BTreeMap<String, Vec<JsonGrid>> = match solutions {
-        Some(bytes) => from_json(origin, bytes, "lists of output grids by task id")?,
+        Some(body) => from_json(origin, &body, "lists of output grids by task id")?,
         None => BTreeMap::new(),
     };
     tasks
@@ -218,17 +219,18 @@ fn convert(origin: &str, id: String, task: &JsonTask, solved: &[JsonGrid]) -> Re
 ///
 /// Those of [`parse_tasks`], and [`PuzzleError::Data`] if no task has a test input.
 pub fn parse(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec<Puzzle>> {
-    parse_within(origin, bytes, solutions, &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_within(origin, body, solutions.map(Body::of), &mut budget)
 }
 
 /// As [`parse`], of bytes that were drawn on `budget`.
 pub(super) fn parse_within(
     origin: &str,
-    bytes: &[u8],
-    solutions: Option<&[u8]>,
+    body: Body<'_>,
+    solutions: Option<Body<'_>>,
     budget: &mut Budget,
 ) -> Result<Vec<Puzzle>> {
-    let tasks = parse_tasks_within(origin, bytes, solutions, budget)?;
+    let tasks = parse_tasks_within(origin, body, solutions, budget)?;
     let puzzles: Vec<Puzzle> = tasks.into_iter().flat_map(|task| puzzles(origin, task)).collect();
     if puzzles.is_empty() {
         return Err(PuzzleError::data(origin, "no ARC task with a test input"));

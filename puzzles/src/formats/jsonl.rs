@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use trm_intake::{Budget, Fault, Limits, Printable};
 
+use super::body::{Body, counted};
 use super::json_grid::{JsonGrid, LONGEST_TEXT};
 use super::kept::Kept;
-use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, text, token_text};
+use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, text, token_text};
 use crate::{Arc, Grid, PuzzleError, Result, Task};
 
 /// Grids bound what is kept of them; beside, no text is longer than the largest grid.
@@ -105,7 +106,8 @@ impl<'de> Visitor<'de> for NoObject {
 ///
 /// [`PuzzleError::Empty`], [`PuzzleError::TooLarge`]; else names the line that is no puzzle.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    parse_within(origin, bytes, None, &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_within(origin, body, None, &mut budget)
 }
 
 /// Puzzles of one task; a grid of another task or size is an error that names its line.
@@ -114,26 +116,26 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
 ///
 /// Those of [`parse`], and [`PuzzleError::Syntax`] or those of the task for a grid of another task or size.
 pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
-    parse_within(origin, bytes, Some(kind), &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_within(origin, body, Some(kind), &mut budget)
 }
 
 /// As [`parse`] and [`parse_for`], of bytes that were drawn on `budget`.
 pub(super) fn parse_within(
     origin: &str,
-    bytes: &[u8],
+    body: Body<'_>,
     kind: Option<PuzzleKind>,
     budget: &mut Budget,
 ) -> Result<Vec<Puzzle>> {
     if let Some(PuzzleKind::Tokens(task)) = kind {
-        return token_text::parse(origin, bytes, task);
+        return token_text::parse_within(origin, body, task);
     }
-    Budget::new(JSON_LIMITS).take_json(bytes, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
-    let mut kept = Kept::new(origin, bytes.len());
-    let lines = text::lines(origin, bytes, budget)?;
-    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    if is_spread(body) {
+    Budget::new(JSON_LIMITS).take_json(&body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
+    let mut kept = Kept::new(origin, body.len());
+    let lines = text::lines(origin, body, budget)?;
+    if is_spread(&body) {
         // The parser counts the lines.
-        let text = std::str::from_utf8(body).unwrap_or_default();
+        let text = std::str::from_utf8(&body).unwrap_or_default();
         kept.push(puzzle(origin, 1, text, kind)?)?;
         return kept.some();
     }

@@ -6,6 +6,7 @@
 
 mod alphabet;
 pub mod arc_json;
+mod body;
 mod json_grid;
 pub mod jsonl;
 mod kept;
@@ -19,6 +20,7 @@ pub mod token_text;
 use std::path::{Path, PathBuf};
 
 pub use alphabet::Alphabet;
+use body::{Body, counted, read_file};
 use trm_intake::{Budget, Fault, Limits};
 
 use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens};
@@ -136,12 +138,12 @@ impl Puzzle {
 /// [`PuzzleError::Empty`] for a text without puzzles, [`PuzzleError::TooLarge`] for one above [`LIMITS`]; otherwise
 /// the first line or cell that cannot be read.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_within(origin, body, &mut budget)
 }
 
 /// As [`parse`], of bytes that were drawn on `budget`.
-fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
-    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+fn parse_within(origin: &str, body: Body<'_>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
     let start = body.trim_ascii_start();
     if start.starts_with(b"{") && jsonl::looks_like(start) {
         return jsonl::parse_within(origin, body, None, budget);
@@ -180,21 +182,22 @@ fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
         "map" => moving_ai::read_within(path, &with_suffix(path, ".scen"), budget),
         "jsonl" => {
             let bytes = read_file(path, budget)?;
-            jsonl::parse_within(&origin, &bytes, None, budget)
+            jsonl::parse_within(&origin, Body::of(&bytes), None, budget)
         }
         "scen" => moving_ai::read_within(&path.with_extension(""), path, budget),
         "json" => {
             let solutions = solutions_path(path).filter(|path| path.is_file());
             let solutions = solutions.map(|path| read_file(&path, budget)).transpose()?;
             let bytes = read_file(path, budget)?;
-            if jsonl::looks_like(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)) {
-                return jsonl::parse_within(&origin, &bytes, None, budget);
+            let body = Body::of(&bytes);
+            if jsonl::looks_like(&body) {
+                return jsonl::parse_within(&origin, body, None, budget);
             }
-            arc_json::parse_within(&origin, &bytes, solutions.as_deref(), budget)
+            arc_json::parse_within(&origin, body, solutions.as_deref().map(Body::of), budget)
         }
         _ => {
             let bytes = read_file(path, budget)?;
-            parse_within(&origin, &bytes, budget)
+            parse_within(&origin, Body::of(&bytes), budget)
         }
     }
 }
@@ -243,15 +246,4 @@ fn solutions_path(challenges: &Path) -> Option<PathBuf> {
 /// [`PuzzleError::Io`]; [`PuzzleError::TooLarge`] for a longer file.
 pub fn read_limited(path: &Path) -> Result<Vec<u8>> {
     read_file(path, &mut Budget::new(LIMITS))
-}
-
-pub(crate) fn read_file(path: &Path, budget: &mut Budget) -> Result<Vec<u8>> {
-    budget.read_file(path).map_err(PuzzleError::read(path))
-}
-
-/// A budget for an input that is in memory already.
-pub(crate) fn budget_of(origin: &str, bytes: &[u8]) -> Result<Budget> {
-    let mut budget = Budget::new(LIMITS);
-    budget.take_bytes(bytes.len() as u64).map_err(PuzzleError::exceeded(origin, "lines"))?;
-    Ok(budget)
 }

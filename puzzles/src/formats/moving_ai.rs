@@ -7,9 +7,10 @@ use std::path::Path;
 
 use trm_intake::{Budget, Fault, Limits};
 
+use super::body::{Body, counted, read_file};
 use super::kept::OVERHEAD;
 use super::text::{Line, lines, maze_puzzle};
-use super::{Alphabet, LIMITS, Puzzle, budget_of, read_file};
+use super::{Alphabet, LIMITS, Puzzle};
 use crate::maze::{FREE, GOAL, MAX_SIDE, START, WALL};
 use crate::{Cell, Grid, PuzzleError, Result};
 
@@ -53,12 +54,13 @@ impl MovingAiMap {
     ///
     /// [`PuzzleError::TooLarge`], or the line that breaks the format.
     pub fn parse(origin: &str, bytes: &[u8]) -> Result<Self> {
-        Self::parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
+        let (body, mut budget) = counted(origin, bytes)?;
+        Self::parse_within(origin, body, &mut budget)
     }
 
     /// As [`parse`](Self::parse), of bytes that were drawn on `budget`.
-    fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Self> {
-        let lines = lines(origin, bytes, budget)?;
+    fn parse_within(origin: &str, body: Body<'_>, budget: &mut Budget) -> Result<Self> {
+        let lines = lines(origin, body, budget)?;
         let (mut height, mut width) = (None, None);
         let mut body = lines.iter();
         loop {
@@ -200,12 +202,13 @@ fn side(origin: &str, line: &Line, number: &str) -> Result<usize> {
 ///
 /// [`PuzzleError::TooLarge`]; [`PuzzleError::Syntax`] for the line that breaks the format.
 pub fn parse_scenarios(origin: &str, bytes: &[u8]) -> Result<Vec<Scenario>> {
-    parse_scenarios_within(origin, bytes, &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_scenarios_within(origin, body, &mut budget)
 }
 
 /// As [`parse_scenarios`], of bytes that were drawn on `budget`.
-fn parse_scenarios_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Scenario>> {
-    let lines = lines(origin, bytes, budget)?;
+fn parse_scenarios_within(origin: &str, body: Body<'_>, budget: &mut Budget) -> Result<Vec<Scenario>> {
+    let lines = lines(origin, body, budget)?;
     let version = lines.first().map_or("", |line| line.text.trim());
     if !matches!(version, "version 1" | "version 1.0") {
         return Err(syntax(origin, 1, "a scenario file begins with `version 1`"));
@@ -264,7 +267,7 @@ pub(super) fn read_within(map: &Path, scenarios: &Path, budget: &mut Budget) -> 
     let name = map.display().to_string();
     let scenario_name = scenarios.display().to_string();
     let bytes = read_file(map, budget)?;
-    let map = MovingAiMap::parse_within(&name, &bytes, budget)?;
+    let map = MovingAiMap::parse_within(&name, Body::of(&bytes), budget)?;
     if !scenarios.is_file() {
         return Err(syntax(
             &name,
@@ -273,7 +276,7 @@ pub(super) fn read_within(map: &Path, scenarios: &Path, budget: &mut Budget) -> 
         ));
     }
     let bytes = read_file(scenarios, budget)?;
-    let parsed = parse_scenarios_within(&scenario_name, &bytes, budget)?;
+    let parsed = parse_scenarios_within(&scenario_name, Body::of(&bytes), budget)?;
     let each = map.grid.cells().len() as u64 + OVERHEAD;
     Budget::new(SCENARIO_LIMITS).take_bytes(each.saturating_mul(parsed.len() as u64)).map_err(|exceeded| {
         PuzzleError::TooLarge {

@@ -12,8 +12,9 @@
 
 use trm_intake::{Budget, Fault};
 
+use super::body::{Body, counted};
 use super::kept::Kept;
-use super::{Alphabet, Puzzle, PuzzleKind, budget_of, micromouse, sudoku_text};
+use super::{Alphabet, Puzzle, PuzzleKind, micromouse, sudoku_text};
 use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL};
 use crate::{Grid, Maze, PuzzleError, Result};
 
@@ -47,12 +48,12 @@ impl Line<'_> {
     }
 }
 
-/// The lines of a text, an item each; `\r\n` and a byte order mark are taken away, other encodings than UTF-8 refused.
-pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8], budget: &mut Budget) -> Result<Vec<Line<'a>>> {
+/// The lines of a text, an item each; `\r\n` is taken away, other encodings than UTF-8 refused.
+pub(super) fn lines<'a>(origin: &str, body: Body<'a>, budget: &mut Budget) -> Result<Vec<Line<'a>>> {
     // Counted first: what is kept of an empty line is larger than the line.
-    let count = bytes.split(|&byte| byte == b'\n').count();
+    let count = body.split(|&byte| byte == b'\n').count();
     budget.take_items(count as u64).map_err(PuzzleError::exceeded(origin, "lines"))?;
-    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let body = body.bytes();
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = &body[..error.valid_up_to()];
         PuzzleError::Syntax {
@@ -74,13 +75,14 @@ pub(super) fn lines<'a>(origin: &str, bytes: &'a [u8], budget: &mut Budget) -> R
 ///
 /// [`PuzzleError::Empty`], [`PuzzleError::TooLarge`], or the line that breaks the form.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    parse_within(origin, bytes, &mut budget_of(origin, bytes)?)
+    let (body, mut budget) = counted(origin, bytes)?;
+    parse_within(origin, body, &mut budget)
 }
 
 /// As [`parse`], of bytes that were drawn on `budget`.
-pub(super) fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Puzzle>> {
-    let mut lines = lines(origin, bytes, budget)?;
-    let mut kept = Kept::new(origin, bytes.len());
+pub(super) fn parse_within(origin: &str, body: Body<'_>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+    let mut lines = lines(origin, body, budget)?;
+    let mut kept = Kept::new(origin, body.len());
     if micromouse::looks_like(&lines) {
         micromouse::parse_lines(origin, &lines, &mut kept)?;
     } else if looks_like_maze(&lines) {
@@ -99,8 +101,8 @@ pub(super) fn parse_within(origin: &str, bytes: &[u8], budget: &mut Budget) -> R
 ///
 /// Those of [`parse`] except [`PuzzleError::Empty`]: a text without mazes gives an empty list.
 pub fn parse_as_mazes(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    let mut budget = budget_of(origin, bytes)?;
-    let lines = lines(origin, bytes, &mut budget)?;
+    let (body, mut budget) = counted(origin, bytes)?;
+    let lines = lines(origin, body, &mut budget)?;
     let mut kept = Kept::new(origin, bytes.len());
     if micromouse::looks_like(&lines) {
         micromouse::parse_lines(origin, &lines, &mut kept)?;

@@ -9,8 +9,9 @@ use std::path::Path;
 use serde::Deserialize;
 use trm_intake::{Budget, Fault, Printable};
 
+use super::body::{Body, counted};
 use super::kept::Kept;
-use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, budget_of, npy};
+use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, npy};
 use crate::json::{numbers as numbers_of_json, numbers_or_null};
 use crate::{Grid, PuzzleError, Result, Task, Tokens};
 
@@ -34,14 +35,17 @@ struct Line {
 /// # Errors
 /// Those of the text, naming the line, and of [`Tokens::grid`].
 pub fn parse(origin: &str, bytes: &[u8], task: Tokens) -> Result<Vec<Puzzle>> {
-    budget_of(origin, bytes)?;
-    let body = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let text = std::str::from_utf8(body).map_err(|error| PuzzleError::Syntax {
+    parse_within(origin, counted(origin, bytes)?.0, task)
+}
+
+/// As [`parse`], of bytes that were counted.
+pub(super) fn parse_within(origin: &str, body: Body<'_>, task: Tokens) -> Result<Vec<Puzzle>> {
+    let text = std::str::from_utf8(&body).map_err(|error| PuzzleError::Syntax {
         origin: origin.to_owned(),
         line: body[..error.valid_up_to()].split(|&byte| byte == b'\n').count(),
         fault: Fault::from("not text: a byte that is not UTF-8").advise(EXPECTED),
     })?;
-    let mut kept = Kept::new(origin, bytes.len());
+    let mut kept = Kept::new(origin, body.len());
     let list = text.trim().strip_prefix('[').filter(|rest| rest.trim_start().starts_with('['));
     if let Some(list) = list {
         parse_list(origin, list, task, &mut kept)?;
@@ -90,7 +94,7 @@ fn parse_list(origin: &str, list: &str, task: Tokens, kept: &mut Kept<'_>) -> Re
 pub fn read(path: &Path, task: Tokens) -> Result<Vec<Puzzle>> {
     let origin = path.display().to_string();
     if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("npy")) {
-        return parse(&origin, &super::read_limited(path)?, task);
+        return parse_within(&origin, Body::of(&super::read_limited(path)?), task);
     }
     let array = npy::Array::open(path)?;
     let width = match *array.shape() {
