@@ -168,6 +168,15 @@ impl Hint for LinkError {
     }
 }
 
+impl Hint for CommandError {
+    fn hint(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::TooLong => Some("give pixels to a `Panel`, which divides them".into()),
+            _ => None,
+        }
+    }
+}
+
 impl LinkError {
     /// True if a device or its port is at fault, rather than what the user has given.
     #[must_use]

@@ -3,12 +3,10 @@
 //! Commands wait in one queue. The first `flying` of them are on their way, numbered from `base`; the device takes them in
 //! order (go back N), so what it has not taken is sent again from there on.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use trm_intake::Hint;
 use trm_protocol::{
     Ack, Decoder, DeviceEvent, FrameError, FromDevice, FromHost, Hello, MAX_FRAME, NakReason, PoseReport, Refusal,
     WINDOW, Welcome, encode,
@@ -88,15 +86,6 @@ pub enum CommandError {
     /// More pixels than a frame can hold.
     #[error("the command does not fit into a frame")]
     TooLong,
-}
-
-impl Hint for CommandError {
-    fn hint(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::TooLong => Some("give pixels to a `Panel`, which divides them".into()),
-            _ => None,
-        }
-    }
 }
 
 /// Outcome of a command.
