@@ -13,6 +13,9 @@ use crate::proto::{
 };
 use crate::tensor::{Constant, Dim, TensorType};
 
+/// The name of the program that wrote a file, in each that this crate writes.
+pub const PRODUCER: &str = "trm-edge";
+
 /// A tensor this large goes into a file beside the graphs: protobuf stops at 2 GiB, and the graphs of a bundle
 /// can share it. In practice the puzzle embeddings of ARC checkpoints.
 pub const EXTERNAL_BYTES: usize = 256 << 20;
@@ -71,7 +74,7 @@ pub fn graph_proto(graph: &Graph) -> GraphProto {
 pub fn model(graph: GraphProto) -> ModelProto {
     ModelProto {
         ir_version: IR_VERSION,
-        producer_name: "trm-edge".into(),
+        producer_name: PRODUCER.into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
         opset_import: vec![OperatorSet::STANDARD.into()],

@@ -119,7 +119,7 @@ fn a_library_that_is_named_must_be_onnx_runtime() {
 
 /// `auto` goes on with the engine that is built in, and says so.
 #[test]
-fn auto_falls_back_on_tract_with_a_reason() {
+fn auto_falls_back_on_rten_with_a_reason() {
     let output = trm()
         .args(["solve", "../../examples/maze.txt", "--json"])
         .env("ORT_DYLIB_PATH", "nowhere/libonnxruntime.so")
@@ -132,7 +132,7 @@ fn auto_falls_back_on_tract_with_a_reason() {
         text(&output.stderr)
     );
     let report = &json_lines(&output)[0];
-    assert_eq!(report["backend"], "tract");
+    assert_eq!(report["backend"], "rten");
     assert!(report["fallbacks"][0].as_str().is_some_and(|reason| reason.starts_with("ort: nowhere")), "{report}");
 }
 

@@ -101,7 +101,7 @@ fn misbehaves(how: &str, expected: &str) {
     let warning = format!("warning: not using ort: {library}: the library {expected}");
     assert!(stderr.starts_with(&warning), "{how}: {stderr}");
     let report: Value = serde_json::from_slice(&found.stdout).expect("one JSON object, and nothing of the library's");
-    assert_eq!((&report["backend"], &report["verdict"]), (&"tract".into(), &"verified".into()), "{how}: {report}");
+    assert_eq!((&report["backend"], &report["verdict"]), (&"rten".into(), &"verified".into()), "{how}: {report}");
     assert!(started.elapsed() < Duration::from_mins(1), "{how}: {:?}", started.elapsed());
 }
 

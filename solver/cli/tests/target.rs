@@ -19,6 +19,7 @@ use trm_export::bundle::reference_run;
 use trm_export::onnx::write::encode;
 use trm_export::trm::quantize::{Activations, Quantization, products};
 use trm_export::trm::{FloatType, GraphOptions, build_graph};
+use trm_intake::explained;
 use trm_models::{GraphKind, GraphTarget, ModelBundle, Precision, TrmConfig};
 use trm_solver::Model;
 use trm_solver::measure::selftest;
@@ -229,7 +230,7 @@ fn other_engines_and_providers_say_what_to_do() {
         let options = SessionOptions { provider, ..SessionOptions::default() };
         let bytes = bytes_for(&golden, target);
         let error = engine.load_step_graph(&source(&golden, &bytes, target), &options).err().expect("it is refused");
-        let message = error.to_string();
+        let message = explained(&error);
         let told = message.contains(&format!("exported for {}", target.as_str()));
         assert!(told && message.contains("--target portable"), "{message}");
     };

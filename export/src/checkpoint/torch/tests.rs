@@ -3,7 +3,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use trm_intake::Limits;
+use trm_intake::{Limits, explained};
 
 use super::*;
 use crate::checkpoint::pickle::Storage;
@@ -37,7 +37,7 @@ fn refuses_every_truncation_of_the_old_format() {
 #[test]
 fn refuses_every_truncation() {
     for length in 0..PLAIN.len() {
-        let message = read_bytes(&PLAIN[..length]).expect_err("refused").to_string();
+        let message = explained(&read_bytes(&PLAIN[..length]).expect_err("refused"));
         let expected = match length {
             0 => "empty",
             1..4 => "neither an archive",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::rten::{Dimension, Model, NodeId, RunOptions, ThreadPool};
+use ::rten::{Dimension, Model, ModelOptions, NodeId, RunOptions, ThreadPool};
 use rayon::prelude::*;
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
@@ -11,6 +11,7 @@ use super::BATCH;
 use crate::EngineError;
 use crate::Result;
 use crate::SessionOptions;
+use crate::rten::read_model;
 
 /// A loaded classifier.
 pub(super) struct RtenClassifier {
@@ -24,7 +25,8 @@ pub(super) struct RtenClassifier {
 
 impl RtenClassifier {
     pub(super) fn load(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
-        let model = Model::load(graph.to_vec()).map_err(|error| failed("load a classifier", error))?;
+        let model =
+            read_model(&ModelOptions::with_all_ops(), graph).map_err(|error| failed("load a classifier", error))?;
         let (&[input], &[output]) = (model.input_ids(), model.output_ids()) else {
             return Err(failed("load a classifier", "it has not one input and one output"));
         };
@@ -59,4 +61,23 @@ impl RtenClassifier {
 
 fn failed(action: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> EngineError {
     EngineError::Failed { engine: "rten", action: action.into(), source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use trm_models::ClassifierBundle;
+
+    use super::*;
+
+    /// The digit reader that is shipped was written by version 0.1.0, with lists of numbers that rten does not read.
+    #[test]
+    fn a_graph_of_an_earlier_version_is_read() {
+        let digits = ClassifierBundle::digits().expect("the reader that is shipped");
+        let refused = Model::load(digits.graph().to_vec()).map(|_| ()).expect_err("rten alone does not read it");
+        assert!(refused.to_string().contains("field 8"), "{refused}");
+        let classifier = RtenClassifier::load(digits.graph(), 28, 10).expect("it loads");
+        let classes = classifier.classify(&[0.0; 2 * 28 * 28]).expect("it runs");
+        assert_eq!(classes.len(), 20);
+        assert!((classes[..10].iter().sum::<f32>() - 1.0).abs() < 1e-5, "{classes:?}");
+    }
 }

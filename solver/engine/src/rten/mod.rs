@@ -8,13 +8,14 @@
 //! `ort-cpu`, but none for `tract`. It knows no half precision: graphs in fp16 are computed in float32.
 
 mod interface;
+mod rewrite;
 mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
+use ::rten::{LoadError, Model, ModelOptions, NodeId, RunOptions, ThreadPool};
 use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, Precision, TensorSpec, TrmConfig};
 
 use crate::external::Outside;
@@ -83,6 +84,14 @@ struct Prepared {
     pool: Arc<ThreadPool>,
 }
 
+/// Reads a graph. One that rten refuses is written anew, if an earlier version of this project wrote it.
+pub(crate) fn read_model(options: &ModelOptions, graph: &[u8]) -> Result<Model, LoadError> {
+    options.load(graph.to_vec()).or_else(|error| match rewrite::as_written_today(graph) {
+        Some(graph) => options.load(graph),
+        None => Err(error),
+    })
+}
+
 impl Prepared {
     fn load(graph: &GraphSource<'_>, options: &SessionOptions) -> Result<Self> {
         checks::check_options(options)?;
@@ -110,7 +119,7 @@ impl Prepared {
         }
         let threads = options.resolved_threads();
         let pool = Arc::new(ThreadPool::with_num_threads(threads));
-        let model = loading.load(graph.bytes.to_vec()).map_err(|error| failed(action(), error))?;
+        let model = read_model(&loading, &graph.bytes).map_err(|error| failed(action(), error))?;
         let spec = GraphSpec::new(graph.kind, graph.config);
         let wanted = |output: &&TensorSpec| options.want_logits || output.name != "logits";
         let inputs = nodes(model.input_ids(), &inputs, spec.inputs.iter());
