@@ -17,12 +17,53 @@ struct DeclaredModel {
 /// `GraphProto`.
 #[derive(Clone, PartialEq, Message)]
 struct DeclaredGraph {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<DeclaredNode>,
     #[prost(message, repeated, tag = "5")]
     initializer: Vec<DeclaredInitializer>,
     #[prost(message, repeated, tag = "11")]
     input: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
     output: Vec<ValueInfoProto>,
+}
+
+/// `NodeProto`.
+#[derive(Clone, PartialEq, Message)]
+struct DeclaredNode {
+    #[prost(message, repeated, tag = "5")]
+    attribute: Vec<DeclaredAttribute>,
+}
+
+/// `AttributeProto`.
+#[derive(Clone, PartialEq, Message)]
+struct DeclaredAttribute {
+    #[prost(message, optional, tag = "6")]
+    g: Option<Body>,
+}
+
+/// `GraphProto` of a loop.
+#[derive(Clone, PartialEq, Message)]
+struct Body {
+    #[prost(message, repeated, tag = "1")]
+    node: Vec<DeclaredNode>,
+}
+
+impl Body {
+    /// Operators of the largest graph in this one, itself among them.
+    fn largest(&self) -> usize {
+        self.node.len().max(largest_body(&self.node))
+    }
+}
+
+/// Operators of the largest graph within some operators.
+fn largest_body(nodes: &[DeclaredNode]) -> usize {
+    nodes
+        .iter()
+        .flat_map(|node| &node.attribute)
+        .filter_map(|attribute| attribute.g.as_ref())
+        .map(Body::largest)
+        .max()
+        .unwrap_or(0)
 }
 
 /// `TensorProto`.
@@ -32,12 +73,29 @@ struct DeclaredInitializer {
     name: String,
 }
 
-/// The inputs (less those that are initializers) and outputs of an ONNX file, in its order.
-pub(super) fn read(bytes: &[u8]) -> Result<(Vec<FoundTensor>, Vec<FoundTensor>), prost::DecodeError> {
+/// An ONNX file as it says of itself.
+pub(super) struct Declared {
+    /// Inputs less those that are initializers, in the file's order.
+    pub(super) inputs: Vec<FoundTensor>,
+    /// Outputs, in the file's order.
+    pub(super) outputs: Vec<FoundTensor>,
+    /// Operators of the graph.
+    pub(super) operators: usize,
+    /// Operators of the largest body of a loop.
+    pub(super) in_body: usize,
+}
+
+/// Reads what an ONNX file declares.
+pub(super) fn read(bytes: &[u8]) -> Result<Declared, prost::DecodeError> {
     let graph = DeclaredModel::decode(bytes)?.graph.unwrap_or_default();
     let initialized = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
     let inputs = graph.input.iter().filter(|input| !initialized(&input.name));
-    Ok((inputs.map(found_tensor).collect(), graph.output.iter().map(found_tensor).collect()))
+    Ok(Declared {
+        inputs: inputs.map(found_tensor).collect(),
+        outputs: graph.output.iter().map(found_tensor).collect(),
+        operators: graph.node.len(),
+        in_body: largest_body(&graph.node),
+    })
 }
 
 fn found_tensor(info: &ValueInfoProto) -> FoundTensor {

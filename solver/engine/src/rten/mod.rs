@@ -13,11 +13,13 @@ mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use ::rten::{LoadError, Model, ModelOptions, NodeId, RunOptions, ThreadPool};
 use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, Precision, TensorSpec, TrmConfig};
 
+use self::interface::Declared;
 use crate::external::Outside;
 use crate::ort::ExecutionProvider;
 use crate::{
@@ -82,7 +84,17 @@ struct Prepared {
     want_logits: bool,
     /// The threads of the session, where its rows and their operators run.
     pool: Arc<ThreadPool>,
+    /// The graph has run, so its operators are ordered.
+    is_ordered: AtomicBool,
 }
+
+/// The most operators of a graph. rten orders them by a function that calls itself for each that another one waits for, on a
+/// stack of [`DEEP`] bytes. An unrolled graph of 16 full-size steps has some 20,000.
+const MOST_OPERATORS: usize = 100_000;
+/// The same for the body of a loop, which is ordered on the stack of a pool's thread, 2 MiB. A solve graph's has a thousand.
+const MOST_IN_BODY: usize = 4_000;
+/// Bytes of the stack on which a graph is ordered. 20,000 operators in a row took more than 2 MiB.
+const DEEP: usize = 64 << 20;
 
 /// Reads a graph. One that rten refuses is written anew, if an earlier version of this project wrote it.
 pub(crate) fn read_model(options: &ModelOptions, graph: &[u8]) -> Result<Model, LoadError> {
@@ -106,8 +118,14 @@ impl Prepared {
         let started = Instant::now();
         let action = || format!("load the {} graph of {}", graph.kind, graph.name);
         let outside = external::read(graph)?;
-        let (inputs, outputs) = interface::read(&graph.bytes)
+        let Declared { inputs, outputs, operators, in_body } = interface::read(&graph.bytes)
             .map_err(|error| failed(format!("{}: it is not an ONNX file", action()), error))?;
+        if operators > MOST_OPERATORS || in_body > MOST_IN_BODY {
+            let problem = format!(
+                "{operators} operators, {in_body} in a loop, are more than {MOST_OPERATORS} and {MOST_IN_BODY}"
+            );
+            return Err(failed(action(), problem));
+        }
         checks::check_interface(graph, 1, &inputs, &outputs)?;
         let mut loading = ModelOptions::with_all_ops();
         // A weight is packed anew for each product that reads it, which is 21 times in an unrolled step: a step takes a
@@ -139,7 +157,7 @@ impl Prepared {
             load_time: started.elapsed(),
         };
         let (config, want_logits) = (graph.config.clone(), options.want_logits);
-        Ok(Self { info, config, model, inputs, outputs, want_logits, pool })
+        Ok(Self { info, config, model, inputs, outputs, want_logits, pool, is_ordered: AtomicBool::new(false) })
     }
 
     fn run_options(&self) -> RunOptions {

@@ -1,12 +1,14 @@
 //! Sessions of rten.
 
+use std::sync::atomic::Ordering;
+
 use ::rten::{Value, ValueOrView};
 use rayon::prelude::*;
 use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 use trm_models::{GraphKind, TrmConfig};
 
-use super::{Prepared, failed};
+use super::{DEEP, Prepared, failed};
 use crate::{ActOutput, ActStep, Carry, Result};
 use crate::{SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession, checks};
 
@@ -18,8 +20,17 @@ impl Prepared {
         rows: &mut [R],
         run: impl Fn(usize, &mut R) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let run_row = |(index, row): (usize, &mut R)| run(index, row);
-        self.pool.run(|| rows.par_iter_mut().with_max_len(1).enumerate().map(run_row).collect())
+        let mut results = Vec::with_capacity(rows.len());
+        // rten orders a graph's operators when it first runs, and remembers.
+        while results.len() < rows.len() && !self.is_ordered.load(Ordering::Relaxed) {
+            let index = results.len();
+            results.push(on_deep_stack(|| run(index, &mut rows[index]))??);
+        }
+        let first = results.len();
+        let run_row = |(index, row): (usize, &mut R)| run(first + index, row);
+        let others = || rows[first..].par_iter_mut().with_max_len(1).enumerate().map(run_row).collect();
+        results.extend(self.pool.run::<Result<Vec<T>>, _>(others)?);
+        Ok(results)
     }
 
     /// Runs the graph on one row.
@@ -27,6 +38,7 @@ impl Prepared {
         let inputs = self.inputs.iter().copied().zip(inputs).collect();
         let outputs = self.model.run(inputs, &self.outputs, Some(self.run_options()));
         let outputs = outputs.map_err(|error| failed(format!("run the {} graph", self.info.graph), error))?;
+        self.is_ordered.store(true, Ordering::Relaxed);
         Ok(Outputs { next: 0, outputs: outputs.into_iter() })
     }
 
@@ -44,6 +56,16 @@ impl Prepared {
     fn carry_shape(&self) -> [usize; 3] {
         [1, self.config.total_len(), self.config.hidden_size]
     }
+}
+
+/// Runs something on a thread with a stack of [`DEEP`] bytes.
+fn on_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        let thread =
+            std::thread::Builder::new().name("rten-first".to_owned()).stack_size(DEEP).spawn_scoped(scope, run);
+        let thread = thread.map_err(|error| failed("start a thread".to_owned(), error))?;
+        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// The outputs of a run, in the order of the graph's specification.
