@@ -27,7 +27,7 @@ base=${2:-$work/base}
 root=$work/root
 seconds=0
 
-# The kernel starts programs of another machine by an emulator. cortex-a72: tract's kernels for newer processors are slower to emulate.
+# The kernel starts programs of another machine by an emulator. cortex-a72: kernels for newer processors are slower to emulate, tract's by 15 times.
 emulate() {
     local emulator=/usr/bin/qemu-aarch64-static binfmt=/proc/sys/fs/binfmt_misc
     [ "$arch" = arm64 ] || fail "no emulator is known for $arch"

@@ -1,6 +1,6 @@
 """Draws what `trm solve --watch` prints as an animated SVG.
 
-    trm solve puzzle.txt --watch --backend tract --tries 0 | python xtask/python/watch_svg.py docs/images/watch.svg
+    trm solve puzzle.txt --watch --backend rten --tries 0 | python xtask/python/watch_svg.py docs/images/watch.svg
 
 One frame a step and one for the verdict; cells that a step has changed are set off. CSS animation, no script: it plays
 wherever an SVG is shown as a picture.

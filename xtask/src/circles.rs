@@ -95,7 +95,11 @@ fn imports(files: &[File]) -> Imports {
 /// The text up to the tests in it, without comments.
 fn code(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
-    text[..end].lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    text[..end]
+        .lines()
+        .map(|line| line.split(" //").next().filter(|line| !line.starts_with("//")).unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The names that follow a prefix: one, or those of a list in braces, of paths the first word.

@@ -160,7 +160,7 @@ fn judge(status: ExitStatus, said: &str, memory: u64, time: Duration) -> Result<
     }
     let essence = essence(said);
     let said_so = if essence.is_empty() { String::new() } else { format!(": {}", Printable(essence)) };
-    // Of Rust's allocator, of tract's and of the C library.
+    // Of Rust's allocator, of an engine's and of the C library.
     let out_of_memory = ["memory allocation of", "failed to allocate", "out of memory", "Cannot allocate memory"];
     Err(NotPassed::EndedItsTester(match signal(status) {
         _ if out_of_memory.iter().any(|words| said.contains(words)) => {

@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         return folders.iter().try_for_each(|folder| write_judge(Path::new(folder)));
     }
     let [model, engine, puzzles, steps, rows, folder] = arguments.as_slice() else {
-        bail!("usage: record MODEL tract|ort PUZZLES STEPS ROWS FOLDER, or record --judge FOLDER…");
+        bail!("usage: record MODEL ENGINE PUZZLES STEPS ROWS FOLDER, or record --judge FOLDER…");
     };
     let (model, folder) = (Model::open(model)?, Path::new(folder));
     let Some(engine) = registry::find(engine) else {

@@ -1,11 +1,8 @@
 //! The options that choose an engine, and the engine they lead to.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use clap::ValueEnum;
-use clap::builder::PossibleValue;
 use trm_engine::ort::{Candidate, Device, ExecutionProvider, OrtEngine, ProviderChoice, ProviderOptions};
 use trm_engine::tuning::{Trial, Tuning, TuningCache};
 use trm_engine::{
@@ -14,72 +11,8 @@ use trm_engine::{
 };
 use trm_models::{GraphKind, ModelBundle};
 
+pub use crate::choice::BackendChoice;
 use crate::{deadline, errln};
-
-/// The engine that runs the graphs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackendChoice {
-    /// ONNX Runtime where its library is found and works, otherwise a built-in engine.
-    Auto,
-    /// One of the engines of this build.
-    Engine(&'static EngineEntry),
-}
-
-/// Every choice, in the order of the help.
-static CHOICES: LazyLock<Vec<BackendChoice>> = LazyLock::new(|| {
-    let engines = registry::ALL.iter().map(BackendChoice::Engine);
-    std::iter::once(BackendChoice::Auto).chain(engines).collect()
-});
-
-impl BackendChoice {
-    /// The engine of programs that are not told one.
-    #[must_use]
-    pub fn default_engine() -> Self {
-        Self::Engine(registry::default())
-    }
-
-    /// Opens the engine; of `auto` the first one that can be.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(self) -> Result<Box<dyn Engine>> {
-        match self {
-            Self::Engine(engine) => (engine.open)(None),
-            Self::Auto => {
-                let mut opened = registry::ALL.iter().map(|engine| (engine.open)(None));
-                opened.find(Result::is_ok).unwrap_or_else(|| (registry::default().open)(None))
-            }
-        }
-    }
-
-    /// As on the command line.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Engine(engine) => engine.name,
-        }
-    }
-}
-
-impl fmt::Display for BackendChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl ValueEnum for BackendChoice {
-    fn value_variants<'a>() -> &'a [Self] {
-        &CHOICES
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.name()).help(match self {
-            Self::Auto => "ONNX Runtime where its library is found and works, otherwise a built-in engine",
-            Self::Engine(engine) => engine.about,
-        }))
-    }
-}
 
 /// Which execution provider ONNX Runtime uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -251,7 +184,7 @@ pub struct Loaded<S: ?Sized> {
 /// leaves no engine that is built in.
 ///
 /// # Errors
-/// [`EngineError::ProcessorOnly`] for a GPU on an engine without.
+/// [`EngineError::ProcessorOnly`] for a GPU on an engine without; [`EngineError::NotBuilt`] for an engine that is not there.
 pub fn wanted_engines(
     backend: BackendChoice,
     provider: ProviderName,
@@ -263,6 +196,7 @@ pub fn wanted_engines(
             Err(EngineError::ProcessorOnly { engine: engine.name })
         }
         BackendChoice::Engine(engine) => Ok(vec![engine]),
+        BackendChoice::Absent(engine) => Err(EngineError::NotBuilt { engine }),
         BackendChoice::Auto => {
             let library_only = gpu || device.ort_lib.is_some();
             Ok(registry::ALL.iter().filter(|engine| !(library_only && engine.built_in)).collect())

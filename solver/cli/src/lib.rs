@@ -33,6 +33,7 @@
 //! ```
 
 pub mod backend;
+mod choice;
 pub mod console;
 pub mod deadline;
 mod exit;

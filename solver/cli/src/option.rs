@@ -88,6 +88,7 @@ fn engine_option(error: &EngineError) -> Option<&'static str> {
         EngineError::OutOfRange { setting: Setting::MaxSteps, .. } | EngineError::StepsBuiltIn => Some("--max-steps"),
         EngineError::WrongGraph { .. } => Some("--graph"),
         EngineError::HaltThreshold => Some("--halt"),
+        EngineError::NotBuilt { .. } => Some("--backend"),
         EngineError::UnknownProvider { .. } | EngineError::ProcessorOnly { .. } => Some("--provider"),
         EngineError::NoStepGraph { .. } => Some("--tune"),
         _ => None,

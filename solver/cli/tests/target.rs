@@ -233,6 +233,7 @@ fn other_engines_and_providers_say_what_to_do() {
         let message = explained(&error);
         let told = message.contains(&format!("exported for {}", target.as_str()));
         assert!(told && message.contains("--target portable"), "{message}");
+        assert!(!message.contains("--backend tract"), "not every program has it: {message}");
     };
     refusal(&TractEngine, GraphTarget::OrtCpu, ProviderChoice::Auto);
     refusal(&RtenEngine, GraphTarget::Tract, ProviderChoice::Auto);

@@ -10,6 +10,7 @@ use trm_models::{GraphKind, ModelError};
 use trm_onnx::OnnxError;
 
 use crate::ort::{Candidate, ExecutionProvider, LibraryProblem};
+use crate::registry;
 
 /// A number that a session is loaded or run with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,12 @@ pub enum EngineError {
     /// A step limit for a graph that always runs the same number of steps.
     #[error("an unrolled graph has its number of steps built in, expected no limit")]
     StepsBuiltIn,
+    /// An engine that was left out of this program.
+    #[error("this program was built without {engine}")]
+    NotBuilt {
+        /// The engine's name, and that of its feature.
+        engine: &'static str,
+    },
     /// A GPU was asked for, and the engine has none.
     #[error("{engine} runs on the processor only")]
     ProcessorOnly {
@@ -228,6 +235,9 @@ impl Hint for EngineError {
             Self::Graph(error) => return error.hint(),
             Self::File(error) => return error.hint(),
             Self::WrongGraph { fits, .. } => format!("it runs the {fits} graph").into(),
+            Self::NotBuilt { engine } => {
+                format!("build it with `--features {engine}`, or leave the choice to auto").into()
+            }
             Self::ProcessorOnly { .. } => "ONNX Runtime has cuda and tensorrt".into(),
             Self::UnknownProvider { .. } => "one of auto, cpu, cuda and tensorrt".into(),
             Self::NotFinite { .. } => {
@@ -242,10 +252,12 @@ impl Hint for EngineError {
             Self::LibraryRejected { origin, .. } => {
                 format!("{origin} must name ONNX Runtime's shared library, version 1.{newest} or newer").into()
             }
-            Self::LibraryFails { .. } => format!(
-                "ONNX Runtime 1.{newest} or newer is needed, built for this processor; `--backend tract` needs none"
-            )
-            .into(),
+            Self::LibraryFails { .. } => {
+                let without = registry::built_in().next();
+                let without =
+                    without.map_or_else(String::new, |engine| format!("; `--backend {}` needs none", engine.name));
+                format!("ONNX Runtime 1.{newest} or newer is needed, built for this processor{without}").into()
+            }
             Self::Provider { .. } => "--provider auto takes the best one that works; `trm doctor` lists them".into(),
             // What failed is the cause, which has its own.
             _ => return None,

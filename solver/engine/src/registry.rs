@@ -15,6 +15,14 @@ pub const ALL: &[EngineEntry] = &[
     tract::ENTRY,
 ];
 
+/// Names of engines that this build could have had: each is the name of its feature.
+pub const ABSENT: &[&str] = &[
+    #[cfg(not(feature = "rten"))]
+    "rten",
+    #[cfg(not(feature = "tract"))]
+    "tract",
+];
+
 /// The engines that need no library, the preferred one first.
 pub fn built_in() -> impl Iterator<Item = &'static EngineEntry> {
     ALL.iter().filter(|entry| entry.built_in)

@@ -112,7 +112,9 @@ impl Prepared {
                 engine: NAME,
                 graph: graph.kind,
                 reason: "it has no Scan operator, and this bundle was exported for tract".to_owned(),
-                hint: "use --backend tract, or export the model with --target portable".to_owned(),
+                hint:
+                    "use --backend ort, or tract in a program that has it, or export the model with --target portable"
+                        .to_owned(),
             });
         }
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! tract: the pure Rust engine that is built into the binary.
+//! tract: an engine in pure Rust, behind the feature `tract`.
 //!
 //! tract plans for fixed shapes. A session plans for one row and runs each row of a batch on its own, the rows in
 //! parallel: a plan for the whole batch is no faster, and only some of its operators use threads. A row's numbers are

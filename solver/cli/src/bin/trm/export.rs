@@ -123,7 +123,7 @@ enum TargetName {
     Portable,
     /// ONNX Runtime's CPU only: a large model loads several times faster, and one with attention steps 5 to 10 % faster
     OrtCpu,
-    /// tract: a large model loads five to ten times faster. ONNX Runtime's CPU runs it as well
+    /// tract, in a program that has it: a large model loads five to ten times faster. ONNX Runtime's CPU runs it as well
     Tract,
     /// ONNX Runtime with CUDA: the portable graph, nothing faster being known
     OrtCuda,
