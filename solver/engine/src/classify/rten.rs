@@ -11,7 +11,7 @@ use super::BATCH;
 use crate::EngineError;
 use crate::Result;
 use crate::SessionOptions;
-use crate::rten::read_model;
+use crate::rten::{check_classifier, read_model};
 
 /// A loaded classifier.
 pub(super) struct RtenClassifier {
@@ -25,6 +25,7 @@ pub(super) struct RtenClassifier {
 
 impl RtenClassifier {
     pub(super) fn load(graph: &[u8], size: usize, classes: usize) -> Result<Self> {
+        check_classifier(graph).map_err(|error| failed("load a classifier", error))?;
         let model =
             read_model(&ModelOptions::with_all_ops(), graph).map_err(|error| failed("load a classifier", error))?;
         let (&[input], &[output]) = (model.input_ids(), model.output_ids()) else {
@@ -65,9 +66,23 @@ fn failed(action: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
+    use prost::Message as _;
     use trm_models::ClassifierBundle;
+    use trm_onnx::proto::ModelProto;
 
     use super::*;
+
+    #[test]
+    fn a_graph_that_no_stack_holds_is_refused() {
+        let mut model = ModelProto::decode(ClassifierBundle::digits().expect("the reader").graph()).expect("a graph");
+        let nodes = &mut model.graph.as_mut().expect("a graph").node;
+        nodes.extend(vec![nodes[0].clone(); 50_000]);
+        let refused = RtenClassifier::load(&model.encode_to_vec(), 28, 10).map(|_| ()).expect_err("too deep");
+        let problem = refused.source().expect("a reason").to_string();
+        assert!(problem.contains(" operators are more than 2500"), "{problem}");
+    }
 
     /// The digit reader that is shipped was written by version 0.1.0, with lists of numbers that rten does not read.
     #[test]

@@ -10,6 +10,7 @@
 mod interface;
 mod rewrite;
 mod session;
+mod stack;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use ::rten::{LoadError, Model, ModelOptions, NodeId, RunOptions, ThreadPool};
 use trm_models::{FoundTensor, GraphKind, GraphSpec, GraphTarget, Precision, TensorSpec, TrmConfig};
 
 use self::interface::Declared;
+use self::stack::{MOST_IN_BODY, MOST_OPERATORS};
 use crate::external::Outside;
 use crate::ort::ExecutionProvider;
 use crate::{
@@ -84,18 +86,11 @@ struct Prepared {
     want_logits: bool,
     /// The threads of the session, where its rows and their operators run.
     pool: Arc<ThreadPool>,
+    /// Operators of the graph.
+    operators: usize,
     /// The graph has run, so its operators are ordered.
     is_ordered: AtomicBool,
 }
-
-/// The most operators of a graph. rten orders them by a function that calls itself for each that another one waits for, on a
-/// stack of [`DEEP`] bytes. An unrolled graph of 16 full-size steps has 27 a block, 18,000.
-const MOST_OPERATORS: usize = 100_000;
-/// The same for the body of a loop, which is ordered on the stack of a pool's thread, 2 MiB. A solve graph has 27 a block, and
-/// the published models have 42 blocks.
-const MOST_IN_BODY: usize = 4_000;
-/// Bytes of the stack on which a graph is ordered. 20,000 operators in a row took more than 2 MiB.
-const DEEP: usize = 64 << 20;
 
 /// Reads a graph. One that rten refuses is written anew, if an earlier version of this project wrote it.
 pub(crate) fn read_model(options: &ModelOptions, graph: &[u8]) -> Result<Model, LoadError> {
@@ -103,6 +98,15 @@ pub(crate) fn read_model(options: &ModelOptions, graph: &[u8]) -> Result<Model, 
         Some(graph) => options.load(graph),
         None => Err(error),
     })
+}
+
+/// Checks that any thread's stack holds the order of a classifier's graph.
+pub(crate) fn check_classifier(graph: &[u8]) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let Declared { operators, in_body, .. } = interface::read(graph)?;
+    if operators.max(in_body) > MOST_IN_BODY {
+        return Err(format!("{} operators are more than {MOST_IN_BODY}", operators.max(in_body)).into());
+    }
+    Ok(())
 }
 
 impl Prepared {
@@ -130,17 +134,11 @@ impl Prepared {
             return Err(failed(action(), problem));
         }
         checks::check_interface(graph, 1, &inputs, &outputs)?;
-        let mut loading = ModelOptions::with_all_ops();
-        // A weight is packed anew for each product that reads it, which is 21 times in an unrolled step: a step takes a
-        // quarter less time, and a full-size model four times the memory.
-        let bytes = graph.bytes.len() + outside.iter().map(|outside| outside.bytes.len()).sum::<usize>();
-        loading.prepack_weights(bytes <= MOST_PACKED);
-        for (name, bytes) in files(outside) {
-            loading.external_data(&name, bytes);
-        }
         let threads = options.resolved_threads();
         let pool = Arc::new(ThreadPool::with_num_threads(threads));
-        let model = read_model(&loading, &graph.bytes).map_err(|error| failed(action(), error))?;
+        let load = || read_model(&loading(&graph.bytes, outside), &graph.bytes);
+        let model = stack::deep_enough(operators, load)?;
+        let model = model.map_err(|error| failed(action(), error))?;
         let spec = GraphSpec::new(graph.kind, graph.config);
         let wanted = |output: &&TensorSpec| options.want_logits || output.name != "logits";
         let inputs = nodes(model.input_ids(), &inputs, spec.inputs.iter());
@@ -160,12 +158,26 @@ impl Prepared {
             load_time: started.elapsed(),
         };
         let (config, want_logits) = (graph.config.clone(), options.want_logits);
-        Ok(Self { info, config, model, inputs, outputs, want_logits, pool, is_ordered: AtomicBool::new(false) })
+        let is_ordered = AtomicBool::new(false);
+        Ok(Self { info, config, model, inputs, outputs, want_logits, pool, operators, is_ordered })
     }
 
     fn run_options(&self) -> RunOptions {
         RunOptions::default().with_thread_pool(Some(Arc::clone(&self.pool)))
     }
+}
+
+/// The options that a graph is loaded with.
+fn loading(graph: &[u8], outside: Vec<Outside>) -> ModelOptions {
+    let mut options = ModelOptions::with_all_ops();
+    // A weight is packed anew for each product that reads it, which is 21 times in an unrolled step: a step takes a
+    // quarter less time, and a full-size model four times the memory.
+    let bytes = graph.len() + outside.iter().map(|outside| outside.bytes.len()).sum::<usize>();
+    options.prepack_weights(bytes <= MOST_PACKED);
+    for (name, bytes) in files(outside) {
+        options.external_data(&name, bytes);
+    }
+    options
 }
 
 /// The nodes of a model by the names of its specification. rten lists them in the file's order; by name it would find an

@@ -8,7 +8,7 @@ use rten_tensor::prelude::*;
 use rten_tensor::{Tensor, TensorView};
 use trm_models::{GraphKind, TrmConfig};
 
-use super::{DEEP, Prepared, failed};
+use super::{Prepared, failed, stack};
 use crate::{ActOutput, ActStep, Carry, Result};
 use crate::{SessionInfo, SolveInput, SolveOutput, SolveSession, StepSession, checks};
 
@@ -24,7 +24,7 @@ impl Prepared {
         // rten orders a graph's operators when it first runs, and remembers.
         while results.len() < rows.len() && !self.is_ordered.load(Ordering::Relaxed) {
             let index = results.len();
-            results.push(on_deep_stack(|| run(index, &mut rows[index]))??);
+            results.push(stack::deep_enough(self.operators, || run(index, &mut rows[index]))??);
         }
         let first = results.len();
         let run_row = |(index, row): (usize, &mut R)| run(first + index, row);
@@ -56,16 +56,6 @@ impl Prepared {
     fn carry_shape(&self) -> [usize; 3] {
         [1, self.config.total_len(), self.config.hidden_size]
     }
-}
-
-/// Runs something on a thread with a stack of [`DEEP`] bytes.
-fn on_deep_stack<T: Send>(run: impl FnOnce() -> T + Send) -> Result<T> {
-    std::thread::scope(|scope| {
-        let thread =
-            std::thread::Builder::new().name("rten-first".to_owned()).stack_size(DEEP).spawn_scoped(scope, run);
-        let thread = thread.map_err(|error| failed("start a thread".to_owned(), error))?;
-        Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    })
 }
 
 /// The outputs of a run, in the order of the graph's specification.
