@@ -81,7 +81,7 @@ mod tests {
         nodes.extend(vec![nodes[0].clone(); 50_000]);
         let refused = RtenClassifier::load(&model.encode_to_vec(), 28, 10).map(|_| ()).expect_err("too deep");
         let problem = refused.source().expect("a reason").to_string();
-        assert!(problem.contains(" operators are more than 2500"), "{problem}");
+        assert!(problem.contains(" operators, 0 in a loop, are more than 2500 and 2500"), "{problem}");
     }
 
     /// The digit reader that is shipped was written by version 0.1.0, with lists of numbers that rten does not read.

@@ -102,11 +102,7 @@ pub(crate) fn read_model(options: &ModelOptions, graph: &[u8]) -> Result<Model, 
 
 /// Checks that any thread's stack holds the order of a classifier's graph.
 pub(crate) fn check_classifier(graph: &[u8]) -> std::result::Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let Declared { operators, in_body, .. } = interface::read(graph)?;
-    if operators.max(in_body) > MOST_IN_BODY {
-        return Err(format!("{} operators are more than {MOST_IN_BODY}", operators.max(in_body)).into());
-    }
-    Ok(())
+    Ok(stack::check(&interface::read(graph)?, MOST_IN_BODY)?)
 }
 
 impl Prepared {
@@ -125,14 +121,10 @@ impl Prepared {
         let started = Instant::now();
         let action = || format!("load the {} graph of {}", graph.kind, graph.name);
         let outside = external::read(graph)?;
-        let Declared { inputs, outputs, operators, in_body } = interface::read(&graph.bytes)
+        let declared = interface::read(&graph.bytes)
             .map_err(|error| failed(format!("{}: it is not an ONNX file", action()), error))?;
-        if operators > MOST_OPERATORS || in_body > MOST_IN_BODY {
-            let problem = format!(
-                "{operators} operators, {in_body} in a loop, are more than {MOST_OPERATORS} and {MOST_IN_BODY}"
-            );
-            return Err(failed(action(), problem));
-        }
+        stack::check(&declared, MOST_OPERATORS).map_err(|problem| failed(action(), problem))?;
+        let Declared { inputs, outputs, operators, .. } = declared;
         checks::check_interface(graph, 1, &inputs, &outputs)?;
         let threads = options.resolved_threads();
         let pool = Arc::new(ThreadPool::with_num_threads(threads));

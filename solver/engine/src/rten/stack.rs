@@ -5,6 +5,7 @@
 //! thread whose stack is as deep as the graph may be.
 
 use super::failed;
+use super::interface::Declared;
 use crate::Result;
 
 /// The most operators of a graph. An unrolled graph of 16 full-size steps has 27 a block, 18,000.
@@ -17,12 +18,22 @@ const AN_OPERATOR: usize = 2_048;
 /// Bytes of stack for the rest: what a thread has.
 const THE_REST: usize = 2 << 20;
 
-/// Runs something that orders a graph of some operators, on a thread with the stack for it.
+/// Checks that a graph has no more than `most` operators, and its loops no more than their stack holds; else the problem, in
+/// words.
+pub(super) fn check(graph: &Declared, most: usize) -> Result<(), String> {
+    let Declared { operators, in_body, .. } = *graph;
+    if operators > most || in_body > MOST_IN_BODY {
+        return Err(format!("{operators} operators, {in_body} in a loop, are more than {most} and {MOST_IN_BODY}"));
+    }
+    Ok(())
+}
+
+/// Runs something that orders a graph of some operators, [checked](check) before, on a thread with the stack for it.
 pub(super) fn deep_enough<T: Send>(operators: usize, run: impl FnOnce() -> T + Send) -> Result<T> {
-    let stack = THE_REST + AN_OPERATOR * operators.min(MOST_OPERATORS);
+    let stack = THE_REST + AN_OPERATOR * operators;
     std::thread::scope(|scope| {
         let thread =
-            std::thread::Builder::new().name("rten-first".to_owned()).stack_size(stack).spawn_scoped(scope, run);
+            std::thread::Builder::new().name("rten-order".to_owned()).stack_size(stack).spawn_scoped(scope, run);
         let thread = thread.map_err(|error| failed("start a thread".to_owned(), error))?;
         Ok(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
@@ -84,6 +95,16 @@ mod tests {
 
     fn expected(operators: usize) -> f32 {
         (0..operators).fold(0.5, |x: f32, _| x.sin())
+    }
+
+    #[test]
+    fn deeper_graphs_are_refused() {
+        let graph = |operators, in_body| Declared { inputs: Vec::new(), outputs: Vec::new(), operators, in_body };
+        assert_eq!(check(&graph(MOST_OPERATORS, MOST_IN_BODY), MOST_OPERATORS), Ok(()));
+        let refused = "100001 operators, 7 in a loop, are more than 100000 and 2500";
+        assert_eq!(check(&graph(MOST_OPERATORS + 1, 7), MOST_OPERATORS), Err(refused.to_owned()));
+        let refused = "7 operators, 2501 in a loop, are more than 100000 and 2500";
+        assert_eq!(check(&graph(7, MOST_IN_BODY + 1), MOST_OPERATORS), Err(refused.to_owned()));
     }
 
     #[test]
