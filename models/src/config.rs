@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Mixer, ModelError, Result};
+use crate::{Board, Mixer, ModelError, Result};
 
 /// The public model that a configuration belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,8 +72,8 @@ pub struct TrmConfig {
     /// Blocks of `L_level`, which is TRM's only network.
     #[serde(rename = "L_layers")]
     pub l_layers: usize,
-    /// The part of a block that mixes positions; the reference's flag `mlp_t`.
-    #[serde(rename = "mlp_t", with = "crate::mixer::flag")]
+    /// The part of a block that mixes positions; the reference's flag `mlp_t` where it has the mixer.
+    #[serde(flatten, with = "crate::mixer::keys")]
     pub mixer: Mixer,
     /// The encoding that tells positions apart.
     pub pos_encodings: PosEncodings,
@@ -94,6 +94,9 @@ pub struct TrmConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
+    /// The cells of the task, for a mixer that works on a board; `None` for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub board: Option<Board>,
     /// Dtype of the reference's activations: `float32`, `bfloat16`, `float16` or `float64`. Weights are float32.
     pub forward_dtype: String,
 }
@@ -110,10 +113,13 @@ pub(crate) const FORWARD_DTYPES: [&str; 4] = ["float32", "bfloat16", "float16", 
 
 impl TrmConfig {
     /// P: positions in front of the grid that hold the puzzle embedding, `puzzle_emb_len`, or
-    /// `ceil(puzzle_emb_ndim / hidden_size)` if that is 0. HRM always uses the latter.
+    /// `ceil(puzzle_emb_ndim / hidden_size)` if that is 0. HRM always uses the latter. On a board there are none.
     #[must_use]
     pub fn prefix_len(&self) -> usize {
-        if self.architecture == Architecture::Trm && self.puzzle_emb_len > 0 {
+        if self.mixer.has_board() {
+            // The embedding is added to every position.
+            0
+        } else if self.architecture == Architecture::Trm && self.puzzle_emb_len > 0 {
             self.puzzle_emb_len
         } else if self.hidden_size == 0 {
             0
@@ -122,10 +128,19 @@ impl TrmConfig {
         }
     }
 
-    /// L = P + S: positions of the states.
+    /// L: positions of the states: P + S, and S times the symbols for candidates.
     #[must_use]
     pub fn total_len(&self) -> usize {
-        self.prefix_len() + self.seq_len
+        match self.mixer {
+            Mixer::Candidates => self.seq_len.saturating_mul(self.symbols()),
+            Mixer::Attention | Mixer::MlpT | Mixer::Grid => self.prefix_len() + self.seq_len,
+        }
+    }
+
+    /// Symbols of an all-different puzzle: all tokens but padding and blank, tokens 0 and 1.
+    #[must_use]
+    pub fn symbols(&self) -> usize {
+        self.vocab_size.saturating_sub(2)
     }
 
     /// Width of one attention head, `hidden_size / num_heads`.
@@ -135,9 +150,12 @@ impl TrmConfig {
     }
 
     /// Inner width of the `SwiGLU` over an input of `width`: `256 · ceil(round(expansion · width · 2 / 3) / 256)`, `round`
-    /// being Python's (half to even). 1536 for width 512 and expansion 4.
+    /// being Python's (half to even). 1536 for width 512 and expansion 4. On a board, where states are narrow, `expansion · width`.
     #[must_use]
     pub fn swiglu_inner(&self, width: usize) -> usize {
+        if self.mixer.has_board() {
+            return (self.expansion * width as f64).round_ties_even() as usize;
+        }
         // In the reference's order of operations, which decides the last bit.
         let exact = self.expansion * width as f64 * 2.0 / 3.0;
         (exact.round_ties_even() as usize).div_ceil(256) * 256
@@ -158,6 +176,7 @@ impl TrmConfig {
         self.check_sizes()?;
         self.check_numbers()?;
         self.check_heads()?;
+        self.check_board()?;
         self.check_puzzle_embedding()
     }
 
@@ -258,7 +277,42 @@ impl TrmConfig {
         Ok(())
     }
 
+    fn check_board(&self) -> Result<()> {
+        let board = match (&self.board, self.mixer.has_board()) {
+            (None, false) => return Ok(()),
+            (Some(board), true) => board,
+            (None, true) => {
+                let reason = format!("the mixer {} works on a board, and there is none", self.mixer);
+                return invalid(reason, Some("give the task with its size"));
+            }
+            (Some(_), false) => return invalid(format!("a board for the mixer {}, which has none", self.mixer), None),
+        };
+        board.validate(self.seq_len)?;
+        if self.pos_encodings != PosEncodings::None {
+            let reason =
+                format!("pos_encodings for the mixer {}, whose weights are the same for every position", self.mixer);
+            return invalid(reason, Some("set pos_encodings to none"));
+        }
+        if self.mixer == Mixer::Candidates {
+            within("vocab_size", self.vocab_size, 3, MAX_SIZE)?;
+            within("seq_len times the symbols", self.total_len(), 1, MAX_SIZE)?;
+            if board.groups.is_empty() {
+                return invalid("candidates on a board without groups of cells that all differ".to_owned(), None);
+            }
+        }
+        Ok(())
+    }
+
     fn check_puzzle_embedding(&self) -> Result<()> {
+        if self.mixer.has_board() {
+            if self.puzzle_emb_ndim == 0 || self.puzzle_emb_ndim == self.hidden_size {
+                return Ok(());
+            }
+            let (ndim, width, mixer) = (self.puzzle_emb_ndim, self.hidden_size, self.mixer);
+            let reason =
+                format!("puzzle_emb_ndim {ndim} with hidden_size {width}: the mixer {mixer} adds it to every position");
+            return invalid(reason, Some("set puzzle_emb_ndim to 0, or to hidden_size"));
+        }
         let (prefix, width) = (self.prefix_len(), self.hidden_size);
         if self.puzzle_emb_ndim == 0 && prefix > 0 {
             return invalid(

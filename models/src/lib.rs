@@ -44,6 +44,7 @@
 //! Refused, with an error that says so: settings on which the public code itself breaks, sizes no puzzle model has,
 //! bundles whose bytes do not match their manifest, and files that a manifest does not list.
 
+mod board;
 mod bundle;
 mod classifier;
 mod config;
@@ -56,6 +57,7 @@ mod precision;
 mod shipped;
 mod strict_json;
 
+pub use board::{Board, GroupKind};
 pub use bundle::{
     BundleWriter, CARD, CheckpointOrigin, FOLDER_NAME, FORMAT_VERSION, FileHash, GraphFile, GraphTarget, Identities,
     MANIFEST, Manifest, Measured, ModelBundle, SELF_TEST, SIGNATURE, SelfTest, Signed, TaskKind, TaskSpec, TrustedKey,

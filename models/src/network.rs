@@ -29,8 +29,8 @@ pub struct NetworkConfig {
     /// Blocks of `L_level`.
     #[serde(rename = "L_layers")]
     pub l_layers: usize,
-    /// The part of a block that mixes positions; the reference's flag `mlp_t`.
-    #[serde(rename = "mlp_t", with = "crate::mixer::flag")]
+    /// The part of a block that mixes positions, by its name; the reference's flag `mlp_t` is read as well.
+    #[serde(alias = "mlp_t", with = "crate::mixer::name")]
     pub mixer: Mixer,
     /// Encoding that tells positions apart.
     pub pos_encodings: PosEncodings,
@@ -81,7 +81,7 @@ impl Default for NetworkConfig {
 
 impl NetworkConfig {
     /// The configuration of this network for a task of `seq_len` cells and `vocab_size` tokens, in float32. It is not
-    /// validated.
+    /// validated; a mixer that needs a board is given it afterwards.
     #[must_use]
     pub fn for_task(&self, seq_len: usize, vocab_size: usize) -> TrmConfig {
         let Self {
@@ -125,6 +125,7 @@ impl NetworkConfig {
             no_act_continue,
             rms_norm_eps,
             rope_theta,
+            board: None,
             forward_dtype: "float32".to_owned(),
         }
     }
@@ -155,6 +156,7 @@ impl From<&TrmConfig> for NetworkConfig {
             no_act_continue,
             rms_norm_eps,
             rope_theta,
+            board: _,
             forward_dtype: _,
         } = *config;
         Self {
@@ -190,12 +192,14 @@ mod tests {
         let config = network.for_task(81, 11);
         assert_eq!((config.seq_len, config.vocab_size, config.forward_dtype.as_str()), (81, 11, "float32"));
         assert_eq!(NetworkConfig::from(&config), network);
-        let [mut of_config, of_network] = [serde_json::to_value(&config), serde_json::to_value(&network)]
+        let [mut of_config, mut of_network] = [serde_json::to_value(&config), serde_json::to_value(&network)]
             .map(|value| value.expect("a value").as_object().expect("fields").clone());
         for of_task in ["seq_len", "vocab_size", "forward_dtype"] {
             of_config.remove(of_task).expect("a field");
         }
+        // The reference's flag in manifests, the name in settings.
+        assert_eq!(of_config.remove("mlp_t"), Some(false.into()));
+        assert_eq!(of_network.remove("mixer"), Some("attention".into()));
         assert_eq!(of_config, of_network, "the same names and values in files");
-        assert_eq!(of_network["mlp_t"], false);
     }
 }

@@ -35,6 +35,7 @@ fn reads_the_public_trm_configuration() {
             no_act_continue: true,
             rms_norm_eps: 1e-5,
             rope_theta: 10_000.0,
+            board: None,
             forward_dtype: "bfloat16".into(),
         }
     );

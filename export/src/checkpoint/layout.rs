@@ -5,7 +5,7 @@ use trm_models::{Architecture, PosEncodings, TrmConfig};
 
 use super::StateDict;
 use super::ledger::first;
-use crate::trm::mixer::{self, TokenMixer, token_mixer};
+use crate::trm::mixer::{self, Ends, TokenMixer, token_mixer};
 use crate::{ExportError, Result};
 
 /// The part that a tensor plays in a network.
@@ -75,15 +75,15 @@ impl LayoutDim {
 #[must_use]
 pub fn layout(config: &TrmConfig) -> Vec<TensorLayout> {
     let hidden = LayoutDim::field("hidden_size", config.hidden_size);
-    let vocab = LayoutDim::field("vocab_size", config.vocab_size);
+    let Ends { embedded, answers, pooled } = token_mixer(config.mixer).ends(config);
     let two = LayoutDim::new(2, "halt and continue");
 
     let mut tensors = vec![
         TensorLayout::new(WeightRole::InitialState, "H_init", [&hidden]),
         TensorLayout::new(WeightRole::InitialState, "L_init", [&hidden]),
-        TensorLayout::new(WeightRole::Embedding, "embed_tokens.embedding_weight", [&vocab, &hidden]),
-        TensorLayout::linear("lm_head.weight", [&vocab, &hidden]),
-        TensorLayout::new(WeightRole::HaltWeight, "q_head.weight", [&two, &hidden]),
+        TensorLayout::new(WeightRole::Embedding, "embed_tokens.embedding_weight", [&embedded, &hidden]),
+        TensorLayout::linear("lm_head.weight", [&answers, &hidden]),
+        TensorLayout::new(WeightRole::HaltWeight, "q_head.weight", [&two, &pooled]),
         TensorLayout::new(WeightRole::HaltBias, "q_head.bias", [&two]),
     ];
     if config.puzzle_emb_ndim > 0 {

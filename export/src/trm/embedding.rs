@@ -8,7 +8,7 @@ use crate::onnx::operators::{Concat, Gather};
 use crate::onnx::{DType, Dim, GraphBuilder, ValueId};
 
 /// `sqrt(D) · e`, where `e` is the token embedding with the puzzle embedding in front of it and, with learned
-/// positions, `0.707106781 · (e + pos)`.
+/// positions, `0.707106781 · (e + pos)`. On a board the puzzle embedding is added to every position.
 ///
 /// `tokens` i32 `[batch, S]`, `puzzle_ids` i32 `[batch]`.
 pub(crate) fn embed(
@@ -18,9 +18,13 @@ pub(crate) fn embed(
     puzzle_ids: ValueId,
 ) -> Result<ValueId, ExportError> {
     let config = model.config;
-    let table = model.weight(b, "embed_tokens.embedding_weight", Layout::Stored)?;
-    let mut e = b.node(Gather { axis: 0 }, &[table, tokens])?;
-    if config.puzzle_emb_ndim > 0 {
+    let mut e = model.mixer.embed(b, model, tokens)?;
+    if config.puzzle_emb_ndim > 0 && config.mixer.has_board() {
+        let table = model.weight(b, "puzzle_emb.weights", Layout::Stored)?;
+        let row = b.node(Gather { axis: 0 }, &[table, puzzle_ids])?;
+        let row = b.reshape(row, &[model.batch, Dim::Fixed(1), Dim::Fixed(config.hidden_size)])?;
+        e = b.add(e, row)?;
+    } else if config.puzzle_emb_ndim > 0 {
         let prefix = puzzle_prefix(b, model, puzzle_ids)?;
         e = b.node(Concat { axis: 1 }, &[prefix, e])?;
     }

@@ -3,10 +3,9 @@
 use trm_models::{Architecture, GraphTarget, TrmConfig};
 
 use super::block::block;
-use super::quantize::{linear, observe};
 use super::weights::{Layout, Model};
 use crate::ExportError;
-use crate::onnx::operators::{ArgMax, Gather, Identity, Loop, Scan, Slice};
+use crate::onnx::operators::{ArgMax, Gather, Identity, Loop, Scan};
 use crate::onnx::{Constant, DType, Graph, GraphBuilder, TensorType, ValueId};
 
 /// The latent state between steps, each `[batch, L, D]` (or `[D]`, broadcasting, before the first step).
@@ -169,14 +168,14 @@ fn pass(
     Ok(s)
 }
 
-/// `q_head(z_H[:, 0])` in float32.
+/// `q_head` of what the mixer pools, `z_H[:, 0]` in the reference, in float32.
 pub(crate) fn halting_head(b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -> Result<Q, ExportError> {
     b.scoped("q_head", |b| {
-        let first = b.select(h, 1, 0)?;
-        let first = b.cast(first, DType::F32)?;
+        let pooled = model.mixer.pool(b, model, h)?;
+        let pooled = b.cast(pooled, DType::F32)?;
         let weight = model.weight_f32(b, "q_head.weight", Layout::Transposed)?;
         let bias = model.weight_f32(b, "q_head.bias", Layout::Stored)?;
-        let product = b.matmul(first, weight)?;
+        let product = b.matmul(pooled, weight)?;
         let q = b.add(product, bias)?;
         Ok(Q { halt: b.select(q, 1, 0)?, cont: b.select(q, 1, 1)? })
     })
@@ -194,16 +193,8 @@ pub(crate) fn answer_head(
     model: Model<'_>,
     h: ValueId,
 ) -> Result<(ValueId, ValueId), ExportError> {
-    let config = model.config;
     b.scoped("lm_head", |b| {
-        let cells = if config.prefix_len() == 0 {
-            h
-        } else {
-            b.node(Slice { axis: 1, start: config.prefix_len(), end: config.total_len() }, &[h])?
-        };
-        observe(b, model, "lm_head.weight", cells, 2)?;
-        let logits = linear(b, model, "lm_head.weight", cells)?;
-        let logits = b.cast(logits, DType::F32)?;
+        let logits = model.mixer.logits(b, model, h)?;
         let answer = b.node(ArgMax, &[logits])?;
         Ok((logits, b.cast(answer, DType::I32)?))
     })

@@ -251,6 +251,8 @@ impl ConfigSource {
             },
             rms_norm_eps: account.number("rms_norm_eps", Some(1e-5))?,
             rope_theta: account.number("rope_theta", Some(10_000.0))?,
+            // The public code has no mixer that works on one.
+            board: None,
             forward_dtype: account.forward_dtype()?,
         };
         config.validate()?;

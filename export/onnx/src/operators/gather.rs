@@ -44,7 +44,7 @@ impl Operator for Gather {
         vec![Attribute::int("axis", self.axis as i64)]
     }
 
-    /// Rows taken from a table give their gradients back to it: a product with the one-hot matrix of the indices. One
+    /// What was taken gives its gradient back: a product with the one-hot matrix of the indices. One
     /// element of an axis: zeros everywhere else.
     fn gradient(&self, b: &mut GraphBuilder, at: &Backward<'_>) -> Result<Contributions, OnnxError> {
         let axis = self.axis;
@@ -69,17 +69,21 @@ impl Operator for Gather {
         let sizes = |dims: &[Dim]| {
             dims.iter().try_fold(1, |count, dim| if let Dim::Fixed(size) = dim { Some(count * size) } else { None })
         };
-        let (Some(picked), Some(width), 0) = (sizes(&index_type.shape), sizes(&shape[1..]), axis) else {
+        let (lead, tail) = (sizes(&shape[..axis]), sizes(&shape[axis + 1..]));
+        let (Some(picked), Some(lead), Some(tail)) = (sizes(&index_type.shape), lead, tail) else {
             return Err(OnnxError::NoGradient {
                 node: b.graph().value(at.y()).name.clone(),
-                reason: "Gather has a rule along the first axis and for indices of a known number".into(),
+                reason: "Gather has a rule where all sizes are known".into(),
             });
         };
         let column = b.reshape(indices, &[Dim::Fixed(picked), Dim::Fixed(1)])?;
         let hits = b.node(Equal, &[column, positions])?;
         let hits = b.cast(hits, dtype)?;
         let hits = b.transpose(hits, &[1, 0])?;
-        let g = b.reshape(g, &[Dim::Fixed(picked), Dim::Fixed(width)])?;
+        // The axes before the one that is indexed are a stack of matrices.
+        let stack = (axis > 0).then_some(Dim::Fixed(lead));
+        let matrices = stack.into_iter().chain([Dim::Fixed(picked), Dim::Fixed(tail)]).collect::<Vec<_>>();
+        let g = b.reshape(g, &matrices)?;
         let sums = b.matmul(hits, g)?;
         Ok(vec![Some(Contribution { value: b.reshape(sums, &shape)?, shape }), None])
     }

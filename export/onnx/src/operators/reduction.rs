@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, Axis};
 
-use super::{Attribute, Operator, int64_list};
+use super::{Attribute, Equal, Operator, Unsqueeze, int64_list};
 use crate::OnnxError;
 use crate::autodiff::{Backward, Contributions};
 use crate::eval::{Arguments, Tensor};
@@ -105,6 +105,22 @@ impl Operator for ReduceMax {
     fn attributes(&self) -> Vec<Attribute<'_>> {
         let axes = (!self.axes.is_empty()).then(|| Attribute::ints("axes", &self.axes));
         axes.into_iter().chain([Attribute::int("keepdims", 0)]).collect()
+    }
+
+    /// To the largest elements, in equal parts where there are several.
+    fn gradient(&self, b: &mut GraphBuilder, at: &Backward<'_>) -> Result<Contributions, OnnxError> {
+        let (x, y) = (at.x(), at.y());
+        let axes = if self.axes.is_empty() { (0..b.ty(x).rank()).collect() } else { self.axes.clone() };
+        let g = at.whole(b)?;
+        let most = b.node(Unsqueeze { axes: axes.clone() }, &[y])?;
+        let g = b.node(Unsqueeze { axes: axes.clone() }, &[g])?;
+        let dtype = b.ty(g).dtype;
+        let largest = b.node(Equal, &[x, most])?;
+        let largest = b.cast(largest, dtype)?;
+        let count = b.node(ReduceSum { axes }, &[largest])?;
+        let share = b.div(g, count)?;
+        let value = b.mul(largest, share)?;
+        Ok(at.like_input(b, value))
     }
 }
 

@@ -1,20 +1,44 @@
 //! Token mixers: the parts of blocks that let positions see each other, each in a file that has everything about it.
 
 mod attention;
+mod candidates;
+mod grid;
 mod mlp_t;
 #[cfg(test)]
 mod tests;
 
 use std::fmt::Debug;
 
-use trm_models::{Mixer, TrmConfig};
+use trm_models::{Board, Mixer, TrmConfig};
 
-use super::weights::Model;
+use super::quantize::{linear, observe};
+use super::weights::{Layout, Model};
 use crate::ExportError;
-use crate::checkpoint::TensorLayout;
-use crate::onnx::{GraphBuilder, ValueId};
+use crate::checkpoint::{LayoutDim, TensorLayout};
+use crate::onnx::operators::{Gather, Slice};
+use crate::onnx::{DType, GraphBuilder, ValueId};
 
-/// The interface of a mixer: its weights, its part of a block's graph, and its cost.
+/// Sizes of the weights outside of the blocks.
+pub(crate) struct Ends {
+    /// Rows of the embedding.
+    pub(crate) embedded: LayoutDim,
+    /// Outputs of the answer's head.
+    pub(crate) answers: LayoutDim,
+    /// Width of what the halting head reads.
+    pub(crate) pooled: LayoutDim,
+}
+
+impl Ends {
+    /// A row and an output for each token, and the state of one position.
+    pub(crate) fn of_tokens(config: &TrmConfig) -> Self {
+        let vocabulary = || LayoutDim::field("vocab_size", config.vocab_size);
+        let pooled = LayoutDim::field("hidden_size", config.hidden_size);
+        Self { embedded: vocabulary(), answers: vocabulary(), pooled }
+    }
+}
+
+/// The interface of a mixer: its weights, its part of a block's graph, and its cost. One that has no positions also says how
+/// tokens become states and states an answer; the others do as the reference does.
 ///
 /// Nothing here fixes the shape of a state but the mixers themselves; what a mixer needs to know of the task comes with
 /// the [`Model`].
@@ -22,7 +46,7 @@ pub(crate) trait TokenMixer: Debug + Sync {
     /// The name of its module in a block.
     fn module(&self) -> &'static str;
 
-    /// Names of its weights in a block, the same in every public code.
+    /// Names of its weights in a block, the same in every public code: all that it may have.
     fn weights(&self) -> &'static [&'static str];
 
     /// Those of its weights whose products can be 8-bit.
@@ -47,6 +71,45 @@ pub(crate) trait TokenMixer: Debug + Sync {
         false
     }
 
+    /// Sizes of the weights outside of the blocks.
+    fn ends(&self, config: &TrmConfig) -> Ends {
+        Ends::of_tokens(config)
+    }
+
+    /// Embeds tokens i32 `[batch, S]`, without what tells puzzles and positions apart: `[batch, L - P, D]`.
+    ///
+    /// # Errors
+    /// When a weight is missing.
+    fn embed(&self, b: &mut GraphBuilder, model: Model<'_>, tokens: ValueId) -> Result<ValueId, ExportError> {
+        let table = model.weight(b, "embed_tokens.embedding_weight", Layout::Stored)?;
+        Ok(b.node(Gather { axis: 0 }, &[table, tokens])?)
+    }
+
+    /// Returns what the halting head reads of `z_H`: the first position, `[batch, D]`.
+    ///
+    /// # Errors
+    /// When the state does not fit.
+    fn pool(&self, b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -> Result<ValueId, ExportError> {
+        let _ = model;
+        Ok(b.select(h, 1, 0)?)
+    }
+
+    /// Returns the logits of the answer, float32 `[batch, S, V]`.
+    ///
+    /// # Errors
+    /// When a weight is missing, or the state does not fit.
+    fn logits(&self, b: &mut GraphBuilder, model: Model<'_>, h: ValueId) -> Result<ValueId, ExportError> {
+        let config = model.config;
+        let cells = if config.prefix_len() == 0 {
+            h
+        } else {
+            b.node(Slice { axis: 1, start: config.prefix_len(), end: config.total_len() }, &[h])?
+        };
+        observe(b, model, "lm_head.weight", cells, 2)?;
+        let logits = linear(b, model, "lm_head.weight", cells)?;
+        Ok(b.cast(logits, DType::F32)?)
+    }
+
     /// Multiplications of a row in one block.
     fn multiplications(&self, config: &TrmConfig) -> usize;
 
@@ -66,7 +129,18 @@ pub(crate) fn token_mixer(mixer: Mixer) -> &'static dyn TokenMixer {
     match mixer {
         Mixer::Attention => &attention::Attention,
         Mixer::MlpT => &mlp_t::MlpT,
+        Mixer::Grid => &grid::Grid,
+        Mixer::Candidates => &candidates::Candidates,
     }
+}
+
+/// The board of a model that has one.
+fn board(model: Model<'_>) -> Result<&Board, ExportError> {
+    model.config.board.as_ref().ok_or_else(|| ExportError::LayoutMismatch {
+        origin: "the configuration".into(),
+        reason: format!("the mixer {} works on a board, and there is none", model.config.mixer),
+        hint: "give the task with its size".into(),
+    })
 }
 
 /// All mixers.
