@@ -42,6 +42,7 @@ impl FullSize {
             no_act_continue: true,
             rms_norm_eps: 1e-5,
             rope_theta: 10_000.0,
+            board: None,
             forward_dtype: "float32".to_owned(),
         };
         let maze = TrmConfig {

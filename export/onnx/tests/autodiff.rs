@@ -5,7 +5,7 @@ use trm_onnx::autodiff::gradients;
 use trm_onnx::eval::{Tensor, evaluate};
 use trm_onnx::operators::{
     Add, Atan, Concat, Detach, Div, Exp, Expand, Gather, Identity, Log, MatMul, Mul, Neg, Pad, ReduceMax, ReduceMean,
-    ReduceSum, Reshape, Sigmoid, Slice, Softmax, Softplus, Split, Sqrt, Sub, Transpose, Unsqueeze,
+    ReduceSum, Reshape, RotaryEmbedding, Sigmoid, Slice, Softmax, Softplus, Split, Sqrt, Sub, Transpose, Unsqueeze,
 };
 use trm_onnx::{Constant, DType, Dim, Graph, GraphBuilder, Op, TensorType, ValueId};
 
@@ -151,6 +151,9 @@ fn matrix_products() {
 fn reductions_and_rearrangements() {
     let shape: &[&[usize]] = &[&[2, 3, 4]];
     check("ReduceMean", shape, unary(ReduceMean { axis: 1 }));
+    for axes in [vec![], vec![0], vec![2], vec![0, 2]] {
+        check(&format!("ReduceMax of {axes:?}"), shape, unary(ReduceMax { axes }));
+    }
     check("ReduceSum", shape, unary(ReduceSum { axes: vec![0, 2] }));
     check("Reshape", shape, unary(Reshape { shape: vec![Dim::Fixed(6), Dim::Fixed(4)] }));
     check("Unsqueeze", shape, unary(Unsqueeze { axes: vec![1, 2] }));
@@ -181,6 +184,12 @@ fn choices() {
         let ids = b.constant("ids", ids);
         b.node(Gather { axis: 0 }, &[x[0], ids])
     });
+    for (axis, shape) in [(1, [2, 3, 2]), (2, [2, 2, 3])] {
+        check("Gather along another axis, one element twice", &[&shape], |b, x| {
+            let ids = b.constant("ids", ids);
+            b.node(Gather { axis }, &[x[0], ids])
+        });
+    }
     check("one element of an axis", &[&[2, 3, 2]], |b, x| b.select(x[0], 1, 1));
 }
 
@@ -212,8 +221,23 @@ fn nothing_passes_a_detached_value() {
 
 #[test]
 fn an_operator_without_a_rule_is_an_error_that_names_it() {
-    let error = differentiated(&[&[2]], &unary(ReduceMax { axes: Vec::new() })).expect_err("accepted");
-    assert_eq!(error.to_string(), "no gradient through ReduceMax: ReduceMax has no rule");
+    let error = differentiated(&[&[1, 2, 4], &[2, 2]], &|b, x| {
+        let positions = b.constant("positions", || Constant::i64(&[1, 2], vec![0, 1]));
+        b.node(RotaryEmbedding { heads: 1 }, &[x[0], positions, x[1], x[1]])
+    });
+    let error = error.expect_err("accepted").to_string();
+    assert_eq!(error, "no gradient through RotaryEmbedding: RotaryEmbedding has no rule");
+}
+
+/// Several largest elements share what goes through their maximum.
+#[test]
+fn largest_elements_that_are_equal_share_their_gradient() {
+    let graph = differentiated(&[&[4]], &unary(ReduceMax { axes: Vec::new() })).expect("graph");
+    let found = loss(&graph, &[&[4]], &[vec![2.0, 1.0, 2.0, 0.0]]);
+    let weight = numbers(1, 5)[0];
+    for (found, expected) in found[1].iter().zip([weight / 2.0, 0.0, weight / 2.0, 0.0]) {
+        assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+    }
 }
 
 #[test]

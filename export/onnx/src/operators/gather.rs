@@ -99,7 +99,8 @@ fn gather(data: &ArrayD<f64>, indices: &ArrayD<i64>, axis: usize) -> Result<Arra
     let mut shape = data.shape().to_vec();
     shape.splice(axis..=axis, indices.shape().iter().copied());
     let gathered = data.select(Axis(axis), &picked);
-    gathered.into_shape_with_order(shape).map_err(|error| OnnxError::evaluation("Gather", error))
+    let gathered = gathered.to_shape(shape).map_err(|error| OnnxError::evaluation("Gather", error))?;
+    Ok(gathered.into_owned())
 }
 
 #[cfg(test)]

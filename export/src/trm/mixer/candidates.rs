@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use trm_models::{Board, TrmConfig};
+use trm_models::{Board, GroupKind, TrmConfig};
 
 use super::{Ends, TokenMixer, board};
 use crate::ExportError;
@@ -18,8 +18,6 @@ use crate::trm::quantize::{linear, observe};
 use crate::trm::weights::{Layout, Model};
 
 /// Weights in a block, `[D, 2 D]` each: means, then maxima. Which kinds of groups share one, [`GroupKind::weight`] says.
-///
-/// [`GroupKind::weight`]: trm_models::GroupKind::weight
 const WEIGHTS: [&str; 4] =
     ["candidates.lines.weight", "candidates.boxes.weight", "candidates.regions.weight", "candidates.symbols.weight"];
 /// What a pair is told, a row of the embedding each: its cell is blank, its symbol is given, another one is.
@@ -75,7 +73,8 @@ impl TokenMixer for Candidates {
 
     fn largest_tensor(&self, config: &TrmConfig) -> usize {
         let Some(board) = &config.board else { return 0 };
-        let most = by_weight(board).values().map(|groups| padded(groups).len()).max().unwrap_or(0);
+        let gathered = |kind: &GroupKind| if let GroupKind::Cells(groups) = kind { padded(groups).len() } else { 0 };
+        let most = board.groups.iter().map(gathered).max().unwrap_or(0);
         most.max(config.seq_len) * config.symbols() * config.hidden_size
     }
 
@@ -146,13 +145,13 @@ fn pairs(model: Model<'_>) -> [Dim; 4] {
     [model.batch, Dim::Fixed(config.seq_len), Dim::Fixed(config.symbols()), Dim::Fixed(config.hidden_size)]
 }
 
-/// The groups of a board by the weight that they share.
-fn by_weight(board: &Board) -> BTreeMap<&'static str, Vec<Vec<usize>>> {
-    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
+/// The kinds of groups of a board by the weight that they share.
+fn by_weight(board: &Board) -> BTreeMap<&'static str, Vec<&GroupKind>> {
+    let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for kind in &board.groups {
-        groups.entry(kind.weight()).or_default().extend(board.groups_of(kind));
+        kinds.entry(kind.weight()).or_default().push(kind);
     }
-    groups
+    kinds
 }
 
 /// Members of groups, as many for each as the largest has: the first again where there are fewer, which changes no maximum.
@@ -171,11 +170,12 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
     let row = Dim::Fixed(symbols * width);
     let by_cell = b.reshape(s, &[model.batch, Dim::Fixed(cells), row])?;
     let (mut messages, mut members) = (Vec::new(), Vec::new());
-    for (kind, groups) in by_weight(board(model)?) {
+    let board = board(model)?;
+    for (weight, kinds) in by_weight(board) {
+        let groups = kinds.iter().flat_map(|kind| board.groups_of(kind)).collect::<Vec<_>>();
         let count = groups.len();
-        let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
         let shape = [model.batch, Dim::Fixed(count), Dim::Fixed(symbols), Dim::Fixed(width)];
-        let means = b.constant(&format!("board.{kind}.means"), || {
+        let means = b.constant(&format!("board.{weight}.means"), || {
             let mut matrix = vec![0.0; count * cells];
             for (group, members) in groups.iter().enumerate() {
                 members.iter().for_each(|cell| matrix[group * cells + cell] = 1.0 / members.len() as f32);
@@ -184,13 +184,11 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
         });
         let mean = b.matmul(means, by_cell)?;
         let mean = b.reshape(mean, &shape)?;
-        let indices =
-            b.constant(&format!("board.{kind}.members"), || Constant::i64(&[count, largest], padded(&groups)));
-        let gathered = b.node(Gather { axis: 1 }, &[by_cell, indices])?;
-        let most = b.node(ReduceMax { axes: vec![2] }, &[gathered])?;
+        let most = kinds.iter().map(|kind| maxima(b, board, kind, by_cell)).collect::<Result<Vec<_>, _>>()?;
+        let most = if let [only] = most[..] { only } else { b.node(Concat { axis: 1 }, &most)? };
         let most = b.reshape(most, &shape)?;
         let both = b.node(Concat { axis: 3 }, &[mean, most])?;
-        let name = format!("{block}.candidates.{kind}.weight");
+        let name = format!("{block}.candidates.{weight}.weight");
         observe(b, model, &name, both, 3)?;
         let message = linear(b, model, &name, both)?;
         messages.push(b.reshape(message, &[model.batch, Dim::Fixed(count), row])?);
@@ -206,6 +204,35 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
     });
     let heard = b.matmul(sums, messages)?;
     Ok(b.reshape(heard, &pairs(model))?)
+}
+
+/// The maxima of a kind's groups, `[batch, groups, …]` of `[batch, cells, …]`. Groups that tile the board are axes of a
+/// reshaped state; each axis is reduced by itself, which engines have fast kernels for. Only listed ones are gathered.
+fn maxima(b: &mut GraphBuilder, board: &Board, kind: &GroupKind, by_cell: ValueId) -> Result<ValueId, ExportError> {
+    let &[batch, _, row] = &b.ty(by_cell).shape[..] else { unreachable!("three axes, as reshaped by the caller") };
+    let (height, width) = (board.height, board.width);
+    let grid = |sizes: &[usize]| {
+        [batch].into_iter().chain(sizes.iter().map(|&size| Dim::Fixed(size))).chain([row]).collect::<Vec<_>>()
+    };
+    let mut reduced = |shape: &[Dim], axes: &[usize]| {
+        let value = b.reshape(by_cell, shape)?;
+        axes.iter().try_fold(value, |value, &axis| b.node(ReduceMax { axes: vec![axis] }, &[value]))
+    };
+    Ok(match kind {
+        GroupKind::Rows => reduced(&grid(&[height, width]), &[2])?,
+        GroupKind::Columns => reduced(&grid(&[height, width]), &[1])?,
+        &GroupKind::Boxes([rows, columns]) => {
+            let most = reduced(&grid(&[height / rows, rows, width / columns, columns]), &[4, 2])?;
+            b.reshape(most, &grid(&[height / rows * (width / columns)]))?
+        }
+        GroupKind::Cells(groups) => {
+            let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+            let name = format!("board.regions.{}", board.groups.iter().position(|other| other == kind).unwrap_or(0));
+            let indices = b.constant(&name, || Constant::i64(&[groups.len(), largest], padded(groups)));
+            let gathered = b.node(Gather { axis: 1 }, &[by_cell, indices])?;
+            b.node(ReduceMax { axes: vec![2] }, &[gathered])?
+        }
+    })
 }
 
 /// What each pair hears of the symbols of its cell, `[batch, cells, 1, D]`.
