@@ -28,8 +28,7 @@ fn config(mixer: Mixer, board: Board, vocab_size: usize) -> TrmConfig {
         puzzle_emb_ndim: 0,
         ..NetworkConfig::default()
     };
-    let mut config = network.for_task(board.height * board.width, vocab_size);
-    config.board = Some(board);
+    let config = network.for_task(board.height * board.width, vocab_size, Some(board));
     config.validate().expect("a configuration");
     config
 }

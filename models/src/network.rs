@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Architecture, Mixer, PosEncodings, TrmConfig};
+use crate::{Architecture, Board, Mixer, PosEncodings, TrmConfig};
 
 /// The settings of a network that is to be trained, in the reference's field names: those of a [`TrmConfig`] but for
 /// what its task decides.
@@ -80,10 +80,10 @@ impl Default for NetworkConfig {
 }
 
 impl NetworkConfig {
-    /// The configuration of this network for a task of `seq_len` cells and `vocab_size` tokens, in float32. It is not
-    /// validated; a mixer that needs a board is given it afterwards.
+    /// The configuration of this network for a task of `seq_len` cells and `vocab_size` tokens, in float32, and the board of
+    /// the task for a mixer that works on one. It is not validated.
     #[must_use]
-    pub fn for_task(&self, seq_len: usize, vocab_size: usize) -> TrmConfig {
+    pub fn for_task(&self, seq_len: usize, vocab_size: usize, board: Option<Board>) -> TrmConfig {
         let Self {
             architecture,
             hidden_size,
@@ -125,7 +125,7 @@ impl NetworkConfig {
             no_act_continue,
             rms_norm_eps,
             rope_theta,
-            board: None,
+            board: board.filter(|_| mixer.has_board()),
             forward_dtype: "float32".to_owned(),
         }
     }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_network_is_a_configuration_but_for_its_task() {
         let network = NetworkConfig { hidden_size: 64, mixer: Mixer::Attention, ..NetworkConfig::default() };
-        let config = network.for_task(81, 11);
+        let config = network.for_task(81, 11, None);
         assert_eq!((config.seq_len, config.vocab_size, config.forward_dtype.as_str()), (81, 11, "float32"));
         assert_eq!(NetworkConfig::from(&config), network);
         let [mut of_config, mut of_network] = [serde_json::to_value(&config), serde_json::to_value(&network)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use trm_intake::Printable;
-use trm_models::{ModelBundle, SHIPPED, TaskKind, TaskSpec, TrmConfig};
+use trm_models::{Board, ModelBundle, SHIPPED, TaskKind, TaskSpec, TrmConfig};
 use trm_puzzles::{Arc, Maze, Puzzle, PuzzleKind, Sudoku, Task, Tokens};
 
 use crate::{Result, SolverError};
@@ -165,6 +165,19 @@ fn puzzle_kind(spec: &TaskSpec) -> Result<PuzzleKind, String> {
         Ok(kind)
     } else {
         Err(format!("the task is {}x{}, {} is not", spec.height, spec.width, describe(&kind)))
+    }
+}
+
+/// The cells of a task as symmetric mixers see them; `None` for a sequence, which has none.
+#[must_use]
+pub fn board(kind: &PuzzleKind) -> Option<Board> {
+    match kind {
+        PuzzleKind::Sudoku(sudoku) => Some(Board::sudoku(sudoku.box_height(), sudoku.box_width())),
+        PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => {
+            let task = kind.task();
+            Some(Board::grid(task.height(), task.width()))
+        }
+        PuzzleKind::Tokens(_) => None,
     }
 }
 

@@ -63,7 +63,7 @@ fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
             ..SessionOptions::default()
         },
     };
-    Ok(Box::new(GraphTraining::new(&engine, &setup.config, state, options)?))
+    Ok(Box::new(GraphTraining::new(&engine, std::slice::from_ref(&setup.config), state, options)?))
 }
 
 /// Answers `run N` with the seconds and losses of N steps, one line of JSON, until `quit` or the end of the input.
@@ -125,8 +125,12 @@ mod tests {
             "counting"
         }
 
-        fn flops(&self) -> u64 {
+        fn flops(&self, _group: usize) -> u64 {
             0
+        }
+
+        fn assign(&mut self, _group: usize, _size: usize) -> trm_train::Result<()> {
+            Ok(())
         }
 
         fn step(&mut self, group: usize, batch: &TrainBatch) -> trm_train::Result<TrainOutput> {

@@ -10,10 +10,11 @@ use trm_export::checkpoint::layout;
 use trm_intake::{Budget, Hint as _, Limits, ReadError};
 use trm_models::{FOLDER_NAME, NetworkConfig, TrmConfig, is_folder_name};
 use trm_puzzles::{Arc, Maze, PuzzleKind, Sudoku, Tokens};
+use trm_solver::model::board;
 
 use super::config_sections::{
     BatchConfig, CheckpointConfig, DataConfig, EvaluationConfig, LogConfig, OptimizerConfig, RuntimeConfig,
-    ScheduleConfig, comment,
+    ScheduleConfig, SizesConfig, comment,
 };
 use crate::{Result, TrainError};
 
@@ -52,6 +53,9 @@ pub struct TrainConfig {
     /// Composition of a batch.
     #[serde(default)]
     pub batch: BatchConfig,
+    /// Sizes of the task in turn, for a model of any size; none: `task` alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<SizesConfig>,
     /// Sources of puzzles, mixed by weight.
     #[serde(default = "default_data")]
     pub data: Vec<DataConfig>,
@@ -123,6 +127,7 @@ impl TrainConfig {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             batch: BatchConfig::default(),
+            sizes: Vec::new(),
             data: default_data(),
             evaluation: EvaluationConfig::default(),
             checkpoint: CheckpointConfig::default(),
@@ -174,10 +179,55 @@ impl TrainConfig {
     /// [`TrainError::TrainConfig`] for a task that does not exist; [`TrainError::Model`] if the settings do not
     /// go together.
     pub fn trm_config(&self) -> Result<TrmConfig> {
-        let task = self.task_kind()?.task();
-        let config = self.model.for_task(task.seq_len(), task.vocab_size());
+        let kind = self.task_kind()?;
+        let task = kind.task();
+        let config = self.model.for_task(task.seq_len(), task.vocab_size(), board(&kind));
         config.validate()?;
         Ok(config)
+    }
+
+    /// The run as it is for one of its sizes: that task, and the data for it.
+    #[must_use]
+    pub fn of_task(&self, task: &str) -> Self {
+        let is_for = |data: &&DataConfig| data.task.as_deref().is_none_or(|only| only == task);
+        let data = self.data.iter().filter(is_for).cloned().collect();
+        Self { task: task.to_owned(), sizes: Vec::new(), data, ..self.clone() }
+    }
+
+    /// All tasks that the run trains, each once: its first task, and those of `sizes`.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<&str> {
+        let all = self.sizes.iter().flat_map(|sizes| &sizes.tasks).map(String::as_str);
+        let mut tasks: Vec<&str> = if self.sizes.is_empty() { vec![&self.task] } else { Vec::new() };
+        for task in all {
+            if !tasks.contains(&task) {
+                tasks.push(task);
+            }
+        }
+        tasks
+    }
+
+    /// The task of a carry group at an optimiser step.
+    #[must_use]
+    pub fn task_of_group(&self, group: usize, step: u64) -> &str {
+        let sizes = self.sizes.iter().take_while(|sizes| sizes.from <= step).last();
+        sizes.map_or(&self.task, |sizes| &sizes.tasks[group % sizes.tasks.len()])
+    }
+
+    /// The runs whose held-out puzzles are measured, each with its share of them.
+    #[must_use]
+    pub fn evaluated(&self) -> Vec<Self> {
+        let named = &self.evaluation.tasks;
+        if named.is_empty() {
+            return vec![self.of_task(&self.task)];
+        }
+        let of = |task: &String| {
+            let mut run = self.of_task(task);
+            run.evaluation.puzzles = self.evaluation.puzzles.div_ceil(named.len());
+            run.evaluation.tasks.clear();
+            run
+        };
+        named.iter().map(of).collect()
     }
 
     /// The same model, with the settings of a configuration that exists (fine-tuning).
@@ -297,6 +347,7 @@ impl TrainConfig {
                 "pairs of a step and the most visits from then on, the first at step 0, rising: [[0, 4], [5000, 16]]",
             );
         }
+        self.check_sizes(origin)?;
         if self.data.is_empty() {
             return Err(bad(
                 origin,
@@ -313,6 +364,39 @@ impl TrainConfig {
         let refused = |error: TrainError| bad(origin, &error.to_string(), error.hint().as_deref());
         let config = self.trm_config().map_err(refused)?;
         self.check_memory(origin, &config)
+    }
+
+    /// Checks the tasks of several sizes: they exist, their settings hold, and one set of weights fits them all.
+    fn check_sizes(&self, origin: &str) -> Result<()> {
+        if self.sizes.is_empty() && self.evaluation.tasks.is_empty() {
+            return Ok(());
+        }
+        let refuse = |reason: &str, hint: &str| Err(bad(origin, reason, Some(hint)));
+        let starts = self.sizes.iter().map(|sizes| sizes.from).collect::<Vec<_>>();
+        if starts.first().is_some_and(|&first| first != 0) || starts.windows(2).any(|pair| pair[0] >= pair[1]) {
+            return refuse(&format!("[[sizes]] begin at the steps {starts:?}"), "the first at 0, the others rising");
+        }
+        if self.sizes.iter().any(|sizes| sizes.tasks.is_empty()) {
+            return refuse("[[sizes]] without tasks", "tasks = [\"maze-9\", \"maze-13\"]");
+        }
+        let shapes = |config: &TrmConfig| {
+            layout(config).into_iter().map(|tensor| (tensor.name, tensor.shape)).collect::<Vec<_>>()
+        };
+        let refused = |error: TrainError| bad(origin, &error.to_string(), error.hint().as_deref());
+        let expected = shapes(&self.trm_config().map_err(refused)?);
+        for task in self.tasks().into_iter().chain(self.evaluation.tasks.iter().map(String::as_str)) {
+            let run = self.of_task(task);
+            let model = run.trm_config().map_err(refused)?;
+            if shapes(&model) != expected {
+                let reason = format!("a model of {} has not the weights of one of {task}", self.task);
+                return refuse(&reason, "model.mixer = \"grid\" for mazes or \"candidates\" for sudokus has no size");
+            }
+            if run.data.is_empty() {
+                return refuse(&format!("no [[data]] is for {task}"), "leave its `task` out, or add another source");
+            }
+            self.check_memory(origin, &model)?;
+        }
+        Ok(())
     }
 
     /// Refuses a run whose parameters or states no machine has room for, before any are made.

@@ -107,6 +107,16 @@ impl Default for BatchConfig {
     }
 }
 
+/// `[[sizes]]`: the sizes that the carry groups work on, in turn, from an optimiser step on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SizesConfig {
+    /// The first optimiser step.
+    pub from: u64,
+    /// Tasks with their sizes: the first group has the first one, and so on; one that is there twice has twice the groups.
+    pub tasks: Vec<String>,
+}
+
 /// Difficulty of generated sudokus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,6 +155,9 @@ impl From<LayoutConfig> for Layout {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
+    /// The task that it is for, one of several sizes; none: for all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
     /// Fresh puzzles without end.
     pub generate: bool,
     /// Folder of a public data set.
@@ -178,6 +191,7 @@ pub struct DataConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
+            task: None,
             generate: false,
             dataset: None,
             jsonl: None,
@@ -233,6 +247,11 @@ pub struct EvaluationConfig {
     pub every: u64,
     /// Held-out puzzles.
     pub puzzles: usize,
+    /// Tasks with their sizes that they are of, in equal parts; none: the run's first task. Sizes that are never trained may
+    /// be among them.
+    pub tasks: Vec<String>,
+    /// Most ACT steps, the first answer that the rules accept counting; 0: all steps of the model, the last answer counting.
+    pub steps: usize,
     /// Seed of the held-out puzzles; never one of training's.
     pub seed: u64,
     /// Share of a data set or file that is cut off for evaluation.
@@ -247,7 +266,16 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every: 1_000, puzzles: 500, seed: 2_510, held_out: 0.1, dataset: None, jsonl: None }
+        Self {
+            every: 1_000,
+            puzzles: 500,
+            tasks: Vec::new(),
+            steps: 0,
+            seed: 2_510,
+            held_out: 0.1,
+            dataset: None,
+            jsonl: None,
+        }
     }
 }
 
@@ -333,7 +361,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("model", "L_cycles", "updates of z_L in an outer cycle"),
     ("model", "H_layers", "hrm only"),
     ("model", "L_layers", "blocks of the network"),
-    ("model", "mlp_t", "mix positions by an MLP, false: by attention"),
+    ("model", "mixer", "of positions: mlp_t, attention, and of any size grid (mazes), candidates (sudokus)"),
     ("model", "pos_encodings", "rope, learned or none"),
     ("model", "puzzle_emb_ndim", "0: no puzzle embedding"),
     ("model", "puzzle_emb_len", "prefix positions, 0: as many as needed"),
@@ -363,6 +391,9 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("batch", "accumulation", "supervision steps for one optimizer step"),
     ("batch", "groups", "carry groups, used round robin"),
     ("batch", "visits", "[optimizer step, most ACT steps of one puzzle from then on]"),
+    ("sizes", "from", "optimizer step"),
+    ("sizes", "tasks", "of the carry groups, in turn; one that is named twice has twice the groups"),
+    ("data", "task", "the size that it is for, of several"),
     ("data", "generate", "fresh puzzles without end"),
     ("data", "dataset", "folder of a public data set"),
     ("data", "jsonl", "one puzzle and answer a line"),
@@ -377,6 +408,8 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("data", "augment", "under random symmetries of the task"),
     ("evaluation", "every", "optimizer steps, 0: never"),
     ("evaluation", "puzzles", "held-out puzzles"),
+    ("evaluation", "tasks", "that they are of, in equal parts; none: the run's first task"),
+    ("evaluation", "steps", "most ACT steps, the first answer that the rules accept counting; 0: all, the last one counting"),
     ("evaluation", "seed", "of the held-out puzzles"),
     ("evaluation", "held_out", "share of a data set or file that is never trained on"),
     ("evaluation", "dataset", "evaluate on this folder instead"),

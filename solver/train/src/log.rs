@@ -14,7 +14,7 @@ use crate::{Result, TrainError};
 const LIMITS: Limits = Limits { bytes: 256 << 20, items: 0, depth: 0, time: None };
 
 /// A line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Record {
     /// Means over the steps since the last such line.
@@ -69,8 +69,21 @@ pub struct TrainRecord {
     pub seconds: f64,
 }
 
+/// An evaluation's part of one size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// The task with its size.
+    pub task: String,
+    /// Share of exact answers.
+    pub exact: f64,
+    /// Share of answers that the rules accept, where they can tell.
+    pub valid: Option<f64>,
+    /// Puzzles.
+    pub n: usize,
+}
+
 /// An evaluation.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EvalRecord {
     /// Optimiser steps done.
@@ -89,6 +102,9 @@ pub struct EvalRecord {
     pub n: usize,
     /// Seconds of training.
     pub seconds: f64,
+    /// Each size's part, where there are several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_task: Vec<TaskRecord>,
 }
 
 /// JSON has no NaN: it is written as null.

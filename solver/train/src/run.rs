@@ -72,8 +72,14 @@ pub struct RunState {
     pub step: u64,
     /// Rows that went through a supervision step.
     pub samples: u64,
-    /// Number of the next example to draw.
+    /// Examples drawn.
     pub next_index: u64,
+    /// Number of the next example of each task, for a run of several sizes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub next_by_task: BTreeMap<String, u64>,
+    /// Task of every carry group, for a run of several sizes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_tasks: Vec<String>,
     /// Puzzles that halted.
     pub examples_finished: u64,
     /// Seconds of training, over all sessions.
@@ -91,7 +97,7 @@ pub struct Checkpoint {
     pub state: RunState,
     /// Weights, moments, moving average.
     pub tensors: TrainState,
-    /// `z_h` and `z_l` of all groups, `[groups, batch, L, D]` each.
+    /// `z_h` and `z_l` of all groups, one group's `[batch, L, D]` after the other.
     pub carry: Option<[NamedTensor; 2]>,
 }
 
@@ -208,7 +214,7 @@ impl RunFolder {
     pub fn write_best(&self, state: &RunState, weights: &BTreeMap<String, NamedTensor>) -> Result<()> {
         let tensors = TrainState { weights: weights.clone(), ..TrainState::default() };
         // Without rows: nothing goes on from here.
-        let state = RunState { groups: Vec::new(), ..state.clone() };
+        let state = RunState { groups: Vec::new(), group_tasks: Vec::new(), ..state.clone() };
         self.write_folder(BEST, &Checkpoint { state, tensors, carry: None })?;
         remove(&self.path(&format!("{BEST}.previous"))).map_err(TrainError::io("remove", self.path(BEST)))
     }

@@ -17,14 +17,21 @@ struct Row {
     example: TrainExample,
 }
 
+/// The rows of a carry group, with puzzles of one size.
+#[derive(Debug)]
+struct Group {
+    size: usize,
+    rows: Vec<Option<Row>>,
+}
+
 /// All rows of all carry groups. A row that has halted takes a new puzzle at its group's next step, with a fresh carry: the
 /// batch is always full.
 #[derive(Debug)]
 pub(super) struct Slots {
     seed: u64,
-    groups: Vec<Vec<Option<Row>>>,
-    /// Number of the example after the last one taken.
-    pub(super) next_index: u64,
+    groups: Vec<Group>,
+    /// Number of the example after the last one taken, of each size.
+    pub(super) next: Vec<u64>,
 }
 
 /// Counts of the rows that halted in a step.
@@ -38,34 +45,52 @@ pub(super) struct Finished {
 }
 
 impl Slots {
-    /// Restores the rows of a checkpoint. It has no puzzles: each is made again from its number.
+    /// Groups of `batch` rows, each of a size, its number among the `streams`. Rows of a checkpoint are restored: it has no
+    /// puzzles, each is made again from its number. `next` are the numbers of the examples that are taken next.
     pub(super) fn new(
         seed: u64,
-        (groups, batch): (usize, usize),
+        (sizes, batch): (&[usize], usize),
         saved: &[Vec<Option<Slot>>],
-        next_index: u64,
-        stream: &Stream,
+        next: Vec<u64>,
+        streams: &[&Stream],
     ) -> Result<Self> {
-        let mut rows = vec![vec![None; batch]; groups];
-        for (group, saved) in rows.iter_mut().zip(saved) {
-            for (row, slot) in group.iter_mut().zip(saved) {
+        let group = |(number, &size): (usize, &usize)| {
+            let mut rows = vec![None; batch];
+            for (row, slot) in rows.iter_mut().zip(saved.get(number).into_iter().flatten()) {
                 if let Some(slot) = *slot {
-                    *row = Some(Row { slot, example: stream.example(slot.index)? });
+                    *row = Some(Row { slot, example: streams[size].example(slot.index)? });
                 }
             }
-        }
-        Ok(Self { seed, groups: rows, next_index })
+            Ok(Group { size, rows })
+        };
+        let groups = sizes.iter().enumerate().map(group).collect::<Result<_>>()?;
+        Ok(Self { seed, groups, next })
     }
 
     /// The rows as a checkpoint keeps them.
     pub(super) fn saved(&self) -> Vec<Vec<Option<Slot>>> {
-        self.groups.iter().map(|group| group.iter().map(|row| row.as_ref().map(|row| row.slot)).collect()).collect()
+        let rows = |group: &Group| group.rows.iter().map(|row| row.as_ref().map(|row| row.slot)).collect();
+        self.groups.iter().map(rows).collect()
+    }
+
+    /// The size of each group.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.groups.iter().map(|group| group.size)
+    }
+
+    /// Gives a group puzzles of a size; those of another size are given up.
+    pub(super) fn assign(&mut self, group: usize, size: usize) {
+        let group = &mut self.groups[group];
+        if group.size != size {
+            group.size = size;
+            group.rows.fill(None);
+        }
     }
 
     /// Fills the group's free rows and puts its batch together. `cap` is the most steps that a puzzle gets which starts now;
     /// in the group's very first step the rows' caps are spread, so that they do not all begin again at once.
     pub(super) fn batch(&mut self, group: usize, cap: u32, prefetch: &mut Prefetch) -> Result<TrainBatch> {
-        let rows = &mut self.groups[group];
+        let Group { size, rows } = &mut self.groups[group];
         let first = rows.iter().all(Option::is_none);
         let (mut tokens, mut labels) = (Vec::new(), Vec::new());
         let (mut puzzle_ids, mut reset, mut last_step) = (Vec::new(), Vec::new(), Vec::new());
@@ -75,7 +100,7 @@ impl Slots {
                 row
             } else {
                 let (index, example) = prefetch.next()?;
-                self.next_index = index + 1;
+                self.next[*size] = index + 1;
                 let cap = if first { 1 + (number as u32 % cap) } else { cap };
                 place.insert(Row { slot: Slot { index, steps: 0, cap }, example })
             };
@@ -91,7 +116,7 @@ impl Slots {
     /// step explores. `step` numbers the supervision steps of the run.
     pub(super) fn advance(&mut self, group: usize, step: u64, config: &TrmConfig, output: &TrainOutput) -> Finished {
         let mut finished = Finished::default();
-        for (number, place) in self.groups[group].iter_mut().enumerate() {
+        for (number, place) in self.groups[group].rows.iter_mut().enumerate() {
             let Some(row) = place else { continue };
             row.slot.steps += 1;
             let signal = halt_signal(config, output.q_halt[number], output.q_continue[number]);
@@ -159,7 +184,7 @@ mod tests {
         let model = TrmConfig { halt_exploration_prob: 0.0, ..config.trm_config().expect("a model") };
         let stream = Arc::new(Stream::new(&config).expect("a stream"));
         let mut prefetch = Prefetch::start(&stream, 0, 1, 8).expect("threads");
-        let mut slots = Slots::new(1, (2, 6), &[], 0, &stream).expect("slots");
+        let mut slots = Slots::new(1, (&[0, 0], 6), &[], vec![0], &[&stream]).expect("slots");
 
         let batch = slots.batch(0, 3, &mut prefetch).expect("a batch");
         assert_eq!(batch.reset, [true; 6]);
@@ -171,13 +196,13 @@ mod tests {
 
         let batch = slots.batch(0, 3, &mut prefetch).expect("a batch");
         assert_eq!(batch.reset, [true, false, false, true, false, false]);
-        assert_eq!(slots.next_index, 8);
+        assert_eq!(slots.next, [8]);
         let saved = slots.saved();
         assert_eq!(saved[0][0], Some(Slot { index: 6, steps: 0, cap: 3 }), "later puzzles get the whole cap");
         assert_eq!(saved[1], [None; 6], "the other group has not begun");
 
         // What is saved goes on with the same puzzles.
-        let mut again = Slots::new(1, (2, 6), &saved, 8, &stream).expect("slots");
+        let mut again = Slots::new(1, (&[0, 0], 6), &saved, vec![8], &[&stream]).expect("slots");
         let mut ahead = Prefetch::start(&stream, 8, 1, 8).expect("threads");
         let repeated = again.batch(0, 3, &mut ahead).expect("a batch");
         assert_eq!((repeated.tokens, repeated.labels), (batch.tokens, batch.labels));

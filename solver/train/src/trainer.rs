@@ -22,7 +22,8 @@ use super::runtime::{
 };
 use super::schedule::{LrSchedule, visit_cap};
 use super::slots::{Finished, Slots};
-use super::{held_out, plot};
+use super::held_out::{self, HeldOut};
+use super::plot;
 use crate::{Result, TrainError};
 
 /// The learning curves.
@@ -58,14 +59,21 @@ pub struct Trainer {
     engine: OrtEngine,
     session: SessionOptions,
     folder: RunFolder,
-    stream: Arc<Stream>,
-    prefetch: Prefetch,
+    sizes: Vec<Size>,
+    evaluated: Vec<HeldOut>,
     runtime: Box<dyn TrainRuntime>,
     slots: Slots,
     state: RunState,
     log: TrainLog,
     /// Step of the last evaluation, and of the last checkpoint.
     done_at: (Option<u64>, Option<u64>),
+}
+
+/// Puzzles of one size.
+struct Size {
+    task: String,
+    stream: Arc<Stream>,
+    prefetch: Prefetch,
 }
 
 /// Sums of what was measured since the last line of the log.
@@ -79,6 +87,7 @@ struct Window {
     q_loss: f64,
     finished: Finished,
     grad_norm: Option<f64>,
+    flops: u64,
 }
 
 impl Trainer {
@@ -131,17 +140,41 @@ impl Trainer {
         }
         let folder = folder.locked()?;
         let model = config.trm_config()?;
-        let Checkpoint { mut state, tensors, carry } = checkpoint;
-        let stream = Arc::new(Stream::new(&config)?);
+        let Checkpoint { mut state, tensors, mut carry } = checkpoint;
+        let tasks = config.tasks();
         let (groups, batch) = (config.batch.groups, config.batch.size);
+        let size_of = |task: &str| tasks.iter().position(|known| *known == task);
+        let kept = (state.group_tasks.len() == groups).then(|| state.group_tasks.iter().map(|task| size_of(task)));
+        // Sizes that were changed since then begin again.
+        let kept = kept.and_then(Iterator::collect::<Option<Vec<_>>>);
+        if kept.is_none() && tasks.len() > 1 {
+            carry = None;
+        }
         if carry.is_none() {
             // Without its carry a puzzle starts again; a new one is as good.
             state.groups.clear();
         }
-        let slots = Slots::new(config.seed, (groups, batch), &state.groups, state.next_index, &stream)?;
-        let threads = config.runtime.generator_threads;
-        let prefetch = Prefetch::start(&stream, state.next_index, threads, 4 * batch)?;
-        let mut runtime = open_runtime(engine, &config, &model, tensors, (state.step, &session))?;
+        let begins = |group| size_of(config.task_of_group(group, state.step)).unwrap_or(0);
+        let group_sizes = kept.unwrap_or_else(|| (0..groups).map(begins).collect());
+        let next = |task: &&str| match state.next_by_task.get(*task) {
+            Some(&next) => next,
+            None if tasks.len() == 1 => state.next_index,
+            None => 0,
+        };
+        let next = tasks.iter().map(next).collect::<Vec<_>>();
+        let mut sizes = Vec::with_capacity(tasks.len());
+        for (task, &next) in tasks.iter().zip(&next) {
+            let stream = Arc::new(Stream::new(&config.of_task(task))?);
+            let prefetch = Prefetch::start(&stream, next, config.runtime.generator_threads, 4 * batch)?;
+            sizes.push(Size { task: (*task).to_owned(), stream, prefetch });
+        }
+        let streams = sizes.iter().map(|size| size.stream.as_ref()).collect::<Vec<_>>();
+        let slots = Slots::new(config.seed, (&group_sizes, batch), &state.groups, next, &streams)?;
+        let evaluated = held_out::sets(&config)?;
+        let mut runtime = open_runtime(engine, &config, tensors, (state.step, &session))?;
+        for (group, &size) in group_sizes.iter().enumerate() {
+            runtime.assign(group, size)?;
+        }
         if let Some(carry) = &carry {
             runtime.set_carry(carry)?;
         }
@@ -149,7 +182,7 @@ impl Trainer {
         let saved = (state.step > 0).then_some(state.step);
         let engine = engine.clone();
         let done_at = (saved, saved);
-        Ok(Self { config, model, engine, session, folder, stream, prefetch, runtime, slots, state, log, done_at })
+        Ok(Self { config, model, engine, session, folder, sizes, evaluated, runtime, slots, state, log, done_at })
     }
 
     /// Faults of files that the run can do without, to be told to the user.
@@ -208,7 +241,7 @@ impl Trainer {
             self.update(&schedule, &mut window)?;
             self.state.train_seconds += started.elapsed().as_secs_f64();
             let step = self.state.step;
-            let record = window.record(&self.state, schedule.lr(self.config.optimizer.lr, step), self.runtime.flops());
+            let record = window.record(&self.state, schedule.lr(self.config.optimizer.lr, step));
             observer.updated(&record);
             if step.is_multiple_of(self.config.log.every) {
                 self.log.write(&Record::Train(record))?;
@@ -245,7 +278,11 @@ impl Trainer {
         for part in 0..accumulation {
             let number = self.state.step * accumulation + part;
             let group = (number % self.config.batch.groups as u64) as usize;
-            let batch = self.slots.batch(group, cap, &mut self.prefetch)?;
+            let task = self.config.task_of_group(group, self.state.step);
+            let number_of_size = self.sizes.iter().position(|size| size.task == task).unwrap_or(0);
+            self.slots.assign(group, number_of_size);
+            self.runtime.assign(group, number_of_size)?;
+            let batch = self.slots.batch(group, cap, &mut self.sizes[number_of_size].prefetch)?;
             let output = self.runtime.step(group, &batch)?;
             if !output.loss.is_finite() {
                 return Err(self.diverged("the loss", f64::from(output.loss)));
@@ -253,7 +290,7 @@ impl Trainer {
             let finished = self.slots.advance(group, number, &self.model, &output);
             self.state.samples += batch.reset.len() as u64;
             self.state.examples_finished += finished.puzzles;
-            window.add(&output, finished);
+            window.add(&output, finished, self.runtime.flops(group));
         }
         let step = self.state.step + 1;
         let optimizer = &self.config.optimizer;
@@ -268,7 +305,11 @@ impl Trainer {
         }
         window.grad_norm = norm;
         self.state.step = step;
-        self.state.next_index = self.slots.next_index;
+        self.state.next_index = self.slots.next.iter().sum();
+        if let [_, _, ..] = self.sizes[..] {
+            let tasks = self.sizes.iter().map(|size| size.task.clone());
+            self.state.next_by_task = tasks.zip(self.slots.next.iter().copied()).collect();
+        }
         Ok(())
     }
 
@@ -280,14 +321,13 @@ impl Trainer {
     /// not wait for it: the run is measured when it goes on.
     fn evaluate(&mut self, observer: &mut dyn TrainObserver) -> Result<()> {
         let weights = averaged(self.runtime.state()?);
-        let (task, examples) = (self.stream.task(), self.stream.held_out());
         let stop = &mut || observer.stop();
-        let (engine, session) = (&self.engine, &self.session);
-        let measured = held_out::measure(engine, &self.model, &weights, task, examples, session, stop)?;
+        let steps = self.config.evaluation.steps;
+        let measured = held_out::measure(&self.engine, &self.evaluated, steps, &weights, &self.session, stop)?;
         let Some(mut record) = measured else { return Ok(()) };
         record.step = self.state.step;
         record.seconds = self.state.train_seconds;
-        self.log.write(&Record::Eval(record))?;
+        self.log.write(&Record::Eval(record.clone()))?;
         self.done_at.0 = Some(self.state.step);
         let rank = |valid: Option<f64>, exact: f64| (valid.unwrap_or(exact), exact);
         // A run that was resumed with another number of held-out puzzles has other ones: nothing to compare with.
@@ -318,6 +358,9 @@ impl Trainer {
         }
         let carry = if self.config.checkpoint.carry { Some(self.runtime.carry()?) } else { None };
         self.state.groups = if carry.is_some() { self.slots.saved() } else { Vec::new() };
+        if self.sizes.len() > 1 {
+            self.state.group_tasks = self.slots.sizes().map(|size| self.sizes[size].task.clone()).collect();
+        }
         self.folder.write(&Checkpoint { state: self.state.clone(), tensors, carry })?;
         self.done_at.1 = Some(self.state.step);
         let records = log::read(&self.folder.path(LOG))?;
@@ -341,7 +384,7 @@ fn not_finite(state: &TrainState) -> Option<&str> {
 }
 
 impl Window {
-    fn add(&mut self, output: &TrainOutput, finished: Finished) {
+    fn add(&mut self, output: &TrainOutput, finished: Finished, flops: u64) {
         let mean = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         self.steps += 1;
         self.samples += output.lm_loss.len() as u64;
@@ -353,9 +396,10 @@ impl Window {
         self.finished.cells_right += finished.cells_right;
         self.finished.cells += finished.cells;
         self.finished.steps += finished.steps;
+        self.flops += flops;
     }
 
-    fn record(&self, state: &RunState, lr: f64, flops: u64) -> TrainRecord {
+    fn record(&self, state: &RunState, lr: f64) -> TrainRecord {
         let steps = self.steps as f64;
         let seconds = self.started.map_or(f64::NAN, |started| started.elapsed().as_secs_f64());
         let share = |part: u64, all: u64| (all > 0).then(|| part as f64 / all as f64);
@@ -372,7 +416,7 @@ impl Window {
             steps: share(finished.steps, finished.puzzles),
             grad_norm: self.grad_norm,
             samples_per_s: self.samples as f64 / seconds,
-            gflops: (flops > 0).then(|| flops as f64 * steps / seconds / 1e9),
+            gflops: (self.flops > 0).then(|| self.flops as f64 / seconds / 1e9),
             seconds: state.train_seconds,
         }
     }
@@ -383,18 +427,19 @@ impl Window {
 fn open_runtime(
     engine: &OrtEngine,
     config: &TrainConfig,
-    model: &TrmConfig,
     state: TrainState,
     (updates, session): (u64, &SessionOptions),
 ) -> Result<Box<dyn TrainRuntime>> {
+    let sizes = config.tasks().iter().map(|task| config.of_task(task).trm_config()).collect::<Result<Vec<_>>>()?;
+    let model = &sizes[0];
     let frozen = config.optimizer.frozen(model)?;
-    let refusal = unknown_to_the_api(&config.optimizer);
+    let refusal = unknown_to_the_api(config, sizes.len());
     match (config.runtime.kind, refusal) {
         (RuntimeKind::OrtTraining, Some(reason)) => {
             return Err(TrainError::TrainConfig {
                 origin: "runtime.kind".to_owned(),
                 reason: reason.to_owned(),
-                hint: Some("set runtime.kind = \"graph\", or optimizer.kind = \"adamw\" without clipping".to_owned()),
+                hint: Some("set runtime.kind = \"graph\", or one size, optimizer.kind = \"adamw\" and no clipping".to_owned()),
             });
         }
         (RuntimeKind::OrtTraining, None) => {
@@ -416,12 +461,15 @@ fn open_runtime(
         max_memory: (config.runtime.max_memory > 0).then_some(config.runtime.max_memory << 20),
         session: session.clone(),
     };
-    Ok(Box::new(GraphTraining::new(engine, model, state, options)?))
+    Ok(Box::new(GraphTraining::new(engine, &sizes, state, options)?))
 }
 
 /// Returns the first setting that the training API cannot follow, in words; `None` if it can follow all.
-fn unknown_to_the_api(optimizer: &OptimizerConfig) -> Option<&'static str> {
-    if optimizer.kind != OptimizerKind::AdamW {
+fn unknown_to_the_api(config: &TrainConfig, sizes: usize) -> Option<&'static str> {
+    let optimizer = &config.optimizer;
+    if sizes > 1 {
+        Some("ort-training knows one size of puzzles")
+    } else if optimizer.kind != OptimizerKind::AdamW {
         Some("ort-training knows adamw only")
     } else if optimizer.clip_grad_norm > 0.0 {
         Some("ort-training does not clip gradients")

@@ -61,7 +61,7 @@ fn start_split(
         max_memory: None,
         session: SessionOptions { threads, ..options(golden.batch) },
     };
-    GraphTraining::new(&ort(), &golden.config, state, options)
+    GraphTraining::new(&ort(), std::slice::from_ref(&golden.config), state, options)
 }
 
 fn batch(golden: &Golden, reset: Vec<bool>) -> TrainBatch {
@@ -288,7 +288,7 @@ fn measured(dir: &Path) -> Vec<Record> {
         Record::Train(record) => {
             Record::Train(TrainRecord { samples_per_s: 0.0, gflops: None, seconds: 0.0, ..record })
         }
-        Record::Eval(record) => Record::Eval(EvalRecord { seconds: 0.0, ..record }),
+        Record::Eval(record) => Record::Eval(EvalRecord { seconds: 0.0, ..record.clone() }),
     };
     log::read(&dir.join(LOG)).expect("a log").into_iter().map(timeless).collect()
 }

@@ -103,7 +103,7 @@ mod tests {
     fn a_neighbourhood_is_read_row_by_row_with_zeros_outside() {
         let network =
             NetworkConfig { mixer: Mixer::Grid, hidden_size: 1, puzzle_emb_ndim: 0, ..NetworkConfig::default() };
-        let config = TrmConfig { board: Some(Board::grid(2, 3)), ..network.for_task(6, 6) };
+        let config = network.for_task(6, 6, Some(Board::grid(2, 3)));
         let weights = StateDict::new();
         let model = Model::new(&config, &weights, DType::F32);
         let mut b = GraphBuilder::new("test", "");

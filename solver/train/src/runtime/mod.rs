@@ -92,8 +92,17 @@ pub trait TrainRuntime {
     /// `graph` or `ort-training`.
     fn name(&self) -> &'static str;
 
-    /// Floating-point operations of the matrix products of one supervision step, backward pass included; 0 where unknown.
-    fn flops(&self) -> u64;
+    /// Floating-point operations of the matrix products of one supervision step of a carry group, backward pass included; 0
+    /// where unknown.
+    fn flops(&self, group: usize) -> u64;
+
+    /// Gives a carry group puzzles of another size, by its number among the sizes that the runtime was made for: its rows
+    /// must be reset in its next step. The size that it has already changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Engine`](crate::TrainError::Engine) if a value cannot be made.
+    fn assign(&mut self, group: usize, size: usize) -> Result<()>;
 
     /// Runs one supervision step of carry group `group`: forward and backward, gradients added to those since the
     /// last update, the group's carry advanced.
@@ -118,14 +127,14 @@ pub trait TrainRuntime {
     /// [`TrainError::Engine`](crate::TrainError::Engine) if a value cannot be copied.
     fn state(&self) -> Result<TrainState>;
 
-    /// A copy of the carry of all groups, `z_h` and `z_l`, `[groups, batch, L, D]` each.
+    /// A copy of the carry of all groups, `z_h` and `z_l`, one group's `[batch, L, D]` after the other.
     ///
     /// # Errors
     ///
     /// [`TrainError::Engine`](crate::TrainError::Engine) if a value cannot be copied.
     fn carry(&self) -> Result<[NamedTensor; 2]>;
 
-    /// Replaces the carry of all groups.
+    /// Replaces the carry of all groups, each of the size that it has.
     ///
     /// # Errors
     ///

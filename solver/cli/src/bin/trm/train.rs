@@ -15,13 +15,12 @@ use trm_engine::ort::OrtEngine;
 use trm_export::checkpoint::StateDict;
 use trm_export::trm::GraphOptions;
 use trm_export::{BundleRequest, export_bundle};
-use trm_models::{GraphKind, Measured, TaskKind, TrmConfig};
+use trm_models::{GraphKind, Measured, TaskKind};
 use trm_solver::Model;
 use trm_train::config::TrainConfig;
 use trm_train::config_sections::DataConfig;
-use trm_train::data::Stream;
 use trm_train::held_out::{self, state_dict};
-use trm_train::log::{EvalRecord, TrainRecord};
+use trm_train::log::{EvalRecord, TaskRecord, TrainRecord};
 use trm_train::run::RunFolder;
 use trm_train::runtime::{NamedTensor, Weights};
 use trm_train::trainer::{CURVES_SVG, TrainEnd, TrainObserver, Trainer};
@@ -277,12 +276,11 @@ fn finish(
         }
     }
     let kind = config.task_kind()?;
-    let stream = Stream::new(config)?;
     let options = args.engine.session_options();
     let model = config.trm_config()?;
     let record = match last {
         Some(record) if record.step == trained.step => record,
-        _ => measure(engine, &model, &weights, &stream, &options)?,
+        _ => measure(engine, config, &weights, &options)?,
     };
     outcome.exact = Some(record.exact);
     outcome.valid = record.valid;
@@ -341,15 +339,14 @@ fn compare(
     before: &Weights,
     after: &Weights,
 ) -> Result<Vec<Compared>> {
-    let (model, options) = (config.trm_config()?, args.engine.session_options());
+    let options = args.engine.session_options();
     let is_new = |data: &DataConfig| args.data.is_some() && data.jsonl == args.data;
     let sets = [("old", false), ("new", true)].into_iter().filter_map(|(name, new)| {
         let data: Vec<_> = config.data.iter().filter(|data| is_new(data) == new).cloned().collect();
         (!data.is_empty()).then(|| (name, TrainConfig { data, ..config.clone() }))
     });
     sets.map(|(puzzles, config)| {
-        let stream = Stream::new(&config)?;
-        let measure = |weights: &Weights| measure(engine, &model, weights, &stream, &options);
+        let measure = |weights: &Weights| measure(engine, &config, weights, &options);
         Ok(Compared { puzzles, before: measure(before)?, after: measure(after)? })
     })
     .collect()
@@ -358,13 +355,12 @@ fn compare(
 /// Measures weights on the held-out puzzles to the end: what was trained is saved, and a signal ends the program.
 fn measure(
     engine: &OrtEngine,
-    model: &TrmConfig,
+    config: &TrainConfig,
     weights: &Weights,
-    stream: &Stream,
     options: &SessionOptions,
 ) -> Result<EvalRecord> {
-    let (task, examples) = (stream.task(), stream.held_out());
-    let record = held_out::measure(engine, model, weights, task, examples, options, &mut || false)?;
+    let (sets, steps) = (held_out::sets(config)?, config.evaluation.steps);
+    let record = held_out::measure(engine, &sets, steps, weights, options, &mut || false)?;
     record.context("the measurement was broken off")
 }
 
@@ -447,7 +443,7 @@ impl TrainObserver for Watch {
     }
 
     fn evaluated(&mut self, record: &EvalRecord) {
-        self.last = Some(*record);
+        self.last = Some(record.clone());
         let valid = record.valid.map_or_else(String::new, |valid| format!(", {:.1} % valid", valid * 1e2));
         let line = format!(
             "step {}, {:.0} s: {:.1} % of {} held-out puzzles exact ({:.1}-{:.1}){valid}",
@@ -458,7 +454,10 @@ impl TrainObserver for Watch {
             record.exact_low * 1e2,
             record.exact_high * 1e2
         );
-        self.bar.suspend(|| errln!("{line}"));
+        let of_task = |of: &TaskRecord| format!("{} {:.1} %", of.task, of.valid.unwrap_or(of.exact) * 1e2);
+        let by_task = record.by_task.iter().map(of_task).collect::<Vec<_>>().join(", ");
+        let by_task = if by_task.is_empty() { by_task } else { format!("\n  {by_task}") };
+        self.bar.suspend(|| errln!("{line}{by_task}"));
     }
 
     fn stop(&mut self) -> bool {

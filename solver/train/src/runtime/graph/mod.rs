@@ -1,7 +1,8 @@
 //! Training through plain graphs, on any ONNX Runtime: one graph for a supervision step, one for an update.
 //!
 //! Parameters, moments, moving average, gradients and carries are values of ONNX Runtime, on the device that computes:
-//! what one run returns goes into the next one as it is.
+//! what one run returns goes into the next one as it is. A model without positions has a step's graph for every size of
+//! puzzles that it learns, and one set of parameters.
 
 pub(crate) mod loaded;
 mod memory;
@@ -53,37 +54,61 @@ pub struct GraphTrainingOptions {
 /// Plain graphs as a [`TrainRuntime`].
 pub struct GraphTraining {
     options: GraphTrainingOptions,
-    config: TrmConfig,
     provider: ExecutionProvider,
-    split: Split,
-    workers: Vec<Worker>,
+    sizes: Vec<Size>,
     update: LoadedGraph,
     /// Inputs of the update by name: parameters, moments, averages; and the buffers.
     values: BTreeMap<String, DynValue>,
     /// Zeros that sums of gradients begin with, by `NAME.sum`.
     zeros: BTreeMap<String, DynValue>,
-    /// `z_h` and `z_l` of each group's parts, `[rows, L, D]`.
-    carry: Vec<Vec<[DynValue; 2]>>,
+    groups: Vec<Group>,
     /// Rows of the puzzle embedding that were used since the last update.
     used: Vec<bool>,
+}
+
+/// The step of one size of puzzles.
+struct Size {
+    config: TrmConfig,
+    split: Split,
+    workers: Vec<Worker>,
+}
+
+/// A carry group.
+struct Group {
+    /// The number of its size.
+    size: usize,
+    /// `z_h` and `z_l` of its parts, `[rows, L, D]`.
+    carry: Vec<[DynValue; 2]>,
+}
+
+impl Group {
+    /// A group whose states are zeros.
+    fn empty(number: usize, size: &Size) -> Result<Self> {
+        let shape = carry_shape(&size.config, size.split.rows);
+        let zeros = || dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()]);
+        let carry = (0..size.split.parts).map(|_| Ok([zeros()?, zeros()?])).collect::<Result<_>>()?;
+        Ok(Self { size: number, carry })
+    }
 }
 
 /// The carry's inputs.
 const CARRY: [&str; 2] = ["z_h", "z_l"];
 
 impl GraphTraining {
-    /// Builds the graphs and starts from `state`; without moments and moving average, from zero moments and an average
-    /// that is the weights. Carries hold nothing until a group's rows are reset, or [`TrainRuntime::set_carry`].
+    /// Builds the graphs for puzzles of these sizes and starts from `state`; without moments and moving average, from zero
+    /// moments and an average that is the weights. All groups have the first size. Carries hold nothing until a group's rows
+    /// are reset, or [`TrainRuntime::set_carry`].
     ///
     /// # Errors
     /// Those of ONNX Runtime; [`TrainError::TrainState`] when a tensor is missing or of another shape.
     pub fn new(
         engine: &OrtEngine,
-        config: &TrmConfig,
+        sizes: &[TrmConfig],
         mut state: TrainState,
         options: GraphTrainingOptions,
     ) -> Result<Self> {
-        let (workers, split, provider) = load_steps(engine, config, &options)?;
+        let (sizes, provider) = load_sizes(engine, sizes, &options)?;
+        let config = &sizes[0].config;
         let update = update_graph(config, &options.update, &options.frozen)?;
         let session = SessionOptions { provider: ProviderChoice::Only(provider), ..options.session.clone() };
         let update = LoadedGraph::load(engine, "the optimizer update", &update, &session)?;
@@ -108,20 +133,16 @@ impl GraphTraining {
             }
             values.insert(tensor.name, dyn_tensor(&value.shape, value.data)?);
         }
-        let shape = carry_shape(config, split.rows);
-        let empty = || dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()]);
-        let group = || (0..split.parts).map(|_| Ok([empty()?, empty()?])).collect::<Result<Vec<_>>>();
-        let carry = (0..options.groups).map(|_| group()).collect::<Result<_>>()?;
-        let sums =
-            workers[0].graph.inputs.iter().filter_map(|name| Some((name, values.get(name.strip_suffix(".sum")?)?)));
+        let groups = (0..options.groups).map(|_| Group::empty(0, &sizes[0])).collect::<Result<_>>()?;
+        let inputs = sizes.iter().flat_map(|size| &size.workers[0].graph.inputs).collect::<BTreeSet<_>>();
+        let sums = inputs.into_iter().filter_map(|name| Some((name, values.get(name.strip_suffix(".sum")?)?)));
         let zeros = sums.map(|(name, parameter)| {
             let shape = parameter.shape().iter().map(|&size| size as usize).collect::<Vec<_>>();
             Ok((name.clone(), dyn_tensor(&shape, vec![0.0_f32; shape.iter().product()])?))
         });
         let zeros = zeros.collect::<Result<_>>()?;
         let used = vec![false; config.num_puzzle_identifiers];
-        let config = config.clone();
-        Ok(Self { options, config, provider, split, workers, update, values, zeros, carry, used })
+        Ok(Self { options, provider, sizes, update, values, zeros, groups, used })
     }
 
     /// The execution provider that runs the graphs.
@@ -136,19 +157,29 @@ impl TrainRuntime for GraphTraining {
         "graph"
     }
 
-    fn flops(&self) -> u64 {
-        self.workers[0].graph.flops * self.split.parts as u64
+    fn flops(&self, group: usize) -> u64 {
+        let size = &self.sizes[self.groups[group].size];
+        size.workers[0].graph.flops * size.split.parts as u64
+    }
+
+    fn assign(&mut self, group: usize, size: usize) -> Result<()> {
+        if self.groups[group].size != size {
+            self.groups[group] = Group::empty(size, &self.sizes[size])?;
+        }
+        Ok(())
     }
 
     fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput> {
-        let (rows, seq_len) = (self.split.rows, self.config.seq_len);
+        let Group { size, carry } = &mut self.groups[group];
+        let Size { config, split, workers } = &mut self.sizes[*size];
+        let (rows, seq_len, each) = (split.rows, config.seq_len, split.parts_each());
         worker::check(batch, self.options.batch, seq_len)?;
         let (values, zeros) = (&self.values, &self.zeros);
         let shared = move |name: &str| values.get(name).or_else(|| zeros.get(name));
-        let parts = self.carry[group].iter_mut().enumerate();
+        let parts = carry.iter_mut().enumerate();
         let mut parts = parts.map(|(index, carry)| Part { rows: index * rows..(index + 1) * rows, carry });
-        let shares = self.workers.iter_mut().map(|worker| {
-            let share = parts.by_ref().take(self.split.parts_each()).collect::<Vec<_>>();
+        let shares = workers.iter_mut().map(|worker| {
+            let share = parts.by_ref().take(each).collect::<Vec<_>>();
             move || worker.step(&shared, batch, seq_len, share)
         });
         let outputs = in_parallel(shares.collect())?;
@@ -173,7 +204,7 @@ impl TrainRuntime for GraphTraining {
             given.insert(name.to_owned(), dyn_tensor(&[], vec![value as f32])?);
         }
         given.insert(format!("{PUZZLE_EMB}.used"), dyn_tensor(&[self.used.len()], self.used.clone())?);
-        let gradients = sum_gradients(&mut self.workers)?;
+        let gradients = sum_gradients(self.sizes.iter_mut().flat_map(|size| &mut size.workers))?;
         let found = |name: &str| given.get(name).or_else(|| self.values.get(name)).or_else(|| gradients.get(name));
         let mut outputs = self.update.run(&found)?;
         let norm = read::<f32>(&outputs, "grad_norm")?.first().copied();
@@ -205,34 +236,31 @@ impl TrainRuntime for GraphTraining {
     fn carry(&self) -> Result<[NamedTensor; 2]> {
         let all = |index: usize| -> Result<NamedTensor> {
             let mut data = Vec::new();
-            for group in &self.carry {
-                for part in group {
-                    data.extend(copy(CARRY[index], &part[index])?.data);
-                }
+            for part in self.groups.iter().flat_map(|group| &group.carry) {
+                data.extend(copy(CARRY[index], &part[index])?.data);
             }
-            let shape = [self.options.groups].into_iter().chain(carry_shape(&self.config, self.options.batch));
-            Ok(NamedTensor { shape: shape.collect(), data })
+            Ok(NamedTensor { shape: vec![data.len()], data })
         };
         Ok([all(0)?, all(1)?])
     }
 
     fn set_carry(&mut self, carry: &[NamedTensor; 2]) -> Result<()> {
-        let shape = carry_shape(&self.config, self.split.rows);
-        let size = shape.iter().product::<usize>();
+        let shapes = self.groups.iter().flat_map(|group| {
+            let Size { config, split, .. } = &self.sizes[group.size];
+            vec![carry_shape(config, split.rows); split.parts]
+        });
+        let shapes = shapes.collect::<Vec<_>>();
+        let expected = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
         for (index, given) in carry.iter().enumerate() {
-            let expected = self.options.groups * self.split.parts * size;
             if given.data.len() != expected {
-                let shape = format!("[groups {}, batch, L, D]", self.options.groups);
-                return Err(EngineError::InputLength {
-                    tensor: CARRY[index],
-                    actual: given.data.len(),
-                    expected,
-                    shape,
-                }
-                .into());
+                let (tensor, shape) = (CARRY[index], "[batch, L, D] of each group".to_owned());
+                return Err(EngineError::InputLength { tensor, actual: given.data.len(), expected, shape }.into());
             }
-            for (part, data) in self.carry.iter_mut().flatten().zip(given.data.chunks_exact(size)) {
-                part[index] = dyn_tensor(&shape, data.to_vec())?;
+            let mut rest = given.data.as_slice();
+            for (part, shape) in self.groups.iter_mut().flat_map(|group| &mut group.carry).zip(&shapes) {
+                let (data, others) = rest.split_at(shape.iter().product());
+                part[index] = dyn_tensor(shape, data.to_vec())?;
+                rest = others;
             }
         }
         Ok(())
@@ -253,6 +281,24 @@ fn in_parallel<T: Send>(mut jobs: Vec<impl FnOnce() -> Result<T> + Send>) -> Res
         let results = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
         results.collect()
     })
+}
+
+/// The steps of all sizes, on the provider that the first one's works on.
+fn load_sizes(
+    engine: &OrtEngine,
+    sizes: &[TrmConfig],
+    options: &GraphTrainingOptions,
+) -> Result<(Vec<Size>, ExecutionProvider)> {
+    let mut options = options.clone();
+    let mut loaded = Vec::with_capacity(sizes.len());
+    let mut chosen = ExecutionProvider::Cpu;
+    for config in sizes {
+        let (workers, split, provider) = load_steps(engine, config, &options)?;
+        options.session.provider = ProviderChoice::Only(provider);
+        chosen = provider;
+        loaded.push(Size { config: config.clone(), split, workers });
+    }
+    Ok((loaded, chosen))
 }
 
 /// The step graph for each worker, on the first of the chosen providers that works: all rows at once on a GPU, else dealt

@@ -83,8 +83,10 @@ impl Worker {
 }
 
 /// The gradients of all workers, taken from them and added up in their order.
-pub(super) fn sum_gradients(workers: &mut [Worker]) -> Result<BTreeMap<String, DynValue>> {
-    let mut all = workers.iter_mut().map(|worker| std::mem::take(&mut worker.gradients));
+pub(super) fn sum_gradients<'a>(
+    workers: impl Iterator<Item = &'a mut Worker>,
+) -> Result<BTreeMap<String, DynValue>> {
+    let mut all = workers.map(|worker| std::mem::take(&mut worker.gradients)).filter(|found| !found.is_empty());
     let mut sum = all.next().unwrap_or_default();
     for gradients in all {
         for (name, gradient) in gradients {

@@ -190,8 +190,13 @@ impl TrainRuntime for OrtTraining {
         NAME
     }
 
-    fn flops(&self) -> u64 {
+    fn flops(&self, _group: usize) -> u64 {
         self.flops
+    }
+
+    /// There is one size.
+    fn assign(&mut self, _group: usize, _size: usize) -> Result<()> {
+        Ok(())
     }
 
     fn step(&mut self, group: usize, batch: &TrainBatch) -> Result<TrainOutput> {
@@ -249,13 +254,11 @@ impl TrainRuntime for OrtTraining {
 
     fn carry(&self) -> Result<[NamedTensor; 2]> {
         let all = |index: usize| -> Result<NamedTensor> {
-            let mut shape = vec![self.options.groups];
-            shape.extend(self.options.carry_shape());
             let mut data = Vec::with_capacity(self.options.groups * self.options.carry_len());
             for group in &self.carry {
                 data.extend_from_slice(elements::<f32>(CARRY[index], &group[index])?);
             }
-            Ok(NamedTensor { shape, data })
+            Ok(NamedTensor { shape: vec![data.len()], data })
         };
         Ok([all(0)?, all(1)?])
     }
