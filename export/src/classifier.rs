@@ -92,7 +92,7 @@ pub fn classifier_step(config: &ClassifierConfig, batch: usize) -> Result<Graph,
     let logits = b.reshape(logits, &[rows, Dim::Fixed(1), Dim::Fixed(config.classes)])?;
     let answer = b.node(ArgMax, &[logits])?;
     let answer = b.cast(answer, DType::I32)?;
-    let judged = b.scoped("loss", |b| answer_loss(b, LossKind::Softmax, logits, answer, labels))?;
+    let judged = b.scoped("loss", |b| answer_loss(b, LossKind::Softmax, logits, answer, labels, None))?;
     let sum = b.node(ReduceSum { axes: vec![0] }, &[judged.cross_entropy])?;
     let sum = b.reshape(sum, &[])?;
     let count = b.scalar(batch as f32, DType::F64);

@@ -178,7 +178,9 @@ fn a_grid_can_be_turned_with_its_weights() {
             let (from, width) = (tensor.data.clone(), config.hidden_size);
             for (index, value) in from.into_iter().enumerate() {
                 let (out, place, channel) = (index / (9 * width), index / width % 9, index % width);
-                tensor.data[(out * 9 + place % 3 * 3 + place / 3) * width + channel] = value;
+                // The cell; above, left, right, below; the corners in the order of reading.
+                let place = [0, 2, 1, 4, 3, 5, 7, 6, 8][place];
+                tensor.data[(out * 9 + place) * width + channel] = value;
             }
         }
         turned_weights.insert(name.to_owned(), tensor);
@@ -216,7 +218,8 @@ struct Differentiable {
 impl Differentiable {
     fn new(config: &TrmConfig, tokens: &[i64], labels: &[i64]) -> Self {
         let weights = weights(config);
-        let options = StepOptions { batch: 2, global_batch: 2, loss: LossKind::Stablemax, accumulate: false };
+        let options =
+            StepOptions { batch: 2, global_batch: 2, loss: LossKind::Stablemax, accumulate: false, wave: false };
         let mut step = training_step(config, &options).expect("graph");
         step.builder.output("loss", step.loss).expect("output");
         for (name, gradient) in &step.gradients {

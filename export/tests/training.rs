@@ -24,7 +24,8 @@ fn run(golden: &Golden, carry: [Tensor; 2], reset: &[bool]) -> Step {
 
 /// One step with the parameters in `state`, and the golden's where it has none.
 fn run_with(golden: &Golden, state: &State, global_batch: usize, carry: [Tensor; 2], reset: &[bool]) -> Step {
-    let options = StepOptions { batch: golden.rows(), global_batch, loss: LossKind::Stablemax, accumulate: false };
+    let options =
+        StepOptions { batch: golden.rows(), global_batch, loss: LossKind::Stablemax, accumulate: false, wave: false };
     let mut step = training_step(&golden.config, &options).expect("graph");
     let b = &mut step.builder;
     b.output("loss", step.loss).expect("output");
@@ -188,6 +189,7 @@ fn zeros(golden: &Golden, name: &str) -> Tensor {
 #[test]
 fn three_updates_leave_the_reference_s_parameters() {
     let options = UpdateOptions {
+        wave: false,
         rule: UpdateRule::AdamAtan2,
         beta1: 0.9,
         beta2: 0.95,
@@ -246,6 +248,7 @@ fn adamw_with_clipping_and_average_follows_its_formulas() {
     const GREATEST: f64 = 0.5;
     const EPS: f64 = 1e-3;
     let options = UpdateOptions {
+        wave: false,
         rule: UpdateRule::AdamW { eps: EPS },
         beta1: 0.8,
         beta2: 0.9,
@@ -317,7 +320,8 @@ fn adamw_with_clipping_and_average_follows_its_formulas() {
 #[test]
 fn the_softmax_loss_is_its_formula_and_its_gradient_the_slope() {
     let golden = Golden::open("maze_learned_stable");
-    let options = StepOptions { batch: golden.rows(), global_batch: 1, loss: LossKind::Softmax, accumulate: false };
+    let options =
+        StepOptions { batch: golden.rows(), global_batch: 1, loss: LossKind::Softmax, accumulate: false, wave: false };
     let mut step = training_step(&golden.config, &options).expect("graph");
     let b = &mut step.builder;
     b.output("loss", step.loss).expect("output");

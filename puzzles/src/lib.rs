@@ -43,6 +43,6 @@ pub use generate::{Example, Generate};
 pub use grid::{Cell, Grid, UNKNOWN};
 pub use maze::{Layout, Maze, MazeGenerator};
 pub use random::seeded;
-pub use sudoku::{Grade, Sudoku, SudokuGenerator};
+pub use sudoku::{Grade, RatedSudokuGenerator, Sudoku, SudokuGenerator};
 pub use task::{IGNORE_LABEL, PAD, PathLength, Rule, Symmetry, Task, Verdict, Violation};
 pub use tokens::Tokens;

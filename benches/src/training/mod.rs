@@ -89,6 +89,7 @@ impl Batches {
             puzzle_ids: vec![0; reset.len()],
             reset: reset.iter().map(|&fresh| fresh != 0).collect(),
             last_step: vec![false; reset.len()],
+            wave: None,
         })
     }
 }

@@ -46,6 +46,7 @@ fn start_graph(setup: &Setup) -> Result<Box<dyn TrainRuntime>> {
         groups: 1,
         loss: LossKind::Stablemax,
         update: UpdateOptions {
+            wave: false,
             rule: UpdateRule::AdamAtan2,
             beta1: 0.9,
             beta2: 0.95,

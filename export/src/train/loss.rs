@@ -22,22 +22,40 @@ pub(crate) struct AnswerLoss {
     pub(crate) exact: ValueId,
 }
 
-/// Adds the loss of `logits` f32 `[batch, S, V]` and `answer`, with `labels`, both i32 `[batch, S]`.
+/// Adds the loss of `logits` f32 `[batch, S, V]` and `answer`, with `labels`, both i32 `[batch, S]`. The cross entropy is of
+/// `asked`, labels that are not yet the answer's, where they are given.
 pub(crate) fn answer_loss(
     b: &mut GraphBuilder,
     kind: LossKind,
     logits: ValueId,
     answer: ValueId,
     labels: ValueId,
+    asked: Option<ValueId>,
 ) -> Result<AnswerLoss, ExportError> {
-    let (rows, cells, vocabulary) = sizes(b, logits);
-    let ignored = b.constant("label.ignored", || Constant::i32(&[], vec![IGNORE_LABEL]));
-    let ignored = b.node(Equal, &[labels, ignored])?;
-    let labelled = b.node(Not, &[ignored])?;
-    let labelled = b.cast(labelled, DType::F64)?;
-    let count = b.node(ReduceSum { axes: vec![1] }, &[labelled])?;
+    let (rows, ..) = sizes(b, logits);
+    let cross_entropy = cross_entropy(b, kind, logits, asked.unwrap_or(labels))?;
+    let count = labelled(b, labels)?;
+    let right = b.node(Equal, &[answer, labels])?;
+    let right = b.cast(right, DType::F64)?;
+    let right = b.node(ReduceSum { axes: vec![1] }, &[right])?;
+    let exact = b.node(Equal, &[right, count])?;
+    let exact = b.reshape(exact, &[rows])?;
+    let right = b.reshape(right, &[rows])?;
+    Ok(AnswerLoss { cross_entropy, cells_right: b.cast(right, DType::I32)?, exact })
+}
 
-    let tokens = b.constant("vocabulary", || Constant::i32(&[vocabulary], (0..vocabulary as i32).collect::<Vec<_>>()));
+/// Mean cross entropy of `logits` f32 `[batch, S, V]` over the cells that `labels` i32 `[batch, S]` label, f64 `[batch]`.
+pub(super) fn cross_entropy(
+    b: &mut GraphBuilder,
+    kind: LossKind,
+    logits: ValueId,
+    labels: ValueId,
+) -> Result<ValueId, ExportError> {
+    let (rows, cells, vocabulary) = sizes(b, logits);
+    let count = labelled(b, labels)?;
+    let tokens = b.constant(&format!("vocabulary.{vocabulary}"), || {
+        Constant::i32(&[vocabulary], (0..vocabulary as i32).collect::<Vec<_>>())
+    });
     let column = b.reshape(labels, &[rows, cells, Dim::Fixed(1)])?;
     let one_hot = b.node(Equal, &[column, tokens])?;
     let wide = b.cast(logits, DType::F64)?;
@@ -55,15 +73,16 @@ pub(crate) fn answer_loss(
     let divisor = b.select_where(none, one, count)?;
     let divisor = b.reshape(divisor, &[rows])?;
     let mean = b.div(sum, divisor)?;
-    let cross_entropy = b.node(Neg, &[mean])?;
+    Ok(b.node(Neg, &[mean])?)
+}
 
-    let right = b.node(Equal, &[answer, labels])?;
-    let right = b.cast(right, DType::F64)?;
-    let right = b.node(ReduceSum { axes: vec![1] }, &[right])?;
-    let exact = b.node(Equal, &[right, count])?;
-    let exact = b.reshape(exact, &[rows])?;
-    let right = b.reshape(right, &[rows])?;
-    Ok(AnswerLoss { cross_entropy, cells_right: b.cast(right, DType::I32)?, exact })
+/// Labelled cells of each row, f64 `[batch, 1]`.
+fn labelled(b: &mut GraphBuilder, labels: ValueId) -> Result<ValueId, ExportError> {
+    let ignored = b.constant("label.ignored", || Constant::i32(&[], vec![IGNORE_LABEL]));
+    let ignored = b.node(Equal, &[labels, ignored])?;
+    let labelled = b.node(Not, &[ignored])?;
+    let labelled = b.cast(labelled, DType::F64)?;
+    Ok(b.node(ReduceSum { axes: vec![1] }, &[labelled])?)
 }
 
 fn sizes(b: &GraphBuilder, logits: ValueId) -> (Dim, Dim, usize) {

@@ -7,7 +7,7 @@ mod step;
 mod update;
 
 pub(crate) use loss::answer_loss;
-pub use step::{BUFFERS, StepOptions, training_step};
+pub use step::{BUFFERS, StepOptions, WAVE_CLASSES, WAVE_HEAD, trained_layout, training_step};
 pub use update::{PUZZLE_EMB, UpdateOptions, UpdateRule, parameter_update, update_graph};
 
 use serde::{Deserialize, Serialize};

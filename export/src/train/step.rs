@@ -2,14 +2,15 @@
 
 use trm_models::TrmConfig;
 
-use super::loss::{AnswerLoss, answer_loss, halting_loss};
+use super::loss::{AnswerLoss, answer_loss, cross_entropy, halting_loss};
 use super::{Differentiated, LossKind};
 use crate::ExportError;
 use crate::autodiff::gradients;
-use crate::checkpoint::layout;
+use crate::checkpoint::{LayoutDim, TensorLayout, layout};
 use crate::onnx::operators::{ReduceSum, Sigmoid};
 use crate::onnx::{DType, Dim, GraphBuilder, TensorType, ValueId};
 use crate::trm::embedding::{embed, initial_state};
+use crate::trm::quantize::linear;
 use crate::trm::recursion::{Q, State, answer_head, halting_head, recurse};
 use crate::trm::weights::Model;
 
@@ -24,14 +25,31 @@ pub struct StepOptions {
     pub loss: LossKind,
     /// True to add gradients to those of earlier steps, which are then inputs `NAME.sum`.
     pub accumulate: bool,
+    /// True to teach a maze's wave as well.
+    pub wave: bool,
 }
 
 /// The states that a fresh carry starts from: buffers of the reference, which it does not train.
 pub const BUFFERS: [&str; 2] = ["H_init", "L_init"];
 
+/// The head that training a maze's wave adds to a model: from each cell's state the distance to the goal modulo 3, or that
+/// the wave is not there yet. The finished model has it no more.
+pub const WAVE_HEAD: &str = "wave_head.weight";
+/// The classes of the wave: three of distances, and one of cells that it has not reached.
+pub const WAVE_CLASSES: usize = 4;
+
+/// The tensors that training knows: the model's, and the wave's head where that is taught.
+#[must_use]
+pub fn trained_layout(config: &TrmConfig, wave: bool) -> Vec<TensorLayout> {
+    let head = [LayoutDim::new(WAVE_CLASSES, "classes"), LayoutDim::field("hidden_size", config.hidden_size)];
+    let head = wave.then(|| TensorLayout::linear(WAVE_HEAD, [&head[0], &head[1]]));
+    layout(config).into_iter().chain(head).collect()
+}
+
 /// Builds the step. Inputs: `tokens`, `labels` (-100: no label) i32 `[batch, S]`, `puzzle_ids` i32 `[batch]`, `reset` bool
 /// `[batch]`, with Q-learning `last_step` bool `[batch]`, `z_h`, `z_l` f32 `[batch, L, D]`, and every tensor of the state dict
-/// under its name, with `accumulate` also `NAME.sum` for each parameter. Outputs besides loss and gradients: `lm_loss`, `q_loss`, `q_halt`, `q_continue` f32, `exact` bool,
+/// under its name, with `accumulate` also `NAME.sum` for each parameter; with `wave` i32 `[batch, S]` `asked`, what the cells are
+/// to be after this step, and `wave`, their classes. Outputs besides loss and gradients: `lm_loss`, `q_loss`, `q_halt`, `q_continue` f32, `exact` bool,
 /// `cells_right` i32, each `[batch]`, and `z_h_next`, `z_l_next`.
 ///
 /// The public code's training step: gradients flow through the last outer cycle only, and not into the carry.
@@ -47,13 +65,14 @@ pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differ
     let cells = TensorType::new(DType::I32, [rows, Dim::Fixed(config.seq_len)]);
     let states = TensorType::new(DType::F32, [rows, Dim::Fixed(config.total_len()), Dim::Fixed(config.hidden_size)]);
     let tokens = b.input("tokens", cells.clone());
-    let labels = b.input("labels", cells);
+    let labels = b.input("labels", cells.clone());
     let puzzle_ids = b.input("puzzle_ids", TensorType::new(DType::I32, [rows]));
     let reset = b.input("reset", TensorType::new(DType::Bool, [rows]));
     let q_learning = config.halts_by_q_learning();
     let last_step = q_learning.then(|| b.input("last_step", TensorType::new(DType::Bool, [rows])));
     let carry = State { h: b.input("z_h", states.clone()), l: b.input("z_l", states) };
-    let parameters = layout(config)
+    let taught = options.wave.then(|| [b.input("asked", cells.clone()), b.input("wave", cells)]);
+    let parameters = trained_layout(config, options.wave)
         .into_iter()
         .map(|tensor| {
             let shape = tensor.shape.iter().map(|&size| Dim::Fixed(size)).collect::<Vec<_>>();
@@ -76,8 +95,15 @@ pub fn training_step(config: &TrmConfig, options: &StepOptions) -> Result<Differ
         None => None,
     };
     let (loss, outputs) = b.scoped("loss", |b| {
-        let answer = answer_loss(b, options.loss, logits, answer, labels)?;
-        total_loss(b, options, &answer, q, next)
+        let answer = answer_loss(b, options.loss, logits, answer, labels, taught.map(|[asked, _]| asked))?;
+        let of_wave = match taught {
+            Some([_, wave]) => {
+                let logits = linear(b, model, WAVE_HEAD, state.h)?;
+                Some(cross_entropy(b, LossKind::Softmax, logits, wave)?)
+            }
+            None => None,
+        };
+        total_loss(b, options, &answer, of_wave, (q, next))
     })?;
     let trained = parameters.iter().filter(|(name, _)| !BUFFERS.contains(&name.as_str())).cloned().collect::<Vec<_>>();
     let wrt = trained.iter().map(|(_, id)| *id).collect::<Vec<_>>();
@@ -110,8 +136,8 @@ fn total_loss(
     b: &mut GraphBuilder,
     options: &StepOptions,
     answer: &AnswerLoss,
-    q: Q,
-    next: Option<(ValueId, Q)>,
+    of_wave: Option<ValueId>,
+    (q, next): (Q, Option<(ValueId, Q)>),
 ) -> Result<(ValueId, Outputs), ExportError> {
     let target = b.cast(answer.exact, DType::F32)?;
     let mut q_loss = halting_loss(b, q.halt, target)?;
@@ -128,7 +154,10 @@ fn total_loss(
     let half = b.scalar(0.5, DType::F64);
     let halting = b.cast(q_loss, DType::F64)?;
     let halting = b.mul(halting, half)?;
-    let by_row = b.add(answer.cross_entropy, halting)?;
+    let mut by_row = b.add(answer.cross_entropy, halting)?;
+    if let Some(of_wave) = of_wave {
+        by_row = b.add(by_row, of_wave)?;
+    }
     let sum = b.node(ReduceSum { axes: vec![0] }, &[by_row])?;
     let sum = b.reshape(sum, &[])?;
     let divisor = b.scalar(options.global_batch as f32, DType::F64);

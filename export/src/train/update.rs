@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 
 use trm_models::TrmConfig;
 
-use super::BUFFERS;
+use super::{BUFFERS, trained_layout};
 use crate::ExportError;
-use crate::checkpoint::layout;
 use crate::onnx::operators::{Atan, Equal, Less, ReduceSum, Sqrt, Unsqueeze};
 use crate::onnx::{DType, Dim, Graph, GraphBuilder, OnnxError, TensorType, ValueId};
 
@@ -41,6 +40,8 @@ pub struct UpdateOptions {
     pub puzzle_emb_weight_decay: f64,
     /// Greatest global norm of the gradients, the puzzle embedding's not counted; longer ones are scaled to it.
     pub clip_grad_norm: Option<f64>,
+    /// True if the wave's head is trained as well.
+    pub wave: bool,
     /// Rate of the moving average: `e ← rate · e + (1 - rate) p`.
     pub ema: Option<f64>,
 }
@@ -60,7 +61,7 @@ pub fn update_graph(
 ) -> Result<Graph, ExportError> {
     config.validate()?;
     let is_trained = |name: &str| !BUFFERS.contains(&name) && !frozen.contains(name);
-    let tensors = layout(config).into_iter().filter(|tensor| is_trained(&tensor.name));
+    let tensors = trained_layout(config, options.wave).into_iter().filter(|tensor| is_trained(&tensor.name));
     parameter_update(&tensors.map(|tensor| (tensor.name, tensor.shape)).collect::<Vec<_>>(), options)
 }
 

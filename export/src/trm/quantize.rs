@@ -119,7 +119,7 @@ fn matrix<'a>(weights: &'a StateDict, name: &str) -> Result<&'a WeightTensor, Ex
 }
 
 /// `x · Wᵀ` over the last axis, in 8 bits where the model's quantisation says so.
-pub(super) fn linear(b: &mut GraphBuilder, model: Model<'_>, name: &str, x: ValueId) -> Result<ValueId, ExportError> {
+pub(crate) fn linear(b: &mut GraphBuilder, model: Model<'_>, name: &str, x: ValueId) -> Result<ValueId, ExportError> {
     let Some(range) = model.quantised(name) else {
         let weight = model.weight(b, name, Layout::Transposed)?;
         return Ok(b.matmul(x, weight)?);

@@ -226,6 +226,7 @@ pub fn train(
     mut progress: impl FnMut(usize, f32, f32),
 ) -> Result<Vec<u8>> {
     let update = UpdateOptions {
+        wave: false,
         rule: UpdateRule::AdamW { eps: 1e-8 },
         beta1: 0.9,
         beta2: 0.99,

@@ -253,7 +253,7 @@ fn random_digit(rng: &mut (impl Rng + ?Sized), digits: Digits) -> Digits {
 }
 
 /// A random full grid.
-fn fill(task: Sudoku, geometry: &Geometry, rng: &mut (impl Rng + ?Sized)) -> Vec<u8> {
+pub(super) fn fill(task: Sudoku, geometry: &Geometry, rng: &mut (impl Rng + ?Sized)) -> Vec<u8> {
     if task.side() <= 16 {
         // Boxes on the diagonal share no row or column: any digits go there. The rest is searched.
         let mut start = vec![BLANK; geometry.cell_count()];

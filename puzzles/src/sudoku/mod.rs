@@ -3,12 +3,14 @@
 mod board;
 mod generate;
 mod grade;
+mod rated;
 mod solve;
 mod symmetry;
 
 pub use generate::SudokuGenerator;
 pub use grade::{Grade, grade};
 use rand::Rng;
+pub use rated::{RatedSudokuGenerator, rating};
 pub use solve::{Solutions, count_solutions, solve};
 
 use crate::task::{require_size, require_tokens};

@@ -75,6 +75,7 @@ pub fn count_solutions(task: Sudoku, puzzle: &Grid, limit: usize, node_limit: u6
 pub(super) struct Search<'a> {
     geometry: &'a Geometry,
     wanted: usize,
+    node_limit: u64,
     nodes_left: u64,
     exhausted: bool,
     pub(super) found: usize,
@@ -84,7 +85,12 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(geometry: &'a Geometry, wanted: usize, node_limit: u64) -> Self {
-        Self { geometry, wanted, nodes_left: node_limit, exhausted: false, found: 0, first: None }
+        Self { geometry, wanted, node_limit, nodes_left: node_limit, exhausted: false, found: 0, first: None }
+    }
+
+    /// Guesses so far.
+    pub(super) fn guesses(&self) -> u64 {
+        self.node_limit - self.nodes_left
     }
 
     /// True if the node limit ended the search.

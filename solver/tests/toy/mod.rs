@@ -141,6 +141,7 @@ pub(crate) fn batch(index: u64) -> TrainBatch {
             .map(|row| (index / GROUPS as u64 + row as u64).is_multiple_of(3) || index < GROUPS as u64)
             .collect(),
         last_step: vec![false; BATCH],
+        wave: None,
     }
 }
 

@@ -14,7 +14,7 @@ use trm_solver::model::board;
 
 use super::config_sections::{
     BatchConfig, CheckpointConfig, DataConfig, EvaluationConfig, LogConfig, OptimizerConfig, RuntimeConfig,
-    ScheduleConfig, SizesConfig, comment,
+    ScheduleConfig, SizesConfig, WaveConfig, comment,
 };
 use crate::{Result, TrainError};
 
@@ -53,6 +53,9 @@ pub struct TrainConfig {
     /// Composition of a batch.
     #[serde(default)]
     pub batch: BatchConfig,
+    /// The wave of mazes.
+    #[serde(default)]
+    pub wave: WaveConfig,
     /// Sizes of the task in turn, for a model of any size; none: `task` alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sizes: Vec<SizesConfig>,
@@ -127,6 +130,7 @@ impl TrainConfig {
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             batch: BatchConfig::default(),
+            wave: WaveConfig::default(),
             sizes: Vec::new(),
             data: default_data(),
             evaluation: EvaluationConfig::default(),
@@ -346,6 +350,9 @@ impl TrainConfig {
                 format!("{:?}", self.batch.visits),
                 "pairs of a step and the most visits from then on, the first at step 0, rising: [[0, 4], [5000, 16]]",
             );
+        }
+        if self.wave.speed > 0 && !matches!(kind, PuzzleKind::Maze(_)) {
+            return refuse("wave.speed", self.wave.speed.to_string(), "0: only mazes have a wave");
         }
         self.check_sizes(origin)?;
         if self.data.is_empty() {

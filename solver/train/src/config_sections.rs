@@ -117,6 +117,22 @@ pub struct SizesConfig {
     pub tasks: Vec<String>,
 }
 
+/// `[wave]`: teaches mazes how far the wave from G, and the way back from S, have got in every step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WaveConfig {
+    /// Cells that they go in a step; 0: not taught, mazes are asked for their path at once.
+    pub speed: usize,
+    /// Cells behind the way back's end that may be marked or not.
+    pub slack: usize,
+}
+
+impl Default for WaveConfig {
+    fn default() -> Self {
+        Self { speed: 0, slack: 6 }
+    }
+}
+
 /// Difficulty of generated sudokus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -171,6 +187,9 @@ pub struct DataConfig {
     /// Generated sudokus: fewest and most givens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub givens: Option<[usize; 2]>,
+    /// Generated sudokus: least and greatest rating instead of a grade, guesses of an exhaustive search.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rating: Option<[u64; 2]>,
     /// Generated mazes: layouts in equal parts.
     pub layouts: Vec<LayoutConfig>,
     /// Generated mazes: walls all around.
@@ -197,6 +216,7 @@ impl Default for DataConfig {
             jsonl: None,
             grade: GradeConfig::Easy,
             givens: None,
+            rating: None,
             layouts: vec![LayoutConfig::Perfect, LayoutConfig::Loops, LayoutConfig::Obstacles],
             border: true,
             sides: None,
@@ -391,6 +411,8 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("batch", "accumulation", "supervision steps for one optimizer step"),
     ("batch", "groups", "carry groups, used round robin"),
     ("batch", "visits", "[optimizer step, most ACT steps of one puzzle from then on]"),
+    ("wave", "speed", "mazes: cells that the wave from G goes in a step, a head of its own is taught where it is; 0: none"),
+    ("wave", "slack", "cells at the end of the way back that may be marked or not"),
     ("sizes", "from", "optimizer step"),
     ("sizes", "tasks", "of the carry groups, in turn; one that is named twice has twice the groups"),
     ("data", "task", "the size that it is for, of several"),
@@ -399,6 +421,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("data", "jsonl", "one puzzle and answer a line"),
     ("data", "grade", "sudoku: easy, hard or any"),
     ("data", "givens", "sudoku: fewest and most"),
+    ("data", "rating", "sudoku: least and greatest rating, instead of a grade"),
     ("data", "layouts", "maze: perfect, loops, obstacles"),
     ("data", "border", "maze: walls all around"),
     ("data", "sides", "maze: smaller ones as well, of sides from..to, put somewhere on the grid"),

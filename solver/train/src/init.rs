@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use trm_export::checkpoint::{WeightRole, layout};
+use trm_export::checkpoint::WeightRole;
+use trm_export::train::trained_layout;
 use trm_models::TrmConfig;
 use trm_puzzles::normal;
 
@@ -17,12 +18,12 @@ const TRUNCATED_DEVIATION: f64 = 0.879_625_661_034_238_2;
 const Q_BIAS: f32 = -5.0;
 
 /// New weights: linear layers truncated normal of deviation `1 / sqrt(in)`, embeddings `1 / sqrt(D)`, `H_init` and `L_init`
-/// 1; the puzzle embedding and the halting head's weight 0, its bias -5.
+/// 1; the puzzle embedding and the halting head's weight 0, its bias -5. With `wave` the head that teaches it as well.
 #[must_use]
-pub fn initial_weights(config: &TrmConfig, seed: u64) -> BTreeMap<String, NamedTensor> {
+pub fn initial_weights(config: &TrmConfig, wave: bool, seed: u64) -> BTreeMap<String, NamedTensor> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let embedding = 1.0 / (config.hidden_size as f64).sqrt();
-    let tensors = layout(config).into_iter().map(|tensor| {
+    let tensors = trained_layout(config, wave).into_iter().map(|tensor| {
         let count = tensor.shape.iter().product::<usize>();
         let data = match tensor.role {
             WeightRole::PuzzleEmbedding | WeightRole::HaltWeight => vec![0.0; count],
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn weights_have_the_deviations_they_should() {
         let config = TrainConfig::preset("sudoku-9").and_then(|config| config.trm_config()).expect("a preset");
-        let weights = initial_weights(&config, 3);
+        let weights = initial_weights(&config, false, 3);
         for (name, expected) in [
             ("L_level.layers.0.mlp.gate_up_proj.weight", 1.0 / (config.hidden_size as f64).sqrt()),
             ("embed_tokens.embedding_weight", 1.0 / (config.hidden_size as f64).sqrt()),
@@ -70,7 +71,7 @@ mod tests {
             assert!(most <= 2.0 * expected / TRUNCATED_DEVIATION + 1e-6, "{name}: {most}");
         }
         assert!(weights["q_head.bias"].data.iter().all(|&v| (v - Q_BIAS).abs() < f32::EPSILON));
-        assert_eq!(weights, initial_weights(&config, 3), "the same seed");
-        assert_ne!(weights, initial_weights(&config, 4), "another seed");
+        assert_eq!(weights, initial_weights(&config, false, 3), "the same seed");
+        assert_ne!(weights, initial_weights(&config, false, 4), "another seed");
     }
 }

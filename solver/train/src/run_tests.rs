@@ -24,6 +24,7 @@ fn checkpoint(step: u64, size: usize) -> Checkpoint {
             train_seconds: 1.5,
             best: Some(Best { step, exact: 0.5, valid: None, n: 10 }),
             groups: vec![vec![Some(slot), None]],
+            ..RunState::default()
         },
         tensors: TrainState {
             weights: [named("a", 0.0), named("b", 0.25)].into(),

@@ -5,9 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use trm_engine::halt_signal;
 use trm_models::TrmConfig;
 
+use super::config_sections::WaveConfig;
 use super::data::{Prefetch, Stream, TrainExample};
 use super::run::Slot;
-use super::runtime::{TrainBatch, TrainOutput};
+use super::runtime::{TrainBatch, TrainOutput, WaveBatch};
 use crate::Result;
 
 /// A puzzle in work.
@@ -29,6 +30,7 @@ struct Group {
 #[derive(Debug)]
 pub(super) struct Slots {
     seed: u64,
+    wave: WaveConfig,
     groups: Vec<Group>,
     /// Number of the example after the last one taken, of each size.
     pub(super) next: Vec<u64>,
@@ -48,7 +50,7 @@ impl Slots {
     /// Groups of `batch` rows, each of a size, its number among the `streams`. Rows of a checkpoint are restored: it has no
     /// puzzles, each is made again from its number. `next` are the numbers of the examples that are taken next.
     pub(super) fn new(
-        seed: u64,
+        (seed, wave): (u64, &WaveConfig),
         (sizes, batch): (&[usize], usize),
         saved: &[Vec<Option<Slot>>],
         next: Vec<u64>,
@@ -64,7 +66,7 @@ impl Slots {
             Ok(Group { size, rows })
         };
         let groups = sizes.iter().enumerate().map(group).collect::<Result<_>>()?;
-        Ok(Self { seed, groups, next })
+        Ok(Self { seed, wave: wave.clone(), groups, next })
     }
 
     /// The rows as a checkpoint keeps them.
@@ -94,6 +96,7 @@ impl Slots {
         let first = rows.iter().all(Option::is_none);
         let (mut tokens, mut labels) = (Vec::new(), Vec::new());
         let (mut puzzle_ids, mut reset, mut last_step) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wave = (self.wave.speed > 0).then(WaveBatch::default);
         for (number, place) in rows.iter_mut().enumerate() {
             reset.push(place.is_none());
             let row = if let Some(row) = place {
@@ -108,8 +111,12 @@ impl Slots {
             labels.extend_from_slice(&row.example.labels);
             puzzle_ids.push(row.example.puzzle_id);
             last_step.push(row.slot.steps + 1 >= row.slot.cap);
+            if let (Some(WaveBatch { asked, classes }), Some(of_maze)) = (&mut wave, &row.example.wave) {
+                let cells = (row.example.tokens.as_slice(), row.example.labels.as_slice());
+                of_maze.after(row.slot.steps + 1, &self.wave, cells, (asked, classes));
+            }
         }
-        Ok(TrainBatch { tokens, labels, puzzle_ids, reset, last_step })
+        Ok(TrainBatch { tokens, labels, puzzle_ids, reset, last_step, wave })
     }
 
     /// Counts the step that was just run, and frees the rows that halt: at their cap, or on the model's signal unless this
@@ -184,7 +191,7 @@ mod tests {
         let model = TrmConfig { halt_exploration_prob: 0.0, ..config.trm_config().expect("a model") };
         let stream = Arc::new(Stream::new(&config).expect("a stream"));
         let mut prefetch = Prefetch::start(&stream, 0, 1, 8).expect("threads");
-        let mut slots = Slots::new(1, (&[0, 0], 6), &[], vec![0], &[&stream]).expect("slots");
+        let mut slots = Slots::new((1, &config.wave), (&[0, 0], 6), &[], vec![0], &[&stream]).expect("slots");
 
         let batch = slots.batch(0, 3, &mut prefetch).expect("a batch");
         assert_eq!(batch.reset, [true; 6]);
@@ -202,7 +209,7 @@ mod tests {
         assert_eq!(saved[1], [None; 6], "the other group has not begun");
 
         // What is saved goes on with the same puzzles.
-        let mut again = Slots::new(1, (&[0, 0], 6), &saved, vec![8], &[&stream]).expect("slots");
+        let mut again = Slots::new((1, &config.wave), (&[0, 0], 6), &saved, vec![8], &[&stream]).expect("slots");
         let mut ahead = Prefetch::start(&stream, 8, 1, 8).expect("threads");
         let repeated = again.batch(0, 3, &mut ahead).expect("a batch");
         assert_eq!((repeated.tokens, repeated.labels), (batch.tokens, batch.labels));

@@ -7,14 +7,16 @@ use std::time::Instant;
 use trm_engine::SessionOptions;
 use trm_engine::ort::OrtEngine;
 use trm_export::train::ort_training::{AdamW, training_models};
-use trm_export::train::{BUFFERS, PUZZLE_EMB, StepOptions, UpdateOptions, UpdateRule, training_step};
+use trm_export::train::{BUFFERS, PUZZLE_EMB, StepOptions, UpdateOptions, UpdateRule, WAVE_HEAD, training_step};
 use trm_models::TrmConfig;
 
 use super::config::TrainConfig;
 use super::config_sections::{OptimizerConfig, OptimizerKind, RuntimeKind};
 use super::data::{Prefetch, Stream};
+use super::held_out::{self, HeldOut};
 use super::init::initial_weights;
 use super::log::{self, EvalRecord, Record, TrainLog, TrainRecord};
+use super::plot;
 use super::run::{Best, Checkpoint, LOG, RunFolder, RunState};
 use super::runtime::{
     GraphTraining, GraphTrainingOptions, OrtTraining, OrtTrainingOptions, TrainOutput, TrainRuntime, TrainState,
@@ -22,8 +24,6 @@ use super::runtime::{
 };
 use super::schedule::{LrSchedule, visit_cap};
 use super::slots::{Finished, Slots};
-use super::held_out::{self, HeldOut};
-use super::plot;
 use crate::{Result, TrainError};
 
 /// The learning curves.
@@ -106,8 +106,15 @@ impl Trainer {
         session: SessionOptions,
     ) -> Result<Self> {
         config.validate()?;
-        let weights =
-            weights.map_or_else(|| Ok(initial_weights(&config.trm_config()?, config.seed)), Ok::<_, TrainError>)?;
+        let mut initial = initial_weights(&config.trm_config()?, config.wave.speed > 0, config.seed);
+        let weights = match weights {
+            // A finished model has no head for the wave.
+            Some(mut given) => {
+                given.extend(initial.remove(WAVE_HEAD).map(|head| (WAVE_HEAD.to_owned(), head)));
+                given
+            }
+            None => initial,
+        };
         let tensors = TrainState { weights, ..TrainState::default() };
         let checkpoint = Checkpoint { state: RunState::default(), tensors, carry: None };
         Self::load(engine, config, folder, checkpoint, session)
@@ -169,7 +176,7 @@ impl Trainer {
             sizes.push(Size { task: (*task).to_owned(), stream, prefetch });
         }
         let streams = sizes.iter().map(|size| size.stream.as_ref()).collect::<Vec<_>>();
-        let slots = Slots::new(config.seed, (&group_sizes, batch), &state.groups, next, &streams)?;
+        let slots = Slots::new((config.seed, &config.wave), (&group_sizes, batch), &state.groups, next, &streams)?;
         let evaluated = held_out::sets(&config)?;
         let mut runtime = open_runtime(engine, &config, tensors, (state.step, &session))?;
         for (group, &size) in group_sizes.iter().enumerate() {
@@ -368,10 +375,11 @@ impl Trainer {
     }
 }
 
-/// The weights with their moving average, where there is one.
+/// The model's weights with their moving average, where there is one.
 fn averaged(state: TrainState) -> Weights {
     let mut weights = state.weights;
     weights.extend(state.ema);
+    weights.remove(WAVE_HEAD);
     weights
 }
 
@@ -439,7 +447,9 @@ fn open_runtime(
             return Err(TrainError::TrainConfig {
                 origin: "runtime.kind".to_owned(),
                 reason: reason.to_owned(),
-                hint: Some("set runtime.kind = \"graph\", or one size, optimizer.kind = \"adamw\" and no clipping".to_owned()),
+                hint: Some(
+                    "set runtime.kind = \"graph\", or one size, optimizer.kind = \"adamw\" and no clipping".to_owned(),
+                ),
             });
         }
         (RuntimeKind::OrtTraining, None) => {
@@ -455,7 +465,7 @@ fn open_runtime(
         accumulation: config.batch.accumulation,
         groups: config.batch.groups,
         loss: config.optimizer.loss,
-        update: update_options(&config.optimizer),
+        update: update_options(config),
         frozen,
         rows: config.runtime.rows,
         max_memory: (config.runtime.max_memory > 0).then_some(config.runtime.max_memory << 20),
@@ -469,6 +479,8 @@ fn unknown_to_the_api(config: &TrainConfig, sizes: usize) -> Option<&'static str
     let optimizer = &config.optimizer;
     if sizes > 1 {
         Some("ort-training knows one size of puzzles")
+    } else if config.wave.speed > 0 {
+        Some("ort-training teaches no wave")
     } else if optimizer.kind != OptimizerKind::AdamW {
         Some("ort-training knows adamw only")
     } else if optimizer.clip_grad_norm > 0.0 {
@@ -491,6 +503,7 @@ fn open_api(
         global_batch: batch.size * batch.accumulation,
         loss: optimizer.loss,
         accumulate: false,
+        wave: false,
     };
     let mut step = training_step(model, &step)?;
     step.parameters.retain(|(name, _)| !frozen.contains(name));
@@ -513,8 +526,10 @@ fn open_api(
 }
 
 /// The optimiser's settings as the update graph takes them.
-fn update_options(optimizer: &OptimizerConfig) -> UpdateOptions {
+fn update_options(config: &TrainConfig) -> UpdateOptions {
+    let optimizer = &config.optimizer;
     UpdateOptions {
+        wave: config.wave.speed > 0,
         rule: match optimizer.kind {
             OptimizerKind::AdamAtan2 => UpdateRule::AdamAtan2,
             OptimizerKind::AdamW => UpdateRule::AdamW { eps: optimizer.eps },

@@ -86,6 +86,7 @@ fn bars(rng: &mut ChaCha8Rng, count: usize) -> (Vec<f32>, Vec<i32>) {
 #[test]
 fn training_learns_what_bars_are() {
     let options = UpdateOptions {
+        wave: false,
         rule: UpdateRule::AdamW { eps: 1e-8 },
         beta1: 0.9,
         beta2: 0.99,

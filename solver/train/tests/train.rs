@@ -25,6 +25,7 @@ const GOLDENS: [&str; 5] =
 
 /// Settings of the goldens' optimiser steps.
 const UPDATE: UpdateOptions = UpdateOptions {
+    wave: false,
     rule: UpdateRule::AdamAtan2,
     beta1: 0.9,
     beta2: 0.95,
@@ -70,6 +71,7 @@ fn batch(golden: &Golden, reset: Vec<bool>) -> TrainBatch {
         labels: golden.ints("labels"),
         puzzle_ids: golden.ints("puzzle_identifiers"),
         last_step: vec![false; golden.batch],
+        wave: None,
         reset,
     }
 }
@@ -89,7 +91,7 @@ fn three_optimizer_steps_are_those_of_the_public_code() {
         let golden = Golden::load(name);
         let recorded = &golden.manifest["training"]["C_three_optimizer_steps"];
         let mut runtime = start(&golden, 1, &[], UPDATE);
-        assert!(runtime.flops() > 0, "{name}");
+        assert!(runtime.flops(0) > 0, "{name}");
         let mut reset = vec![true; golden.batch];
         for (index, step) in recorded["steps"].as_array().expect("steps").iter().enumerate() {
             let output = runtime.step(0, &batch(&golden, reset)).expect("a step");
@@ -156,7 +158,7 @@ fn a_batch_dealt_out_over_rows_and_threads_learns_the_same() {
                 let norm = runtime.update(&UpdateInput { step: 1, lr: 1e-4, puzzle_emb_lr: 1e-4 }).expect("an update");
                 (output, f64::from(norm.expect("a norm")))
             });
-            (outputs, runtime.carry().expect("a carry"), runtime.state().expect("a state"), runtime.flops())
+            (outputs, runtime.carry().expect("a carry"), runtime.state().expect("a state"), runtime.flops(0))
         };
         let (whole, carry, _, flops) = run(golden.batch, 1);
         for (rows, threads) in [(1, 1), (1, 2), (1, 3), (0, 2)] {
@@ -237,7 +239,7 @@ impl TrainObserver for StopAt {
         self.left = self.left.saturating_sub(1);
     }
     fn evaluated(&mut self, record: &EvalRecord) {
-        self.evaluated.push(*record);
+        self.evaluated.push(record.clone());
     }
     fn stop(&mut self) -> bool {
         self.left == 0
@@ -357,6 +359,6 @@ fn sudokus_of_4x4_are_learnt() {
     let (weights, at) = trainer.best_weights().expect("weights");
     let step = at.step;
     assert_eq!(step, 500);
-    let untrained: BTreeMap<_, _> = initial_weights(&trainer.config().trm_config().expect("a model"), 1);
+    let untrained: BTreeMap<_, _> = initial_weights(&trainer.config().trm_config().expect("a model"), false, 1);
     assert_ne!(weights["lm_head.weight"], untrained["lm_head.weight"]);
 }

@@ -1,5 +1,6 @@
-//! Grid: every cell with its eight neighbours, as a 3x3 convolution without bias. No weight belongs to a position, so a model
-//! has no size.
+//! Grid: every cell with its eight neighbours, as a 3x3 convolution without bias, and with the largest of the four beside it,
+//! channel by channel: what spreads from cell to cell, such as a distance, spreads from any one of them. No weight belongs to a
+//! position, so a model has no size.
 
 use trm_models::TrmConfig;
 
@@ -14,8 +15,14 @@ use crate::trm::weights::Model;
 
 /// Cells of a neighbourhood, the cell itself among them.
 const NEIGHBOURHOOD: usize = 9;
-/// Its weight in a block, `[D, 9 D]`: a neighbourhood's states one after the other, row by row.
+/// Rows and columns of its cells: the cell itself, the four beside it, the four at its corners.
+const OFFSETS: [[usize; 2]; NEIGHBOURHOOD] = [[1, 1], [0, 1], [1, 0], [1, 2], [2, 1], [0, 0], [0, 2], [2, 0], [2, 2]];
+/// Cells beside a cell.
+const BESIDE: usize = 4;
+/// The weight of a neighbourhood in a block, `[D, 9 D]`: its states one after the other, in the order of the offsets.
 const NEIGHBOURS: &str = "grid.neighbours.weight";
+/// The weight of the largest of the cells beside a cell, `[D, D]`.
+const LARGEST: &str = "grid.largest.weight";
 
 /// The mixer of grids.
 #[derive(Clone, Copy, Debug)]
@@ -27,13 +34,17 @@ impl TokenMixer for Grid {
     }
 
     fn weights(&self) -> &'static [&'static str] {
-        &[NEIGHBOURS]
+        &[NEIGHBOURS, LARGEST]
     }
 
     fn layout(&self, config: &TrmConfig, block: &str) -> Vec<TensorLayout> {
         let width = config.hidden_size;
         let all = LayoutDim::new(NEIGHBOURHOOD * width, format!("{NEIGHBOURHOOD} · hidden_size {width}"));
-        vec![TensorLayout::linear(format!("{block}.{NEIGHBOURS}"), [&LayoutDim::field("hidden_size", width), &all])]
+        let own = LayoutDim::field("hidden_size", width);
+        vec![
+            TensorLayout::linear(format!("{block}.{NEIGHBOURS}"), [&own, &all]),
+            TensorLayout::linear(format!("{block}.{LARGEST}"), [&own, &own]),
+        ]
     }
 
     fn suspicion(&self) -> &'static str {
@@ -46,7 +57,7 @@ impl TokenMixer for Grid {
     }
 
     fn multiplications(&self, config: &TrmConfig) -> usize {
-        NEIGHBOURHOOD * config.total_len() * config.hidden_size * config.hidden_size
+        (NEIGHBOURHOOD + 1) * config.total_len() * config.hidden_size * config.hidden_size
     }
 
     fn largest_tensor(&self, config: &TrmConfig) -> usize {
@@ -58,7 +69,12 @@ impl TokenMixer for Grid {
             let around = neighbourhoods(b, model, s)?;
             let name = format!("{block}.{NEIGHBOURS}");
             observe(b, model, &name, around, LAST)?;
-            linear(b, model, &name, around)
+            let mixed = linear(b, model, &name, around)?;
+            let largest = largest_beside(b, model, around)?;
+            let name = format!("{block}.{LARGEST}");
+            observe(b, model, &name, largest, LAST)?;
+            let largest = linear(b, model, &name, largest)?;
+            Ok::<_, ExportError>(b.add(mixed, largest)?)
         })?;
         Ok(residual_norm(b, model, s, mixed, LAST)?)
     }
@@ -80,14 +96,21 @@ fn neighbourhoods(b: &mut GraphBuilder, model: Model<'_>, s: ValueId) -> Result<
     let padded = b.node(Pad { axis: 1, before: 1, after: 1 }, &[grid])?;
     let padded = b.node(Pad { axis: 2, before: 1, after: 1 }, &[padded])?;
     let mut shifted = Vec::with_capacity(NEIGHBOURHOOD);
-    for row in 0..3 {
+    for [row, column] in OFFSETS {
         let rows = b.node(Slice { axis: 1, start: row, end: row + height }, &[padded])?;
-        for column in 0..3 {
-            shifted.push(b.node(Slice { axis: 2, start: column, end: column + width }, &[rows])?);
-        }
+        shifted.push(b.node(Slice { axis: 2, start: column, end: column + width }, &[rows])?);
     }
     let around = b.node(Concat { axis: 3 }, &shifted)?;
     Ok(b.reshape(around, &[model.batch, Dim::Fixed(height * width), Dim::Fixed(NEIGHBOURHOOD * channels)])?)
+}
+
+/// `[batch, H·W, 9 D]` to `[batch, H·W, D]`: the largest of the cells beside each cell, zero for one outside of the grid.
+fn largest_beside(b: &mut GraphBuilder, model: Model<'_>, around: ValueId) -> Result<ValueId, ExportError> {
+    let channels = model.config.hidden_size;
+    let beside = b.node(Slice { axis: 2, start: channels, end: (1 + BESIDE) * channels }, &[around])?;
+    let cells = Dim::Fixed(model.config.seq_len);
+    let beside = b.reshape(beside, &[model.batch, cells, Dim::Fixed(BESIDE), Dim::Fixed(channels)])?;
+    Ok(b.node(ReduceMax { axes: vec![2] }, &[beside])?)
 }
 
 #[cfg(test)]
@@ -100,7 +123,7 @@ mod tests {
     use crate::onnx::{DType, TensorType};
 
     #[test]
-    fn a_neighbourhood_is_read_row_by_row_with_zeros_outside() {
+    fn a_neighbourhood_is_its_cell_those_beside_it_and_those_at_its_corners() {
         let network =
             NetworkConfig { mixer: Mixer::Grid, hidden_size: 1, puzzle_emb_ndim: 0, ..NetworkConfig::default() };
         let config = network.for_task(6, 6, Some(Board::grid(2, 3)));
@@ -109,10 +132,14 @@ mod tests {
         let mut b = GraphBuilder::new("test", "");
         let s = b.input("s", TensorType::new(DType::F32, [Dim::Batch, Dim::Fixed(6), Dim::Fixed(1)]));
         let around = neighbourhoods(&mut b, model, s).expect("neighbourhoods");
+        let largest = largest_beside(&mut b, model, around).expect("largest");
         b.output("around", around).expect("output");
-        let cells = Tensor::float(&[1, 6, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("cells");
-        let found = evaluate(&b.finish(), &[cells]).expect("evaluated")[0].to_floats().expect("floats");
-        assert_eq!(found[..9], [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 4.0, 5.0], "the first cell");
-        assert_eq!(found[36..45], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0, 0.0, 0.0], "the middle of the second row");
+        b.output("largest", largest).expect("output");
+        let cells = Tensor::float(&[1, 6, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, -6.0]).expect("cells");
+        let found = evaluate(&b.finish(), &[cells]).expect("evaluated");
+        let [around, largest] = [0, 1].map(|output: usize| found[output].to_floats().expect("floats"));
+        assert_eq!(around[..9], [1.0, 0.0, 0.0, 2.0, 4.0, 0.0, 0.0, 0.0, 5.0], "the first cell");
+        assert_eq!(around[36..45], [5.0, 2.0, 4.0, -6.0, 0.0, 1.0, 3.0, 0.0, 0.0], "the middle of the second row");
+        assert_eq!(largest, [4.0, 5.0, 2.0, 5.0, 4.0, 5.0]);
     }
 }

@@ -5,12 +5,15 @@
 mod prefetch;
 mod source;
 mod stream;
+mod wave;
 
 use std::collections::HashSet;
 
 pub use prefetch::Prefetch;
 pub use stream::Stream;
+use trm_puzzles::maze::shortest_path;
 use trm_puzzles::{Grid, IGNORE_LABEL, Task, Verdict};
+pub use wave::Wave;
 
 use crate::Result;
 
@@ -23,9 +26,20 @@ pub struct TrainExample {
     pub labels: Vec<i32>,
     /// Row of the puzzle-embedding table.
     pub puzzle_id: i32,
+    /// A maze's wave, where it is taught.
+    pub wave: Option<Wave>,
 }
 
 impl TrainExample {
+    /// The same maze with its wave; its label is the shortest path of [`shortest_path`], which cell by cell follows from the
+    /// distances, whatever shortest path it was.
+    fn with_wave(self, task: &dyn Task) -> Result<Self> {
+        let puzzle = task.decode(&task.blank_grid(), &self.tokens)?;
+        let Some(answer) = shortest_path(&puzzle) else { return Ok(self) };
+        let wave = Wave::new(&puzzle, &answer);
+        Ok(Self { labels: task.encode(&answer)?, wave, ..self })
+    }
+
     /// A puzzle and its answer as grids; padding is no label.
     fn encode(task: &dyn Task, puzzle: &Grid, answer: &Grid, puzzle_id: i32) -> Result<Self> {
         let mut labels = task.encode(answer)?;
@@ -34,7 +48,7 @@ impl TrainExample {
                 *label = IGNORE_LABEL;
             }
         }
-        Ok(Self { tokens: task.encode(puzzle)?, labels, puzzle_id })
+        Ok(Self { tokens: task.encode(puzzle)?, labels, puzzle_id, wave: None })
     }
 }
 

@@ -10,7 +10,8 @@ use trm_intake::{Fault, Hint as _};
 use trm_models::TrmConfig;
 use trm_puzzles::formats::{jsonl, read_limited};
 use trm_puzzles::{
-    DataSet, Generate, Grade, Grid, IGNORE_LABEL, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, Symmetry, Task,
+    DataSet, Generate, Grade, Grid, IGNORE_LABEL, MazeGenerator, PuzzleKind, RatedSudokuGenerator, Sudoku,
+    SudokuGenerator, Symmetry, Task,
 };
 use trm_solver::SolverError;
 
@@ -114,6 +115,9 @@ impl Source {
 }
 
 fn sudoku_generators(task: Sudoku, data: &DataConfig) -> Result<Vec<Box<dyn Generate>>> {
+    if let Some([least, most]) = data.rating {
+        return Ok(vec![Box::new(RatedSudokuGenerator::new(task, least..=most)?)]);
+    }
     let grades: &[RangeInclusive<Grade>] = match data.grade {
         GradeConfig::Easy => &[Grade::Singles..=Grade::Singles],
         GradeConfig::Hard => &[Grade::Harder..=Grade::Search],
@@ -168,6 +172,7 @@ impl Stored {
                     tokens: data.input(index)?.to_vec(),
                     labels: data.label(index)?.to_vec(),
                     puzzle_id: if embedded { data.puzzle_identifiers[index] } else { 0 },
+                    wave: None,
                 })
             })
             .collect();

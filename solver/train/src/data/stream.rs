@@ -25,6 +25,8 @@ pub struct Stream {
     sources: Vec<(DataConfig, Source)>,
     held_out: Vec<TrainExample>,
     excluded: Excluded,
+    /// True to give mazes their wave.
+    wave: bool,
 }
 
 impl Stream {
@@ -63,7 +65,8 @@ impl Stream {
             held_out.truncate(evaluation.puzzles);
         }
         let excluded = held_out.iter().map(|example| example.tokens.clone()).collect();
-        Ok(Self { task, seed: config.seed, sources, held_out, excluded })
+        let wave = config.wave.speed > 0;
+        Ok(Self { task, seed: config.seed, sources, held_out, excluded, wave })
     }
 
     /// Puzzles for evaluation. Training never draws one of them.
@@ -85,6 +88,11 @@ impl Stream {
     /// [`TrainError::TrainData`] if no source gives it, or all puzzles that are drawn for it are held out;
     /// [`TrainError::Puzzle`] if none can be generated.
     pub fn example(&self, index: u64) -> Result<TrainExample> {
+        let example = self.drawn(index)?;
+        if self.wave { example.with_wave(self.task()) } else { Ok(example) }
+    }
+
+    fn drawn(&self, index: u64) -> Result<TrainExample> {
         let task = self.task.as_ref();
         for attempt in 0..ATTEMPTS {
             let mut rng = rng(self.seed, index, attempt);

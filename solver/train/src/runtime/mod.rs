@@ -32,6 +32,17 @@ pub struct TrainBatch {
     /// Rows that end after this step whatever they say, `[batch]`: the target of Q-learning looks no further. Ignored
     /// by models that halt on `q_halt` alone.
     pub last_step: Vec<bool>,
+    /// A maze's wave, where it is taught.
+    pub wave: Option<WaveBatch>,
+}
+
+/// Where the wave of each maze stands after the step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct WaveBatch {
+    /// Token ids that the cells are to have, `[batch, seq]`; -100 for any.
+    pub asked: Vec<i32>,
+    /// Classes of the cells: distance to the goal modulo 3, or 3 where the wave has not been, `[batch, seq]`.
+    pub classes: Vec<i32>,
 }
 
 /// Output of a supervision step; all but `loss` are `[batch]`.

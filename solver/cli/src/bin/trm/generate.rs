@@ -7,7 +7,9 @@ use clap::ValueEnum;
 use serde_json::json;
 use trm_cli::{Exit, InvalidOption, console, interrupt};
 use trm_puzzles::formats::Alphabet;
-use trm_puzzles::{Generate, Layout, Maze, MazeGenerator, PuzzleKind, Sudoku, SudokuGenerator, seeded};
+use trm_puzzles::{
+    Generate, Layout, Maze, MazeGenerator, PuzzleKind, RatedSudokuGenerator, Sudoku, SudokuGenerator, seeded,
+};
 
 use crate::task::Size;
 
@@ -25,9 +27,32 @@ pub(crate) struct Args {
     /// Number of puzzles
     #[arg(long, value_name = "N", default_value_t = 1000)]
     count: usize,
+    /// Of sudoku-rated: fewest and most guesses of an exhaustive search that propagates singles
+    #[arg(long, value_name = "LEAST[-MOST]", default_value = "20")]
+    rating: Ratings,
     /// Seed of the puzzles
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+}
+
+/// A range of ratings: `20`, or `8-20`.
+#[derive(Debug, Clone, Copy)]
+struct Ratings {
+    least: u64,
+    most: u64,
+}
+
+impl std::str::FromStr for Ratings {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is no number of guesses"));
+        let (least, most) = match text.split_once('-') {
+            Some((least, most)) => (number(least)?, number(most)?),
+            None => (number(text)?, u64::MAX),
+        };
+        if least <= most { Ok(Self { least, most }) } else { Err(format!("{least} is more than {most}")) }
+    }
 }
 
 /// What kind of puzzles are generated.
@@ -37,6 +62,8 @@ pub(crate) enum Kind {
     SudokuEasy,
     /// 22 to 30 givens (of 81), not solvable by singles
     SudokuHard,
+    /// Minimal, and climbed to the rating of --rating: more and more guesses, up to the hardest known
+    SudokuRated,
     /// Perfect mazes, mazes with loops and obstacle grids in equal parts
     Maze,
     /// Mazes with one way between any two cells
@@ -54,6 +81,7 @@ impl Kind {
         Ok(match (self, task) {
             (Self::SudokuEasy, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::easy(task)?),
             (Self::SudokuHard, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::hard(task)?),
+            (Self::SudokuRated, PuzzleKind::Sudoku(task)) => Box::new(RatedSudokuGenerator::new(task, 20..=u64::MAX)?),
             (Self::Maze, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task)),
             (Self::MazePerfect, PuzzleKind::Maze(task)) => mazes(task, Layout::Perfect),
             (Self::MazeLoops, PuzzleKind::Maze(task)) => mazes(task, Layout::Loops),
@@ -66,7 +94,7 @@ impl Kind {
                         self.name(),
                         trm_solver::model::describe(&found)
                     ),
-                    hint: Some("sudoku-easy and sudoku-hard are for sudoku, maze… for mazes".to_owned()),
+                    hint: Some("sudoku-easy, sudoku-hard and sudoku-rated are for sudoku, maze… for mazes".to_owned()),
                 }
                 .into());
             }
@@ -82,7 +110,7 @@ impl Kind {
     fn task(self, size: Size) -> Result<PuzzleKind> {
         let Size { height, width } = size;
         Ok(match self {
-            Self::SudokuEasy | Self::SudokuHard => {
+            Self::SudokuEasy | Self::SudokuHard | Self::SudokuRated => {
                 let task = Sudoku::with_side(height).filter(|_| height == width);
                 PuzzleKind::Sudoku(task.with_context(|| {
                     format!("--size: no sudoku has {height}x{width} cells\nhint: 4x4, 6x6, 8x8, 9x9 and so on")
@@ -100,7 +128,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         PuzzleKind::Maze(_) => Alphabet::maze('#', ' '),
         PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => Alphabet::sudoku('0'),
     };
-    let generator = args.kind.generator("trm generate", task)?;
+    let Ratings { least, most } = args.rating;
+    let generator = match (args.kind, task) {
+        (Kind::SudokuRated, PuzzleKind::Sudoku(task)) => Box::new(RatedSudokuGenerator::new(task, least..=most)?),
+        (kind, task) => kind.generator("trm generate", task)?,
+    };
     let mut rng = seeded(args.seed);
     interrupt::listen_briefly()?;
     let mut out = console::stdout();

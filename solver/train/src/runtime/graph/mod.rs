@@ -15,9 +15,10 @@ use std::panic::resume_unwind;
 use ::ort::value::DynValue;
 use trm_engine::ort::{Device, ExecutionProvider, OrtEngine, ProviderChoice};
 use trm_engine::{EngineError, SessionOptions};
-use trm_export::checkpoint::layout;
 use trm_export::onnx::Graph;
-use trm_export::train::{LossKind, PUZZLE_EMB, StepOptions, UpdateOptions, training_step, update_graph};
+use trm_export::train::{
+    LossKind, PUZZLE_EMB, StepOptions, UpdateOptions, trained_layout, training_step, update_graph,
+};
 use trm_models::TrmConfig;
 
 use self::loaded::{LoadedGraph, copy, dyn_tensor, read, remove};
@@ -113,7 +114,7 @@ impl GraphTraining {
         let session = SessionOptions { provider: ProviderChoice::Only(provider), ..options.session.clone() };
         let update = LoadedGraph::load(engine, "the optimizer update", &update, &session)?;
         let mut values = BTreeMap::new();
-        for tensor in layout(config) {
+        for tensor in trained_layout(config, options.update.wave) {
             let value = state.weights.remove(&tensor.name);
             let value = value.ok_or_else(|| bad_state(&tensor.name, "is missing among the weights".into()))?;
             if value.shape != tensor.shape {
@@ -339,6 +340,7 @@ fn step_graph(config: &TrmConfig, options: &GraphTrainingOptions, split: &Split)
             global_batch: options.batch * options.accumulation,
             loss: options.loss,
             accumulate: options.accumulation * split.parts_each() > 1,
+            wave: options.update.wave,
         },
     )?;
     let b = &mut step.builder;

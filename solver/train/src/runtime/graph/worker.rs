@@ -9,7 +9,7 @@ use trm_engine::ort::failed;
 
 use super::loaded::{LoadedGraph, dyn_tensor, read, remove};
 use crate::Result;
-use crate::runtime::{TrainBatch, TrainOutput};
+use crate::runtime::{TrainBatch, TrainOutput, WaveBatch};
 
 /// A step graph with the gradients that it has added up.
 pub(super) struct Worker {
@@ -50,13 +50,17 @@ impl Worker {
         let Part { rows, carry } = part;
         let cells = rows.start * seq_len..rows.end * seq_len;
         let (count, grid) = ([rows.len()], [rows.len(), seq_len]);
-        let given = [
+        let mut given = vec![
             ("tokens", dyn_tensor(&grid, batch.tokens[cells.clone()].to_vec())?),
-            ("labels", dyn_tensor(&grid, batch.labels[cells].to_vec())?),
+            ("labels", dyn_tensor(&grid, batch.labels[cells.clone()].to_vec())?),
             ("puzzle_ids", dyn_tensor(&count, batch.puzzle_ids[rows.clone()].to_vec())?),
             ("reset", dyn_tensor(&count, batch.reset[rows.clone()].to_vec())?),
             ("last_step", dyn_tensor(&count, batch.last_step[rows].to_vec())?),
         ];
+        if let Some(WaveBatch { asked, classes }) = &batch.wave {
+            given.push(("asked", dyn_tensor(&grid, asked[cells.clone()].to_vec())?));
+            given.push(("wave", dyn_tensor(&grid, classes[cells].to_vec())?));
+        }
         let [z_h, z_l] = &*carry;
         let found = |name: &str| match name {
             "z_h" => Some(z_h),
@@ -83,9 +87,7 @@ impl Worker {
 }
 
 /// The gradients of all workers, taken from them and added up in their order.
-pub(super) fn sum_gradients<'a>(
-    workers: impl Iterator<Item = &'a mut Worker>,
-) -> Result<BTreeMap<String, DynValue>> {
+pub(super) fn sum_gradients<'a>(workers: impl Iterator<Item = &'a mut Worker>) -> Result<BTreeMap<String, DynValue>> {
     let mut all = workers.map(|worker| std::mem::take(&mut worker.gradients)).filter(|found| !found.is_empty());
     let mut sum = all.next().unwrap_or_default();
     for gradients in all {
@@ -119,13 +121,16 @@ pub(super) fn joined(parts: impl IntoIterator<Item = TrainOutput>) -> Option<Tra
 
 /// A batch whose every field has as many elements as the graphs take.
 pub(super) fn check(batch: &TrainBatch, rows: usize, seq_len: usize) -> Result<()> {
-    for (tensor, actual, cells) in [
+    let wave = batch.wave.iter().flat_map(|WaveBatch { asked, classes }| [("asked", asked), ("wave", classes)]);
+    let wave = wave.map(|(name, values)| (name, values.len(), seq_len));
+    let always = [
         ("tokens", batch.tokens.len(), seq_len),
         ("labels", batch.labels.len(), seq_len),
         ("puzzle_ids", batch.puzzle_ids.len(), 1),
         ("reset", batch.reset.len(), 1),
         ("last_step", batch.last_step.len(), 1),
-    ] {
+    ];
+    for (tensor, actual, cells) in always.into_iter().chain(wave) {
         if actual != rows * cells {
             let shape = if cells == 1 { format!("[{rows}]") } else { format!("[{rows}, {cells}]") };
             return Err(EngineError::InputLength { tensor, actual, expected: rows * cells, shape }.into());
