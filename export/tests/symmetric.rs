@@ -4,7 +4,7 @@
 use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor, layout};
 use trm_export::onnx::Graph;
 use trm_export::onnx::eval::{Tensor, evaluate};
-use trm_export::train::{LossKind, StepOptions, training_step};
+use trm_export::train::{LossKind, StepOptions, WAVE_CLASSES, WAVE_HEAD, trained_layout, training_step};
 use trm_export::trm::{GraphOptions, build_graph};
 use trm_models::{Board, GraphKind, GroupKind, Mixer, NetworkConfig, PosEncodings, TrmConfig};
 
@@ -216,10 +216,15 @@ struct Differentiable {
 }
 
 impl Differentiable {
-    fn new(config: &TrmConfig, tokens: &[i64], labels: &[i64]) -> Self {
-        let weights = weights(config);
-        let options =
-            StepOptions { batch: 2, global_batch: 2, loss: LossKind::Stablemax, accumulate: false, wave: false };
+    /// With `wave` the classes of the cells, where the wave is taught.
+    fn new(config: &TrmConfig, tokens: &[i64], labels: &[i64], wave: Option<Vec<i64>>) -> Self {
+        let mut weights = weights(config);
+        let mut number = noise(5);
+        let head = (0..WAVE_CLASSES * config.hidden_size).map(|_| number() as f32).collect();
+        let shape = vec![WAVE_CLASSES, config.hidden_size];
+        weights.insert(WAVE_HEAD.to_owned(), WeightTensor { dtype: WeightDtype::F32, shape, data: head });
+        let (loss, taught) = (LossKind::Stablemax, wave.is_some());
+        let options = StepOptions { batch: 2, global_batch: 2, loss, accumulate: false, wave: taught };
         let mut step = training_step(config, &options).expect("graph");
         step.builder.output("loss", step.loss).expect("output");
         for (name, gradient) in &step.gradients {
@@ -230,7 +235,8 @@ impl Differentiable {
         let mut number = noise(11);
         let inputs = graph.inputs().iter().map(|&id| match graph.value(id).name.as_str() {
             "tokens" => Tensor::int(&[2, config.seq_len], tokens.to_vec()),
-            "labels" => Tensor::int(&[2, config.seq_len], labels.to_vec()),
+            "labels" | "asked" => Tensor::int(&[2, config.seq_len], labels.to_vec()),
+            "wave" => Tensor::int(&[2, config.seq_len], wave.clone().expect("classes")),
             "puzzle_ids" => Tensor::int(&[2], vec![0, 0]),
             "reset" => Tensor::bool(&[2], vec![true, false]),
             "z_h" | "z_l" => Tensor::float(&states, (0..states.iter().product()).map(|_| number()).collect()),
@@ -290,12 +296,16 @@ fn gradients_are_those_of_central_differences() {
     };
     let sudoku = once(sudoku(2, 2));
     let maze = once(maze(3, 4));
-    for (config, tokens, labels) in [
-        (&sudoku, [puzzle(4, 16), puzzle(4, 16)].concat(), labels(&sudoku, 2)),
-        (&maze, (0..24).map(|cell| 1 + cell * 7 % 4).collect(), labels(&maze, 1)),
+    let cells = (0..24).map(|cell| 1 + cell * 7 % 4).collect::<Vec<_>>();
+    let classes = (0..24).map(|cell| cell * 3 % 4).collect();
+    for (config, tokens, labels, wave) in [
+        (&sudoku, [puzzle(4, 16), puzzle(4, 16)].concat(), labels(&sudoku, 2), None),
+        (&maze, cells.clone(), labels(&maze, 1), None),
+        (&maze, cells, labels(&maze, 1), Some(classes)),
     ] {
-        let step = Differentiable::new(config, &tokens, &labels);
-        assert_eq!(step.parameters.len(), layout(config).len() - 2, "all but the buffers");
+        let trained = trained_layout(config, wave.is_some()).len();
+        let step = Differentiable::new(config, &tokens, &labels, wave);
+        assert_eq!(step.parameters.len(), trained - 2, "all but the buffers");
         let (error, parameter) = step.worst();
         assert!(error < 1e-5, "{}: relative error {error:e} of {parameter}", config.mixer);
     }

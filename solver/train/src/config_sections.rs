@@ -249,6 +249,14 @@ impl DataConfig {
         {
             return Err(format!("sides is [{least}, {most}], expected a rising range from 3 to {MAX_SIDE}"));
         }
+        if let Some([least, most]) = self.rating {
+            if !matches!(kind, PuzzleKind::Sudoku(_)) {
+                return Err("rating is for sudokus".to_owned());
+            }
+            if least > most {
+                return Err(format!("rating is [{least}, {most}], expected a rising range"));
+            }
+        }
         if let Some([low, high]) = self.givens {
             let cells = kind.task().seq_len();
             if low > high || high > cells {

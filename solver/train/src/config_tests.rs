@@ -90,6 +90,44 @@ fn bad_settings_say_which_and_what_was_expected() {
 }
 
 #[test]
+fn sizes_are_of_one_model_and_begin_at_once() {
+    const MAZES: &str = "name = \"a\"\ntask = \"maze-9\"\n[model]\nmixer = \"grid\"\npuzzle_emb_ndim = 0\n";
+    let sizes =
+        "[[sizes]]\nfrom = 0\ntasks = [\"maze-9\", \"maze-5x7\"]\n[[sizes]]\nfrom = 10\ntasks = [\"maze-30\"]\n";
+    let config = TrainConfig::from_toml("run.toml", &format!("{MAZES}{sizes}")).expect("valid");
+    assert_eq!(config.tasks(), ["maze-9", "maze-5x7", "maze-30"]);
+    assert_eq!([0, 1, 2].map(|group| config.task_of_group(group, 9)), ["maze-9", "maze-5x7", "maze-9"]);
+    assert_eq!([0, 1].map(|group| config.task_of_group(group, 10)), ["maze-30", "maze-30"]);
+    assert_eq!(TrainConfig::from_toml("again", &config.to_toml().expect("writable")).expect("valid"), config);
+    for (text, expected) in [
+        ("[[sizes]]\nfrom = 3\ntasks = [\"maze-9\"]", "[[sizes]] begin at the steps [3]\nhint: the first at 0"),
+        ("[[sizes]]\nfrom = 0\ntasks = []", "[[sizes]] without tasks\nhint: tasks = [\"maze-9\", \"maze-13\"]"),
+        ("[[sizes]]\nfrom = 0\ntasks = [\"maze\"]", "task is `maze`, expected a puzzle with its size"),
+        (
+            "[[sizes]]\nfrom = 0\ntasks = [\"sudoku-9\"]",
+            "a model of maze-9 has not the weights of one of sudoku-9\nhint: model.mixer = \"grid\" for mazes",
+        ),
+        (
+            "[[sizes]]\nfrom = 0\ntasks = [\"maze-9\", \"maze-13\"]\n[[data]]\ntask = \"maze-9\"\ngenerate = true",
+            "no [[data]] is for maze-13\nhint: leave its `task` out",
+        ),
+        ("[evaluation]\ntasks = [\"maze-0\"]", "task is `maze-0`"),
+        ("[[data]]\ngenerate = true\nrating = [3, 9]", "data.0: rating is for sudokus"),
+    ] {
+        let message = error(&format!("{MAZES}{text}\n"));
+        assert!(message.contains(expected), "{message}\nexpected {expected}");
+    }
+    let message = error("name = \"a\"\ntask = \"sudoku-9\"\n[wave]\nspeed = 6");
+    assert!(message.contains("wave.speed is 6, expected 0: only mazes have a wave"), "{message}");
+    let message = error("name = \"a\"\ntask = \"maze-9\"\n[[sizes]]\nfrom = 0\ntasks = [\"maze-9\", \"maze-11\"]");
+    assert!(message.contains("a model of maze-9 has not the weights of one of maze-11"), "{message}");
+    let message = error(
+        "name = \"a\"\ntask = \"tokens-9x4\"\n[model]\nmixer = \"grid\"\npuzzle_emb_ndim = 0\n[[data]]\njsonl = \"a\"",
+    );
+    assert!(message.contains("grid") && message.contains("board"), "{message}");
+}
+
+#[test]
 fn a_run_that_no_machine_has_room_for_is_refused_before_anything_is_made() {
     const BEGINNING: &str = "name = \"a\"\ntask = \"sudoku-9\"\n";
     for (settings, expected) in [

@@ -154,7 +154,7 @@ impl Trainer {
         let kept = (state.group_tasks.len() == groups).then(|| state.group_tasks.iter().map(|task| size_of(task)));
         // Sizes that were changed since then begin again.
         let kept = kept.and_then(Iterator::collect::<Option<Vec<_>>>);
-        if kept.is_none() && tasks.len() > 1 {
+        if kept.is_none() && (tasks.len() > 1 || !state.group_tasks.is_empty()) {
             carry = None;
         }
         if carry.is_none() {
@@ -313,7 +313,7 @@ impl Trainer {
         window.grad_norm = norm;
         self.state.step = step;
         self.state.next_index = self.slots.next.iter().sum();
-        if let [_, _, ..] = self.sizes[..] {
+        if self.sizes.len() > 1 {
             let tasks = self.sizes.iter().map(|size| size.task.clone());
             self.state.next_by_task = tasks.zip(self.slots.next.iter().copied()).collect();
         }
@@ -365,9 +365,8 @@ impl Trainer {
         }
         let carry = if self.config.checkpoint.carry { Some(self.runtime.carry()?) } else { None };
         self.state.groups = if carry.is_some() { self.slots.saved() } else { Vec::new() };
-        if self.sizes.len() > 1 {
-            self.state.group_tasks = self.slots.sizes().map(|size| self.sizes[size].task.clone()).collect();
-        }
+        let of_groups = self.slots.sizes().map(|size| self.sizes[size].task.clone());
+        self.state.group_tasks = if self.sizes.len() > 1 { of_groups.collect() } else { Vec::new() };
         self.folder.write(&Checkpoint { state: self.state.clone(), tensors, carry })?;
         self.done_at.1 = Some(self.state.step);
         let records = log::read(&self.folder.path(LOG))?;

@@ -304,6 +304,80 @@ fn a_resumed_run_is_the_uninterrupted_one_bit_for_bit() {
     }
 }
 
+/// A model of mazes of any size, taught the wave: some sizes, then others.
+const MAZES: &str = r#"
+name = "mazes"
+task = "maze-6"
+[model]
+mixer = "grid"
+hidden_size = 8
+expansion = 2.0
+puzzle_emb_ndim = 0
+[optimizer]
+clip_grad_norm = 1.0
+[schedule]
+steps = 12
+warmup_steps = 4
+[batch]
+size = 4
+groups = 3
+visits = [[0, 3]]
+[wave]
+speed = 3
+slack = 1
+[[sizes]]
+from = 0
+tasks = ["maze-5", "maze-6"]
+[[sizes]]
+from = 7
+tasks = ["maze-6", "maze-4x7", "maze-5"]
+[evaluation]
+every = 6
+puzzles = 9
+tasks = ["maze-5", "maze-8", "maze-4x9"]
+steps = 2
+[log]
+every = 1
+[runtime]
+threads = 1
+"#;
+
+#[test]
+fn a_run_of_several_sizes_resumes_bit_for_bit() {
+    let config = TrainConfig::from_toml("mazes.toml", MAZES).expect("settings");
+    resumes_bit_for_bit(&config);
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut observer = watch(u64::MAX);
+    trainer(&config, dir.path()).run(&mut observer).expect("a run");
+    let by_task = &observer.evaluated[1].by_task;
+    let tasks = by_task.iter().map(|record| (record.task.as_str(), record.n)).collect::<Vec<_>>();
+    assert_eq!(tasks, [("maze-5", 3), ("maze-8", 3), ("maze-4x9", 3)], "sizes that are not trained are measured too");
+    let state = resumed(dir.path()).state().clone();
+    assert_eq!(state.group_tasks, ["maze-6", "maze-4x7", "maze-5"]);
+    let drawn = state.next_by_task.values().sum::<u64>();
+    assert!(state.next_by_task.len() == 3 && drawn == state.next_index, "{state:?}");
+}
+
+/// What belongs to other sizes is given up; weights and moments go on.
+#[test]
+fn a_run_goes_on_with_other_sizes() {
+    let config = TrainConfig::from_toml("mazes.toml", MAZES).expect("settings");
+    let dir = tempfile::tempdir().expect("a folder");
+    assert_eq!(trainer(&config, dir.path()).run(&mut watch(5)).expect("a run"), TrainEnd::Stopped);
+    let (folder, mut config) = RunFolder::open(dir.path()).expect("a run");
+    config.sizes.truncate(1);
+    config.sizes[0].tasks = vec!["maze-9".to_owned()];
+    let checkpoint = folder.read().expect("a checkpoint").checkpoint;
+    let before = checkpoint.tensors.moments.clone();
+    let mut trainer = Trainer::resume(&ort(), config, folder, checkpoint, SessionOptions::default()).expect("a run");
+    assert_eq!(trainer.run(&mut watch(1)).expect("a run"), TrainEnd::Stopped);
+    assert_eq!(trainer.state().step, 6);
+    let after = RunFolder::open(dir.path()).expect("a run").0.read().expect("a checkpoint").checkpoint;
+    assert_eq!(after.state.group_tasks, Vec::<String>::new(), "one size is not named");
+    let names = |moments: &BTreeMap<String, NamedTensor>| moments.keys().cloned().collect::<Vec<_>>();
+    assert!(names(&before) == names(&after.tensors.moments) && before != after.tensors.moments);
+}
+
 fn resumes_bit_for_bit(config: &TrainConfig) {
     let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let mut observer = watch(u64::MAX);
@@ -339,6 +413,40 @@ fn numbers_that_are_none_stop_the_run_and_the_checkpoint_stays() {
     let text = explained(&error);
     assert!(text.contains("step 6: the loss is NaN") && text.contains("checkpoint of step 5 is kept"), "{text}");
     assert_eq!(folder.read().expect("a checkpoint").checkpoint.state.step, 5);
+}
+
+/// Cells and symbols learn in a fraction of the steps that positions take.
+#[test]
+fn sudokus_of_4x4_are_learnt_by_candidates() {
+    let text = r#"
+name = "s"
+task = "sudoku-4"
+[model]
+mixer = "candidates"
+hidden_size = 32
+expansion = 2.0
+puzzle_emb_ndim = 0
+[optimizer]
+clip_grad_norm = 1.0
+ema = 0.95
+[schedule]
+steps = 300
+warmup_steps = 20
+[batch]
+visits = [[0, 8]]
+groups = 4
+[evaluation]
+every = 300
+puzzles = 200
+"#;
+    let config = TrainConfig::from_toml("s.toml", text).expect("settings");
+    let dir = tempfile::tempdir().expect("a folder");
+    let folder = RunFolder::create(dir.path(), &config).expect("a folder");
+    let mut observer = watch(u64::MAX);
+    Trainer::start(&ort(), config, folder, None, options(1)).expect("a run").run(&mut observer).expect("a run");
+    let last = observer.evaluated.last().expect("an evaluation");
+    println!("{last:?}");
+    assert!(last.exact > 0.9 && last.n == 200, "{last:?}");
 }
 
 #[test]
