@@ -134,6 +134,25 @@ pub fn export_bundle(request: BundleRequest<'_>, target: &Path, overwrite: bool)
     Ok(writer.finish(manifest)?)
 }
 
+/// A bundle of the same model for a task of another size, in memory: its step graph, built of the weights. It has no
+/// self-test, and its figures are not those of this size.
+///
+/// # Errors
+/// Those of [`build_graph`]: a model whose weights belong to positions has one size.
+pub fn resized_bundle(
+    bundle: &ModelBundle,
+    weights: &StateDict,
+    task: TaskSpec,
+    config: &TrmConfig,
+) -> Result<ModelBundle> {
+    let options = GraphOptions { target: bundle.manifest().target, ..GraphOptions::default() };
+    let metadata = [("trm-edge.model", bundle.manifest().name.clone())];
+    let encoded = encode(&build_graph(GraphKind::Step, config, weights, options)?, &metadata);
+    let manifest =
+        Manifest { task, config: config.clone(), accuracy: Vec::new(), identities: None, ..bundle.manifest().clone() };
+    Ok(ModelBundle::in_memory(manifest, vec![(GraphKind::Step, encoded.onnx)], OPSET)?)
+}
+
 /// Runs a step graph from a fresh carry in the reference evaluator and records what an engine must find.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ mod error;
 pub mod train;
 pub mod trm;
 
-pub use bundle::{BundleRequest, Sample, export_bundle};
+pub use bundle::{BundleRequest, Sample, export_bundle, resized_bundle};
 pub use error::ExportError;
 pub use trm_onnx as onnx;
 pub use trm_onnx::autodiff;

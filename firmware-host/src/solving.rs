@@ -70,8 +70,9 @@ impl Solving {
         if let Some(position) = self.solvers.iter().position(|(of, _)| *of == kind) {
             return Ok(&mut self.solvers[position].1);
         }
-        let model = match self.own.iter().find(|model| model.kind() == kind) {
-            Some(model) => model.clone(),
+        let exact = self.own.iter().find(|model| model.kind() == kind);
+        let model = match exact.or_else(|| self.own.iter().find(|model| model.takes(kind))) {
+            Some(model) => model.for_size(kind, "the picture")?,
             None => Model::for_kind(kind, "the picture")?,
         };
         let (engine, config) = (Arc::clone(&self.engine), model.config().clone());

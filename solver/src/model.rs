@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use trm_export::checkpoint::StateDict;
+use trm_export::resized_bundle;
 use trm_intake::Printable;
 use trm_models::{Board, ModelBundle, SHIPPED, TaskKind, TaskSpec, TrmConfig};
 use trm_puzzles::{Arc, Maze, Puzzle, PuzzleKind, Sudoku, Task, Tokens};
@@ -50,11 +52,19 @@ impl Model {
     ///
     /// [`SolverError::NoFittingModel`] if no shipped model solves it.
     pub fn for_kind(kind: PuzzleKind, origin: &str) -> Result<Self> {
+        let mut of_any_size = None;
         for shipped in SHIPPED {
             let bundle = shipped.open()?;
             if puzzle_kind(&bundle.manifest().task) == Ok(kind) {
                 return Self::new(bundle);
             }
+            let model = Self::new(bundle)?;
+            if of_any_size.is_none() && model.takes(kind) {
+                of_any_size = Some(model);
+            }
+        }
+        if let Some(model) = of_any_size {
+            return model.for_size(kind, origin);
         }
         Err(SolverError::NoFittingModel {
             origin: origin.to_owned(),
@@ -141,6 +151,96 @@ impl Model {
             needs: format!("the model {} solves a {}", self.name(), describe(&self.kind)),
             shipped: shipped_list(),
         })
+    }
+
+    /// The model's task with other sides, a sudoku with the usual boxes; `None` where there is none.
+    #[must_use]
+    pub fn kind_of_size(&self, height: usize, width: usize) -> Option<PuzzleKind> {
+        match self.kind {
+            PuzzleKind::Sudoku(_) => Sudoku::with_side(height).filter(|_| height == width).map(PuzzleKind::Sudoku),
+            PuzzleKind::Maze(_) => Maze::new(height, width).ok().map(PuzzleKind::Maze),
+            PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => None,
+        }
+    }
+
+    /// Task and size, of a model that has one size; `None` if no weight of it belongs to a position.
+    #[must_use]
+    pub fn only_kind(&self) -> Option<PuzzleKind> {
+        (!self.config().mixer.has_board()).then_some(self.kind)
+    }
+
+    /// True if the model solves puzzles of this task and size.
+    #[must_use]
+    pub fn takes(&self, kind: PuzzleKind) -> bool {
+        if self.kind == kind || self.only_kind().is_some() {
+            return self.kind == kind;
+        }
+        let is_same_task = match (self.kind, kind) {
+            (PuzzleKind::Sudoku(_), PuzzleKind::Sudoku(_)) => true,
+            // Both have the same tokens, and cells beside each other.
+            (PuzzleKind::Maze(_), PuzzleKind::Maze(_)) => true,
+            _ => false,
+        };
+        is_same_task && config_of(self.config(), &kind).total_len() <= MOST_POSITIONS
+    }
+
+    /// The model for puzzles of a task and size: itself, or the same weights at that size, whose graph is built here. Errors
+    /// name the puzzle `origin`.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::NoFittingModel`] for a task or size that it does not solve; [`SolverError::Export`] if its bundle has no
+    /// weights to build a graph of.
+    pub fn for_size(&self, kind: PuzzleKind, origin: &str) -> Result<Self> {
+        if self.kind == kind {
+            return Ok(self.clone());
+        }
+        if !self.takes(kind) {
+            let solves = match self.only_kind() {
+                Some(own) => format!("a {}", describe(&own)),
+                None => format!("{} of any size up to {MOST_POSITIONS} positions", self.task().name()),
+            };
+            return Err(SolverError::NoFittingModel {
+                origin: origin.to_owned(),
+                puzzle: describe(&kind),
+                needs: format!("the model {} solves {solves}", self.name()),
+                shipped: shipped_list(),
+            });
+        }
+        let weights = StateDict::of_bundle(&self.bundle)?;
+        let bundle = resized_bundle(&self.bundle, &weights, spec(&kind), &config_of(self.config(), &kind))?;
+        Self::new(bundle)
+    }
+}
+
+/// Most positions of a model of any size: a maze of 256x256, or candidates of a sudoku of 40x40. A state of them is some
+/// megabytes.
+const MOST_POSITIONS: usize = 1 << 16;
+
+/// A model's configuration for a task of another size.
+fn config_of(config: &TrmConfig, kind: &PuzzleKind) -> TrmConfig {
+    let task = kind.task();
+    TrmConfig { seq_len: task.seq_len(), vocab_size: task.vocab_size(), board: board(kind), ..config.clone() }
+}
+
+/// A task as a manifest describes it.
+#[must_use]
+pub fn spec(kind: &PuzzleKind) -> TaskSpec {
+    let task = kind.task();
+    let (name, boxes) = match kind {
+        PuzzleKind::Sudoku(sudoku) => (TaskKind::Sudoku, Some((sudoku.box_height(), sudoku.box_width()))),
+        PuzzleKind::Maze(_) => (TaskKind::Maze, None),
+        PuzzleKind::Arc(_) => (TaskKind::Arc, None),
+        PuzzleKind::Tokens(_) => (TaskKind::Tokens, None),
+    };
+    let (box_height, box_width) = boxes.unzip();
+    TaskSpec {
+        kind: name,
+        height: task.height(),
+        width: task.width(),
+        box_height,
+        box_width,
+        vocabulary: task.vocabulary(),
     }
 }
 

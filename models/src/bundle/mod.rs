@@ -16,9 +16,11 @@ mod tests;
 mod writer;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use trm_intake::Printable;
@@ -61,6 +63,7 @@ pub struct ModelBundle {
 enum Files {
     Folder(PathBuf),
     Embedded(&'static [(&'static str, &'static [u8])]),
+    Memory(Arc<BTreeMap<String, Vec<u8>>>),
 }
 
 impl ModelBundle {
@@ -111,6 +114,26 @@ impl ModelBundle {
         Ok(Self { manifest, manifest_bytes: Cow::Borrowed(bytes), files: Files::Embedded(files) })
     }
 
+    /// A bundle that is made on the spot, of graphs of this opset that lie in memory. What the manifest says of its files is
+    /// set here.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::parse`].
+    pub fn in_memory(mut manifest: Manifest, graphs: Vec<(GraphKind, Vec<u8>)>, opset: i64) -> Result<Self> {
+        manifest.files.clear();
+        let hash = |bytes: &[u8]| FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 };
+        let graph = |(kind, bytes): &(GraphKind, Vec<u8>)| {
+            (*kind, GraphFile { file: kind.file_name().into(), hash: hash(bytes), opset, steps: None })
+        };
+        manifest.graphs = graphs.iter().map(graph).collect();
+        let label = Printable(&manifest.name).to_string();
+        let bytes = serde_json::to_vec(&manifest)
+            .map_err(|error| ModelError::BadManifest { bundle: label.clone(), reason: error.to_string() })?;
+        let manifest = Manifest::parse(&bytes, &label)?;
+        let files = graphs.into_iter().map(|(kind, bytes)| (kind.file_name().to_owned(), bytes)).collect();
+        Ok(Self { manifest, manifest_bytes: bytes.into(), files: Files::Memory(Arc::new(files)) })
+    }
+
     /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
@@ -128,7 +151,7 @@ impl ModelBundle {
     pub fn folder(&self) -> Option<&Path> {
         match &self.files {
             Files::Folder(folder) => Some(folder),
-            Files::Embedded(_) => None,
+            Files::Embedded(_) | Files::Memory(_) => None,
         }
     }
 
@@ -172,6 +195,7 @@ impl ModelBundle {
                 let file = files.iter().find(|(file, _)| *file == name);
                 Cow::Borrowed(file.ok_or_else(not_there)?.1)
             }
+            Files::Memory(files) => Cow::Borrowed(files.get(name).ok_or_else(not_there)?.as_slice()),
             Files::Folder(folder) => {
                 let path = folder.join(name);
                 self.check_is_file(name, &path)?;
@@ -205,7 +229,7 @@ impl ModelBundle {
     pub fn verify(&self) -> Result<()> {
         for name in self.manifest.file_names().filter(|name| self.has(name)) {
             match &self.files {
-                Files::Embedded(_) => drop(self.file(name)?),
+                Files::Embedded(_) | Files::Memory(_) => drop(self.file(name)?),
                 Files::Folder(folder) => {
                     let expected = self.manifest.hash(name).ok_or_else(|| self.missing(name.into(), String::new()))?;
                     let path = folder.join(name);
@@ -237,6 +261,7 @@ impl ModelBundle {
         match &self.files {
             Files::Folder(_) => self.manifest.hash(name).is_some(),
             Files::Embedded(files) => files.iter().any(|(file, _)| *file == name),
+            Files::Memory(files) => files.contains_key(name),
         }
     }
 

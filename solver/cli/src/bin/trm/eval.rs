@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use trm_cli::backend::BackendArgs;
@@ -19,6 +19,7 @@ use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 use crate::escalation;
 use crate::generate::Kind;
 use crate::solve::{RunArgs, read_puzzles};
+use crate::task::Size;
 
 /// The most puzzles of `--escalation`.
 const MOST_ESCALATED: usize = 100_000;
@@ -45,6 +46,9 @@ pub(crate) struct Args {
     /// A file of puzzles without answers, judged by the rules
     #[arg(long, value_name = "FILE", group = "source")]
     puzzles: Option<PathBuf>,
+    /// Rows and columns of the puzzles, for a model of any size; of a data set and a file it is read from them
+    #[arg(long, value_name = "HxW", conflicts_with_all = ["data", "puzzles"])]
+    size: Option<Size>,
     /// Number of generated puzzles; their seed is --seed
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "generate")]
     count: usize,
@@ -79,7 +83,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if args.limit == Some(0) {
         bail!("--limit 0: nothing to measure");
     }
-    let model = Model::open(&args.bundle)?;
+    let model = of_size(args, Model::open(&args.bundle)?)?;
     let source = Source::open(args, &model)?;
     deadline::start(args.run.time_limit);
     let backend = args.backend.open(verbose)?;
@@ -132,6 +136,29 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     }
     out.flush()?;
     Ok(if complete { Exit::Done } else { Exit::Interrupted })
+}
+
+/// The model at the size of the puzzles that it is measured on.
+fn of_size(args: &Args, model: Model) -> anyhow::Result<Model> {
+    let (height, width, origin) = if let Some(Size { height, width }) = args.size {
+        (height, width, "--size".to_owned())
+    } else if model.only_kind().is_some() {
+        return Ok(model);
+    } else if let Some(dir) = &args.data {
+        let side = DataSet::read(dir)?.metadata.seq_len.isqrt();
+        (side, side, dir.display().to_string())
+    } else if let Some(file) = &args.puzzles {
+        let Some(first) = read_puzzles(std::slice::from_ref(file), Some(&model))?.into_iter().next() else {
+            return Ok(model);
+        };
+        return Ok(model.for_size(first.kind, &first.source)?);
+    } else {
+        return Ok(model);
+    };
+    let task = model.task().name();
+    let kind =
+        model.kind_of_size(height, width).with_context(|| format!("{origin}: no {task} has {height}x{width} cells"))?;
+    Ok(model.for_size(kind, &origin)?)
 }
 
 fn progress_bar(count: usize) -> ProgressBar {

@@ -54,6 +54,9 @@ pub(crate) struct Args {
     /// Rows and columns of the grid; square unless given
     #[arg(long, value_name = "HEIGHTxWIDTH")]
     grid: Option<Size>,
+    /// Of a bundle whose model has no size: rows and columns of the puzzles that its graphs are written for
+    #[arg(long, value_name = "HEIGHTxWIDTH", conflicts_with_all = ["task", "grid", "boxes", "to"])]
+    size: Option<Size>,
     /// Rows and columns of a sudoku's box; the usual ones unless given
     #[arg(long, value_name = "HEIGHTxWIDTH")]
     boxes: Option<Size>,
@@ -225,8 +228,16 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         files.push((name, content));
     }
     let options = args.graph_options();
-    // What was measured in one precision says nothing of another.
-    let holds = options.precision(model.config()) == manifest.precision;
+    let sized = match args.size {
+        Some(Size { height, width }) => {
+            let kind = model.kind_of_size(height, width);
+            let name = model.task().name();
+            model.for_size(kind.with_context(|| format!("--size: no {name} has {height}x{width} cells"))?, "--size")?
+        }
+        None => model.clone(),
+    };
+    // What was measured in one precision, or of one size, says nothing of another.
+    let holds = options.precision(model.config()) == manifest.precision && sized.kind() == model.kind();
     let accuracy = match &args.measured {
         Some(path) => measured(path)?,
         None => manifest.accuracy.iter().filter(|_| holds).cloned().collect(),
@@ -237,15 +248,20 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         None if holds => card_notes(&old_card).map(str::to_owned),
         given => given,
     };
-    let test = model.bundle().self_test()?;
+    let sample = if sized.kind() == model.kind() {
+        let test = model.bundle().self_test()?;
+        Sample { tokens: test.tokens, puzzle_ids: test.puzzle_ids }
+    } else {
+        task::sample(&sized.kind(), sized.config())?
+    };
     let request = BundleRequest {
         name: args.name.as_ref().map_or_else(|| Ok(manifest.name.clone()), |_| name(args))?,
-        task: manifest.task.clone(),
-        config: model.config(),
+        task: sized.bundle().manifest().task.clone(),
+        config: sized.config(),
         weights: &weights,
         graphs: args.graphs_or(manifest.graphs.keys().copied()),
         options,
-        sample: Sample { tokens: test.tokens, puzzle_ids: test.puzzle_ids },
+        sample,
         training_data: args.training_data.clone().or_else(|| manifest.training_data.clone()),
         licence: args.licence.clone().or_else(|| manifest.licence.clone()),
         accuracy,
@@ -257,7 +273,7 @@ fn rewrite_bundle(args: &Args) -> Result<Exit> {
         files,
     };
     let bundle = export_bundle(request, out, args.overwrite)?;
-    summarise(&bundle, &model.kind(), &weights, model.config())?;
+    summarise(&bundle, &sized.kind(), &weights, sized.config())?;
     self_test(&bundle, args.ort_lib.as_deref())
 }
 
@@ -316,7 +332,7 @@ fn write_bundle(args: &Args, task: TaskName) -> Result<Exit> {
     let (identities, names) = identities::of_checkpoint(source, &config, args.config.ignores_identifiers())?;
     let request = BundleRequest {
         name: name(args)?,
-        task: task::spec(&kind),
+        task: trm_solver::model::spec(&kind),
         config: &config,
         weights: &weights,
         graphs: args.graphs_or([GraphKind::Step, GraphKind::Solve]),

@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if args.png.is_some() && puzzles.iter().any(|puzzle| matches!(puzzle.kind, PuzzleKind::Tokens(_))) {
         bail!("--png: sequences of tokens have no picture\nhint: leave --png out; --json prints them for programs");
     }
-    let groups = group_by_model(&puzzles, model)?;
+    let groups = group_by_model(&puzzles, model.as_ref())?;
     deadline::start(args.run.time_limit);
     let backend = args.backend.open(verbose)?;
 
@@ -187,17 +187,19 @@ struct Group {
     members: Vec<usize>,
 }
 
-/// The model for each puzzle: the one that was named, which must fit all, or the shipped one that fits.
-fn group_by_model(puzzles: &[Puzzle], model: Option<Model>) -> anyhow::Result<Vec<Group>> {
-    if let Some(model) = model {
-        puzzles.iter().try_for_each(|puzzle| model.check_fit(puzzle))?;
-        return Ok(vec![Group { model, members: (0..puzzles.len()).collect() }]);
-    }
+/// The model for each size of puzzles: the one that was named, which must fit all, or the shipped one that fits.
+fn group_by_model(puzzles: &[Puzzle], model: Option<&Model>) -> anyhow::Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     for (index, puzzle) in puzzles.iter().enumerate() {
         match groups.iter_mut().find(|group| group.model.kind() == puzzle.kind) {
             Some(group) => group.members.push(index),
-            None => groups.push(Group { model: Model::for_puzzle(puzzle)?, members: vec![index] }),
+            None => {
+                let model = match &model {
+                    Some(model) => model.for_size(puzzle.kind, &puzzle.source)?,
+                    None => Model::for_puzzle(puzzle)?,
+                };
+                groups.push(Group { model, members: vec![index] });
+            }
         }
     }
     Ok(groups)
@@ -217,7 +219,7 @@ pub(crate) fn read_puzzles(files: &[PathBuf], model: Option<&Model>) -> anyhow::
     };
     let mut puzzles = Vec::new();
     for file in files {
-        puzzles.extend(match (file.as_os_str() == "-", model.map(Model::kind)) {
+        puzzles.extend(match (file.as_os_str() == "-", model.and_then(Model::only_kind)) {
             (true, kind) => read_stdin(kind)?,
             (false, Some(kind)) => formats::read_for(file, kind)?,
             (false, None) => formats::read(file)?,

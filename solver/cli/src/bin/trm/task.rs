@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rand::Rng;
 use trm_export::Sample;
-use trm_models::{TaskKind, TaskSpec, TrmConfig};
+use trm_models::TrmConfig;
 use trm_puzzles::{Arc, Grid, Maze, PuzzleKind, Sudoku, Task, Tokens, seeded};
 
 /// Puzzles in a bundle's self-test.
@@ -118,26 +118,6 @@ fn sudoku(grid: Option<Size>, boxes: Option<Size>, seq_len: usize) -> Result<Sud
         .with_context(|| format!("--task sudoku: no usual boxes for {side}x{side}\nhint: pass --boxes HEIGHTxWIDTH"))
 }
 
-/// A task as a manifest describes it.
-pub(crate) fn spec(kind: &PuzzleKind) -> TaskSpec {
-    let task = kind.task();
-    let (name, boxes) = match kind {
-        PuzzleKind::Sudoku(sudoku) => (TaskKind::Sudoku, Some((sudoku.box_height(), sudoku.box_width()))),
-        PuzzleKind::Maze(_) => (TaskKind::Maze, None),
-        PuzzleKind::Arc(_) => (TaskKind::Arc, None),
-        PuzzleKind::Tokens(_) => (TaskKind::Tokens, None),
-    };
-    let (box_height, box_width) = boxes.unzip();
-    TaskSpec {
-        kind: name,
-        height: task.height(),
-        width: task.width(),
-        box_height,
-        box_width,
-        vocabulary: task.vocabulary(),
-    }
-}
-
 /// Puzzles of the task, always the same, for a bundle's self-test. Their identities are the last ones the model has,
 /// so that a table of embeddings is tried at its end.
 pub(crate) fn sample(kind: &PuzzleKind, config: &TrmConfig) -> Result<Sample> {
@@ -173,9 +153,10 @@ fn arc_grid(rng: &mut impl Rng) -> Result<Grid> {
 
 #[cfg(test)]
 mod tests {
-    use trm_models::ConfigSource;
+    use trm_models::{ConfigSource, TaskSpec};
 
     use super::*;
+    use trm_solver::model::spec;
 
     fn config(seq_len: usize, vocab_size: usize, identities: usize) -> TrmConfig {
         let yaml = "{arch: {name: recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, H_cycles: 1, L_cycles: 1, L_layers: 1, \

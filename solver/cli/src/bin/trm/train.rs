@@ -299,7 +299,7 @@ fn finish(
     accuracy.push(held_out);
     let request = BundleRequest {
         name: config.name.clone(),
-        task: task::spec(&kind),
+        task: trm_solver::model::spec(&kind),
         config: &model,
         weights: &state_dict(&weights),
         graphs: [GraphKind::Step, GraphKind::Solve].into(),

@@ -1,0 +1,145 @@
+//! A model whose weights belong to no position: one bundle, puzzles of any size, on every engine.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::engines;
+use trm_engine::{ActStep, SessionOptions};
+use trm_export::bundle::reference_run;
+use trm_export::checkpoint::{StateDict, WeightDtype, WeightTensor, layout};
+use trm_export::trm::{GraphOptions, build_graph};
+use trm_export::{BundleRequest, Sample, export_bundle};
+use trm_intake::explained;
+use trm_models::{GraphKind, Mixer, ModelBundle, NetworkConfig, TrmConfig};
+use trm_puzzles::{Maze, PuzzleKind, Sudoku, seeded};
+use trm_solver::Model;
+use trm_solver::model::{board, spec};
+
+/// Steps of which every engine must find what the reference evaluator finds in float64.
+const STEPS: usize = 3;
+/// Relative to the largest state.
+const TOLERANCE: f64 = 1e-4;
+
+fn config(mixer: Mixer, kind: &PuzzleKind) -> TrmConfig {
+    let network = NetworkConfig { mixer, hidden_size: 16, puzzle_emb_ndim: 0, ..NetworkConfig::default() };
+    let task = kind.task();
+    network.for_task(task.seq_len(), task.vocab_size(), board(kind))
+}
+
+/// Weights that are no pattern.
+fn weights(config: &TrmConfig) -> StateDict {
+    let mut rng = seeded(7);
+    let mut state = StateDict::new();
+    for tensor in layout(config) {
+        let scale = 1.5 / (*tensor.shape.last().expect("a shape") as f32).sqrt();
+        let mut number = || (rand::Rng::next_u32(&mut rng) as f32 / u32::MAX as f32 - 0.5) * 2.0 * scale;
+        let data = (0..tensor.shape.iter().product()).map(|_| number()).collect();
+        state.insert(tensor.name, WeightTensor { dtype: WeightDtype::F32, shape: tensor.shape, data });
+    }
+    state
+}
+
+fn bundle(dir: &tempfile::TempDir, mixer: Mixer, kind: &PuzzleKind, with_weights: bool) -> ModelBundle {
+    let config = config(mixer, kind);
+    let request = BundleRequest {
+        name: "any".to_owned(),
+        task: spec(kind),
+        config: &config,
+        weights: &weights(&config),
+        graphs: BTreeSet::new(),
+        options: GraphOptions::default(),
+        sample: sample(kind, &config),
+        training_data: None,
+        licence: None,
+        accuracy: Vec::new(),
+        checkpoint: None,
+        configuration: None,
+        identities: None,
+        with_weights,
+        notes: None,
+        files: Vec::new(),
+    };
+    export_bundle(request, &dir.path().join("any"), false).expect("a bundle")
+}
+
+/// Two puzzles of a size.
+fn sample(kind: &PuzzleKind, config: &TrmConfig) -> Sample {
+    let mut rng = seeded(3);
+    let generator = kind.generator().expect("a task").expect("a generator");
+    let mut tokens = || kind.task().encode(&generator.generate(&mut rng).expect("a puzzle").puzzle).expect("tokens");
+    let tokens = [tokens(), tokens()].concat();
+    assert_eq!(tokens.len(), 2 * config.seq_len);
+    Sample { tokens, puzzle_ids: vec![0, 0] }
+}
+
+fn maze(height: usize, width: usize) -> PuzzleKind {
+    PuzzleKind::Maze(Maze::new(height, width).expect("a size"))
+}
+
+fn sudoku(box_height: usize, box_width: usize) -> PuzzleKind {
+    PuzzleKind::Sudoku(Sudoku::new(box_height, box_width).expect("boxes"))
+}
+
+#[test]
+fn every_engine_finds_what_the_reference_finds_at_every_size() {
+    for (mixer, own, others) in [
+        (Mixer::Grid, maze(5, 5), vec![maze(5, 5), maze(4, 7), maze(12, 9)]),
+        (Mixer::Candidates, sudoku(2, 2), vec![sudoku(2, 2), sudoku(2, 3), sudoku(3, 2), sudoku(3, 3)]),
+    ] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let model = Model::new(bundle(&dir, mixer, &own, true)).expect("a model");
+        assert_eq!(model.only_kind(), None);
+        for kind in others {
+            let sized = model.for_size(kind, "a test").expect("a model of this size");
+            let config = sized.config();
+            assert_eq!((sized.kind(), config), (kind, &self::config(mixer, &kind)));
+            let sample = sample(&kind, config);
+            let graph = build_graph(GraphKind::Step, config, &weights(config), GraphOptions::default()).expect("graph");
+            let expected = reference_run(&graph, config, &sample, STEPS).expect("a reference");
+            let largest = expected.z_h.iter().fold(0.0_f64, |most, &value| most.max(f64::from(value).abs()));
+            for engine in engines() {
+                let options = SessionOptions { batch: 2, ..SessionOptions::default() };
+                let mut session = engine.load_step(sized.bundle(), &options).expect("a session");
+                let mut input = ActStep::first(sample.tokens.clone(), sample.puzzle_ids.clone());
+                let mut output = session.step(&input).expect("a step");
+                input.reset.fill(false);
+                for _ in 1..STEPS {
+                    output = session.step(&input).expect("a step");
+                }
+                let carry = session.carry().expect("a carry");
+                let worst = carry.z_h.iter().zip(&expected.z_h).fold(0.0_f64, |worst, (found, expected)| {
+                    let error = f64::from(found - expected).abs();
+                    if error.is_nan() { f64::INFINITY } else { worst.max(error) }
+                });
+                let what = format!("{} of {mixer} on {}", trm_solver::model::describe(&kind), engine.name());
+                assert!(worst / largest < TOLERANCE, "{what}: {worst:e} of {largest}");
+                assert_eq!(output.answer, expected.answer, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn puzzles_that_it_does_not_solve_are_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = Model::new(bundle(&dir, Mixer::Grid, &maze(5, 5), true)).expect("a model");
+    for (kind, expected) in [
+        (sudoku(3, 3), "here: this is a sudoku of 9x9, the model any solves maze of any size up to 65536 positions"),
+        (
+            maze(300, 300),
+            "here: this is a maze of 300x300, the model any solves maze of any size up to 65536 positions",
+        ),
+    ] {
+        assert!(!model.takes(kind));
+        let error = explained(&model.for_size(kind, "here").expect_err("accepted"));
+        assert!(error.contains(expected), "{error}");
+    }
+    let without = tempfile::tempdir().expect("a folder");
+    let model = Model::new(bundle(&without, Mixer::Grid, &maze(5, 5), false)).expect("a model");
+    let error = explained(&model.for_size(maze(6, 6), "here").expect_err("accepted"));
+    assert!(error.contains("weights.safetensors"), "{error}");
+    let shipped = Model::open("maze-9").expect("shipped");
+    assert_eq!(shipped.only_kind(), Some(maze(9, 9)));
+    assert!(shipped.for_size(maze(9, 9), "here").is_ok() && !shipped.takes(maze(5, 5)));
+}
