@@ -57,7 +57,9 @@ HALF = Rule(factor=2, floor=1e-2, cap=0.2)
 
 
 def scalar(text):
-    """A plain or quoted YAML scalar."""
+    """A plain or quoted YAML scalar, or a list or mapping in JSON's form of YAML."""
+    if text.startswith(("{", "[")):
+        return json.loads(text)
     if text.startswith(("'", '"')):
         return text[1:-1]
     if text in ("null", "~", ""):
@@ -73,7 +75,23 @@ def scalar(text):
 
 
 def arch_of(path):
-    """The mapping under `arch:` of an all_config.yaml: nested `key: value` lines, all that the public code writes there."""
+    """The mapping under `arch:` of an all_config.yaml: nested `key: value` lines, all that the public code writes there. What
+    is more YAML than that is read by PyYAML, which the public code brings."""
+    try:
+        return plain_arch_of(path)
+    except (Refused, ValueError) as error:
+        try:
+            import yaml
+        except ImportError:
+            raise Refused(f"{error}\nhint: `pip install pyyaml` reads it") from error
+        arch = yaml.safe_load(path.read_text()).get("arch")
+        if not isinstance(arch, dict) or "@" not in str(arch.get("name")):
+            raise
+        # YAML 1.1 takes 1e-5 for a text.
+        return {key: scalar(value) if isinstance(value, str) else value for key, value in arch.items()}
+
+
+def plain_arch_of(path):
     arch, inner, inside = {}, None, False
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -83,7 +101,7 @@ def arch_of(path):
             inside = line.rstrip() == "arch:"
         elif inside:
             match = re.fullmatch(r"([A-Za-z_]\w*):(?:\s+(.*))?", line.strip())
-            if match is None or str(match[2]).startswith(("{", "[", "|", ">", "&", "*")):
+            if match is None or str(match[2]).startswith(("|", ">", "&", "*")):
                 raise Refused(f"{path}:{number}: `{line.strip()}` is more YAML than the public code writes there")
             if indent == 2 and match[2] is None:
                 inner = arch[match[1]] = {}
@@ -379,7 +397,8 @@ def record(arguments):
     config |= {
         "batch_size": len(batch["inputs"]),
         "seq_len": batch["inputs"].shape[1],
-        "vocab_size": len(weights[by_suffix("embed_tokens.embedding_weight", weights)]),
+        # Of candidates the embedding says nothing: their settings do.
+        "vocab_size": config.get("vocab_size", len(weights[by_suffix("embed_tokens.embedding_weight", weights)])),
         "num_puzzle_identifiers": len(weights[has_ids[0]]) if has_ids else 1,
         "causal": False,
         "forward_dtype": dtype,

@@ -360,7 +360,12 @@ fn goldens_fit_their_configurations() {
         let config = source.clone().vocab_size(size("vocab_size")).build().expect("complete");
         let state = StateDict::read(dir.join("step_1000")).expect("checkpoint");
         state.check(&config).expect("its own configuration");
-        let recorded = manifest["state_dict"].as_object().expect("names");
+        // Only recordings of the public code list the names.
+        let Some(recorded) = manifest["state_dict"].as_object() else {
+            assert!(config.mixer.has_board(), "{}: no names", dir.display());
+            checked += 1;
+            continue;
+        };
         assert_eq!(state.len(), recorded.len());
         for (name, recorded) in recorded {
             let tensor = state.get(name.strip_prefix(DEFAULT_PREFIX).expect("prefix")).expect(name);

@@ -123,6 +123,8 @@ fn stable_goldens_agree_at_all_sixteen_steps() {
         check_steps(name, 16, |_| 1e-4);
     }
     check_steps("arc_like_stable", 2, |_| 1e-3);
+    check_steps("symmetric_candidates", 16, |_| 1e-4);
+    check_steps("symmetric_grid", 4, |_| 1e-4);
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod common;
 
 use common::{HRM, TRM, build, refusal, source, with};
 use trm_intake::explained;
-use trm_models::{Architecture, ConfigRecord, ConfigSource, Mixer, PosEncodings, SettingSource, TrmConfig};
+use trm_models::{Architecture, Board, ConfigRecord, ConfigSource, Mixer, PosEncodings, SettingSource, TrmConfig};
 
 /// The class decides what is computed; a class of the same name in another module may compute something else.
 #[test]
@@ -240,4 +240,34 @@ fn dataset_json_is_accounted_for() {
         "{message}"
     );
     assert_eq!(padded.ignore("pad_id").resolve().expect("read").1.ignored, ["pad_id"]);
+}
+
+/// The project's own architecture in the public code: its mixer and board, and no positions.
+#[test]
+fn the_symmetric_architecture_says_its_mixer_and_board() {
+    let yaml = |mixer: &str, board: &str| {
+        format!(
+            "arch: {{name: recursive_reasoning.symmetric@SymmetricReasoningModel_ACTV1, mixer: {mixer}, board: {board}, \
+             H_cycles: 2, L_cycles: 2, L_layers: 2, hidden_size: 32, expansion: 2, puzzle_emb_ndim: 0, \
+             halt_max_steps: 16, halt_exploration_prob: 0.1, loss: {{name: losses@ACTLossHead}}}}"
+        )
+    };
+    let read = |text: &str| {
+        ConfigSource::from_yaml_str(text, "all_config.yaml").expect("YAML").seq_len(36).vocab_size(8).build()
+    };
+    let config =
+        read(&yaml("candidates", "{height: 6, width: 6, groups: [rows, columns, {boxes: [2, 3]}]}")).expect("valid");
+    assert_eq!(config.mixer, Mixer::Candidates);
+    assert_eq!(config.board, Some(Board::sudoku(2, 3)));
+    assert_eq!((config.total_len(), config.prefix_len(), config.swiglu_inner(32)), (216, 0, 64));
+    let config = read(&yaml("grid", "{height: 4, width: 9}")).expect("valid");
+    assert_eq!((config.mixer, config.board), (Mixer::Grid, Some(Board::grid(4, 9))));
+    for (text, expected) in [
+        (yaml("mlp_t", "{height: 6, width: 6}"), "mixer"),
+        (yaml("grid", "{height: 6}"), "board"),
+        (yaml("grid", "{height: 6, width: 5}"), "board of 6x5 cells for a seq_len of 36"),
+    ] {
+        let error = read(&text).expect_err("accepted").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

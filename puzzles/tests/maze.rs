@@ -126,6 +126,36 @@ fn layouts_are_what_they_say() {
 }
 
 #[test]
+fn unlike_layouts_are_what_they_say() {
+    let mut rng = seeded(8);
+    let text = |maze: &Grid| maze.to_text(|v| "?# SGo".as_bytes()[v as usize] as char);
+    for side in [7, 8, 12, 30] {
+        let task = Maze::new(side, side + 1).expect("supported");
+        let make = |layout| MazeGenerator::new(task).layouts(&[layout]);
+        let mut spirals = 0;
+        for _ in 0..8 {
+            let rooms = make(Layout::Rooms).generate(&mut rng).expect("large enough").puzzle;
+            let (cells, _) = passages(&rooms);
+            let start = rooms.find(START).expect("has one");
+            assert_eq!(distances(&rooms, start).iter().flatten().count(), cells, "in one piece\n{}", text(&rooms));
+            assert!(cells < (side - 2) * (side - 1), "no wall\n{}", text(&rooms));
+            let spiral = make(Layout::Spiral).generate(&mut rng).expect("large enough").puzzle;
+            let (cells, doors) = passages(&spiral);
+            assert!(3 * cells > side * side && doors < cells + 8, "{cells} cells, {doors} doors\n{}", text(&spiral));
+            spirals += usize::from(doors == cells - 1);
+            let (open, _) = passages(&make(Layout::Open).generate(&mut rng).expect("large enough").puzzle);
+            let (dense, _) = passages(&make(Layout::Dense).generate(&mut rng).expect("large enough").puzzle);
+            let inside = (side - 2) * (side - 1);
+            assert!(
+                open * 10 >= inside * 7 && (side < 12 || dense * 10 <= inside * 7),
+                "{open} and {dense} of {inside}"
+            );
+        }
+        assert!(spirals > 0, "half of them have no wall opened");
+    }
+}
+
+#[test]
 fn layouts_are_mixed_in_equal_parts() {
     let generator = MazeGenerator::new(Maze::new(9, 9).expect("supported"));
     let mut rng = seeded(11);

@@ -162,7 +162,7 @@ macro_rules! goldens {
 
 goldens! {
     arc_like_stable, hrm_att, hrm_att_stable, maze_att, maze_att_stable, maze_learned, maze_learned_stable, sudoku_mlp,
-    sudoku_mlp_bf16, sudoku_mlp_bf16_stable, sudoku_mlp_stable,
+    sudoku_mlp_bf16, sudoku_mlp_bf16_stable, sudoku_mlp_stable, symmetric_candidates, symmetric_grid,
 }
 
 #[test]

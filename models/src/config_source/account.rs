@@ -1,11 +1,12 @@
 //! Reading settings, and keeping account of every key.
 
+use serde::Deserialize as _;
 use serde_json::Value;
 use trm_intake::Printable;
 
-use super::known::{self, ARCH_FIELDS, ARCH_HARMLESS, DATA_FIELDS, DATASET_HARMLESS, TRAINING};
+use super::known::{self, ARCH_FIELDS, ARCH_HARMLESS, DATA_FIELDS, DATASET_HARMLESS, Release, TRAINING};
 use super::{ConfigRecord, ConfigSource, Document, FORWARD_DTYPES, Setting, SettingSource};
-use crate::{Architecture, ModelError, PosEncodings, Result};
+use crate::{Architecture, Board, Mixer, ModelError, PosEncodings, Result};
 
 /// Keys that a message names before it only counts them.
 const MOST_NAMED: usize = 8;
@@ -37,15 +38,14 @@ impl<'a> Account<'a> {
         self.record
     }
 
-    /// The architecture that `arch.name` (`module.path@Class`) names, and whether it is HRM's first release, which knows
-    /// neither `mlp_t` nor `pos_encodings: none`.
-    pub(super) fn class(&mut self) -> Result<(Architecture, bool)> {
+    /// The architecture that `arch.name` (`module.path@Class`) names, and which settings its class reads.
+    pub(super) fn class(&mut self) -> Result<(Architecture, Release)> {
         let assumed = self.source.assumed;
         let Some(found) = self.find("name") else {
             return match assumed {
                 Some(architecture) => {
                     self.record.assumed = Some(architecture);
-                    Ok((architecture, false))
+                    Ok((architecture, Release::Current))
                 }
                 None => Err(ModelError::MissingField {
                     origin: self.source.config.origin.clone(),
@@ -65,10 +65,10 @@ impl<'a> Account<'a> {
                 let hint = "this class is known: leave --assume-class out".to_owned();
                 return Err(bad(&found, "name", &expected, Some(hint)));
             }
-            (Some(known), _) => (known.architecture, known.first_release),
+            (Some(known), _) => (known.architecture, known.release),
             (None, Some(assumed)) => {
                 self.record.assumed = Some(assumed);
-                (assumed, false)
+                (assumed, Release::Current)
             }
             (None, None) => {
                 return Err(ModelError::UnknownClass {
@@ -83,7 +83,7 @@ impl<'a> Account<'a> {
     }
 
     /// Looks at every key of the files: those that are no setting are written down or refused.
-    pub(super) fn account_for_keys(&mut self, architecture: Architecture, first_release: bool) -> Result<()> {
+    pub(super) fn account_for_keys(&mut self, architecture: Architecture, release: Release) -> Result<()> {
         let source = self.source;
         let config = &source.config;
         if let Some(arch) = config.fields.get("arch")
@@ -98,7 +98,7 @@ impl<'a> Account<'a> {
         for (key, value) in config.arch().unwrap_or(&config.fields) {
             let full = if config.arch().is_some() { format!("arch.{key}") } else { key.clone() };
             if ARCH_FIELDS.contains(&key.as_str()) || DATA_FIELDS.contains(&key.as_str()) {
-                if !is_read(key, architecture, first_release) {
+                if !is_read(key, architecture, release) {
                     self.record.unused.push(full);
                 }
             } else if self.is_ignored(key, &full) {
@@ -308,12 +308,16 @@ impl<'a> Account<'a> {
         })
     }
 
-    pub(super) fn pos_encodings(&mut self, first_hrm_release: bool) -> Result<PosEncodings> {
+    pub(super) fn pos_encodings(&mut self, release: Release) -> Result<PosEncodings> {
+        if release == Release::Symmetric {
+            self.fixed("pos_encodings", "none");
+            return Ok(PosEncodings::None);
+        }
         let word = self.read("pos_encodings", None, "a word", as_word)?;
         let (expected, hint) = match word.as_str() {
             "rope" => return Ok(PosEncodings::Rope),
             "learned" => return Ok(PosEncodings::Learned),
-            "none" if !first_hrm_release => return Ok(PosEncodings::None),
+            "none" if release != Release::First => return Ok(PosEncodings::None),
             "none" => ("rope or learned", "HRM's first release (hrm_act_v1) has no model without positions"),
             _ => (
                 "rope, learned or none",
@@ -321,6 +325,32 @@ impl<'a> Account<'a> {
             ),
         };
         Err(self.bad_word("pos_encodings", &word, expected, Some(hint)))
+    }
+
+    /// The mixer: by its name where the class has one, else by the flag `mlp_t`.
+    pub(super) fn mixer(&mut self, release: Release) -> Result<Mixer> {
+        match release {
+            // Attention only; the field is ignored.
+            Release::First => Ok(Mixer::from_mlp_t(self.fixed("mlp_t", false))),
+            Release::Current => Ok(Mixer::from_mlp_t(self.flag("mlp_t", false)?)),
+            Release::Symmetric => {
+                let word = self.read("mixer", None, "a word", as_word)?;
+                let mixer = word.parse::<Mixer>().ok().filter(|mixer| mixer.has_board());
+                mixer.ok_or_else(|| self.bad_word("mixer", &word, "grid or candidates", None))
+            }
+        }
+    }
+
+    /// The board of a class that has one.
+    pub(super) fn board(&mut self, release: Release) -> Result<Option<Board>> {
+        if release != Release::Symmetric {
+            return Ok(None);
+        }
+        let is_board = |value: &Value| Board::deserialize(value).is_ok().then(|| value.clone());
+        let expected =
+            "height, width and groups, such as {height: 9, width: 9, groups: [rows, columns, {boxes: [3, 3]}]}";
+        let value = self.read("board", None, expected, is_board)?;
+        Ok(Board::deserialize(value).ok())
     }
 
     /// The dtype's full name; torch knows some by two.
@@ -359,11 +389,15 @@ fn find_in<'a>(document: &'a Document, field: &str) -> Option<Found<'a>> {
 }
 
 /// True if the class reads the setting.
-fn is_read(field: &str, architecture: Architecture, first_release: bool) -> bool {
+fn is_read(field: &str, architecture: Architecture, release: Release) -> bool {
     match field {
+        "mlp_t" | "num_heads" | "pos_encodings" | "puzzle_emb_len" | "rope_theta" if release == Release::Symmetric => {
+            false
+        }
+        "mixer" | "board" => release == Release::Symmetric,
         "puzzle_emb_len" | "no_ACT_continue" => architecture == Architecture::Trm,
         "H_layers" => architecture == Architecture::Hrm,
-        "mlp_t" => !first_release,
+        "mlp_t" => release != Release::First,
         _ => true,
     }
 }

@@ -3,7 +3,7 @@
 use crate::Architecture;
 
 /// The settings that a model's class reads from `arch:`, `name` included.
-pub(super) const ARCH_FIELDS: [&str; 18] = [
+pub(super) const ARCH_FIELDS: [&str; 20] = [
     "name",
     "H_cycles",
     "L_cycles",
@@ -13,6 +13,8 @@ pub(super) const ARCH_FIELDS: [&str; 18] = [
     "num_heads",
     "expansion",
     "mlp_t",
+    "mixer",
+    "board",
     "pos_encodings",
     "puzzle_emb_ndim",
     "puzzle_emb_len",
@@ -96,28 +98,43 @@ pub(super) struct KnownClass {
     /// `module@Class`, as `arch.name` has it; some forks write `models.` in front.
     name: &'static str,
     pub(super) architecture: Architecture,
-    /// HRM's first release knows neither `mlp_t` nor `pos_encodings: none`.
-    pub(super) first_release: bool,
+    pub(super) release: Release,
+}
+
+/// Which settings a class reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Release {
+    /// HRM's first: neither `mlp_t` nor `pos_encodings: none`.
+    First,
+    /// What the public code has now.
+    Current,
+    /// This project's (`benches/python/symmetric.py`): `mixer` and `board`, and no positions.
+    Symmetric,
 }
 
 /// Conservative: forks keep the class's name when they change what it computes (`trm_singlez`, `trm_hier6`,
 /// `transformers_baseline`), so a class counts with its module only. The forks that keep these modules
 /// (`TrelisResearch`, `alphaXiv`) add settings, and unknown settings are refused.
-const CLASSES: [KnownClass; 3] = [
+const CLASSES: [KnownClass; 4] = [
     KnownClass {
         name: "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1",
         architecture: Architecture::Trm,
-        first_release: false,
+        release: Release::Current,
+    },
+    KnownClass {
+        name: "recursive_reasoning.symmetric@SymmetricReasoningModel_ACTV1",
+        architecture: Architecture::Trm,
+        release: Release::Symmetric,
     },
     KnownClass {
         name: "recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1",
         architecture: Architecture::Hrm,
-        first_release: false,
+        release: Release::Current,
     },
     KnownClass {
         name: "hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1",
         architecture: Architecture::Hrm,
-        first_release: true,
+        release: Release::First,
     },
 ];
 
@@ -195,7 +212,10 @@ mod tests {
     #[test]
     fn classes_count_with_their_modules() {
         assert!(class("recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1").is_some());
-        assert!(class("models.hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1").is_some_and(|c| c.first_release));
+        assert!(
+            class("models.hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1")
+                .is_some_and(|c| c.release == Release::First)
+        );
         for name in ["trm", "trm@", "trm@SomethingElse", "recursive_reasoning.trm@HierarchicalReasoningModel_ACTV1"] {
             assert!(class(name).is_none(), "{name}");
         }

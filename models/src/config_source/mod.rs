@@ -11,9 +11,9 @@ use serde_json::{Map, Value};
 use trm_intake::{Budget, Limits, Printable};
 
 use self::account::Account;
-use self::known::{ARCH_FIELDS, DATA_FIELDS};
+use self::known::{ARCH_FIELDS, DATA_FIELDS, Release};
 use crate::config::FORWARD_DTYPES;
-use crate::{Architecture, Mixer, ModelError, Result, TrmConfig, strict_json};
+use crate::{Architecture, ModelError, Result, TrmConfig, strict_json};
 
 pub use self::record::{ConfigRecord, Setting, SettingSource};
 
@@ -208,8 +208,9 @@ impl ConfigSource {
     /// that is not there; those of [`TrmConfig::validate`].
     pub fn resolve(&self) -> Result<(TrmConfig, ConfigRecord)> {
         let mut account = Account::new(self);
-        let (architecture, first_release) = account.class()?;
-        account.account_for_keys(architecture, first_release)?;
+        let (architecture, release) = account.class()?;
+        account.account_for_keys(architecture, release)?;
+        let symmetric = release == Release::Symmetric;
         let hrm = architecture == Architecture::Hrm;
         let puzzle_emb_ndim = account.count("puzzle_emb_ndim", Some(0))?;
         let default_identities = (puzzle_emb_ndim == 0).then_some(1);
@@ -218,21 +219,16 @@ impl ConfigSource {
             seq_len: account.data_field("seq_len", "--seq-len", None)?,
             vocab_size: account.data_field("vocab_size", "--vocab", None)?,
             hidden_size: account.count("hidden_size", None)?,
-            num_heads: account.count("num_heads", None)?,
+            num_heads: if symmetric { account.fixed("num_heads", 1) } else { account.count("num_heads", None)? },
             expansion: account.number("expansion", None)?,
             h_cycles: account.count("H_cycles", None)?,
             l_cycles: account.count("L_cycles", None)?,
             h_layers: account.count("H_layers", if hrm { None } else { Some(0) })?,
             l_layers: account.count("L_layers", None)?,
-            // HRM's first release has attention only and ignores the field.
-            mixer: Mixer::from_mlp_t(if first_release {
-                account.fixed("mlp_t", false)
-            } else {
-                account.flag("mlp_t", false)?
-            }),
-            pos_encodings: account.pos_encodings(first_release)?,
+            mixer: account.mixer(release)?,
+            pos_encodings: account.pos_encodings(release)?,
             puzzle_emb_ndim,
-            puzzle_emb_len: if hrm {
+            puzzle_emb_len: if hrm || symmetric {
                 account.fixed("puzzle_emb_len", 0)
             } else {
                 account.count("puzzle_emb_len", Some(16))?
@@ -251,8 +247,7 @@ impl ConfigSource {
             },
             rms_norm_eps: account.number("rms_norm_eps", Some(1e-5))?,
             rope_theta: account.number("rope_theta", Some(10_000.0))?,
-            // The public code has no mixer that works on one.
-            board: None,
+            board: account.board(release)?,
             forward_dtype: account.forward_dtype()?,
         };
         config.validate()?;

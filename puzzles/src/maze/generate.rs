@@ -18,11 +18,22 @@ pub enum Layout {
     Loops,
     /// Obstacles at random, 15 to 40 % of the cells.
     Obstacles,
+    /// An open field with few obstacles, or none, 0 to 15 % of the cells.
+    Open,
+    /// Pockets between many obstacles, 40 to 70 % of the cells.
+    Dense,
+    /// Rooms within rooms: walls across, each with a door or two.
+    Rooms,
+    /// One corridor that winds inwards, now and then with a wall opened.
+    Spiral,
 }
 
 impl Layout {
-    /// All of them.
+    /// Those of a generator that is asked for none in particular.
     pub const ALL: [Self; 3] = [Self::Perfect, Self::Loops, Self::Obstacles];
+    /// All of them.
+    pub const EVERY: [Self; 7] =
+        [Self::Perfect, Self::Loops, Self::Obstacles, Self::Open, Self::Dense, Self::Rooms, Self::Spiral];
 }
 
 /// Makes mazes of one size, in a layout drawn from a list for each maze.
@@ -108,7 +119,11 @@ impl MazeGenerator {
         let framed = match layout {
             Layout::Perfect => corridors(outer_height, outer_width, false, rng),
             Layout::Loops => corridors(outer_height, outer_width, true, rng),
-            Layout::Obstacles => obstacles(outer_height, outer_width, rng),
+            Layout::Obstacles => obstacles(outer_height, outer_width, (15, 40), rng),
+            Layout::Open => obstacles(outer_height, outer_width, (0, 15), rng),
+            Layout::Dense => obstacles(outer_height, outer_width, (40, 70), rng),
+            Layout::Rooms => rooms(outer_height, outer_width, rng),
+            Layout::Spiral => spiral(outer_height, outer_width, rng),
         };
         let mut puzzle = framed.remap(height, width, |cell| Cell::new(cell.row + frame, cell.column + frame));
         place_start_and_goal(&mut puzzle, rng)?;
@@ -149,9 +164,9 @@ fn place_start_and_goal(maze: &mut Grid, rng: &mut (impl Rng + ?Sized)) -> Optio
     Some(())
 }
 
-/// Walls all around, obstacles inside.
-fn obstacles(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
-    let percent = random::between(rng, 15, 40);
+/// Walls all around, obstacles inside, a percentage of its cells.
+fn obstacles(height: usize, width: usize, (least, most): (usize, usize), rng: &mut (impl Rng + ?Sized)) -> Grid {
+    let percent = random::between(rng, least, most);
     let mut maze = Grid::filled(height, width, WALL);
     for row in 1..height - 1 {
         for column in 1..width - 1 {
@@ -161,6 +176,88 @@ fn obstacles(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid
         }
     }
     maze
+}
+
+/// Rooms by recursive division: a wall across a room, with a door or two, then the same on both sides of it.
+fn rooms(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
+    let mut maze = Grid::filled(height, width, WALL);
+    for row in 1..height - 1 {
+        for column in 1..width - 1 {
+            maze.set(Cell::new(row, column), FREE);
+        }
+    }
+    let smallest = random::between(rng, 1, 3);
+    // Rooms by their rows and columns, the walls around them not counted.
+    let mut open = vec![((1, height - 1), (1, width - 1))];
+    while let Some((rows, columns)) = open.pop() {
+        let (high, wide) = (rows.1 - rows.0, columns.1 - columns.0);
+        let lies = high > wide || (high == wide && random::below(rng, 2) == 0);
+        let (along, across) = if lies { (columns, rows) } else { (rows, columns) };
+        if across.1 - across.0 < 2 * smallest + 1 {
+            continue;
+        }
+        let wall = random::between(rng, across.0 + smallest, across.1 - 1 - smallest);
+        let cell = |place: usize| if lies { Cell::new(wall, place) } else { Cell::new(place, wall) };
+        for place in along.0..along.1 {
+            // A door of a wall that ends here stays open.
+            let ends_at_door = [along.0, along.1 - 1].contains(&place) && {
+                let outside = if place == along.0 { cell(place - 1) } else { cell(place + 1) };
+                maze.get(outside) == Some(FREE)
+            };
+            if !ends_at_door {
+                maze.set(cell(place), WALL);
+            }
+        }
+        for _ in 0..=random::below(rng, 2) {
+            maze.set(cell(random::between(rng, along.0, along.1 - 1)), FREE);
+        }
+        let halves = [(across.0, wall), (wall + 1, across.1)];
+        open.extend(halves.map(|half| if lies { (half, along) } else { (along, half) }));
+    }
+    maze
+}
+
+/// A corridor one cell wide that winds inwards, in either direction; in one of two a wall or two are opened.
+fn spiral(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
+    let mut maze = Grid::filled(height, width, WALL);
+    let (mut row, mut column) = (1, 1);
+    let mut heading = 0;
+    maze.set(Cell::new(row, column), FREE);
+    // Right, down, left, up; turned where the cell after the next is free already, or there is none.
+    let ahead = |row: usize, column: usize, heading: usize, cells: usize| match heading {
+        0 => Some(Cell::new(row, column + cells)),
+        1 => Some(Cell::new(row + cells, column)),
+        2 => column.checked_sub(cells).map(|column| Cell::new(row, column)),
+        _ => row.checked_sub(cells).map(|row| Cell::new(row, column)),
+    };
+    let is_inside = |cell: Cell| (1..height - 1).contains(&cell.row) && (1..width - 1).contains(&cell.column);
+    let mut turns = 0;
+    while turns < 2 {
+        let next = ahead(row, column, heading, 1).filter(|&cell| is_inside(cell) && maze.get(cell) == Some(WALL));
+        let after = ahead(row, column, heading, 2).is_none_or(|cell| maze.get(cell) != Some(FREE));
+        match next {
+            Some(cell) if after => {
+                maze.set(cell, FREE);
+                (row, column) = (cell.row, cell.column);
+                turns = 0;
+            }
+            _ => {
+                heading = (heading + 1) % 4;
+                turns += 1;
+            }
+        }
+    }
+    if random::below(rng, 2) == 0 {
+        for _ in 0..=random::below(rng, 2) {
+            let wall = Cell::new(random::between(rng, 1, height - 2), random::between(rng, 1, width - 2));
+            maze.set(wall, FREE);
+        }
+    }
+    if random::below(rng, 2) == 0 {
+        maze.remap(height, width, |cell| Cell::new(cell.row, width - 1 - cell.column))
+    } else {
+        maze
+    }
 }
 
 /// A maze of corridors with walls all around, both sides at least 3.

@@ -155,6 +155,14 @@ pub enum LayoutConfig {
     Loops,
     /// Obstacles at random.
     Obstacles,
+    /// Few obstacles.
+    Open,
+    /// Many obstacles.
+    Dense,
+    /// Rooms within rooms.
+    Rooms,
+    /// One corridor that winds inwards.
+    Spiral,
 }
 
 impl From<LayoutConfig> for Layout {
@@ -163,6 +171,10 @@ impl From<LayoutConfig> for Layout {
             LayoutConfig::Perfect => Self::Perfect,
             LayoutConfig::Loops => Self::Loops,
             LayoutConfig::Obstacles => Self::Obstacles,
+            LayoutConfig::Open => Self::Open,
+            LayoutConfig::Dense => Self::Dense,
+            LayoutConfig::Rooms => Self::Rooms,
+            LayoutConfig::Spiral => Self::Spiral,
         }
     }
 }
@@ -430,7 +442,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("data", "grade", "sudoku: easy, hard or any"),
     ("data", "givens", "sudoku: fewest and most"),
     ("data", "rating", "sudoku: least and greatest rating, instead of a grade"),
-    ("data", "layouts", "maze: perfect, loops, obstacles"),
+    ("data", "layouts", "maze: perfect, loops, obstacles, open, dense, rooms, spiral"),
     ("data", "border", "maze: walls all around"),
     ("data", "sides", "maze: smaller ones as well, of sides from..to, put somewhere on the grid"),
     ("data", "weight", "share of the mix"),

@@ -70,8 +70,16 @@ pub(crate) enum Kind {
     MazePerfect,
     /// Mazes with several ways
     MazeLoops,
-    /// Obstacles at random
+    /// Obstacles at random, 15 to 40 % of the cells
     MazeObstacles,
+    /// Open fields, 0 to 15 % obstacles
+    MazeOpen,
+    /// Pockets, 40 to 70 % obstacles
+    MazeDense,
+    /// Rooms within rooms
+    MazeRooms,
+    /// A corridor that winds inwards
+    MazeSpiral,
 }
 
 impl Kind {
@@ -86,6 +94,10 @@ impl Kind {
             (Self::MazePerfect, PuzzleKind::Maze(task)) => mazes(task, Layout::Perfect),
             (Self::MazeLoops, PuzzleKind::Maze(task)) => mazes(task, Layout::Loops),
             (Self::MazeObstacles, PuzzleKind::Maze(task)) => mazes(task, Layout::Obstacles),
+            (Self::MazeOpen, PuzzleKind::Maze(task)) => mazes(task, Layout::Open),
+            (Self::MazeDense, PuzzleKind::Maze(task)) => mazes(task, Layout::Dense),
+            (Self::MazeRooms, PuzzleKind::Maze(task)) => mazes(task, Layout::Rooms),
+            (Self::MazeSpiral, PuzzleKind::Maze(task)) => mazes(task, Layout::Spiral),
             (_, found) => {
                 return Err(InvalidOption {
                     option: "--generate",
