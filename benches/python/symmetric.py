@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-NEVER = -1e6  # logit of padding and blank, which are no answers of candidates
+NEVER = -1e3  # logit of padding and blank, which are no answers of candidates
 FIRST_SYMBOL = 2
 # Rows and columns of a neighbourhood: the cell itself, the four beside it, the four at its corners.
 OFFSETS = [(1, 1), (0, 1), (1, 0), (1, 2), (2, 1), (0, 0), (0, 2), (2, 0), (2, 2)]

@@ -277,11 +277,20 @@ def largest_differences(recorded, variants):
     return {name: max(float((variant[name] - recorded[name]).abs().max()) for variant in variants) for name in recorded}
 
 
+def largest_of(name, tensor):
+    """The largest number. A token whose logit is the same in every cell is a constant of the architecture and says nothing."""
+    if name == "logits":
+        by_token = tensor.reshape(-1, tensor.shape[-1])
+        varies = by_token.amax(0) != by_token.amin(0)
+        tensor = by_token[:, varies] if varies.any() else tensor
+    return float(tensor.abs().max())
+
+
 def limits_of(recorded, differences, rule):
     """The limit of each quantity, rounded up to one digit; None where the step is chaotic."""
     limits = {}
     for name, tensor in recorded.items():
-        largest = float(tensor.abs().max())
+        largest = largest_of(name, tensor)
         scale = max(1.0, largest)
         limit = round_up(max(rule.factor * differences[name], rule.floor * scale))
         # NaN is no `<=`: chaotic. So is a limit that zeros would meet, which `trm parity` takes for none.

@@ -217,7 +217,7 @@ struct Differentiable {
 
 impl Differentiable {
     /// With `wave` the classes of the cells, where the wave is taught.
-    fn new(config: &TrmConfig, tokens: &[i64], labels: &[i64], wave: Option<Vec<i64>>) -> Self {
+    fn new(config: &TrmConfig, tokens: &[i64], labels: &[i64], wave: Option<&[i64]>) -> Self {
         let mut weights = weights(config);
         let mut number = noise(5);
         let head = (0..WAVE_CLASSES * config.hidden_size).map(|_| number() as f32).collect();
@@ -236,7 +236,7 @@ impl Differentiable {
         let inputs = graph.inputs().iter().map(|&id| match graph.value(id).name.as_str() {
             "tokens" => Tensor::int(&[2, config.seq_len], tokens.to_vec()),
             "labels" | "asked" => Tensor::int(&[2, config.seq_len], labels.to_vec()),
-            "wave" => Tensor::int(&[2, config.seq_len], wave.clone().expect("classes")),
+            "wave" => Tensor::int(&[2, config.seq_len], wave.expect("classes").to_vec()),
             "puzzle_ids" => Tensor::int(&[2], vec![0, 0]),
             "reset" => Tensor::bool(&[2], vec![true, false]),
             "z_h" | "z_l" => Tensor::float(&states, (0..states.iter().product()).map(|_| number()).collect()),
@@ -297,11 +297,11 @@ fn gradients_are_those_of_central_differences() {
     let sudoku = once(sudoku(2, 2));
     let maze = once(maze(3, 4));
     let cells = (0..24).map(|cell| 1 + cell * 7 % 4).collect::<Vec<_>>();
-    let classes = (0..24).map(|cell| cell * 3 % 4).collect();
+    let classes = (0..24).map(|cell| cell * 3 % 4).collect::<Vec<i64>>();
     for (config, tokens, labels, wave) in [
         (&sudoku, [puzzle(4, 16), puzzle(4, 16)].concat(), labels(&sudoku, 2), None),
         (&maze, cells.clone(), labels(&maze, 1), None),
-        (&maze, cells, labels(&maze, 1), Some(classes)),
+        (&maze, cells, labels(&maze, 1), Some(classes.as_slice())),
     ] {
         let trained = trained_layout(config, wave.is_some()).len();
         let step = Differentiable::new(config, &tokens, &labels, wave);

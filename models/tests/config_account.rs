@@ -13,6 +13,7 @@ fn only_known_classes_are_taken() {
         refusal(&TRM.replace("recursive_reasoning.trm@", "recursive_reasoning.trm_singlez@")),
         "all_config.yaml: `name` is `recursive_reasoning.trm_singlez@TinyRecursiveReasoningModel_ACTV1`, a class that is \
          not known here; known are recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1, \
+         recursive_reasoning.symmetric@SymmetricReasoningModel_ACTV1, \
          recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1, hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\n\
          hint: a fork may compute something else under a class of the same name; if this one computes what the public \
          trm.py or hrm.py does, --assume-class trm or --assume-class hrm takes it"

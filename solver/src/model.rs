@@ -175,12 +175,10 @@ impl Model {
         if self.kind == kind || self.only_kind().is_some() {
             return self.kind == kind;
         }
-        let is_same_task = match (self.kind, kind) {
-            (PuzzleKind::Sudoku(_), PuzzleKind::Sudoku(_)) => true,
-            // Both have the same tokens, and cells beside each other.
-            (PuzzleKind::Maze(_), PuzzleKind::Maze(_)) => true,
-            _ => false,
-        };
+        let is_same_task = matches!(
+            (self.kind, kind),
+            (PuzzleKind::Sudoku(_), PuzzleKind::Sudoku(_)) | (PuzzleKind::Maze(_), PuzzleKind::Maze(_))
+        );
         is_same_task && config_of(self.config(), &kind).total_len() <= MOST_POSITIONS
     }
 

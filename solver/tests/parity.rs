@@ -430,7 +430,8 @@ fn drop_judge(manifest: &mut serde_json::Value) {
 /// Recordings from before the section `judge` are judged as those that have it.
 #[test]
 fn the_form_before_is_read_as_it_was_meant() {
-    for name in GOLDENS {
+    // Those of the project's own architecture have never had another form.
+    for name in GOLDENS.iter().filter(|name| !name.starts_with("symmetric")) {
         let mut parts = Parts::of(name);
         let (today, _folder) = parts.open("today").expect("it opens");
         parts.manifest.as_object_mut().expect("an object").remove("judge");

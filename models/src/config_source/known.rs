@@ -106,7 +106,7 @@ pub(super) struct KnownClass {
 pub(super) enum Release {
     /// HRM's first: neither `mlp_t` nor `pos_encodings: none`.
     First,
-    /// What the public code has now.
+    /// The public code's today.
     Current,
     /// This project's (`benches/python/symmetric.py`): `mixer` and `board`, and no positions.
     Symmetric,

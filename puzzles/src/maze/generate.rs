@@ -186,7 +186,9 @@ fn rooms(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
             maze.set(Cell::new(row, column), FREE);
         }
     }
-    let smallest = random::between(rng, 1, 3);
+    // At least one wall, where there is room for one.
+    let most = (height.max(width) - 3) / 2;
+    let smallest = random::between(rng, 1, most.clamp(1, 3));
     // Rooms by their rows and columns, the walls around them not counted.
     let mut open = vec![((1, height - 1), (1, width - 1))];
     while let Some((rows, columns)) = open.pop() {
@@ -223,28 +225,26 @@ fn spiral(height: usize, width: usize, rng: &mut (impl Rng + ?Sized)) -> Grid {
     let (mut row, mut column) = (1, 1);
     let mut heading = 0;
     maze.set(Cell::new(row, column), FREE);
-    // Right, down, left, up; turned where the cell after the next is free already, or there is none.
-    let ahead = |row: usize, column: usize, heading: usize, cells: usize| match heading {
-        0 => Some(Cell::new(row, column + cells)),
-        1 => Some(Cell::new(row + cells, column)),
-        2 => column.checked_sub(cells).map(|column| Cell::new(row, column)),
-        _ => row.checked_sub(cells).map(|row| Cell::new(row, column)),
-    };
-    let is_inside = |cell: Cell| (1..height - 1).contains(&cell.row) && (1..width - 1).contains(&cell.column);
+    let is_inside = |cell: &Cell| (1..height - 1).contains(&cell.row) && (1..width - 1).contains(&cell.column);
     let mut turns = 0;
     while turns < 2 {
-        let next = ahead(row, column, heading, 1).filter(|&cell| is_inside(cell) && maze.get(cell) == Some(WALL));
-        let after = ahead(row, column, heading, 2).is_none_or(|cell| maze.get(cell) != Some(FREE));
-        match next {
-            Some(cell) if after => {
-                maze.set(cell, FREE);
-                (row, column) = (cell.row, cell.column);
-                turns = 0;
-            }
-            _ => {
-                heading = (heading + 1) % 4;
-                turns += 1;
-            }
+        let here = Cell::new(row, column);
+        // Right, down, left, up: every cell inside has a neighbour on each side.
+        let next = match heading {
+            0 => Cell::new(row, column + 1),
+            1 => Cell::new(row + 1, column),
+            2 => Cell::new(row, column - 1),
+            _ => Cell::new(row - 1, column),
+        };
+        // A cell that touches the corridor behind would open a second way.
+        let touches = |cell: Cell| maze.neighbours(cell).any(|other| other != here && maze.get(other) == Some(FREE));
+        if is_inside(&next) && maze.get(next) == Some(WALL) && !touches(next) {
+            maze.set(next, FREE);
+            (row, column) = (next.row, next.column);
+            turns = 0;
+        } else {
+            heading = (heading + 1) % 4;
+            turns += 1;
         }
     }
     if random::below(rng, 2) == 0 {

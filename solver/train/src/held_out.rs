@@ -127,7 +127,7 @@ impl HeldOut {
                 }
                 let answers = answer.chunks_exact(model.seq_len);
                 for ((found, example), answer) in found.iter_mut().zip(batch).zip(answers) {
-                    if !found.as_ref().is_some_and(|score: &Score| score.valid == Some(true)) {
+                    if found.as_ref().is_none_or(|score: &Score| score.valid != Some(true)) {
                         *found = Some(self.score(example, answer));
                     }
                 }

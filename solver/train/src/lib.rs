@@ -36,6 +36,7 @@
 pub mod classifier;
 pub mod config;
 pub mod config_sections;
+mod config_sizes;
 pub mod data;
 mod error;
 pub mod held_out;

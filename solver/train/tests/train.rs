@@ -358,7 +358,7 @@ fn a_run_of_several_sizes_resumes_bit_for_bit() {
     assert!(state.next_by_task.len() == 3 && drawn == state.next_index, "{state:?}");
 }
 
-/// What belongs to other sizes is given up; weights and moments go on.
+/// Puzzles of other sizes are given up; weights and moments go on.
 #[test]
 fn a_run_goes_on_with_other_sizes() {
     let config = TrainConfig::from_toml("mazes.toml", MAZES).expect("settings");

@@ -44,7 +44,7 @@ impl Operator for Gather {
         vec![Attribute::int("axis", self.axis as i64)]
     }
 
-    /// What was taken gives its gradient back: a product with the one-hot matrix of the indices. One
+    /// The elements that were taken give their gradient back: a product with the one-hot matrix of the indices. One
     /// element of an axis: zeros everywhere else.
     fn gradient(&self, b: &mut GraphBuilder, at: &Backward<'_>) -> Result<Contributions, OnnxError> {
         let axis = self.axis;

@@ -20,12 +20,13 @@ use crate::trm::weights::{Layout, Model};
 /// Weights in a block, `[D, 2 D]` each: means, then maxima. Which kinds of groups share one, [`GroupKind::weight`] says.
 const WEIGHTS: [&str; 4] =
     ["candidates.lines.weight", "candidates.boxes.weight", "candidates.regions.weight", "candidates.symbols.weight"];
-/// What a pair is told, a row of the embedding each: its cell is blank, its symbol is given, another one is.
+/// Rows of the embedding, for what a pair is told: its cell is blank, its symbol is given, another one is.
 const TOLD: usize = 3;
 /// The first token that is a symbol, behind padding and blank.
 const FIRST_SYMBOL: i32 = 2;
-/// Logit of padding and blank, which are no answers.
-const NEVER: f32 = -1e6;
+/// Logit of padding and blank, which are no answers: far below any other, and no further, since limits of what may differ
+/// are relative to the largest logit.
+const NEVER: f32 = -1e3;
 
 /// The mixer of all-different puzzles.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +163,7 @@ fn padded(groups: &[Vec<usize>]) -> Vec<i64> {
     groups.iter().flat_map(members).collect()
 }
 
-/// What each pair hears of its groups, `[batch, cells, symbols, D]`: mean and maximum of every group through its kind's
+/// The messages of its groups to each pair, `[batch, cells, symbols, D]`: mean and maximum of every group through its kind's
 /// weight, then the sum over the groups of a cell, as a product with the matrix of who is in which.
 fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) -> Result<ValueId, ExportError> {
     let config = model.config;
@@ -178,7 +179,9 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
         let means = b.constant(&format!("board.{weight}.means"), || {
             let mut matrix = vec![0.0; count * cells];
             for (group, members) in groups.iter().enumerate() {
-                members.iter().for_each(|cell| matrix[group * cells + cell] = 1.0 / members.len() as f32);
+                for cell in members {
+                    matrix[group * cells + cell] = 1.0 / members.len() as f32;
+                }
             }
             Constant::f32(&[count, cells], matrix).to_float(model.compute)
         });
@@ -198,7 +201,9 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
     let sums = b.constant("board.groups_of_cells", || {
         let mut matrix = vec![0.0; cells * members.len()];
         for (group, members_of) in members.iter().enumerate() {
-            members_of.iter().for_each(|cell| matrix[cell * members.len() + group] = 1.0);
+            for cell in members_of {
+                matrix[cell * members.len() + group] = 1.0;
+            }
         }
         Constant::f32(&[cells, members.len()], matrix).to_float(model.compute)
     });
@@ -235,7 +240,7 @@ fn maxima(b: &mut GraphBuilder, board: &Board, kind: &GroupKind, by_cell: ValueI
     })
 }
 
-/// What each pair hears of the symbols of its cell, `[batch, cells, 1, D]`.
+/// The message of the symbols of its cell to each pair, `[batch, cells, 1, D]`.
 fn of_cells(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) -> Result<ValueId, ExportError> {
     let by_pair = b.reshape(s, &pairs(model))?;
     let mean = b.node(ReduceMean { axis: 2 }, &[by_pair])?;

@@ -5,6 +5,7 @@
 //! only when it saves or evaluates.
 
 mod graph;
+mod open;
 mod ort_training;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use trm_models::TrmConfig;
 
 pub(crate) use self::graph::loaded;
 pub use self::graph::{GraphTraining, GraphTrainingOptions};
+pub(crate) use self::open::open_runtime;
 pub use self::ort_training::{OrtTraining, OrtTrainingOptions};
 use crate::Result;
 

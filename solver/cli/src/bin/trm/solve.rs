@@ -191,16 +191,15 @@ struct Group {
 fn group_by_model(puzzles: &[Puzzle], model: Option<&Model>) -> anyhow::Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     for (index, puzzle) in puzzles.iter().enumerate() {
-        match groups.iter_mut().find(|group| group.model.kind() == puzzle.kind) {
-            Some(group) => group.members.push(index),
-            None => {
-                let model = match &model {
-                    Some(model) => model.for_size(puzzle.kind, &puzzle.source)?,
-                    None => Model::for_puzzle(puzzle)?,
-                };
-                groups.push(Group { model, members: vec![index] });
-            }
+        if let Some(group) = groups.iter_mut().find(|group| group.model.kind() == puzzle.kind) {
+            group.members.push(index);
+            continue;
         }
+        let model = match model {
+            Some(model) => model.for_size(puzzle.kind, &puzzle.source)?,
+            None => Model::for_puzzle(puzzle)?,
+        };
+        groups.push(Group { model, members: vec![index] });
     }
     Ok(groups)
 }
