@@ -84,7 +84,8 @@ impl RatedSudokuGenerator {
             for _ in 0..=random::below(rng, DROPPED) {
                 next[givens[random::below(rng, givens.len())]] = BLANK;
             }
-            while !self.is_unique(board, &next) {
+            // No rating: several solutions.
+            while rate(geometry, board, &next).is_none() {
                 let cell = random::below(rng, next.len());
                 next[cell] = solution[cell];
             }
@@ -96,15 +97,6 @@ impl RatedSudokuGenerator {
             }
         }
         self.ratings.contains(&reached).then_some((puzzle, solution))
-    }
-
-    fn is_unique(&self, board: &mut Board, cells: &[u8]) -> bool {
-        if board.reset(&self.geometry, cells).is_err() {
-            return false;
-        }
-        let mut search = Search::new(&self.geometry, 2, MOST_GUESSES);
-        search.run(board.clone(), |digits| digits & digits.wrapping_neg());
-        search.found == 1 && !search.gave_up()
     }
 
     /// Takes out every given that uniqueness does not need, in random order.

@@ -208,7 +208,9 @@ impl TrainConfig {
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| Value::String(value.to_owned()));
-        let (path, last) = key.rsplit_once('.').unwrap_or(("", key));
+        // The reference's flag is another name of the same setting.
+        let named = if key == "model.mlp_t" { "model.mixer" } else { key };
+        let (path, last) = named.rsplit_once('.').unwrap_or(("", named));
         let mut place = &mut root;
         for part in path.split('.').filter(|part| !part.is_empty()) {
             place = step_into(place, part).ok_or_else(|| {

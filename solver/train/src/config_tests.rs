@@ -41,6 +41,10 @@ fn settings_change_by_name() {
     config.set("batch.visits", "[[0, 2], [10, 8]]").expect("a list");
     config.set("data.0.grade", "any").expect("a source by number");
     config.set("name", "mine").expect("at the top");
+    config.set("model.mlp_t", "false").expect("the reference's flag");
+    assert_eq!(config.model.mixer, trm_models::Mixer::Attention);
+    config.set("model.mixer", "mlp_t").expect("a mixer by its name");
+    assert_eq!(config.model.mixer, trm_models::Mixer::MlpT);
     assert!((config.optimizer.lr - 2e-3).abs() < 1e-12);
     assert_eq!((config.optimizer.kind, config.data[0].grade), (OptimizerKind::AdamW, GradeConfig::Any));
     assert_eq!((config.batch.visits.len(), config.name.as_str()), (2, "mine"));

@@ -38,7 +38,7 @@ pub struct TrainBatch {
     pub wave: Option<WaveBatch>,
 }
 
-/// Where the wave of each maze stands after the step.
+/// The wave of each maze as it is after the step.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct WaveBatch {
     /// Token ids that the cells are to have, `[batch, seq]`; -100 for any.

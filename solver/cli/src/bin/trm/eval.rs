@@ -17,7 +17,7 @@ use trm_solver::measure::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
 use crate::escalation;
-use crate::generate::Kind;
+use crate::generate::{Kind, Ratings};
 use crate::solve::{RunArgs, read_puzzles};
 use crate::task::Size;
 
@@ -201,7 +201,7 @@ impl Source {
             return Ok(Self::Puzzles(puzzles));
         }
         let Some(kind) = args.generate else { unreachable!("clap requires one of the three") };
-        let generator = kind.generator(model.name(), model.kind())?;
+        let generator = kind.generator(model.name(), model.kind(), Ratings::default())?;
         Ok(Self::Generated { generator, count: args.count, seed: args.run.seed })
     }
 

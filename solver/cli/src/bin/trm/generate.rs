@@ -37,9 +37,16 @@ pub(crate) struct Args {
 
 /// A range of ratings: `20`, or `8-20`.
 #[derive(Debug, Clone, Copy)]
-struct Ratings {
+pub(crate) struct Ratings {
     least: u64,
     most: u64,
+}
+
+impl Default for Ratings {
+    /// Hard, and as hard as it comes.
+    fn default() -> Self {
+        Self { least: 20, most: u64::MAX }
+    }
 }
 
 impl std::str::FromStr for Ratings {
@@ -84,12 +91,13 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Makes puzzles of a task's size; an error for another task. `who` solves them, for the message.
-    pub(crate) fn generator(self, who: &str, task: PuzzleKind) -> anyhow::Result<Box<dyn Generate>> {
+    pub(crate) fn generator(self, who: &str, task: PuzzleKind, ratings: Ratings) -> anyhow::Result<Box<dyn Generate>> {
+        let Ratings { least, most } = ratings;
         let mazes = |task, layout| Box::new(MazeGenerator::new(task).layouts(&[layout]));
         Ok(match (self, task) {
             (Self::SudokuEasy, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::easy(task)?),
             (Self::SudokuHard, PuzzleKind::Sudoku(task)) => Box::new(SudokuGenerator::hard(task)?),
-            (Self::SudokuRated, PuzzleKind::Sudoku(task)) => Box::new(RatedSudokuGenerator::new(task, 20..=u64::MAX)?),
+            (Self::SudokuRated, PuzzleKind::Sudoku(task)) => Box::new(RatedSudokuGenerator::new(task, least..=most)?),
             (Self::Maze, PuzzleKind::Maze(task)) => Box::new(MazeGenerator::new(task)),
             (Self::MazePerfect, PuzzleKind::Maze(task)) => mazes(task, Layout::Perfect),
             (Self::MazeLoops, PuzzleKind::Maze(task)) => mazes(task, Layout::Loops),
@@ -140,11 +148,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         PuzzleKind::Maze(_) => Alphabet::maze('#', ' '),
         PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => Alphabet::sudoku('0'),
     };
-    let Ratings { least, most } = args.rating;
-    let generator = match (args.kind, task) {
-        (Kind::SudokuRated, PuzzleKind::Sudoku(task)) => Box::new(RatedSudokuGenerator::new(task, least..=most)?),
-        (kind, task) => kind.generator("trm generate", task)?,
-    };
+    let generator = args.kind.generator("trm generate", task, args.rating)?;
     let mut rng = seeded(args.seed);
     interrupt::listen_briefly()?;
     let mut out = console::stdout();

@@ -22,7 +22,7 @@ use trm_solver::quantize::{Fidelity, QuantizeOptions, Quantized, Share, StepFide
 use trm_solver::{Model, Question};
 
 use crate::export;
-use crate::generate::Kind;
+use crate::generate::{Kind, Ratings};
 
 /// Turn a bundle into one of smaller precision, if it solves as many puzzles as before.
 ///
@@ -314,8 +314,10 @@ fn generated(model: &Model, task: &dyn Task, count: usize, seed: u64) -> Result<
             trm_solver::model::describe(&other)
         ),
     };
-    let generators =
-        kinds.iter().map(|kind| kind.generator(model.name(), model.kind())).collect::<Result<Vec<_>, _>>()?;
+    let generators = kinds
+        .iter()
+        .map(|kind| kind.generator(model.name(), model.kind(), Ratings::default()))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut rng = seeded(seed);
     let mut questions = Vec::with_capacity(count);
     for generator in generators.iter().cycle().take(count) {
