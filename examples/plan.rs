@@ -16,9 +16,11 @@ fn main() -> anyhow::Result<()> {
     let [from_x, from_y, x, y] = places.try_into().ok().context("expected a start and a goal")?;
 
     let terrain = Terrain::new(LoadedMap::read(Path::new(map))?.map, Robot::default())?;
-    let (model, engine) = (Model::open("maze-9")?, (registry::default().open)(None)?);
+    let model = Network::for_windows(&Model::open("maze")?, (Network::WINDOW, Network::WINDOW))?;
+    let engine = (registry::default().open)(None)?;
     let network = Network::new(&model, 2, || engine.load_step(model.bundle(), &SessionOptions::default()))?;
-    let mut planner = Planner::new(terrain, network, PlanOptions::default());
+    let options = PlanOptions { max_steps: Network::steps(&model), ..PlanOptions::default() };
+    let mut planner = Planner::new(terrain, network, options);
     match planner.plan(Pose::new(from_x, from_y, 0.0), Goal { x, y, yaw: None })?.outcome {
         Outcome::Planned(path) => path.poses.iter().for_each(|pose| println!("{:.2} {:.2}", pose.x, pose.y)),
         Outcome::Unreachable { .. } => bail!("no way leads there"),

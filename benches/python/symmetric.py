@@ -1,10 +1,10 @@
-"""TRM's recursion over the mixers `grid` and `candidates`, as an architecture of the public training code.
+"""TRM's recursion over the mixers `grid`, `cross` and `candidates`, as an architecture of the public training code.
 
 Copy this file into `models/recursive_reasoning/` of a checkout, and name it in an architecture's settings:
 
     name: recursive_reasoning.symmetric@SymmetricReasoningModel_ACTV1
     loss: {name: losses@ACTLossHead, loss_type: stablemax_cross_entropy}
-    mixer: grid                                   # or candidates
+    mixer: grid                                   # or cross, candidates
     board: {"height": 30, "width": 30}            # candidates: also "groups": ["rows", "columns", {"boxes": [3, 3]}]
     hidden_size: 32
     expansion: 2                                  # the inner width of a block is expansion * hidden_size
@@ -74,16 +74,24 @@ class Head(nn.Module):
 class Grid(nn.Module):
     """Each cell with its eight neighbours, zeros outside, and with the largest of the four beside it, channel by channel."""
 
+    offsets = OFFSETS
+
     def __init__(self, config):
         super().__init__()
         self.board, width = config["board"], config["hidden_size"]
-        self.neighbours, self.largest = Linear(9 * width, width), Linear(width, width)
+        self.neighbours, self.largest = Linear(len(self.offsets) * width, width), Linear(width, width)
 
     def forward(self, s):
         height, width = self.board["height"], self.board["width"]
         padded = F.pad(s.view(len(s), height, width, -1), (0, 0, 1, 1, 1, 1))
-        around = [padded[:, row : row + height, column : column + width].reshape(s.shape) for row, column in OFFSETS]
+        around = [padded[:, row : row + height, column : column + width].reshape(s.shape) for row, column in self.offsets]
         return self.neighbours(torch.cat(around, -1)) + self.largest(torch.stack(around[1:5]).amax(0))
+
+
+class Cross(Grid):
+    """The same without the cells at the corners."""
+
+    offsets = OFFSETS[:5]
 
 
 class Candidates(nn.Module):
@@ -106,6 +114,9 @@ class Candidates(nn.Module):
             message = getattr(self, kind)(torch.cat([members.mean(2), members.amax(2)], -1))
             heard = heard.index_add(1, cells.flatten(), message.repeat_interleave(cells.shape[1], 1))
         return heard.reshape(s.shape)
+
+
+MIXERS = {"grid": Grid, "cross": Cross, "candidates": Candidates}
 
 
 def groups_of(board):
@@ -146,7 +157,7 @@ class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
         self.name, self.eps = config["mixer"], config["rms_norm_eps"]
-        self.add_module(self.name, {"grid": Grid, "candidates": Candidates}[self.name](config))
+        self.add_module(self.name, MIXERS[self.name](config))
         self.mlp = Mlp(config["hidden_size"], config["expansion"])
 
     def forward(self, s):

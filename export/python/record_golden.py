@@ -393,6 +393,16 @@ def write_safetensors(path, tensors):
             file.write(tensor.astype(tensor.dtype.newbyteorder("<")).tobytes())
 
 
+def vocab_size(arguments, config, weights):
+    """Of the settings or the data set. The embedding has a row for each token, but for candidates."""
+    if "vocab_size" in config:
+        return config["vocab_size"]
+    for folder in (arguments.data, arguments.checkpoint.parent):
+        if folder and (folder / "dataset.json").is_file():
+            return json.loads((folder / "dataset.json").read_text())["vocab_size"]
+    return len(weights[by_suffix("embed_tokens.embedding_weight", weights)])
+
+
 def record(arguments):
     config_file = arguments.config or arguments.checkpoint.parent / "all_config.yaml"
     if not config_file.is_file():
@@ -406,8 +416,7 @@ def record(arguments):
     config |= {
         "batch_size": len(batch["inputs"]),
         "seq_len": batch["inputs"].shape[1],
-        # Of candidates the embedding says nothing: their settings do.
-        "vocab_size": config.get("vocab_size", len(weights[by_suffix("embed_tokens.embedding_weight", weights)])),
+        "vocab_size": vocab_size(arguments, config, weights),
         "num_puzzle_identifiers": len(weights[has_ids[0]]) if has_ids else 1,
         "causal": False,
         "forward_dtype": dtype,

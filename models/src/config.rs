@@ -133,7 +133,7 @@ impl TrmConfig {
     pub fn total_len(&self) -> usize {
         match self.mixer {
             Mixer::Candidates => self.seq_len.saturating_mul(self.symbols()),
-            Mixer::Attention | Mixer::MlpT | Mixer::Grid => self.prefix_len() + self.seq_len,
+            Mixer::Attention | Mixer::MlpT | Mixer::Grid | Mixer::Cross => self.prefix_len() + self.seq_len,
         }
     }
 

@@ -14,32 +14,36 @@ pub enum Mixer {
     MlpT,
     /// Every cell of a grid with its eight neighbours: a model of any height and width.
     Grid,
+    /// Every cell of a grid with the four beside it: the same for what moves along rows and columns only.
+    Cross,
     /// Every pair of a cell and a symbol with the pairs of its groups and of its cell: a model of any all-different puzzle.
     Candidates,
 }
 
 impl Mixer {
     /// All mixers.
-    pub const ALL: [Self; 4] = [Self::Attention, Self::MlpT, Self::Grid, Self::Candidates];
+    pub const ALL: [Self; 5] = [Self::Attention, Self::MlpT, Self::Grid, Self::Cross, Self::Candidates];
 
-    /// The name in settings: `attention`, `mlp_t`, `grid` or `candidates`.
+    /// The name in settings: `attention`, `mlp_t`, `grid`, `cross` or `candidates`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::MlpT => "mlp_t",
             Self::Grid => "grid",
+            Self::Cross => "cross",
             Self::Candidates => "candidates",
         }
     }
 
-    /// The name in prose: `attention`, `MLP-T`, `neighbours` or `candidates`.
+    /// The name in prose: `attention`, `MLP-T`, `neighbours`, `cells beside` or `candidates`.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
             Self::Attention => "attention",
             Self::MlpT => "MLP-T",
             Self::Grid => "neighbours",
+            Self::Cross => "cells beside",
             Self::Candidates => "candidates",
         }
     }
@@ -55,7 +59,7 @@ impl Mixer {
     pub fn has_heads(self) -> bool {
         match self {
             Self::Attention => true,
-            Self::MlpT | Self::Grid | Self::Candidates => false,
+            Self::MlpT | Self::Grid | Self::Cross | Self::Candidates => false,
         }
     }
 
@@ -63,7 +67,7 @@ impl Mixer {
     #[must_use]
     pub fn weighs_positions(self) -> bool {
         match self {
-            Self::Attention | Self::Grid | Self::Candidates => false,
+            Self::Attention | Self::Grid | Self::Cross | Self::Candidates => false,
             Self::MlpT => true,
         }
     }
@@ -73,7 +77,7 @@ impl Mixer {
     pub fn has_board(self) -> bool {
         match self {
             Self::Attention | Self::MlpT => false,
-            Self::Grid | Self::Candidates => true,
+            Self::Grid | Self::Cross | Self::Candidates => true,
         }
     }
 
@@ -83,7 +87,7 @@ impl Mixer {
         match self {
             Self::Attention => Some(false),
             Self::MlpT => Some(true),
-            Self::Grid | Self::Candidates => None,
+            Self::Grid | Self::Cross | Self::Candidates => None,
         }
     }
 }
@@ -181,6 +185,7 @@ mod tests {
             (Mixer::Attention, r#"{"mlp_t":false}"#),
             (Mixer::MlpT, r#"{"mlp_t":true}"#),
             (Mixer::Grid, r#"{"mixer":"grid"}"#),
+            (Mixer::Cross, r#"{"mixer":"cross"}"#),
             (Mixer::Candidates, r#"{"mixer":"candidates"}"#),
         ] {
             assert_eq!(serde_json::to_string(&Settings { mixer }).expect("JSON"), text);
@@ -203,7 +208,7 @@ mod tests {
         }
         let error = "conv".parse::<Mixer>().expect_err("accepted").to_string();
         assert!(
-            error.contains("there is no mixer `conv`, expected attention or mlp_t or grid or candidates"),
+            error.contains("there is no mixer `conv`, expected attention or mlp_t or grid or cross or candidates"),
             "{error}"
         );
     }

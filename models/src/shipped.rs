@@ -1,7 +1,7 @@
 //! The bundles built into every program that links this crate, so that a binary alone solves puzzles.
 //!
-//! Built in are the manifest, the step graph and the self-test; the other graphs, the weights and the card stay in
-//! `models/`.
+//! Built in are the manifest, the step graph and the self-test, and the weights of models of any size, whose graphs are built of
+//! them; all else stays in `models/`.
 
 use crate::{ModelBundle, Result};
 
@@ -24,7 +24,7 @@ impl ShippedBundle {
 }
 
 macro_rules! shipped {
-    ($($name:literal),* $(,)?) => {
+    ($($name:literal $(with $more:literal)*),* $(,)?) => {
         /// All shipped bundles. A `static`: every crate that uses a constant holds what it refers to once more, which
         /// was 4.8 MB in a program.
         pub static SHIPPED: &[ShippedBundle] = &[$(ShippedBundle {
@@ -33,13 +33,14 @@ macro_rules! shipped {
                 ("manifest.json", include_bytes!(concat!("../", $name, "/manifest.json"))),
                 ("step.onnx", include_bytes!(concat!("../", $name, "/step.onnx"))),
                 ("selftest.safetensors", include_bytes!(concat!("../", $name, "/selftest.safetensors"))),
+                $(($more, include_bytes!(concat!("../", $name, "/", $more))),)*
             ],
         }),*];
     };
 }
 
-// Adding a bundle is adding its folder's name.
-shipped!("maze-9", "sudoku-4", "sudoku-6", "sudoku-9");
+// Adding a bundle is adding its folder's name. The first that solves a puzzle is the one that does.
+shipped!("maze" with "weights.safetensors", "sudoku" with "weights.safetensors", "maze-9", "sudoku-4");
 
 #[cfg(test)]
 mod tests {

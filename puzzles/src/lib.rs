@@ -41,7 +41,7 @@ pub use error::{PuzzleError, Result};
 pub use formats::{Alphabet, Puzzle, PuzzleKind};
 pub use generate::{Example, Generate};
 pub use grid::{Cell, Grid, UNKNOWN};
-pub use maze::{Layout, Maze, MazeGenerator};
+pub use maze::{Layout, Maze, MazeGenerator, Spacing};
 pub use random::seeded;
 pub use sudoku::{Grade, RatedSudokuGenerator, Sudoku, SudokuGenerator};
 pub use task::{IGNORE_LABEL, PAD, PathLength, Rule, Symmetry, Task, Verdict, Violation};

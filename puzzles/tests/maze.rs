@@ -6,7 +6,7 @@ use common::maze_example;
 use proptest::prelude::*;
 use trm_intake::explained;
 use trm_puzzles::maze::{FREE, GOAL, PATH, START, WALL, distances, shortest_path};
-use trm_puzzles::{Cell, Generate, Grid, Layout, Maze, MazeGenerator, Rule, Task, Verdict, formats, seeded};
+use trm_puzzles::{Cell, Generate, Grid, Layout, Maze, MazeGenerator, Rule, Spacing, Task, Verdict, formats, seeded};
 
 fn grid(text: &str) -> Grid {
     formats::parse("test", text.as_bytes()).expect("a maze")[0].grid.clone()
@@ -153,6 +153,28 @@ fn unlike_layouts_are_what_they_say() {
         }
         assert!(spirals > 0, "half of them have no wall opened");
     }
+}
+
+/// Moves from start to goal, and the most from the start to any cell.
+fn ways(spacing: Spacing) -> Vec<(u32, u32)> {
+    let generator = MazeGenerator::new(Maze::new(9, 9).expect("a size")).spacing(spacing);
+    let mut rng = seeded(8);
+    let mut way = || {
+        let maze = generator.generate(&mut rng).expect("large enough").puzzle;
+        let found = distances(&maze, maze.find(START).expect("a start"));
+        let goal = maze.find(GOAL).expect("a goal");
+        (found[goal.row * 9 + goal.column].expect("a way"), found.into_iter().flatten().max().expect("cells"))
+    };
+    (0..200).map(|_| way()).collect()
+}
+
+#[test]
+fn start_and_goal_are_as_far_apart_as_asked() {
+    let (any, apart, far) = (ways(Spacing::Any), ways(Spacing::Apart), ways(Spacing::Far));
+    assert!(any.iter().any(|way| way.0 == 1), "never side by side");
+    assert!(apart.iter().all(|&(way, most)| way >= 2 && way >= most / 5), "{apart:?}");
+    assert!(apart.iter().any(|&(way, most)| 2 * way < most), "always far");
+    assert!(far.iter().all(|&(way, most)| 10 * way >= 9 * most), "{far:?}");
 }
 
 #[test]

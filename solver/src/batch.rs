@@ -80,14 +80,29 @@ pub struct Job<'j> {
 #[derive(Debug, Clone)]
 pub struct Noise {
     sigma: f32,
+    /// Steps that it is still added after.
+    steps: usize,
     rng: ChaCha8Rng,
 }
 
 impl Noise {
-    /// Noise of this standard deviation.
+    /// Noise of this standard deviation after every step.
     #[must_use]
     pub fn new(sigma: f32, seed: u64) -> Self {
-        Self { sigma, rng: ChaCha8Rng::seed_from_u64(seed) }
+        Self { sigma, steps: usize::MAX, rng: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// Noise after the first step only: another start.
+    #[must_use]
+    pub fn at_start(sigma: f32, seed: u64) -> Self {
+        Self { steps: 1, ..Self::new(sigma, seed) }
+    }
+
+    /// True if there is some after this step; counts it.
+    fn goes_on(&mut self) -> bool {
+        let goes_on = self.steps > 0;
+        self.steps = self.steps.saturating_sub(1);
+        goes_on
     }
 
     /// `count` values; of an odd number the last one's twin is lost.
@@ -109,7 +124,7 @@ impl<'j> Job<'j> {
         Self { tokens, puzzle_id, decide: Box::new(decide), noise: None }
     }
 
-    /// The same job with noise added to its carry after each step.
+    /// The same job with noise added to its carry, after each step or the first one.
     #[must_use]
     pub fn with_noise(self, noise: Option<Noise>) -> Self {
         Self { noise, ..self }
@@ -264,7 +279,9 @@ impl<'s, 'j> Scheduler<'s, 'j> {
                     logits: step.logits.map(<[f32]>::to_vec),
                 });
                 *slot = None;
-            } else if let Some(noise) = &mut running.noise {
+            } else if let Some(noise) = &mut running.noise
+                && noise.goes_on()
+            {
                 let config = self.session.config();
                 let width = config.total_len() * config.hidden_size;
                 let delta = Carry { z_h: noise.draw(width), z_l: noise.draw(width) };

@@ -19,6 +19,11 @@ pub struct Network {
     lanes: Vec<Box<dyn StepSession>>,
 }
 
+/// Fewest cells along a window's side, its walls among them.
+const LEAST_WINDOW: usize = 9;
+/// Steps of an attempt at a window of a model of one size.
+const STEPS: usize = 6;
+
 /// The most bytes of the states of a network's sessions.
 pub const MOST_STATE_BYTES: u64 = 2 << 30;
 
@@ -29,6 +34,10 @@ impl std::fmt::Debug for Network {
 }
 
 impl Network {
+    /// Cells of a map along the sides of the windows of a model of any size, unless it is asked for others. Larger windows are
+    /// fewer, and take longer all together (docs/plan.md).
+    pub const WINDOW: usize = 12;
+
     /// Loads a maze model in `lanes` sessions, each in a thread of its own while it works; `load` loads one. On a
     /// processor two or more sessions of few rows keep its cores busy; on a GPU one of many rows does.
     ///
@@ -47,6 +56,29 @@ impl Network {
         }
         let lanes = (0..lanes.max(1)).map(|_| load()).collect::<trm_engine::Result<_>>()?;
         Ok(Self { name: model.name().to_owned(), task, lanes })
+    }
+
+    /// The model for windows of so many rows and columns: one of any size at that size, with walls around and at least
+    /// [`LEAST_WINDOW`] a side; another as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SolverError::NotMazes`] for a model of another task; those of [`Model::for_size`].
+    pub fn for_windows(model: &Model, (height, width): (usize, usize)) -> Result<Model> {
+        if model.only_kind().is_some() {
+            return Ok(model.clone());
+        }
+        let side = |side: usize| (side + 2).max(LEAST_WINDOW);
+        match model.kind_of_size(side(height), side(width)) {
+            Some(kind @ PuzzleKind::Maze(_)) => model.for_size(kind, "the windows of a map"),
+            _ => Err(SolverError::NotMazes { model: model.name().to_owned(), solves: describe(&model.kind()) }),
+        }
+    }
+
+    /// Steps of an attempt at a window: few for a model of one size, whose windows are small; a model of any size has its own.
+    #[must_use]
+    pub fn steps(model: &Model) -> usize {
+        if model.only_kind().is_some() { STEPS } else { model.config().halt_max_steps }
     }
 
     /// Checks that the states of so many sessions of so many rows fit in [`MOST_STATE_BYTES`], before any is loaded.

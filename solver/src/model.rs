@@ -20,8 +20,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens a bundle by its folder, or a shipped model by its name. A name with a path separator, or of a folder
-    /// that exists, is a folder's.
+    /// Opens a bundle by its folder, or a shipped model by its name, also a former one. A name with a path separator, or of
+    /// a folder that exists, is a folder's.
     ///
     /// # Errors
     ///
@@ -29,12 +29,18 @@ impl Model {
     /// cannot be opened; [`SolverError::ModelTask`] as in [`Model::new`].
     pub fn open(name: &str) -> Result<Self> {
         let path = Path::new(name);
-        let is_name = path.components().count() == 1 && !path.exists();
-        match SHIPPED.iter().find(|shipped| shipped.name == name) {
-            Some(shipped) if is_name => Self::new(shipped.open()?),
-            None if is_name => Err(SolverError::UnknownModel { name: name.to_owned(), shipped: shipped_list() }),
-            _ => Self::new(ModelBundle::open(path)?),
+        if path.components().count() != 1 || path.exists() {
+            return Self::new(ModelBundle::open(path)?);
         }
+        if let Some(shipped) = SHIPPED.iter().find(|shipped| shipped.name == name) {
+            return Self::new(shipped.open()?);
+        }
+        let Some(&(_, now, side)) = FORMER.iter().find(|(former, ..)| *former == name) else {
+            return Err(SolverError::UnknownModel { name: name.to_owned(), shipped: shipped_list() });
+        };
+        let model = Self::open(now)?;
+        let kind = model.kind_of_size(side, side).unwrap_or(model.kind());
+        model.for_size(kind, name)
     }
 
     /// Opens the shipped model for a puzzle's task and size.
@@ -52,19 +58,11 @@ impl Model {
     ///
     /// [`SolverError::NoFittingModel`] if no shipped model solves it.
     pub fn for_kind(kind: PuzzleKind, origin: &str) -> Result<Self> {
-        let mut of_any_size = None;
         for shipped in SHIPPED {
-            let bundle = shipped.open()?;
-            if puzzle_kind(&bundle.manifest().task) == Ok(kind) {
-                return Self::new(bundle);
+            let model = Self::new(shipped.open()?)?;
+            if model.takes(kind) {
+                return model.for_size(kind, origin);
             }
-            let model = Self::new(bundle)?;
-            if of_any_size.is_none() && model.takes(kind) {
-                of_any_size = Some(model);
-            }
-        }
-        if let Some(model) = of_any_size {
-            return model.for_size(kind, origin);
         }
         Err(SolverError::NoFittingModel {
             origin: origin.to_owned(),
@@ -211,14 +209,30 @@ impl Model {
     }
 }
 
+/// Models that were shipped once, with the one that solves their puzzles now and the side of these.
+const FORMER: [(&str, &str, usize); 2] = [("sudoku-6", "sudoku", 6), ("sudoku-9", "sudoku", 9)];
+
 /// Most positions of a model of any size: a maze of 256x256, or candidates of a sudoku of 40x40. A state of them is some
 /// megabytes.
 const MOST_POSITIONS: usize = 1 << 16;
 
-/// A model's configuration for a task of another size.
+/// Cells of a maze whose way a configuration's steps are enough for. The longest way grows with the cells.
+const CELLS_OF_STEPS: usize = 32 * 32;
+
+/// A model's configuration for a task of another size: for large mazes with as many more steps.
 fn config_of(config: &TrmConfig, kind: &PuzzleKind) -> TrmConfig {
     let task = kind.task();
-    TrmConfig { seq_len: task.seq_len(), vocab_size: task.vocab_size(), board: board(kind), ..config.clone() }
+    let times = match kind {
+        PuzzleKind::Maze(_) => task.seq_len().div_ceil(CELLS_OF_STEPS),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => 1,
+    };
+    TrmConfig {
+        seq_len: task.seq_len(),
+        vocab_size: task.vocab_size(),
+        board: board(kind),
+        halt_max_steps: config.halt_max_steps.saturating_mul(times),
+        ..config.clone()
+    }
 }
 
 /// A task as a manifest describes it.
@@ -300,11 +314,15 @@ pub fn describe(kind: &PuzzleKind) -> String {
 /// The shipped models with what they solve, for hints.
 #[must_use]
 pub fn shipped_list() -> String {
+    let solves = |model: Model| match model.only_kind() {
+        Some(kind) => describe(&kind),
+        None => format!("{} of any size", model.task().name()),
+    };
     let models: Vec<String> = SHIPPED
         .iter()
-        .map(|shipped| match shipped.open().map(|bundle| puzzle_kind(&bundle.manifest().task)) {
-            Ok(Ok(kind)) => format!("{} ({})", shipped.name, describe(&kind)),
-            _ => shipped.name.to_owned(),
+        .map(|shipped| match shipped.open().map_err(Into::into).and_then(Model::new) {
+            Ok(model) => format!("{} ({})", shipped.name, solves(model)),
+            Err(_) => shipped.name.to_owned(),
         })
         .collect();
     if models.is_empty() { "none".to_owned() } else { models.join(", ") }

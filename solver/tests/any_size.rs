@@ -13,8 +13,8 @@ use trm_export::{BundleRequest, Sample, export_bundle};
 use trm_intake::explained;
 use trm_models::{GraphKind, Mixer, ModelBundle, NetworkConfig, TrmConfig};
 use trm_puzzles::{Maze, PuzzleKind, Sudoku, seeded};
-use trm_solver::Model;
 use trm_solver::model::{board, spec};
+use trm_solver::{AttemptKind, Model, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
 /// Steps of which every engine must find what the reference evaluator finds in float64.
 const STEPS: usize = 3;
@@ -85,6 +85,7 @@ fn sudoku(box_height: usize, box_width: usize) -> PuzzleKind {
 fn every_engine_finds_what_the_reference_finds_at_every_size() {
     for (mixer, own, others) in [
         (Mixer::Grid, maze(5, 5), vec![maze(5, 5), maze(4, 7), maze(12, 9)]),
+        (Mixer::Cross, maze(5, 5), vec![maze(5, 5), maze(4, 7)]),
         (Mixer::Candidates, sudoku(2, 2), vec![sudoku(2, 2), sudoku(2, 3), sudoku(3, 2), sudoku(3, 3)]),
     ] {
         let dir = tempfile::tempdir().expect("a folder");
@@ -142,4 +143,45 @@ fn puzzles_that_it_does_not_solve_are_named() {
     let shipped = Model::open("maze-9").expect("shipped");
     assert_eq!(shipped.only_kind(), Some(maze(9, 9)));
     assert!(shipped.for_size(maze(9, 9), "here").is_ok() && !shipped.takes(maze(5, 5)));
+}
+
+/// Which kinds of attempts there were, and the answers of the retries' last steps.
+#[derive(Default)]
+struct Attempts {
+    kinds: BTreeSet<&'static str>,
+    answers: BTreeSet<Vec<i32>>,
+}
+
+impl Observer for Attempts {
+    fn step(&mut self, step: &StepView<'_>) {
+        self.kinds.insert(step.attempt.as_str());
+        if step.attempt != AttemptKind::First && step.steps == STEPS {
+            self.answers.insert(step.answer.to_vec());
+        }
+    }
+
+    fn done(&mut self, _: usize, _: &Question, _: SolveReport) {}
+}
+
+/// A copy of a sudoku is answered by candidates as the sudoku is: they are tried from other starts. A maze's copies are not.
+#[test]
+fn candidates_are_tried_from_other_starts() {
+    for (mixer, kind, expected) in
+        [(Mixer::Candidates, sudoku(2, 2), ["first", "rollout"]), (Mixer::Cross, maze(5, 7), ["first", "symmetric"])]
+    {
+        let dir = tempfile::tempdir().expect("a folder");
+        let model = Model::new(bundle(&dir, mixer, &kind, true)).expect("a model");
+        let generator = kind.generator().expect("a task").expect("a generator");
+        let puzzle = generator.generate(&mut seeded(3)).expect("a puzzle").puzzle;
+        for engine in engines() {
+            let options = SolveOptions { tries: 3, max_steps: Some(STEPS), ..SolveOptions::default() };
+            let load = |batch| engine.load_step(model.bundle(), &SessionOptions { batch, ..SessionOptions::default() });
+            let mut solver = Solver::new(model.task(), model.config().clone(), options, load);
+            let mut attempts = Attempts::default();
+            let question = Question::new(model.task().as_ref(), puzzle.clone(), 0);
+            solver.run([question], &mut attempts).expect("solves");
+            assert_eq!(attempts.kinds, BTreeSet::from(expected), "{mixer} on {}", engine.name());
+            assert!(attempts.answers.len() > 1, "{mixer} on {}: every try gave one answer", engine.name());
+        }
+    }
 }

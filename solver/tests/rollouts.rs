@@ -45,7 +45,7 @@ fn solved(reports: &[SolveReport]) -> usize {
 
 #[test]
 fn rollouts_solve_more_and_say_that_they_did() {
-    let model = Model::open("sudoku-6").expect("shipped");
+    let model = Model::open("../models/sudoku-6").expect("shipped");
     for engine in engines() {
         let without = solve(engine.as_ref(), &model, rollouts(0, 0, 8));
         let with = solve(engine.as_ref(), &model, rollouts(8, 0, 8));
@@ -71,7 +71,7 @@ fn rollouts_solve_more_and_say_that_they_did() {
 
 #[test]
 fn a_rollout_depends_on_seed_and_puzzle_only() {
-    let model = Model::open("sudoku-6").expect("shipped");
+    let model = Model::open("../models/sudoku-6").expect("shipped");
     for engine in engines() {
         let key = |reports: &[SolveReport]| -> Vec<_> {
             reports.iter().map(|report| (report.tokens.clone(), report.steps, report.found_by)).collect()
@@ -92,7 +92,7 @@ fn a_rollout_depends_on_seed_and_puzzle_only() {
 /// With noise of deviation 0, a rollout is the first attempt again.
 #[test]
 fn without_noise_nothing_is_found() {
-    let model = Model::open("sudoku-6").expect("shipped");
+    let model = Model::open("../models/sudoku-6").expect("shipped");
     let engine = trm_engine::tract::TractEngine;
     let first = solve(&engine, &model, rollouts(0, 0, 8));
     let silent = solve(&engine, &model, SolveOptions { noise: 0.0, ..rollouts(2, 0, 8) });
@@ -104,7 +104,7 @@ fn without_noise_nothing_is_found() {
 /// many.
 #[test]
 fn the_escalation_curve_is_what_the_solver_finds() {
-    let model = Model::open("sudoku-6").expect("shipped");
+    let model = Model::open("../models/sudoku-6").expect("shipped");
     let engine = trm_engine::tract::TractEngine;
     let options = SolveOptions { tries: 4, rollouts: 4, ..SolveOptions::default() };
     let session = SessionOptions { batch: 8, ..SessionOptions::default() };

@@ -194,7 +194,20 @@ fn python_side(given: &Given) -> Result<()> {
     let trm = built_program("trm")?;
     let small = workspace::root().join("models/sudoku-4");
     process::run(environment.script("xtask/python/check_eval.py").arg(&trm).arg(small))?;
-    recorder(&trm, &given.ort)
+    recorder(&trm, &given.ort)?;
+    torchrun(&trm, &given.ort)
+}
+
+/// The public training code's way of training, in two processes, on a data set of ours, and back.
+fn torchrun(trm: &Path, ort: &Path) -> Result<()> {
+    let Some(mut command) = python::torch_script("xtask/python/check_torchrun.py")? else {
+        eprintln!(
+            "\n!! NOT TESTED: training under torchrun (benches/python/pretrain.py), which needs PyTorch, as above\n"
+        );
+        return Ok(());
+    };
+    command.env("OMP_NUM_THREADS", "1").env("ORT_DYLIB_PATH", ort);
+    process::run(command.arg(trm))
 }
 
 /// Goldens that are recorded as a user records them, and `trm parity` on them.

@@ -32,11 +32,12 @@ pub struct StepOptions {
 /// The states that a fresh carry starts from: buffers of the reference, which it does not train.
 pub const BUFFERS: [&str; 2] = ["H_init", "L_init"];
 
-/// The head that training a maze's wave adds to a model: from each cell's state the distance to the goal modulo 3, or that
-/// the wave is not there yet. The finished model has it no more.
+/// The head that training a maze's wave adds to a model: from each cell's state the distance to the goal modulo 3 and the side
+/// that the way there goes on by, or that the wave is not there yet. The finished model has it no more.
 pub const WAVE_HEAD: &str = "wave_head.weight";
-/// The classes of the wave: three of distances, and one of cells that it has not reached.
-pub const WAVE_CLASSES: usize = 4;
+/// The classes of the wave: distances modulo 3, each with the four sides that the way goes on by, and one of cells that it has not
+/// reached.
+pub const WAVE_CLASSES: usize = 3 * 4 + 1;
 
 /// The tensors that training knows: the model's, and the wave's head where that is taught.
 #[must_use]

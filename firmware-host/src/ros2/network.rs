@@ -16,6 +16,7 @@ pub struct NetworkPlanner {
     network: Option<Network>,
     /// Since then.
     planner: Option<Planner<Network>>,
+    options: PlanOptions,
     settings: PlannerSettings,
 }
 
@@ -29,9 +30,11 @@ impl NetworkPlanner {
     pub fn load(engine: &dyn Engine, model: &Model, lanes: usize, rows: usize) -> Result<Self> {
         let threads = (cores() / lanes.max(1)).max(1);
         let options = SessionOptions { batch: rows, threads, ..SessionOptions::default() };
-        Network::check_memory(model, lanes, options.batch)?;
-        let network = Network::new(model, lanes, || engine.load_step(model.bundle(), &options))?;
-        Ok(Self { network: Some(network), planner: None, settings: PlannerSettings::default() })
+        let model = Network::for_windows(model, (Network::WINDOW, Network::WINDOW))?;
+        Network::check_memory(&model, lanes, options.batch)?;
+        let network = Network::new(&model, lanes, || engine.load_step(model.bundle(), &options))?;
+        let options = PlanOptions { max_steps: Network::steps(&model), ..PlanOptions::default() };
+        Ok(Self { network: Some(network), planner: None, options, settings: PlannerSettings::default() })
     }
 
     /// The model's name, the engine and the execution provider that run it.
@@ -50,7 +53,7 @@ impl PathPlanner for NetworkPlanner {
         self.settings = *settings;
         match (&mut self.planner, self.network.take()) {
             (Some(planner), _) => planner.set_terrain(terrain),
-            (None, Some(network)) => self.planner = Some(Planner::new(terrain, network, PlanOptions::default())),
+            (None, Some(network)) => self.planner = Some(Planner::new(terrain, network, self.options.clone())),
             (None, None) => return Err(part("its network is gone")),
         }
         Ok(())
@@ -117,13 +120,13 @@ mod tests {
 
     fn planner() -> NetworkPlanner {
         let engine = (trm_engine::registry::default().open)(None).unwrap();
-        NetworkPlanner::load(engine.as_ref(), &Model::open("maze-9").unwrap(), 1, 1).unwrap()
+        NetworkPlanner::load(engine.as_ref(), &Model::open("maze").unwrap(), 1, 1).unwrap()
     }
 
     #[test]
     fn plans_on_the_map_that_came_last() {
         let mut planner = planner();
-        assert!(planner.describe().starts_with("maze-9 on rten"), "{}", planner.describe());
+        assert!(planner.describe().starts_with("maze on rten"), "{}", planner.describe());
         let (start, goal) = (Pose::new(2.0, 2.0, 0.0), Pose::new(2.0, 8.0, 1.0));
         let error = planner.plan(start, goal).unwrap_err();
         assert_eq!(error.to_string(), "planner: there is no map");

@@ -336,7 +336,7 @@ impl<'a> Account<'a> {
             Release::Symmetric => {
                 let word = self.read("mixer", None, "a word", as_word)?;
                 let mixer = word.parse::<Mixer>().ok().filter(|mixer| mixer.has_board());
-                mixer.ok_or_else(|| self.bad_word("mixer", &word, "grid or candidates", None))
+                mixer.ok_or_else(|| self.bad_word("mixer", &word, "grid, cross or candidates", None))
             }
         }
     }

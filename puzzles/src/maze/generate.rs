@@ -20,7 +20,7 @@ pub enum Layout {
     Obstacles,
     /// An open field with few obstacles, or none, 0 to 15 % of the cells.
     Open,
-    /// Pockets between many obstacles, 40 to 70 % of the cells.
+    /// Pockets between many obstacles, 40 to 95 % of the cells.
     Dense,
     /// Rooms within rooms: walls across, each with a door or two.
     Rooms,
@@ -36,15 +36,27 @@ impl Layout {
         [Self::Perfect, Self::Loops, Self::Obstacles, Self::Open, Self::Dense, Self::Rooms, Self::Spiral];
 }
 
+/// The way between start and goal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Spacing {
+    /// Any two cells that a way joins, also neighbours.
+    Any,
+    /// At least two moves, and a fifth of the way from the start to the cell farthest from it.
+    Apart,
+    /// At least nine tenths of that way.
+    Far,
+}
+
 /// Makes mazes of one size, in a layout drawn from a list for each maze.
 ///
-/// Corridors need odd sides; on an even side one of the walls across is doubled. Start and goal are free cells at
-/// least two moves and a fifth of the longest distance from the start apart.
+/// Corridors need odd sides; on an even side one of the walls across is doubled. Start and goal are free cells,
+/// [`Spacing::Apart`] unless [`spacing`](Self::spacing) says otherwise.
 #[derive(Clone, Debug)]
 pub struct MazeGenerator {
     task: Maze,
     layouts: Vec<Layout>,
     border: bool,
+    spacing: Spacing,
     sides: Option<(usize, usize)>,
 }
 
@@ -52,7 +64,8 @@ impl MazeGenerator {
     /// All layouts in equal parts, with walls all around where the sides leave room for them (5 cells or more).
     #[must_use]
     pub fn new(task: Maze) -> Self {
-        Self { task, layouts: Layout::ALL.to_vec(), border: task.height() >= 5 && task.width() >= 5, sides: None }
+        let border = task.height() >= 5 && task.width() >= 5;
+        Self { task, layouts: Layout::ALL.to_vec(), border, spacing: Spacing::Apart, sides: None }
     }
 
     /// Only these layouts, in equal parts; an empty list changes nothing.
@@ -68,6 +81,13 @@ impl MazeGenerator {
     #[must_use]
     pub fn border(mut self, border: bool) -> Self {
         self.border = border;
+        self
+    }
+
+    /// Sets how far apart start and goal are.
+    #[must_use]
+    pub fn spacing(mut self, spacing: Spacing) -> Self {
+        self.spacing = spacing;
         self
     }
 
@@ -121,12 +141,12 @@ impl MazeGenerator {
             Layout::Loops => corridors(outer_height, outer_width, true, rng),
             Layout::Obstacles => obstacles(outer_height, outer_width, (15, 40), rng),
             Layout::Open => obstacles(outer_height, outer_width, (0, 15), rng),
-            Layout::Dense => obstacles(outer_height, outer_width, (40, 70), rng),
+            Layout::Dense => obstacles(outer_height, outer_width, (40, 95), rng),
             Layout::Rooms => rooms(outer_height, outer_width, rng),
             Layout::Spiral => spiral(outer_height, outer_width, rng),
         };
         let mut puzzle = framed.remap(height, width, |cell| Cell::new(cell.row + frame, cell.column + frame));
-        place_start_and_goal(&mut puzzle, rng)?;
+        place_start_and_goal(&mut puzzle, self.spacing, rng)?;
         let solution = shortest_path(&puzzle)?;
         Some(Example { puzzle, solution })
     }
@@ -150,12 +170,16 @@ impl Generate for MazeGenerator {
 }
 
 /// Places the start anywhere, and the goal anywhere far enough from it; `None` where there is no such cell.
-fn place_start_and_goal(maze: &mut Grid, rng: &mut (impl Rng + ?Sized)) -> Option<()> {
+fn place_start_and_goal(maze: &mut Grid, spacing: Spacing, rng: &mut (impl Rng + ?Sized)) -> Option<()> {
     let free: Vec<Cell> = maze.iter().filter(|&(_, value)| value == FREE).map(|(cell, _)| cell).collect();
     let start = *random::choose(rng, &free)?;
     let distance = distances(maze, start);
     let farthest = distance.iter().flatten().max()?;
-    let least = (farthest / 5).max(2);
+    let least = match spacing {
+        Spacing::Any => 1,
+        Spacing::Apart => (farthest / 5).max(2),
+        Spacing::Far => (farthest - farthest / 10).max(2),
+    };
     let far: Vec<usize> =
         (0..distance.len()).filter(|&index| distance[index].is_some_and(|moves| moves >= least)).collect();
     let goal = Cell::from_index(*random::choose(rng, &far)?, maze.width());

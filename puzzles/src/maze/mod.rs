@@ -3,7 +3,7 @@
 mod generate;
 mod path;
 
-pub use generate::{Layout, MazeGenerator};
+pub use generate::{Layout, MazeGenerator, Spacing};
 pub use path::{distances, shortest_path};
 use rand::Rng;
 

@@ -305,6 +305,15 @@ fn generated_puzzles_are_read_back_with_right_answers() {
             assert!(puzzle.task().verify(&puzzle.grid, answer).is_verified(), "{kind}: {}", puzzle.line(answer));
         }
     }
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("train");
+    let words = ["generate", "maze", "--size", "6x8", "--count", "5", "--out", out.to_str().expect("UTF-8")];
+    let written = run(&words, b"");
+    assert!(written.status.success() && written.stdout.is_empty(), "{written:?}");
+    let data = trm_puzzles::DataSet::read(&out).expect("a data set");
+    assert_eq!((data.len(), data.metadata.seq_len, data.metadata.vocab_size), (5, 48, 6));
+    assert_eq!(run(&words, b"").status.code(), Some(2), "the folder holds files");
+
     let refused = run(&["generate", "sudoku-easy", "--size", "7x7"], b"");
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("no sudoku has 7x7 cells"), "{}", text(&refused.stderr));

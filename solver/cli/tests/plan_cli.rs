@@ -56,11 +56,11 @@ fn a_plan_in_json_has_what_programs_rely_on() {
     let ratio = length / plan["optimal_length_m"].as_f64().expect("a length");
     assert!((0.9..1.05).contains(&ratio), "{ratio}");
     assert_eq!(plan["network_share"], 1.0);
-    assert!(plan["steps"].as_u64() >= plan["segments"].as_u64() && plan["segments"].as_u64() > Some(5));
+    assert!(plan["steps"].as_u64() >= plan["segments"].as_u64() && plan["segments"].as_u64() > Some(3));
     assert!(plan["ms"].as_f64() > Some(0.0));
     assert!(plan["clearance_m"].as_f64() > Some(0.22));
     assert_eq!(plan["by_network"].as_array().map(Vec::len), Some(path.len()));
-    assert_eq!((&plan["frame"], &plan["model"], &plan["backend"]), (&"map".into(), &"maze-9".into(), &"tract".into()));
+    assert_eq!((&plan["frame"], &plan["model"], &plan["backend"]), (&"map".into(), &"maze".into(), &"tract".into()));
     // The map's own warning goes to stderr.
     assert!(text(&output.stderr).starts_with("note: "), "{}", text(&output.stderr));
 

@@ -195,13 +195,13 @@ mod tests {
             let shipped = trm_models::SHIPPED.iter().find(|shipped| shipped.name == name).expect(name);
             shipped.open().expect(name)
         };
-        let (four, six) = (open("sudoku-4"), open("sudoku-6"));
+        let (four, nine) = (open("sudoku-4"), open("maze-9"));
         let tuning = Tuning { single: trial(1, 1, 0.5), stream: trial(16, 2, 0.3) };
         assert_eq!(cache.recall(&four, "ort", ExecutionProvider::Cpu), None);
         let path = cache.remember(&four, "ort", ExecutionProvider::Cpu, &tuning).expect("written");
         assert_eq!(cache.recall(&four, "ort", ExecutionProvider::Cpu), Some(tuning));
         assert_eq!(cache.recall(&four, "tract", ExecutionProvider::Cpu), None);
-        assert_eq!(cache.recall(&six, "ort", ExecutionProvider::Cpu), None);
+        assert_eq!(cache.recall(&nine, "ort", ExecutionProvider::Cpu), None);
 
         let elsewhere = TuningCache { processor: "another".to_owned(), ..cache.clone() };
         assert_eq!(elsewhere.recall(&four, "ort", ExecutionProvider::Cpu), None);

@@ -56,6 +56,12 @@ impl Terrain {
         self.grid.scale() as f64 * self.map.resolution()
     }
 
+    /// Rows and columns of the planning grid.
+    #[must_use]
+    pub fn planning_size(&self) -> (usize, usize) {
+        self.grid.size()
+    }
+
     /// True if the planning grid has a way between two cells; that is exact, see its module. `false` for cells that
     /// are not free.
     #[must_use]

@@ -43,7 +43,8 @@ pub struct SolveOptions {
     pub max_steps: Option<usize>,
     /// Most rows of a session: puzzles and attempts that run together.
     pub batch: usize,
-    /// Symmetric copies that are tried when the first answer is not verified; 0 for none.
+    /// Symmetric copies that are tried when the first answer is not verified; 0 for none. A model of candidates, which answers
+    /// them as it answers the puzzle, is tried from other starts instead: rollouts with noise after the first step only.
     pub tries: usize,
     /// Noisy runs of the puzzle itself that are tried when the first answer is not verified, besides the copies; of a task
     /// that nobody can verify, with every puzzle. 0 for none.

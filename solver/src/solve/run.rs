@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use trm_engine::ort::ExecutionProvider;
 use trm_engine::{StepSession, halt_signal};
-use trm_models::TrmConfig;
+use trm_models::{Mixer, TrmConfig};
 use trm_puzzles::{Grid, Symmetry, Task, Verdict, seeded};
 
 use super::{AttemptKind, Observer, Question, SolveOptions, SolveReport, StepView};
@@ -18,6 +18,9 @@ use crate::{HaltPolicy, HaltReason, Progress, Result};
 /// and repeat, and a task may have fewer than are wanted: a square maze has seven besides itself. The default 8 tries
 /// draw 64 times, and miss one of the seven once in 700 times (7 * (7/8)^64).
 const DRAWS_A_COPY: usize = 8;
+
+/// Standard deviation of the noise that makes another start, of states whose root mean square is 1; docs/accuracy.md measures it.
+const START_NOISE: f32 = 0.3;
 
 /// The task, the policies and the limits that all attempts share.
 pub(crate) struct Context<'a> {
@@ -90,17 +93,21 @@ impl<'a> Context<'a> {
 
     /// Makes the attempts for a puzzle whose first one failed: symmetric copies, then rollouts. They depend on the
     /// seed and the puzzle only, so that a puzzle gets the same ones in any company; more of them begin with the same
-    /// ones.
+    /// ones. A network of candidates answers a copy as it answers the puzzle: it gets other starts instead.
     pub(crate) fn retries(&self, question: &Rc<Question>) -> Result<Vec<(Rc<Question>, Way)>> {
-        let copies = self.copies(question)?;
-        let copies = copies.into_iter().map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry)));
         let seed = self.seed ^ fingerprint(&question.tokens);
-        let rollouts = (1..=self.rollouts as u64).map(|rollout| {
-            // An odd factor never gives two rollouts of a puzzle one seed. This one is 2^64 by the golden ratio, as
-            // in splitmix64, which spreads small numbers over all bits.
-            (Rc::clone(question), Way::Noise(seed.wrapping_add(rollout.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
-        });
-        Ok(copies.chain(rollouts).collect())
+        // An odd factor never gives two rollouts of a puzzle one seed. This one is 2^64 by the golden ratio, as in
+        // splitmix64, which spreads small numbers over all bits.
+        let seed = |rollout: u64| seed.wrapping_add(rollout.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut retries = Vec::new();
+        if self.config.mixer == Mixer::Candidates {
+            retries.extend((1..=self.tries as u64).map(|start| (Rc::clone(question), Way::Start(seed(start)))));
+        } else {
+            let copies = self.copies(question)?.into_iter();
+            retries.extend(copies.map(|(symmetry, copy)| (Rc::new(copy), Way::Symmetry(symmetry))));
+        }
+        retries.extend((1..=self.rollouts as u64).map(|rollout| (Rc::clone(question), Way::Noise(seed(rollout)))));
+        Ok(retries)
     }
 
     /// Up to `tries` different symmetric copies of a puzzle, none of them the puzzle itself.
@@ -146,6 +153,8 @@ pub(crate) enum Way {
     Symmetry(Box<dyn Symmetry>),
     /// Noise of this seed.
     Noise(u64),
+    /// Noise of this seed after the first step only.
+    Start(u64),
 }
 
 impl Way {
@@ -153,6 +162,7 @@ impl Way {
     pub(crate) fn noise(&self, sigma: f32) -> Option<Noise> {
         match self {
             Self::Noise(seed) => Some(Noise::new(sigma, *seed)),
+            Self::Start(seed) => Some(Noise::at_start(START_NOISE, *seed)),
             Self::Plain | Self::Symmetry(_) => None,
         }
     }
@@ -167,7 +177,7 @@ impl Attempt {
         match self.way {
             Way::Plain => AttemptKind::First,
             Way::Symmetry(_) => AttemptKind::Symmetric,
-            Way::Noise(_) => AttemptKind::Rollout,
+            Way::Noise(_) | Way::Start(_) => AttemptKind::Rollout,
         }
     }
 }
@@ -335,7 +345,7 @@ impl<'c, 'o> Run<'c, 'o> {
             match &attempt.way {
                 Way::Plain => failed.extend(self.first_done(stage, &attempt, done)?),
                 Way::Symmetry(symmetry) => self.other_done(stage, &attempt, Some(symmetry.as_ref()), &done)?,
-                Way::Noise(_) => self.other_done(stage, &attempt, None, &done)?,
+                Way::Noise(_) | Way::Start(_) => self.other_done(stage, &attempt, None, &done)?,
             }
         }
         Ok(failed)

@@ -400,8 +400,9 @@ fn step_into<'a>(value: &'a mut Value, part: &str) -> Option<&'a mut Value> {
     }
 }
 
-/// `sudoku-9`, `sudoku-3x3`, `maze-9`, `maze-11x15`, `arc`, `tokens-81x11`.
-fn parse_task(text: &str) -> Option<PuzzleKind> {
+/// The task that a text names with its size: `sudoku-9`, `sudoku-3x3`, `maze-9`, `maze-11x15`, `arc`, `tokens-81x11`.
+#[must_use]
+pub fn parse_task(text: &str) -> Option<PuzzleKind> {
     if text == "arc" {
         return Some(PuzzleKind::Arc(Arc));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use trm_export::train::LossKind;
 use trm_puzzles::maze::MAX_SIDE;
-use trm_puzzles::{Layout, PuzzleKind};
+use trm_puzzles::{Layout, PuzzleKind, Spacing};
 
 /// The optimiser of everything but the puzzle embedding, which has sign-SGD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,11 +125,15 @@ pub struct WaveConfig {
     pub speed: usize,
     /// Cells behind the way back's end that may be marked or not.
     pub slack: usize,
+    /// Cells behind the wave's front that it may not have reached yet.
+    pub lag: usize,
+    /// Cells before the front that it may have reached already.
+    pub lead: usize,
 }
 
 impl Default for WaveConfig {
     fn default() -> Self {
-        Self { speed: 0, slack: 6 }
+        Self { speed: 0, slack: 6, lag: 0, lead: 0 }
     }
 }
 
@@ -179,6 +183,28 @@ impl From<LayoutConfig> for Layout {
     }
 }
 
+/// The way between start and goal of generated mazes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SpacingConfig {
+    /// Anywhere, also side by side.
+    Any,
+    /// Two moves and a fifth of the longest way.
+    Apart,
+    /// Nine tenths of the longest way.
+    Far,
+}
+
+impl From<SpacingConfig> for Spacing {
+    fn from(spacing: SpacingConfig) -> Self {
+        match spacing {
+            SpacingConfig::Any => Self::Any,
+            SpacingConfig::Apart => Self::Apart,
+            SpacingConfig::Far => Self::Far,
+        }
+    }
+}
+
 /// `[[data]]`: one source of puzzles: exactly one of `generate`, `dataset` and `jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -206,6 +232,8 @@ pub struct DataConfig {
     pub layouts: Vec<LayoutConfig>,
     /// Generated mazes: walls all around.
     pub border: bool,
+    /// Generated mazes: how far apart start and goal are at least.
+    pub spacing: SpacingConfig,
     /// Generated mazes: smaller ones as well, of sides in this range, put somewhere on the grid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sides: Option<[usize; 2]>,
@@ -231,6 +259,7 @@ impl Default for DataConfig {
             rating: None,
             layouts: vec![LayoutConfig::Perfect, LayoutConfig::Loops, LayoutConfig::Obstacles],
             border: true,
+            spacing: SpacingConfig::Apart,
             sides: None,
             weight: 1.0,
             from: 0,
@@ -401,7 +430,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("model", "L_cycles", "updates of z_L in an outer cycle"),
     ("model", "H_layers", "hrm only"),
     ("model", "L_layers", "blocks of the network"),
-    ("model", "mixer", "of positions: mlp_t, attention, and of any size grid (mazes), candidates (sudokus)"),
+    ("model", "mixer", "of positions: mlp_t, attention, and of any size grid, cross (mazes), candidates (sudokus)"),
     ("model", "pos_encodings", "rope, learned or none"),
     ("model", "puzzle_emb_ndim", "0: no puzzle embedding"),
     ("model", "puzzle_emb_len", "prefix positions, 0: as many as needed"),
@@ -433,6 +462,8 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("batch", "visits", "[optimizer step, most ACT steps of one puzzle from then on]"),
     ("wave", "speed", "mazes: cells that the wave from G goes in a step, a head of its own is taught where it is; 0: none"),
     ("wave", "slack", "cells at the end of the way back that may be marked or not"),
+    ("wave", "lag", "cells behind the front of the wave that it may not have reached yet"),
+    ("wave", "lead", "cells before the front that it may have reached already"),
     ("sizes", "from", "optimizer step"),
     ("sizes", "tasks", "of the carry groups, in turn; one that is named twice has twice the groups"),
     ("data", "task", "the size that it is for, of several"),
@@ -444,6 +475,7 @@ const COMMENTS: &[(&str, &str, &str)] = &[
     ("data", "rating", "sudoku: least and greatest rating, instead of a grade"),
     ("data", "layouts", "maze: perfect, loops, obstacles, open, dense, rooms, spiral"),
     ("data", "border", "maze: walls all around"),
+    ("data", "spacing", "maze: start and goal any (side by side as well), apart or far"),
     ("data", "sides", "maze: smaller ones as well, of sides from..to, put somewhere on the grid"),
     ("data", "weight", "share of the mix"),
     ("data", "from", "first example of the run that may come from here"),

@@ -29,7 +29,7 @@ pub(crate) struct Wanted {
 }
 
 /// The shipped models, the quickest first.
-const MODELS: [&str; 4] = ["sudoku-4", "sudoku-6", "maze-9", "sudoku-9"];
+const MODELS: [&str; 4] = ["sudoku-4", "maze-9", "maze", "sudoku"];
 /// Puzzles that run together; an interruption loses as many.
 const ROWS: usize = 10;
 /// Largest difference allowed, by the largest logit of the puzzles that run together where that is above 1. Engines

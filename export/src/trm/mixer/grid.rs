@@ -1,6 +1,9 @@
 //! Grid: every cell with its eight neighbours, as a 3x3 convolution without bias, and with the largest of the four beside it,
 //! channel by channel: what spreads from cell to cell, such as a distance, spreads from any one of them. No weight belongs to a
 //! position, so a model has no size.
+//!
+//! Cross: the same without the cells at the corners. A block then reaches exactly as far as one move, and what is asked to go a
+//! cell a block cannot run ahead.
 
 use trm_models::TrmConfig;
 
@@ -13,42 +16,60 @@ use crate::trm::norm::{LAST, residual_norm};
 use crate::trm::quantize::{linear, observe};
 use crate::trm::weights::Model;
 
-/// Cells of a neighbourhood, the cell itself among them.
-const NEIGHBOURHOOD: usize = 9;
-/// Rows and columns of its cells: the cell itself, the four beside it, the four at its corners.
-const OFFSETS: [[usize; 2]; NEIGHBOURHOOD] = [[1, 1], [0, 1], [1, 0], [1, 2], [2, 1], [0, 0], [0, 2], [2, 0], [2, 2]];
+/// Rows and columns of a neighbourhood's cells: the cell itself, the four beside it, the four at its corners.
+const OFFSETS: [[usize; 2]; 9] = [[1, 1], [0, 1], [1, 0], [1, 2], [2, 1], [0, 0], [0, 2], [2, 0], [2, 2]];
 /// Cells beside a cell.
 const BESIDE: usize = 4;
-/// The weight of a neighbourhood in a block, `[D, 9 D]`: its states one after the other, in the order of the offsets.
-const NEIGHBOURS: &str = "grid.neighbours.weight";
-/// The weight of the largest of the cells beside a cell, `[D, D]`.
-const LARGEST: &str = "grid.largest.weight";
 
-/// The mixer of grids.
+/// A mixer of grids.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Grid;
+pub(super) struct Neighbours {
+    module: &'static str,
+    /// The cells of a neighbourhood.
+    offsets: &'static [[usize; 2]],
+    /// The weight of a neighbourhood of N cells in a block, `[D, N D]`: their states one after the other, in the order of the
+    /// offsets. The weight of the largest of the cells beside a cell, `[D, D]`.
+    weights: &'static [&'static str; 2],
+    suspicion: &'static str,
+}
 
-impl TokenMixer for Grid {
+/// All eight neighbours.
+pub(super) static GRID: Neighbours = Neighbours {
+    module: "grid",
+    offsets: &OFFSETS,
+    weights: &["grid.neighbours.weight", "grid.largest.weight"],
+    suspicion: "these are the weights of a model of grids: mixer should be grid",
+};
+
+/// The four beside the cell.
+pub(super) static CROSS: Neighbours = Neighbours {
+    module: "cross",
+    offsets: OFFSETS.split_at(1 + BESIDE).0,
+    weights: &["cross.neighbours.weight", "cross.largest.weight"],
+    suspicion: "these are the weights of a model of grids: mixer should be cross",
+};
+
+impl TokenMixer for Neighbours {
     fn module(&self) -> &'static str {
-        "grid"
+        self.module
     }
 
     fn weights(&self) -> &'static [&'static str] {
-        &[NEIGHBOURS, LARGEST]
+        self.weights
     }
 
     fn layout(&self, config: &TrmConfig, block: &str) -> Vec<TensorLayout> {
-        let width = config.hidden_size;
-        let all = LayoutDim::new(NEIGHBOURHOOD * width, format!("{NEIGHBOURHOOD} · hidden_size {width}"));
+        let (width, cells, [neighbours, largest]) = (config.hidden_size, self.offsets.len(), *self.weights);
+        let all = LayoutDim::new(cells * width, format!("{cells} · hidden_size {width}"));
         let own = LayoutDim::field("hidden_size", width);
         vec![
-            TensorLayout::linear(format!("{block}.{NEIGHBOURS}"), [&own, &all]),
-            TensorLayout::linear(format!("{block}.{LARGEST}"), [&own, &own]),
+            TensorLayout::linear(format!("{block}.{neighbours}"), [&own, &all]),
+            TensorLayout::linear(format!("{block}.{largest}"), [&own, &own]),
         ]
     }
 
     fn suspicion(&self) -> &'static str {
-        "these are the weights of a model of grids: mixer should be grid"
+        self.suspicion
     }
 
     fn ends(&self, config: &TrmConfig) -> Ends {
@@ -57,24 +78,25 @@ impl TokenMixer for Grid {
     }
 
     fn multiplications(&self, config: &TrmConfig) -> usize {
-        (NEIGHBOURHOOD + 1) * config.total_len() * config.hidden_size * config.hidden_size
+        (self.offsets.len() + 1) * config.total_len() * config.hidden_size * config.hidden_size
     }
 
     fn largest_tensor(&self, config: &TrmConfig) -> usize {
-        NEIGHBOURHOOD * config.total_len() * config.hidden_size
+        self.offsets.len() * config.total_len() * config.hidden_size
     }
 
     fn mix(&self, b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) -> Result<ValueId, ExportError> {
-        let mixed = b.scoped("grid", |b| {
-            let around = neighbourhoods(b, model, s)?;
-            let name = format!("{block}.{NEIGHBOURS}");
+        let [neighbours, largest] = *self.weights;
+        let mixed = b.scoped(self.module, |b| {
+            let around = neighbourhoods(b, model, self.offsets, s)?;
+            let name = format!("{block}.{neighbours}");
             observe(b, model, &name, around, LAST)?;
             let mixed = linear(b, model, &name, around)?;
-            let largest = largest_beside(b, model, around)?;
-            let name = format!("{block}.{LARGEST}");
-            observe(b, model, &name, largest, LAST)?;
-            let largest = linear(b, model, &name, largest)?;
-            Ok::<_, ExportError>(b.add(mixed, largest)?)
+            let beside = largest_beside(b, model, around)?;
+            let name = format!("{block}.{largest}");
+            observe(b, model, &name, beside, LAST)?;
+            let beside = linear(b, model, &name, beside)?;
+            Ok::<_, ExportError>(b.add(mixed, beside)?)
         })?;
         Ok(residual_norm(b, model, s, mixed, LAST)?)
     }
@@ -88,23 +110,28 @@ impl TokenMixer for Grid {
     }
 }
 
-/// `[batch, H·W, D]` to `[batch, H·W, 9 D]`: the states of each cell's neighbourhood, zeros outside of the grid.
-fn neighbourhoods(b: &mut GraphBuilder, model: Model<'_>, s: ValueId) -> Result<ValueId, ExportError> {
+/// `[batch, H·W, D]` to `[batch, H·W, N D]`: the states of each cell's neighbourhood of N cells, zeros outside of the grid.
+fn neighbourhoods(
+    b: &mut GraphBuilder,
+    model: Model<'_>,
+    offsets: &[[usize; 2]],
+    s: ValueId,
+) -> Result<ValueId, ExportError> {
     let board = board(model)?;
     let (height, width, channels) = (board.height, board.width, model.config.hidden_size);
     let grid = b.reshape(s, &[model.batch, Dim::Fixed(height), Dim::Fixed(width), Dim::Fixed(channels)])?;
     let padded = b.node(Pad { axis: 1, before: 1, after: 1 }, &[grid])?;
     let padded = b.node(Pad { axis: 2, before: 1, after: 1 }, &[padded])?;
-    let mut shifted = Vec::with_capacity(NEIGHBOURHOOD);
-    for [row, column] in OFFSETS {
+    let mut shifted = Vec::with_capacity(offsets.len());
+    for &[row, column] in offsets {
         let rows = b.node(Slice { axis: 1, start: row, end: row + height }, &[padded])?;
         shifted.push(b.node(Slice { axis: 2, start: column, end: column + width }, &[rows])?);
     }
     let around = b.node(Concat { axis: 3 }, &shifted)?;
-    Ok(b.reshape(around, &[model.batch, Dim::Fixed(height * width), Dim::Fixed(NEIGHBOURHOOD * channels)])?)
+    Ok(b.reshape(around, &[model.batch, Dim::Fixed(height * width), Dim::Fixed(offsets.len() * channels)])?)
 }
 
-/// `[batch, H·W, 9 D]` to `[batch, H·W, D]`: the largest of the cells beside each cell, zero for one outside of the grid.
+/// `[batch, H·W, N D]` to `[batch, H·W, D]`: the largest of the cells beside each cell, zero for one outside of the grid.
 fn largest_beside(b: &mut GraphBuilder, model: Model<'_>, around: ValueId) -> Result<ValueId, ExportError> {
     let channels = model.config.hidden_size;
     let beside = b.node(Slice { axis: 2, start: channels, end: (1 + BESIDE) * channels }, &[around])?;
@@ -131,7 +158,7 @@ mod tests {
         let model = Model::new(&config, &weights, DType::F32);
         let mut b = GraphBuilder::new("test", "");
         let s = b.input("s", TensorType::new(DType::F32, [Dim::Batch, Dim::Fixed(6), Dim::Fixed(1)]));
-        let around = neighbourhoods(&mut b, model, s).expect("neighbourhoods");
+        let around = neighbourhoods(&mut b, model, &OFFSETS, s).expect("neighbourhoods");
         let largest = largest_beside(&mut b, model, around).expect("largest");
         b.output("around", around).expect("output");
         b.output("largest", largest).expect("output");

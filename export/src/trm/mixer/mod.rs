@@ -129,7 +129,8 @@ pub(crate) fn token_mixer(mixer: Mixer) -> &'static dyn TokenMixer {
     match mixer {
         Mixer::Attention => &attention::Attention,
         Mixer::MlpT => &mlp_t::MlpT,
-        Mixer::Grid => &grid::Grid,
+        Mixer::Grid => &grid::GRID,
+        Mixer::Cross => &grid::CROSS,
         Mixer::Candidates => &candidates::Candidates,
     }
 }

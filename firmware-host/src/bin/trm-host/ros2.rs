@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long)]
     volatile_map: bool,
     /// Maze model: a shipped one's name, or a bundle's folder
-    #[arg(long, value_name = "MODEL", default_value = "maze-9")]
+    #[arg(long, value_name = "MODEL", default_value = "maze")]
     model: String,
     /// Engine that runs it
     #[arg(long, value_name = "ENGINE", default_value_t = BackendChoice::default_engine())]

@@ -72,6 +72,11 @@ impl PlanningGrid {
         self.scale
     }
 
+    /// Rows and columns of coarse cells.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        ((self.first.len() - 1) / self.columns.max(1), self.columns)
+    }
+
     /// The node of a cell of the map; none if the robot's centre cannot be there.
     pub(crate) fn node_of(&self, cell: MapCell) -> Option<Node> {
         let region = self.region_of[cell.y * self.width + cell.x];

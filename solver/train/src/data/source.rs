@@ -52,7 +52,7 @@ impl Source {
             PuzzleKind::Maze(task) => {
                 let layouts: Vec<_> = data.layouts.iter().copied().map(Into::into).collect();
                 let border = data.border && task.height() >= 5 && task.width() >= 5;
-                let generator = MazeGenerator::new(task).layouts(&layouts).border(border);
+                let generator = MazeGenerator::new(task).layouts(&layouts).border(border).spacing(data.spacing.into());
                 vec![Box::new(match data.sides {
                     Some([least, most]) => generator.sides(least, most),
                     None => generator,

@@ -1,19 +1,21 @@
 //! `trm generate`: fresh puzzles with their answers, to train on, to look at, to measure with.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
-use trm_cli::{Exit, InvalidOption, console, interrupt};
+use trm_cli::{Exit, InvalidOption, console, errln, interrupt};
 use trm_puzzles::formats::Alphabet;
 use trm_puzzles::{
-    Generate, Layout, Maze, MazeGenerator, PuzzleKind, RatedSudokuGenerator, Sudoku, SudokuGenerator, seeded,
+    DataSet, Generate, Layout, Maze, MazeGenerator, PuzzleKind, RatedSudokuGenerator, Sudoku, SudokuGenerator, seeded,
 };
 
 use crate::task::Size;
 
-/// Print fresh puzzles with their answers, one JSON object a line: what `trm train --data` takes.
+/// Print fresh puzzles with their answers, one JSON object a line: what `trm train --data` takes. With --out, write a data
+/// set of the public training code instead.
 ///
 /// The same seed gives the same puzzles on every machine.
 #[derive(Debug, clap::Args)]
@@ -33,6 +35,9 @@ pub(crate) struct Args {
     /// Seed of the puzzles
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
+    /// New folder of a data set in the public format, a split of its own: `DATA/train`, `DATA/test`
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 /// A range of ratings: `20`, or `8-20`.
@@ -81,7 +86,7 @@ pub(crate) enum Kind {
     MazeObstacles,
     /// Open fields, 0 to 15 % obstacles
     MazeOpen,
-    /// Pockets, 40 to 70 % obstacles
+    /// Pockets, 40 to 95 % obstacles
     MazeDense,
     /// Rooms within rooms
     MazeRooms,
@@ -149,6 +154,11 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
         PuzzleKind::Sudoku(_) | PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => Alphabet::sudoku('0'),
     };
     let generator = args.kind.generator("trm generate", task, args.rating)?;
+    if let Some(out) = &args.out {
+        DataSet::generate(generator.as_ref(), args.count, args.seed)?.write(out)?;
+        errln!("wrote {} puzzles to {}", args.count, out.display());
+        return Ok(Exit::Done);
+    }
     let mut rng = seeded(args.seed);
     interrupt::listen_briefly()?;
     let mut out = console::stdout();

@@ -17,7 +17,7 @@ use trm_export::trm::GraphOptions;
 use trm_export::{BundleRequest, export_bundle};
 use trm_models::{GraphKind, Measured, TaskKind};
 use trm_solver::Model;
-use trm_train::config::TrainConfig;
+use trm_train::config::{TrainConfig, parse_task};
 use trm_train::config_sections::DataConfig;
 use trm_train::held_out::{self, state_dict};
 use trm_train::log::{EvalRecord, TaskRecord, TrainRecord};
@@ -174,7 +174,7 @@ impl Args {
         };
         let model = Model::open(from)?;
         let weights = StateDict::of_bundle(model.bundle()).context(
-            "fine-tuning starts from the bundle's weights\nhint: give the bundle's folder, such as models/sudoku-9",
+            "fine-tuning starts from the bundle's weights\nhint: give the bundle's folder, such as models/sudoku",
         )?;
         weights.check(model.config())?;
         let named = |(name, tensor): (&str, &trm_export::checkpoint::WeightTensor)| {
@@ -225,7 +225,17 @@ fn fine_tuning(model: &Model) -> Result<TrainConfig> {
     let mut config = TrainConfig::preset(&name)?;
     if let Ok(text) = model.bundle().file(TRAINING) {
         let text = String::from_utf8_lossy(&text);
-        config.data = TrainConfig::from_toml(&format!("{}: {TRAINING}", model.name()), &text)?.data;
+        let trained = TrainConfig::from_toml(&format!("{}: {TRAINING}", model.name()), &text)?;
+        // Puzzles of other sizes are left out, and files that are not here.
+        let fits =
+            |source: &DataConfig| source.task.as_deref().is_none_or(|task| parse_task(task) == Some(model.kind()));
+        let is_here = |source: &DataConfig| source.dataset.iter().chain(&source.jsonl).all(|path| path.exists());
+        let sources = trained.data.into_iter().filter(|source| fits(source) && is_here(source));
+        config.data = sources.map(|source| DataConfig { task: None, ..source }).collect();
+        config.optimizer.clip_grad_norm = trained.optimizer.clip_grad_norm;
+    }
+    if config.data.is_empty() && matches!(spec.kind, TaskKind::Sudoku | TaskKind::Maze) {
+        config.data = vec![DataConfig { generate: true, ..DataConfig::default() }];
     }
     config.adopt_model(model.config());
     model.name().clone_into(&mut config.name);

@@ -25,7 +25,7 @@ use trm_solver::{Model, Network};
 use self::output::{write_json, write_plan};
 
 /// The model that is taken if none is named.
-const DEFAULT_MODEL: &str = "maze-9";
+const DEFAULT_MODEL: &str = "maze";
 /// Cells along the radius of a robot for which a map's cells are divided.
 const CELLS_A_RADIUS: f64 = 4.0;
 
@@ -66,9 +66,12 @@ pub(crate) struct Args {
     /// A shipped maze model's name, or a bundle's folder
     #[arg(long, short, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
     model: String,
-    /// Most steps of the network's attempt at a segment
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    max_steps: u32,
+    /// Cells along a side of the windows of a model of any size, at most as many as the coarse grid has
+    #[arg(long, value_name = "CELLS", default_value_t = Network::WINDOW as u16, value_parser = clap::value_parser!(u16).range(1..=254))]
+    window: u16,
+    /// Most steps of the network's attempt at a segment; left out, 6, or a model of any size's own
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    max_steps: Option<u32>,
     /// Symmetric copies of a segment to try when its path is not verified; 0 for none
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u16).range(..=7))]
     tries: u16,
@@ -190,10 +193,14 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     }
     let prepared = watch.lap();
     let model = Model::open(&args.model)?;
+    let (rows, columns) = terrain.planning_size();
+    let side = |cells: usize| cells.min(args.window.into());
+    let model = Network::for_windows(&model, (side(rows), side(columns)))?;
+    let steps = Network::steps(&model);
     let backend = args.backend.open(verbose)?;
     let (network, fallbacks) = load_network(args, &model, &backend)?;
     let times = LoadTimes { read, prepared, model: watch.lap() };
-    let mut planner = Planner::new(terrain, network, args.options());
+    let mut planner = Planner::new(terrain, network, args.options(steps));
     match task {
         Task::Plan(start, goal) => plan_one(args, &mut planner, start, goal, &times, &fallbacks),
         Task::RandomPairs(count) => {
@@ -264,13 +271,13 @@ impl Args {
         Robot { radius: self.radius.unwrap_or(default), unknown, occupied_from: self.occupied_from }
     }
 
-    fn options(&self) -> PlanOptions {
+    fn options(&self, steps: usize) -> PlanOptions {
         PlanOptions {
             fallback: match self.fallback {
                 FallbackKind::AStar => Fallback::AStar,
                 FallbackKind::None => Fallback::None,
             },
-            max_steps: self.max_steps as usize,
+            max_steps: self.max_steps.map_or(steps, |steps| steps as usize),
             tries: self.tries.into(),
             seed: self.seed,
             network_limit: (self.network_limit > 0).then(|| Duration::from_millis(self.network_limit)),
