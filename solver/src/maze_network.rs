@@ -88,7 +88,9 @@ impl Network {
     /// [`SolverError::StatesTooLarge`] if they do not.
     pub fn check_memory(model: &Model, lanes: usize, rows: usize) -> Result<()> {
         let config = model.config();
-        let numbers = [2, lanes, rows, config.total_len(), config.hidden_size, size_of::<f32>()];
+        // Two states; where a cell sees its neighbours, also those of a neighbourhood beside each other.
+        let states = if config.mixer.has_board() { 2 + 9 } else { 2 };
+        let numbers = [states, lanes, rows, config.total_len(), config.hidden_size, size_of::<f32>()];
         match numbers.iter().try_fold(1, |all: usize, &number| all.checked_mul(number)) {
             Some(bytes) if bytes as u64 <= MOST_STATE_BYTES => Ok(()),
             _ => Err(SolverError::StatesTooLarge { lanes, rows, limit: MOST_STATE_BYTES }),

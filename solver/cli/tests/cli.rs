@@ -61,13 +61,13 @@ fn bad_puzzles_are_refused() {
     let sudoku = "1.......69......23.6.89.5...18...75..76..2.....93......2..6....7.....2.5..1.....9";
     let twice = sudoku.replacen("1..", "1.1", 1);
     let unknown = sudoku.replacen('.', "x", 1);
-    let maze = "#####\n#S G#\n#####\n";
+    let arc = r#"{"train": [{"input": [[1]], "output": [[2]]}], "test": [{"input": [[3]]}]}"#;
     let cases: &[(&str, &str, &str)] = &[
         (&twice, "stdin:1: two 1s in row 1: at row 1 column 1 and at row 1 column 3", "givens is wrong"),
         ("#####\n#  G#\n#####\n", "the maze has no start", "mark one free cell with S"),
         ("#####\n#S G\n#####\n", "stdin:2: this row has 4 cells, the grid's first row (line 1) has 5", "same length"),
         (&unknown, "unknown character 'x'", ""),
-        (maze, "stdin:1: this is a maze of 3x5, which no shipped model solves", "maze-9 (maze of 9x9)"),
+        (arc, "arc grid, which no shipped model solves", "maze (maze of any size), sudoku (sudoku of any size)"),
         ("", "stdin: no puzzle in the input", "81 characters"),
         ("\u{0}\u{1}", "unknown character", ""),
     ];
