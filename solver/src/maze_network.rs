@@ -58,8 +58,8 @@ impl Network {
         Ok(Self { name: model.name().to_owned(), task, lanes })
     }
 
-    /// The model for windows of so many rows and columns: one of any size at that size, with walls around and at least
-    /// [`LEAST_WINDOW`] a side; another as it is.
+    /// The model for windows of so many rows and columns: one of any size at that size, with walls around and at least nine
+    /// cells a side; another as it is.
     ///
     /// # Errors
     ///
