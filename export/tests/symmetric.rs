@@ -296,11 +296,13 @@ fn gradients_are_those_of_central_differences() {
     };
     let sudoku = once(sudoku(2, 2));
     let maze = once(maze(3, 4));
+    let cross = TrmConfig { mixer: Mixer::Cross, ..maze.clone() };
     let cells = (0..24).map(|cell| 1 + cell * 7 % 4).collect::<Vec<_>>();
     let classes = (0..24).map(|cell| cell * 3 % WAVE_CLASSES as i64).collect::<Vec<i64>>();
     for (config, tokens, labels, wave) in [
         (&sudoku, [puzzle(4, 16), puzzle(4, 16)].concat(), labels(&sudoku, 2), None),
         (&maze, cells.clone(), labels(&maze, 1), None),
+        (&cross, cells.clone(), labels(&cross, 1), None),
         (&maze, cells, labels(&maze, 1), Some(classes.as_slice())),
     ] {
         let trained = trained_layout(config, wave.is_some()).len();

@@ -14,7 +14,7 @@ use trm_intake::explained;
 use trm_models::{GraphKind, Mixer, ModelBundle, NetworkConfig, TrmConfig};
 use trm_puzzles::{Maze, PuzzleKind, Sudoku, seeded};
 use trm_solver::model::{board, spec};
-use trm_solver::{AttemptKind, Model, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
+use trm_solver::{AttemptKind, Model, Network, Observer, Question, SolveOptions, SolveReport, Solver, StepView};
 
 /// Steps of which every engine must find what the reference evaluator finds in float64.
 const STEPS: usize = 3;
@@ -143,6 +143,41 @@ fn puzzles_that_it_does_not_solve_are_named() {
     let shipped = Model::open("maze-9").expect("shipped");
     assert_eq!(shipped.only_kind(), Some(maze(9, 9)));
     assert!(shipped.for_size(maze(9, 9), "here").is_ok() && !shipped.takes(maze(5, 5)));
+}
+
+/// Large mazes have as many more steps as they have cells; a maze of the steps' own size has the bundle's.
+#[test]
+fn larger_mazes_have_more_steps() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let model = Model::new(bundle(&dir, Mixer::Grid, &maze(5, 5), true)).expect("a model");
+    let steps = |kind| model.for_size(kind, "here").expect("a size").config().halt_max_steps;
+    let own = model.config().halt_max_steps;
+    assert_eq!([steps(maze(32, 32)), steps(maze(33, 32)), steps(maze(40, 60))], [own, 2 * own, 3 * own]);
+}
+
+#[test]
+fn shipped_models_of_any_size_are_the_default_and_former_names_open_them() {
+    for (kind, name) in
+        [(maze(9, 9), "maze"), (maze(4, 17), "maze"), (sudoku(2, 2), "sudoku"), (sudoku(3, 4), "sudoku")]
+    {
+        let model = Model::for_kind(kind, "here").expect("a shipped model");
+        assert_eq!((model.name(), model.kind()), (name, kind));
+    }
+    for (former, kind) in [("sudoku-6", sudoku(2, 3)), ("sudoku-9", sudoku(3, 3))] {
+        let model = Model::open(former).expect("a former name");
+        assert_eq!((model.name(), model.kind()), ("sudoku", kind));
+    }
+}
+
+/// A map's windows have walls around; a model of one size has windows of that.
+#[test]
+fn windows_are_of_the_size_that_is_asked_for() {
+    let windows = |name, size| Network::for_windows(&Model::open(name).expect("shipped"), size);
+    assert_eq!(windows("maze", (12, 20)).expect("mazes").kind(), maze(14, 22));
+    assert_eq!(windows("maze", (1, 2)).expect("mazes").kind(), maze(9, 9), "never less");
+    assert_eq!(windows("maze-9", (12, 20)).expect("mazes").kind(), maze(9, 9));
+    let error = explained(&windows("sudoku", (12, 20)).expect_err("accepted"));
+    assert!(error.contains("sudoku") && error.contains("planning needs a maze model"), "{error}");
 }
 
 /// Which kinds of attempts there were, and the answers of the retries' last steps.

@@ -1,5 +1,5 @@
-//! The shipped models of any size on puzzles unlike those of their training, each kind with a floor: sets that no generator
-//! of theirs drew, and sizes that were never trained.
+//! The shipped models of any size on kinds of puzzles that ask for different things, each with a floor. Windows of real maps,
+//! mazes of 19 and 41 cells a side, and all of the sudokus in files were never trained on; the layouts of mazes were.
 
 use std::path::Path;
 
@@ -67,7 +67,7 @@ fn check(name: &str, puzzles: &[(PuzzleKind, Grid)], floor: usize) {
 }
 
 #[test]
-fn mazes_unlike_those_of_training() {
+fn mazes_of_every_kind() {
     for (name, layout, spacing, floor) in [
         ("corridors", Layout::Perfect, Spacing::Apart, 18),
         ("open fields", Layout::Open, Spacing::Apart, 18),
@@ -82,7 +82,7 @@ fn mazes_unlike_those_of_training() {
 }
 
 #[test]
-fn sudokus_unlike_those_of_training() {
+fn sudokus_of_every_kind() {
     check("all but full", &file("sudoku-full.txt"), 30);
     check("newspapers", &file("sudoku-photos.txt")[..40], 39);
     check("Norvig's top95", &file("sudoku-top95.txt"), 50);

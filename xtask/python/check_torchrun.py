@@ -29,6 +29,7 @@ COMMON = {
 SUDOKU = {"height": 6, "width": 6, "groups": ["rows", "columns", {"boxes": [2, 3]}]}
 RUNS = {
     "grid": (["maze", "--size", "8x11"], {"mixer": "grid", "board": {"height": 8, "width": 11}}),
+    "cross": (["maze", "--size", "6x5"], {"mixer": "cross", "board": {"height": 6, "width": 5}}),
     "candidates": (["sudoku-easy", "--size", "6x6"], {"mixer": "candidates", "board": SUDOKU}),
 }
 STEPS = 8

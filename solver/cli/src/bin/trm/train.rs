@@ -226,12 +226,19 @@ fn fine_tuning(model: &Model) -> Result<TrainConfig> {
     if let Ok(text) = model.bundle().file(TRAINING) {
         let text = String::from_utf8_lossy(&text);
         let trained = TrainConfig::from_toml(&format!("{}: {TRAINING}", model.name()), &text)?;
-        // Puzzles of other sizes are left out, and files that are not here.
         let fits =
             |source: &DataConfig| source.task.as_deref().is_none_or(|task| parse_task(task) == Some(model.kind()));
-        let is_here = |source: &DataConfig| source.dataset.iter().chain(&source.jsonl).all(|path| path.exists());
-        let sources = trained.data.into_iter().filter(|source| fits(source) && is_here(source));
-        config.data = sources.map(|source| DataConfig { task: None, ..source }).collect();
+        config.data.clear();
+        for source in trained.data.into_iter().filter(fits) {
+            match source.dataset.iter().chain(&source.jsonl).find(|path| !path.exists()) {
+                Some(path) => errln!(
+                    "warning: {} was trained on {}, which is not here: its old puzzles are without these",
+                    model.name(),
+                    path.display()
+                ),
+                None => config.data.push(DataConfig { task: None, ..source }),
+            }
+        }
         config.optimizer.clip_grad_norm = trained.optimizer.clip_grad_norm;
     }
     if config.data.is_empty() && matches!(spec.kind, TaskKind::Sudoku | TaskKind::Maze) {
