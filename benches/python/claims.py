@@ -1,6 +1,6 @@
 """The claims of the papers on recursive networks, tried at a scale that two cores can afford: `claims.py --trm TRM --out DIR`.
 
-Every architecture learns every task from nothing with `trm train`, on one thread, for the same CPU-minutes (a short run
+Every architecture learns every task from nothing with `trm train`, on one thread, for the same minutes (a short run
 first says how many updates that is, so that each one's learning rate comes to its end), once a seed. Prints, as Markdown,
 what share of fresh puzzles each answers exactly after a quarter, a half and all of its updates, the seeds' puzzles
 together with the 95 % Wilson interval, and the seeds apart. Runs that DIR holds already are not run again. Nothing else
@@ -10,7 +10,6 @@ should run on the core.
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -47,20 +46,19 @@ def settings(task, architecture):
     return [*TASKS[task], *own, "optimizer.ema=0.998", "schedule.lr_min_ratio=0.02"]
 
 
-def train(trm, out, task, seed, steps, chosen):
-    """Runs `trm train` and returns its log's records and the CPU-minutes it took."""
+def train(trm, out, task, seed, steps, chosen, puzzles=PUZZLES):
+    """Runs `trm train` and returns its log's records and the minutes that its updates took."""
     every = max(1, steps // 4)
-    chosen = [*chosen, f"seed={seed}", f"schedule.steps={steps}", f"evaluation.every={every}", f"evaluation.puzzles={PUZZLES}"]
+    chosen = [*chosen, f"seed={seed}", f"schedule.steps={steps}", f"evaluation.every={every}", f"evaluation.puzzles={puzzles}"]
     command = [trm, "train", "--task", task, "--out", out, "--threads", "1"]
     for setting in [*chosen, f"checkpoint.every={steps}"]:
         command += ["--set", setting]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ran = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if ran.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} ended with {ran.returncode}: {ran.stderr}")
-    minutes = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60
-    return [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()], minutes
+    log = [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]
+    # The run's own clock, on its one thread: without evaluations.
+    return log, max(record["seconds"] for record in log) / 60
 
 
 def result(arguments, task, architecture, seed, updates):
@@ -73,7 +71,7 @@ def result(arguments, task, architecture, seed, updates):
     chosen = settings(task, architecture)
     if updates is None:
         trial = folder.with_name("trial")
-        log, _ = train(arguments.trm, trial, task, 1, 60, chosen)
+        log, _ = train(arguments.trm, trial, task, 1, 40, chosen, puzzles=4)
         speed = [record["samples_per_s"] for record in log if record["kind"] == "train"][-1]
         updates = max(40, round(arguments.minutes * 60 * speed / 32))
     print(f"{task}, {architecture}, seed {seed}: {updates} updates", file=sys.stderr, flush=True)
@@ -83,7 +81,7 @@ def result(arguments, task, architecture, seed, updates):
     chosen_steps = [steps[0], steps[1], steps[-1]]
     found = {
         "updates": updates,
-        "cpu_minutes": minutes,
+        "minutes": minutes,
         "right": [round(evaluations[step]["exact"] * PUZZLES) for step in chosen_steps],
         "valid": [round(evaluations[step]["valid"] * PUZZLES) for step in chosen_steps],
     }
@@ -99,24 +97,24 @@ def interval(right, n, z=1.959964):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Compares architectures at equal CPU-minutes.")
+    parser = argparse.ArgumentParser(description="Compares architectures at equal minutes of one core.")
     parser.add_argument("--trm", required=True, metavar="FILE", help="the program")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the runs")
-    parser.add_argument("--minutes", type=float, default=3.0, help="CPU-minutes of training a run")
+    parser.add_argument("--minutes", type=float, default=3.0, help="minutes of training a run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
     parser.add_argument("--architectures", nargs="+", choices=ARCHITECTURES, default=list(ARCHITECTURES))
     arguments = parser.parse_args()
     for task in arguments.tasks:
         print(f"\n{task}, valid answers of {PUZZLES} fresh puzzles a seed:\n")
-        print("| | samples | CPU min | after a quarter | half | all | seeds apart |\n| --- | --- | --- | --- | --- | --- | --- |")
+        print("| | samples | minutes | after a quarter | half | all | seeds apart |\n| --- | --- | --- | --- | --- | --- | --- |")
         for architecture in arguments.architectures:
             runs = []
             for seed in range(1, arguments.seeds + 1):
                 runs.append(result(arguments, task, architecture, seed, runs[0]["updates"] if runs else None))
             shares = [interval(sum(run["valid"][at] for run in runs), PUZZLES * len(runs)) for at in range(len(SHARES))]
             apart = " / ".join(f"{100 * run['valid'][-1] / PUZZLES:.1f}" for run in runs)
-            minutes = sum(run["cpu_minutes"] for run in runs) / len(runs)
+            minutes = sum(run["minutes"] for run in runs) / len(runs)
             print(f"| {architecture} | {runs[0]['updates'] * 32} | {minutes:.1f} | {' | '.join(shares)} | {apart} |", flush=True)
 
 
