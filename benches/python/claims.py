@@ -20,7 +20,8 @@ TASKS = {
     "sudoku-9": ["evaluation.steps=0"],
     "maze-9": ["batch.groups=32", "batch.visits=[[0,8],[1000,16]]"],
 }
-SYMMETRIC = ["model.hidden_size=32", "model.puzzle_emb_ndim=0", "model.pos_encodings=none", "optimizer.clip_grad_norm=1"]
+# In this order: each setting has to fit those before it.
+SYMMETRIC = ["model.puzzle_emb_ndim=0", "model.pos_encodings=none", "model.hidden_size=32", "optimizer.clip_grad_norm=1"]
 # What each architecture is beside the preset of `trm train --task`: TRM with two layers of width 128, MLP-T.
 ARCHITECTURES = {
     "TRM, MLP-T": [],
