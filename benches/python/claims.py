@@ -43,7 +43,7 @@ SHARES = ("quarter", "half", "all")
 def settings(task, architecture):
     own = ARCHITECTURES[architecture]
     if own is None:
-        own = [*SYMMETRIC, f"model.mixer={'grid' if task.startswith('maze') else 'candidates'}"]
+        own = [f"model.mixer={'grid' if task.startswith('maze') else 'candidates'}", *SYMMETRIC]
     return [*TASKS[task], *own, "optimizer.ema=0.998", "schedule.lr_min_ratio=0.02"]
 
 
