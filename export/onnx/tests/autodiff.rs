@@ -4,8 +4,9 @@ use trm_onnx::OnnxError;
 use trm_onnx::autodiff::gradients;
 use trm_onnx::eval::{Tensor, evaluate};
 use trm_onnx::operators::{
-    Add, Atan, Concat, Detach, Div, Exp, Expand, Gather, Identity, Log, MatMul, Mul, Neg, Pad, ReduceMax, ReduceMean,
-    ReduceSum, Reshape, RotaryEmbedding, Sigmoid, Slice, Softmax, Softplus, Split, Sqrt, Sub, Transpose, Unsqueeze,
+    Add, Atan, Concat, Detach, Div, Exp, Expand, Gather, Identity, Log, MatMul, Max, Mul, Neg, Pad, ReduceMax,
+    ReduceMean, ReduceSum, Reshape, RotaryEmbedding, Sigmoid, Slice, Softmax, Softplus, Split, Sqrt, Sub, Sum,
+    Transpose, Unsqueeze,
 };
 use trm_onnx::{Constant, DType, Dim, Graph, GraphBuilder, Op, TensorType, ValueId};
 
@@ -166,6 +167,10 @@ fn reductions_and_rearrangements() {
         b.cast(wide, DType::F32)
     });
     check("Concat", &[&[2, 3], &[2, 1]], |b, x| b.node(Concat { axis: 1 }, x));
+    let three: &[&[usize]] = &[&[2, 3], &[2, 3], &[2, 3]];
+    check("Max", three, |b, x| b.node(Max, x));
+    check("Max of one twice", &three[..2], |b, x| b.node(Max, &[x[0], x[1], x[0]]));
+    check("Sum", three, |b, x| b.node(Sum, x));
     check("Split, one part unused", shape, |b, x| {
         let parts = b.nodes(Split { axis: 2, sizes: vec![1, 2, 1] }, x)?;
         b.mul(parts[0], parts[1])

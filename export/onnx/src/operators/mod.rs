@@ -41,6 +41,7 @@ mod split;
 mod sqrt;
 mod transpose;
 mod unsqueeze;
+mod variadic;
 mod where_;
 
 #[cfg(test)]
@@ -85,6 +86,7 @@ pub use split::Split;
 pub use sqrt::Sqrt;
 pub use transpose::Transpose;
 pub use unsqueeze::Unsqueeze;
+pub use variadic::{Max, Sum};
 pub use where_::Where;
 
 use crate::autodiff::{Backward, Contributions};

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use trm_models::{Board, GroupKind, TrmConfig};
 
-use super::{Ends, TokenMixer, board};
+use super::{Ends, TokenMixer, board, largest, mean};
 use crate::ExportError;
 use crate::checkpoint::{LayoutDim, TensorLayout};
-use crate::onnx::operators::{Concat, Equal, Gather, Less, Neg, Pad, ReduceMax, ReduceMean, Unsqueeze};
+use crate::onnx::operators::{Concat, Equal, Gather, Less, Neg, Pad, ReduceMax, ReduceMean};
 use crate::onnx::{Constant, DType, Dim, GraphBuilder, ValueId};
 use crate::trm::norm::{LAST, residual_norm};
 use crate::trm::quantize::{linear, observe};
@@ -116,7 +116,8 @@ impl TokenMixer for Candidates {
         let mean = b.node(ReduceMean { axis: 1 }, &[h])?;
         let mean = b.reshape(mean, &[model.batch, width])?;
         let by_cell = b.reshape(h, &pairs(model))?;
-        let of_cells = b.node(ReduceMax { axes: vec![2] }, &[by_cell])?;
+        let of_cells = largest(b, model, by_cell, 2)?;
+        let of_cells = b.reshape(of_cells, &[model.batch, Dim::Fixed(model.config.seq_len), width])?;
         let most = b.node(ReduceMax { axes: vec![1] }, &[of_cells])?;
         let turned = b.node(Neg, &[of_cells])?;
         let least = b.node(ReduceMax { axes: vec![1] }, &[turned])?;
@@ -187,7 +188,7 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
         });
         let mean = b.matmul(means, by_cell)?;
         let mean = b.reshape(mean, &shape)?;
-        let most = kinds.iter().map(|kind| maxima(b, board, kind, by_cell)).collect::<Result<Vec<_>, _>>()?;
+        let most = kinds.iter().map(|kind| maxima(b, model, kind, by_cell)).collect::<Result<Vec<_>, _>>()?;
         let most = if let [only] = most[..] { only } else { b.node(Concat { axis: 1 }, &most)? };
         let most = b.reshape(most, &shape)?;
         let both = b.node(Concat { axis: 3 }, &[mean, most])?;
@@ -212,40 +213,41 @@ fn of_groups(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) ->
 }
 
 /// The maxima of a kind's groups, `[batch, groups, …]` of `[batch, cells, …]`. Groups that tile the board are axes of a
-/// reshaped state; each axis is reduced by itself, which engines have fast kernels for. Only listed ones are gathered.
-fn maxima(b: &mut GraphBuilder, board: &Board, kind: &GroupKind, by_cell: ValueId) -> Result<ValueId, ExportError> {
+/// reshaped state. Only listed ones are gathered.
+fn maxima(b: &mut GraphBuilder, model: Model<'_>, kind: &GroupKind, by_cell: ValueId) -> Result<ValueId, ExportError> {
     let &[batch, _, row] = &b.ty(by_cell).shape[..] else { unreachable!("three axes, as reshaped by the caller") };
+    let board = board(model)?;
     let (height, width) = (board.height, board.width);
     let grid = |sizes: &[usize]| {
         [batch].into_iter().chain(sizes.iter().map(|&size| Dim::Fixed(size))).chain([row]).collect::<Vec<_>>()
     };
     let mut reduced = |shape: &[Dim], axes: &[usize]| {
         let value = b.reshape(by_cell, shape)?;
-        axes.iter().try_fold(value, |value, &axis| b.node(ReduceMax { axes: vec![axis] }, &[value]))
+        axes.iter().try_fold(value, |value, &axis| largest(b, model, value, axis))
     };
-    Ok(match kind {
-        GroupKind::Rows => reduced(&grid(&[height, width]), &[2])?,
-        GroupKind::Columns => reduced(&grid(&[height, width]), &[1])?,
+    let (most, groups) = match kind {
+        GroupKind::Rows => (reduced(&grid(&[height, width]), &[2])?, height),
+        GroupKind::Columns => (reduced(&grid(&[height, width]), &[1])?, width),
         &GroupKind::Boxes([rows, columns]) => {
             let most = reduced(&grid(&[height / rows, rows, width / columns, columns]), &[4, 2])?;
-            b.reshape(most, &grid(&[height / rows * (width / columns)]))?
+            (most, height / rows * (width / columns))
         }
         GroupKind::Cells(groups) => {
-            let largest = groups.iter().map(Vec::len).max().unwrap_or(0);
+            let members = groups.iter().map(Vec::len).max().unwrap_or(0);
             let name = format!("board.regions.{}", board.groups.iter().position(|other| other == kind).unwrap_or(0));
-            let indices = b.constant(&name, || Constant::i64(&[groups.len(), largest], padded(groups)));
+            let indices = b.constant(&name, || Constant::i64(&[groups.len(), members], padded(groups)));
             let gathered = b.node(Gather { axis: 1 }, &[by_cell, indices])?;
-            b.node(ReduceMax { axes: vec![2] }, &[gathered])?
+            (largest(b, model, gathered, 2)?, groups.len())
         }
-    })
+    };
+    Ok(b.reshape(most, &grid(&[groups]))?)
 }
 
 /// The message of the symbols of its cell to each pair, `[batch, cells, 1, D]`.
 fn of_cells(b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) -> Result<ValueId, ExportError> {
     let by_pair = b.reshape(s, &pairs(model))?;
-    let mean = b.node(ReduceMean { axis: 2 }, &[by_pair])?;
-    let most = b.node(ReduceMax { axes: vec![2] }, &[by_pair])?;
-    let most = b.node(Unsqueeze { axes: vec![2] }, &[most])?;
+    let mean = mean(b, model, by_pair, 2)?;
+    let most = largest(b, model, by_pair, 2)?;
     let both = b.node(Concat { axis: 3 }, &[mean, most])?;
     let name = format!("{block}.candidates.symbols.weight");
     observe(b, model, &name, both, 3)?;

@@ -10,7 +10,7 @@ use trm_models::TrmConfig;
 use super::{Ends, TokenMixer, board};
 use crate::ExportError;
 use crate::checkpoint::{LayoutDim, TensorLayout};
-use crate::onnx::operators::{Concat, Pad, ReduceMax, ReduceMean, Slice};
+use crate::onnx::operators::{Concat, Max, Pad, ReduceMax, ReduceMean, Slice};
 use crate::onnx::{Dim, GraphBuilder, ValueId};
 use crate::trm::norm::{LAST, residual_norm};
 use crate::trm::quantize::{linear, observe};
@@ -88,11 +88,12 @@ impl TokenMixer for Neighbours {
     fn mix(&self, b: &mut GraphBuilder, model: Model<'_>, block: &str, s: ValueId) -> Result<ValueId, ExportError> {
         let [neighbours, largest] = *self.weights;
         let mixed = b.scoped(self.module, |b| {
-            let around = neighbourhoods(b, model, self.offsets, s)?;
+            let shifted = shifted(b, model, self.offsets, s)?;
+            let around = neighbourhoods(b, model, &shifted)?;
             let name = format!("{block}.{neighbours}");
             observe(b, model, &name, around, LAST)?;
             let mixed = linear(b, model, &name, around)?;
-            let beside = largest_beside(b, model, around)?;
+            let beside = largest_beside(b, model, &shifted)?;
             let name = format!("{block}.{largest}");
             observe(b, model, &name, beside, LAST)?;
             let beside = linear(b, model, &name, beside)?;
@@ -110,34 +111,37 @@ impl TokenMixer for Neighbours {
     }
 }
 
-/// `[batch, H·W, D]` to `[batch, H·W, N D]`: the states of each cell's neighbourhood of N cells, zeros outside of the grid.
-fn neighbourhoods(
+/// `[batch, H·W, D]` to N times `[batch, H, W, D]`: the state of each cell's neighbour at each offset, zeros outside of the grid.
+fn shifted(
     b: &mut GraphBuilder,
     model: Model<'_>,
     offsets: &[[usize; 2]],
     s: ValueId,
-) -> Result<ValueId, ExportError> {
+) -> Result<Vec<ValueId>, ExportError> {
     let board = board(model)?;
     let (height, width, channels) = (board.height, board.width, model.config.hidden_size);
     let grid = b.reshape(s, &[model.batch, Dim::Fixed(height), Dim::Fixed(width), Dim::Fixed(channels)])?;
     let padded = b.node(Pad { axis: 1, before: 1, after: 1 }, &[grid])?;
     let padded = b.node(Pad { axis: 2, before: 1, after: 1 }, &[padded])?;
-    let mut shifted = Vec::with_capacity(offsets.len());
-    for &[row, column] in offsets {
-        let rows = b.node(Slice { axis: 1, start: row, end: row + height }, &[padded])?;
-        shifted.push(b.node(Slice { axis: 2, start: column, end: column + width }, &[rows])?);
-    }
-    let around = b.node(Concat { axis: 3 }, &shifted)?;
-    Ok(b.reshape(around, &[model.batch, Dim::Fixed(height * width), Dim::Fixed(offsets.len() * channels)])?)
+    let rows = [0, 1, 2].map(|row| b.node(Slice { axis: 1, start: row, end: row + height }, &[padded]));
+    let [above, same, below] = rows;
+    let rows = [above?, same?, below?];
+    let shift =
+        |&[row, column]: &[usize; 2]| Ok(b.node(Slice { axis: 2, start: column, end: column + width }, &[rows[row]])?);
+    offsets.iter().map(shift).collect()
 }
 
-/// `[batch, H·W, N D]` to `[batch, H·W, D]`: the largest of the cells beside each cell, zero for one outside of the grid.
-fn largest_beside(b: &mut GraphBuilder, model: Model<'_>, around: ValueId) -> Result<ValueId, ExportError> {
-    let channels = model.config.hidden_size;
-    let beside = b.node(Slice { axis: 2, start: channels, end: (1 + BESIDE) * channels }, &[around])?;
-    let cells = Dim::Fixed(model.config.seq_len);
-    let beside = b.reshape(beside, &[model.batch, cells, Dim::Fixed(BESIDE), Dim::Fixed(channels)])?;
-    Ok(b.node(ReduceMax { axes: vec![2] }, &[beside])?)
+/// The states of each cell's neighbourhood of N cells one after the other, `[batch, H·W, N D]`.
+fn neighbourhoods(b: &mut GraphBuilder, model: Model<'_>, shifted: &[ValueId]) -> Result<ValueId, ExportError> {
+    let around = b.node(Concat { axis: 3 }, shifted)?;
+    let channels = shifted.len() * model.config.hidden_size;
+    Ok(b.reshape(around, &[model.batch, Dim::Fixed(model.config.seq_len), Dim::Fixed(channels)])?)
+}
+
+/// The largest of the cells beside each cell, zero for one outside of the grid, `[batch, H·W, D]`.
+fn largest_beside(b: &mut GraphBuilder, model: Model<'_>, shifted: &[ValueId]) -> Result<ValueId, ExportError> {
+    let most = b.node(Max, &shifted[1..=BESIDE])?;
+    Ok(b.reshape(most, &[model.batch, Dim::Fixed(model.config.seq_len), Dim::Fixed(model.config.hidden_size)])?)
 }
 
 #[cfg(test)]
@@ -158,8 +162,9 @@ mod tests {
         let model = Model::new(&config, &weights, DType::F32);
         let mut b = GraphBuilder::new("test", "");
         let s = b.input("s", TensorType::new(DType::F32, [Dim::Batch, Dim::Fixed(6), Dim::Fixed(1)]));
-        let around = neighbourhoods(&mut b, model, &OFFSETS, s).expect("neighbourhoods");
-        let largest = largest_beside(&mut b, model, around).expect("largest");
+        let shifted = shifted(&mut b, model, &OFFSETS, s).expect("shifted");
+        let around = neighbourhoods(&mut b, model, &shifted).expect("neighbourhoods");
+        let largest = largest_beside(&mut b, model, &shifted).expect("largest");
         b.output("around", around).expect("output");
         b.output("largest", largest).expect("output");
         let cells = Tensor::float(&[1, 6, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0, -6.0]).expect("cells");
