@@ -229,7 +229,7 @@ fn card(request: &BundleRequest<'_>) -> String {
     let mut text = format!(
         "# {name}\n\n\
          | | |\n| --- | --- |\n\
-         | task | {} {}x{} |\n\
+         | task | {} {}x{}{} |\n\
          | architecture | {:?}, {mixing}, hidden {}, {} layers, cycles {}/{}, {} parameters |\n\
          | precision | {} |\n\
          | training data | {} |\n\
@@ -237,6 +237,7 @@ fn card(request: &BundleRequest<'_>) -> String {
         task.kind.as_str(),
         task.height,
         task.width,
+        if config.mixer.has_board() { ", and of any other size" } else { "" },
         config.architecture,
         config.hidden_size,
         config.l_layers,

@@ -108,7 +108,7 @@ impl Observer for Watch<'_> {
         }
         if step.attempt == AttemptKind::First {
             self.first = step.steps;
-            self.seen = self.task.decode(&step.question.grid, step.answer).ok().or(self.seen.take());
+            self.seen = self.task.answer(&step.question.grid, step.answer).ok().or(self.seen.take());
         }
         // Of several symmetric copies side by side no picture can be made that anybody would follow.
         let steps = if step.attempt == AttemptKind::First { step.steps } else { self.first + step.steps };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use trm_intake::{Exceeded, Fault, Hint, ReadError, Resource};
 
+use crate::formats::Family;
 use crate::{Cell, Violation};
 
 /// Result with [`PuzzleError`].
@@ -106,6 +107,26 @@ pub enum PuzzleError {
         /// The characters that are allowed there.
         allowed: String,
     },
+    /// A text that can be read in several ways.
+    #[error("{origin}: can be read as {}", readings.iter().map(|family| family.name()).collect::<Vec<_>>().join(" and as "))]
+    Ambiguous {
+        /// The input.
+        origin: String,
+        /// The kinds that it can be.
+        readings: Vec<Family>,
+    },
+    /// A sudoku with two characters that are no symbol: zero, and another.
+    #[error("{origin}:{line}: 0 and {} cannot both be blank", blank.escape_debug())]
+    TwoBlanks {
+        /// The input.
+        origin: String,
+        /// Line, from 1.
+        line: usize,
+        /// The other one.
+        blank: char,
+        /// The first and last symbol, if zero is one.
+        symbols: String,
+    },
     /// A text that breaks its format in another way.
     #[error("{origin}:{line}: {fault}")]
     Syntax {
@@ -171,6 +192,12 @@ pub enum PuzzleError {
 impl Hint for PuzzleError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some(match self {
+            Self::Ambiguous { .. } => "say which is meant".into(),
+            Self::TwoBlanks { blank, symbols, .. } => format!(
+                "write one of them, or say that {} is the blank: the symbols are then {symbols}",
+                blank.escape_debug()
+            )
+            .into(),
             Self::TooLarge { .. } => "split the input into smaller files".into(),
             Self::Empty { .. } => {
                 "give a sudoku (81 characters, or 9 rows), a maze drawn with # S G, or a .map with its .scen".into()

@@ -62,6 +62,27 @@ pub trait Task: Debug + Send + Sync {
         true
     }
 
+    /// The answer that a network's tokens `[height * width]` mean: decoded, and what the puzzle gives kept as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`decode`](Self::decode).
+    fn answer(&self, puzzle: &Grid, tokens: &[i32]) -> Result<Grid> {
+        self.decode(puzzle, tokens)
+    }
+
+    /// The number of right answers, found by an exact search that takes a small part of the time of a network's step.
+    fn count_answers(&self, puzzle: &Grid) -> AnswerCount {
+        let _ = puzzle;
+        AnswerCount::Unknown
+    }
+
+    /// A right answer, of several always the same, found by an exact search; `None` where there is none, or the search gave up.
+    fn exact_answer(&self, puzzle: &Grid) -> Option<Grid> {
+        let _ = puzzle;
+        None
+    }
+
     /// True if a verified answer may still be longer than the shortest, as a way through a maze may.
     fn judges_length(&self) -> bool {
         false
@@ -137,6 +158,38 @@ pub enum Verdict {
         /// Where, if at one cell.
         cell: Option<Cell>,
     },
+    /// No answer is right: an exact search says so.
+    Unsolvable {
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// The number of right answers to a puzzle, as far as an exact search within a budget can tell. Of a maze, the shortest ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[must_use]
+pub enum AnswerCount {
+    /// None is right.
+    None,
+    /// One is.
+    One,
+    /// At least two are.
+    Several,
+    /// The search gave up, or there are no rules.
+    Unknown,
+}
+
+impl AnswerCount {
+    /// `0`, `1` or `2+`; nothing where it is not known.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Self::None => Some("0"),
+            Self::One => Some("1"),
+            Self::Several => Some("2+"),
+            Self::Unknown => None,
+        }
+    }
 }
 
 impl Verdict {
@@ -146,7 +199,7 @@ impl Verdict {
         matches!(self, Self::Verified { .. })
     }
 
-    /// `verified`, `unverifiable`, `wrong` or `unsolved`.
+    /// `verified`, `unverifiable`, `wrong`, `unsolved` or `unsolvable`.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -154,6 +207,7 @@ impl Verdict {
             Self::Unverifiable { .. } => "unverifiable",
             Self::Wrong(_) => "wrong",
             Self::Unsolved { .. } => "unsolved",
+            Self::Unsolvable { .. } => "unsolvable",
         }
     }
 
@@ -179,6 +233,7 @@ impl fmt::Display for Verdict {
             Self::Unverifiable { reason } => write!(f, "unverifiable: {reason}"),
             Self::Wrong(violation) => write!(f, "wrong: {violation}"),
             Self::Unsolved { reason, .. } => write!(f, "unsolved: {reason}"),
+            Self::Unsolvable { reason } => write!(f, "unsolvable: {reason}"),
         }
     }
 }

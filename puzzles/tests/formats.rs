@@ -138,12 +138,12 @@ fn texts_that_are_no_puzzles_say_where() {
         ("\n  \n# only a comment, really\n".to_owned(), "in: no puzzle in the input"),
         (
             format!("{}x{}", &LINE[..10], &LINE[11..]),
-            "in:1:11: unknown character 'x'\nhint: a 9x9 sudoku is written with 1 to 9, and 0 or . for blank",
+            "in:1:11: unknown character 'x'\nhint: a 9x9 sudoku is written with 1 to 9, and 0 or . or one other character for blank",
         ),
         (LINE[..80].to_owned(), "in:1: a line of 80 cells is neither a sudoku nor a row of one"),
         (
             "1..4..1.2..53..2".to_owned(),
-            "in:1:12: unknown character '5'\nhint: a 4x4 sudoku is written with 1 to 4, and 0 or . for blank",
+            "in:1:12: unknown character '5'\nhint: a 4x4 sudoku is written with 1 to 4, and 0 or . or one other character for blank",
         ),
         (
             format!("{}\n123", rows(LINE, 9)[..8].join("\n")),
@@ -183,7 +183,7 @@ fn huge_inputs_are_refused() {
     assert!(message.starts_with("in: 67108865 bytes is more than the limit of 67108864"), "{message}");
     let long = format!("#{}G\n", "S".repeat(5000));
     assert!(error(&long).starts_with("in:1: 5002 cells a side is more than the limit of 4096"), "{}", error(&long));
-    assert_eq!(error(&"1".repeat(9000)), "in:1: a line of 9000 characters, a sudoku takes 2000 at most");
+    assert_eq!(error(&"1".repeat(9000)), "in:1: a line of 9000 characters, a sudoku takes 8000 at most");
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("huge.txt");
     let file = std::fs::File::create(&path).expect("creatable");
@@ -253,7 +253,10 @@ fn arc_tasks_with_solutions() {
     assert_eq!(first.drawing(&first.grid), "32\n78\n");
     assert_eq!(first.solution.as_ref().map(Grid::size), Some((6, 6)));
     let single = formats::read(&fixture("arc_task.json")).expect("readable");
-    assert_eq!((single[0].id.as_ref(), &single[0].grid, &single[0].solution), (None, &first.grid, &first.solution));
+    assert_eq!(
+        (single[0].id.as_ref(), &single[0].grid, &single[0].solution),
+        (Some(&"arc_task".to_owned()), &first.grid, &first.solution)
+    );
 }
 
 fn reread(puzzle: &Puzzle, text: &str) -> Grid {
@@ -269,7 +272,7 @@ proptest! {
     #[test]
     fn sudokus_come_back((task, grid, solution) in sudoku_example(), zero in any::<bool>()) {
         let alphabet = Alphabet::sudoku(if zero { '0' } else { '.' });
-        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Sudoku(task), alphabet, solution: None };
+        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Sudoku(task), alphabet, solution: None, note: None };
         for grid in [&puzzle.grid, &solution] {
             prop_assert_eq!(&reread(&puzzle, &puzzle.drawing(grid)), grid);
             let line = puzzle.line(grid);
@@ -282,7 +285,7 @@ proptest! {
     #[test]
     fn mazes_come_back((task, grid, label) in maze_example(), wall in prop::sample::select(vec!['#', '@']), dot in any::<bool>()) {
         let alphabet = Alphabet::maze(wall, if dot { '.' } else { ' ' });
-        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Maze(task), alphabet, solution: None };
+        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Maze(task), alphabet, solution: None, note: None };
         for grid in [&puzzle.grid, &label] {
             prop_assert_eq!(&reread(&puzzle, &puzzle.drawing(grid)), grid);
             let line = puzzle.line(grid);
@@ -392,4 +395,17 @@ fn messages_about_json_do_not_name_types_of_the_program() {
     assert!(found.len() > 60, "{}", found.len());
     let number = "invalid value: integer `300`, expected a whole number from 0 to 255";
     assert!(found.iter().any(|message| message.contains(number)), "{found:#?}");
+}
+
+#[test]
+fn a_row_that_lost_its_wall_is_no_row_that_lost_its_spaces() {
+    // The border on the right is closed elsewhere, and the ends are marked.
+    assert!(error("#####\n#S G\n#   #\n#####\n").starts_with("in:2: this row has 4 cells"));
+    // Without marks, the gap in the border is an end.
+    let open = &parse("#####\n#   #\n#\n### #\n")[0];
+    assert_eq!(open.grid.size(), (4, 5));
+    assert_eq!((open.grid.get(Cell::new(2, 4)), open.grid.get(Cell::new(3, 3))), (Some(START), Some(GOAL)));
+    // A map is taken as it is drawn.
+    let mazes = formats::text::parse_as_mazes("in", b"#####\n#   #\n#    \n### #\n").expect("a map");
+    assert_eq!((mazes[0].grid.find(START), mazes[0].grid.find(GOAL)), (None, None));
 }

@@ -34,7 +34,7 @@ fn read_every_way(bytes: &[u8]) {
         assert!(!puzzle.drawing(&puzzle.grid).is_empty());
         let _ = puzzle.task().verify(&puzzle.grid, &puzzle.grid);
     }
-    let _ = formats::text::parse("in", bytes);
+    let _ = formats::parse("in", bytes);
     let _ = formats::text::parse_as_mazes("in", bytes);
     let _ = moving_ai::MovingAiMap::parse("in", bytes);
     let _ = moving_ai::parse_scenarios("in", bytes);

@@ -61,6 +61,8 @@ pub enum HaltReason {
     QHalt,
     /// The step limit.
     MaxSteps,
+    /// An exact search: no step was needed, or none helped.
+    Exact,
 }
 
 /// Where a row stands after a step: what a [`HaltPolicy`] decides on.
@@ -147,6 +149,7 @@ impl fmt::Display for HaltReason {
             Self::Verified => "verified",
             Self::QHalt => "q-halt",
             Self::MaxSteps => "max-steps",
+            Self::Exact => "exact",
         })
     }
 }

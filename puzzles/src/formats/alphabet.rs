@@ -1,5 +1,7 @@
 //! The characters of an input.
 
+use super::Numerals;
+use super::maze::Letters;
 use crate::maze::{FREE, GOAL, PATH, START, WALL};
 use crate::{Grid, UNKNOWN};
 
@@ -16,8 +18,8 @@ pub struct Alphabet {
 /// The characters that inputs differ in. A file may hold a million puzzles, each with its alphabet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Symbols {
-    Sudoku { blank: char },
-    Maze { wall: char, free: char },
+    Sudoku { blank: char, numerals: Numerals },
+    Maze(Letters),
     Arc,
     Numbers,
 }
@@ -32,13 +34,33 @@ impl Alphabet {
     /// Digits 1 to 9, then letters from A; `blank` for the rest (`0` or `.`).
     #[must_use]
     pub fn sudoku(blank: char) -> Self {
-        Self { symbols: Symbols::Sudoku { blank }, post: None }
+        Self::sudoku_in(Numerals::FromOne, blank)
+    }
+
+    /// These characters for 1 to n; `blank` for the rest.
+    #[must_use]
+    pub fn sudoku_in(numerals: Numerals, blank: char) -> Self {
+        Self { symbols: Symbols::Sudoku { blank, numerals }, post: None }
     }
 
     /// `wall` and `free` as given, `S`, `G`, and `o` for the path.
     #[must_use]
     pub fn maze(wall: char, free: char) -> Self {
-        Self { symbols: Symbols::Maze { wall, free }, post: None }
+        Self::maze_in(Letters { wall, free, ..Letters::default() })
+    }
+
+    /// A maze in these characters.
+    pub(super) fn maze_in(letters: Letters) -> Self {
+        Self { symbols: Symbols::Maze(letters), post: None }
+    }
+
+    /// The character of a blank cell, of a sudoku.
+    #[must_use]
+    pub fn blank(&self) -> Option<char> {
+        match self.symbols {
+            Symbols::Sudoku { blank, .. } => Some(blank),
+            _ => None,
+        }
     }
 
     /// A maze drawn with `o---o` or `+---+`. In one line it is the block maze with `#`, space and `o`.
@@ -70,18 +92,18 @@ impl Alphabet {
     /// The character of a cell value.
     #[must_use]
     pub fn symbol(&self, value: u8) -> char {
-        match (self.symbols, value) {
-            (Symbols::Sudoku { blank }, 0) => blank,
-            (Symbols::Arc, 0) => '0',
-            (Symbols::Sudoku { .. } | Symbols::Arc, 1..=9) => char::from(b'0' + value),
-            (Symbols::Sudoku { .. }, 10..=LARGEST) => char::from(b'A' + value - 10),
-            (Symbols::Maze { wall, .. }, WALL) => wall,
-            (Symbols::Maze { free, .. }, FREE) => free,
-            (Symbols::Maze { .. }, START) => 'S',
-            (Symbols::Maze { .. }, GOAL) => 'G',
-            (Symbols::Maze { .. }, PATH) => 'o',
-            _ => UNKNOWN_SYMBOL,
-        }
+        let symbol = match (self.symbols, value) {
+            (Symbols::Sudoku { blank, .. }, 0) => Some(blank),
+            (Symbols::Sudoku { numerals, .. }, 1..=LARGEST) => numerals.symbol(value),
+            (Symbols::Arc, 0..=9) => Some(char::from(b'0' + value)),
+            (Symbols::Maze(letters), WALL) => Some(letters.wall),
+            (Symbols::Maze(letters), FREE) => Some(letters.free),
+            (Symbols::Maze(letters), START) => Some(letters.start),
+            (Symbols::Maze(letters), GOAL) => Some(letters.goal),
+            (Symbols::Maze(letters), PATH) => Some(letters.path),
+            _ => None,
+        };
+        symbol.unwrap_or(UNKNOWN_SYMBOL)
     }
 
     /// The value of a character; letters in either case.

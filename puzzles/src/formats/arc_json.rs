@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize, Serializer};
 use trm_intake::{Budget, Printable};
 
 use super::body::{Body, counted};
-use super::{Alphabet, Puzzle, PuzzleKind};
+use super::kept::Kept;
+use super::{Alphabet, LIMITS, Puzzle, PuzzleKind};
 use crate::arc::CANVAS;
 use crate::json::Plain;
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
@@ -129,7 +130,38 @@ struct JsonTask {
 #[derive(Deserialize)]
 #[serde(expecting = "an object")]
 struct Keys {
+    #[serde(alias = "test_examples")]
     test: Option<IgnoredAny>,
+}
+
+/// A task with a name of its own.
+#[derive(Deserialize)]
+#[serde(expecting = "a task: an object with the lists `train` and `test`")]
+struct NamedTask {
+    #[serde(default, alias = "task_id", alias = "name", alias = "task_key")]
+    id: Option<String>,
+    #[serde(default, alias = "training_examples")]
+    train: Vec<JsonPair>,
+    #[serde(alias = "test_examples")]
+    test: Vec<JsonPair>,
+}
+
+impl NamedTask {
+    /// The task by its name, or by its place.
+    fn named(self, index: usize) -> (String, JsonTask) {
+        (self.id.unwrap_or_else(|| index.to_string()), JsonTask { train: self.train, test: self.test })
+    }
+
+    fn unnamed(self) -> (String, JsonTask) {
+        (self.id.unwrap_or_default(), JsonTask { train: self.train, test: self.test })
+    }
+}
+
+/// The lines of a text that has a task in each; `None` for one object over all lines.
+fn task_lines(body: &[u8]) -> Option<Vec<&[u8]>> {
+    let lines = || body.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let is_task = |line: &[u8]| serde_json::from_slice::<Keys>(line).is_ok_and(|keys| keys.test.is_some());
+    (lines().nth(1).is_some() && lines().next().is_some_and(is_task)).then(|| lines().collect())
 }
 
 fn from_json<'de, T: Deserialize<'de>>(origin: &str, bytes: &'de [u8], expected: &'static str) -> Result<T> {
@@ -159,11 +191,16 @@ fn parse_tasks_within(
         let unit = "lists, objects and names";
         budget.take_json(&json, LONGEST_NAME).map_err(PuzzleError::exceeded(origin, unit))?;
     }
-    let keys: Keys = from_json(origin, &body, EXPECTED)?;
-    let tasks: BTreeMap<String, JsonTask> = if keys.test.is_some() {
-        BTreeMap::from([(String::new(), from_json(origin, &body, EXPECTED)?)])
+    let tasks: Vec<(String, JsonTask)> = if body.trim_ascii_start().starts_with(b"[") {
+        let tasks: Vec<NamedTask> = from_json(origin, &body, EXPECTED)?;
+        tasks.into_iter().zip(0..).map(|(task, index): (_, usize)| task.named(index)).collect()
+    } else if let Some(lines) = task_lines(&body) {
+        let task = |(line, index): (&[u8], usize)| Ok(from_json::<NamedTask>(origin, line, EXPECTED)?.named(index));
+        lines.into_iter().zip(0..).map(task).collect::<Result<_>>()?
+    } else if from_json::<Keys>(origin, &body, EXPECTED)?.test.is_some() {
+        vec![from_json::<NamedTask>(origin, &body, EXPECTED)?.unnamed()]
     } else {
-        from_json(origin, &body, EXPECTED)?
+        from_json::<BTreeMap<String, JsonTask>>(origin, &body, EXPECTED)?.into_iter().collect()
     };
     let mut solutions: BTreeMap<String, Vec<JsonGrid>> = match solutions {
         Some(body) => from_json(origin, &body, "lists of output grids by task id")?,
@@ -223,6 +260,12 @@ pub fn parse(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Result<Vec
     parse_within(origin, body, solutions.map(Body::of), &mut budget)
 }
 
+/// The puzzles of a text.
+pub(super) fn read(origin: &str, body: Body<'_>, kept: &mut Kept<'_>) -> Result<()> {
+    let puzzles = parse_within(origin, body, None, &mut Budget::new(LIMITS))?;
+    puzzles.into_iter().try_for_each(|puzzle| kept.push(puzzle))
+}
+
 /// As [`parse`], of bytes that were drawn on `budget`.
 pub(super) fn parse_within(
     origin: &str,
@@ -247,6 +290,7 @@ fn puzzles(origin: &str, task: ArcTask) -> impl Iterator<Item = Puzzle> {
         kind: PuzzleKind::Arc(Arc),
         alphabet: Alphabet::arc(),
         solution,
+        note: None,
     })
 }
 

@@ -4,17 +4,18 @@
 //! rows of numbers: a sudoku's digits with 0 for blank, a maze's cell values, ARC's colours. `input` and `output` are
 //! other names for `puzzle` and `answer`. Blank lines are passed over. A text that is one such object may take several lines.
 
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use trm_intake::{Budget, Fault, Limits, Printable};
 
 use super::body::{Body, counted};
 use super::json_grid::{JsonGrid, LONGEST_TEXT};
+use super::json_keys::is_spread;
 use super::kept::Kept;
-use super::{Alphabet, LIMITS, Puzzle, PuzzleKind, text, token_text};
-use crate::{Arc, Grid, PuzzleError, Result, Task};
+use super::lines::{Line as TextLine, lines};
+use super::{Alphabet, Family, LIMITS, Puzzle, PuzzleKind, Reading, maze, sudoku, text, token_text};
+use crate::sudoku::{Solutions, solve};
+use crate::{Arc, Grid, PuzzleError, Result, Sudoku, Task};
 
 /// Grids bound what is kept of them; beside, no text is longer than the largest grid.
 const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
@@ -22,92 +23,82 @@ const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
 /// The form of a line, for messages.
 const EXPECTED: &str = "{\"puzzle\": GRID, \"answer\": GRID}, a grid being a text or a list of rows";
 
-/// One line.
+/// The object of a line. Keys beside these are passed over.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with a grid as `puzzle`")]
-struct Line {
-    #[serde(alias = "input")]
-    puzzle: JsonGrid,
-    #[serde(default, alias = "output", alias = "solution")]
+#[serde(expecting = "an object with a grid as `puzzle`")]
+pub(super) struct Object {
+    #[serde(
+        alias = "puzzles",
+        alias = "question",
+        alias = "quiz",
+        alias = "quizzes",
+        alias = "sudoku",
+        alias = "unsolved",
+        alias = "board",
+        alias = "grid",
+        alias = "problem",
+        alias = "maze",
+        alias = "mission",
+        alias = "values",
+        alias = "clues",
+        alias = "rows"
+    )]
+    puzzle: Option<JsonGrid>,
+    /// The name that ARC has for it too.
+    input: Option<JsonGrid>,
+    #[serde(
+        default,
+        alias = "answers",
+        alias = "output",
+        alias = "solution",
+        alias = "solutions",
+        alias = "solved",
+        alias = "label"
+    )]
     answer: Option<JsonGrid>,
+    #[serde(default, alias = "name", alias = "title")]
+    id: Option<Id>,
+    /// Rows and columns, where the grid is one line: as `trm solve --json` prints it.
     #[serde(default)]
-    id: Option<String>,
+    size: Option<Sides>,
+    /// Rows and columns of a sudoku's boxes.
+    #[serde(default)]
+    boxes: Option<Sides>,
 }
 
-/// True if a text is in this form: its first line, or all of it, is an object with a puzzle of its own.
-pub(super) fn looks_like(body: &[u8]) -> bool {
-    has_puzzle(first_line(body)) || has_puzzle(body)
+/// Two lengths; other programs have other things under such a name.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Sides {
+    Two([usize; 2]),
+    Other(IgnoredAny),
 }
 
-/// True if a text is one object with a puzzle that takes more than a line.
-fn is_spread(body: &[u8]) -> bool {
-    !has_puzzle(first_line(body)) && has_puzzle(body)
-}
-
-fn first_line(body: &[u8]) -> &[u8] {
-    body.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty()).unwrap_or_default()
-}
-
-fn has_puzzle(json: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Keys {
-        #[serde(alias = "input")]
-        puzzle: Option<NoObject>,
-    }
-    json.trim_ascii_start().starts_with(b"{")
-        && serde_json::from_slice::<Keys>(json).is_ok_and(|keys| keys.puzzle.is_some())
-}
-
-/// Any value but an object: `puzzle` can be the id of an ARC task as well.
-struct NoObject;
-
-impl<'de> Deserialize<'de> for NoObject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+impl Sides {
+    fn two(sides: Option<Self>) -> Option<[usize; 2]> {
+        match sides {
+            Some(Self::Two(sides)) => Some(sides),
+            Some(Self::Other(_)) | None => None,
+        }
     }
 }
 
-impl<'de> Visitor<'de> for NoObject {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a grid")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<Self, A::Error> {
-        while rows.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
+/// The name of a puzzle, a text or a number.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a text or a number")]
+enum Id {
+    Text(String),
+    Number(i64),
 }
 
-/// Puzzles of whatever task each line's grid looks like. Numbers are a sudoku where they can be one, else ARC colours.
+/// Puzzles of whatever task each line's grid looks like.
 ///
 /// # Errors
 ///
-/// [`PuzzleError::Empty`], [`PuzzleError::TooLarge`]; else names the line that is no puzzle.
+/// [`PuzzleError::Empty`], [`PuzzleError::TooLarge`], [`PuzzleError::Ambiguous`]; else names the line that is no puzzle.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
     let (body, mut budget) = counted(origin, bytes)?;
-    parse_within(origin, body, None, &mut budget)
+    parse_within(origin, body, None, &Reading::default(), &mut budget)
 }
 
 /// Puzzles of one task; a grid of another task or size is an error that names its line.
@@ -117,7 +108,7 @@ pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
 /// Those of [`parse`], and [`PuzzleError::Syntax`] or those of the task for a grid of another task or size.
 pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
     let (body, mut budget) = counted(origin, bytes)?;
-    parse_within(origin, body, Some(kind), &mut budget)
+    parse_within(origin, body, Some(kind), &Reading::of(kind), &mut budget)
 }
 
 /// As [`parse`] and [`parse_for`], of bytes that were drawn on `budget`.
@@ -125,31 +116,52 @@ pub(super) fn parse_within(
     origin: &str,
     body: Body<'_>,
     kind: Option<PuzzleKind>,
+    reading: &Reading,
     budget: &mut Budget,
 ) -> Result<Vec<Puzzle>> {
     if let Some(PuzzleKind::Tokens(task)) = kind {
         return token_text::parse_within(origin, body, task);
     }
-    Budget::new(JSON_LIMITS).take_json(&body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
     let mut kept = Kept::new(origin, body.len());
-    let lines = text::lines(origin, body, budget)?;
-    if is_spread(&body) {
-        // The parser counts the lines.
-        let text = std::str::from_utf8(&body).unwrap_or_default();
-        kept.push(puzzle(origin, 1, text, kind)?)?;
-        return kept.some();
-    }
-    for line in lines.iter().filter(|line| !line.is_blank()) {
-        kept.push(puzzle(origin, line.number, line.text, kind)?)?;
-    }
+    let lines = lines(origin, body, budget)?;
+    read(origin, body, &lines, kind, reading, &mut kept)?;
     kept.some()
 }
 
+/// The puzzles of a text whose lines are known.
+pub(super) fn read(
+    origin: &str,
+    body: Body<'_>,
+    lines: &[TextLine<'_>],
+    kind: Option<PuzzleKind>,
+    reading: &Reading,
+    kept: &mut Kept<'_>,
+) -> Result<()> {
+    Budget::new(JSON_LIMITS).take_json(&body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
+    if is_spread(&body) {
+        // The parser counts the lines.
+        let text = std::str::from_utf8(&body).unwrap_or_default();
+        return kept.push(puzzle(origin, 1, text, kind, reading)?);
+    }
+    for line in lines.iter().filter(|line| !line.is_blank()) {
+        match puzzle(origin, line.number, line.text, kind, reading) {
+            Ok(puzzle) => kept.push(puzzle)?,
+            Err(error) => kept.fail(reading, error)?,
+        }
+    }
+    Ok(())
+}
+
 /// One object, which begins in this line.
-fn puzzle(origin: &str, line: usize, text: &str, kind: Option<PuzzleKind>) -> Result<Puzzle> {
-    let source = format!("{origin}:{line}");
+pub(super) fn puzzle(
+    origin: &str,
+    line: usize,
+    text: &str,
+    kind: Option<PuzzleKind>,
+    reading: &Reading,
+) -> Result<Puzzle> {
     let syntax = |line, fault: Fault| PuzzleError::Syntax { origin: origin.to_owned(), line, fault };
-    let parsed: Line = serde_json::from_str(text).map_err(|error| {
+    let object: Object = serde_json::from_str(text).map_err(|error| {
         // The parser counts from where the object begins.
         let line = line + error.line().saturating_sub(1);
         let reason = error.to_string();
@@ -157,29 +169,104 @@ fn puzzle(origin: &str, line: usize, text: &str, kind: Option<PuzzleKind>) -> Re
         let fault = Fault::from(format!("column {}: {reason}", error.column().max(1)));
         syntax(line, fault.advise(format!("expected one object a line: {EXPECTED}")))
     })?;
-    let mut puzzle = grid(&source, "puzzle", &parsed.puzzle, kind)?;
-    if let Some(answer) = &parsed.answer {
-        let answer = grid(&source, "answer", answer, Some(puzzle.kind))?.grid;
-        if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
-            let (found, expected) = (answer.size(), puzzle.grid.size());
-            let fault =
-                Fault::from(format!("the answer is {}x{}, the puzzle {}x{}", found.0, found.1, expected.0, expected.1));
-            return Err(syntax(line, fault.advise("both grids of a line need the same size")));
-        }
-        puzzle.solution = Some(answer);
-    }
-    puzzle.source = source;
-    puzzle.id = parsed.id;
-    Ok(puzzle)
+    object.puzzle(&format!("{origin}:{line}"), kind, reading)
 }
 
-/// One grid. `what` is the key it stands under.
-fn grid(source: &str, what: &'static str, json: &JsonGrid, kind: Option<PuzzleKind>) -> Result<Puzzle> {
-    let place = format!("{source} ({what})");
+impl Object {
+    /// Its puzzle.
+    pub(super) fn puzzle(self, source: &str, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
+        let is_input = self.puzzle.is_none();
+        let question = self.puzzle.or(self.input).ok_or_else(|| {
+            PuzzleError::data(source, Fault::from("no `puzzle` among the keys").advise(format!("expected {EXPECTED}")))
+        })?;
+        let boxes = Sides::two(self.boxes).and_then(|[height, width]| Sudoku::new(height, width).ok());
+        let reading = &Reading { boxes: reading.boxes.or(boxes), ..*reading };
+        let question = folded(question, Sides::two(self.size));
+        let place = format!("{source} (puzzle)");
+        if is_input
+            && kind.is_none()
+            && reading.family.is_none()
+            && is_ambiguous(&place, &question, self.answer.as_ref(), reading)?
+        {
+            let readings = vec![Family::Sudoku, Family::Arc];
+            return Err(PuzzleError::Ambiguous { origin: source.to_owned(), readings });
+        }
+        let mut puzzle = grid(&place, &question, kind, reading)?;
+        if let Some(answer) = &self.answer {
+            let asked = Reading { family: None, ..Reading::of(puzzle.kind) };
+            let answer = grid(&format!("{source} (answer)"), answer, Some(puzzle.kind), &asked)?.grid;
+            if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
+                let (found, expected) = (answer.size(), puzzle.grid.size());
+                let fault = Fault::from(format!(
+                    "the answer is {}x{}, the puzzle {}x{}",
+                    found.0, found.1, expected.0, expected.1
+                ));
+                return Err(PuzzleError::data(source, fault.advise("both grids of a line need the same size")));
+            }
+            puzzle.solution = Some(answer);
+        }
+        source.clone_into(&mut puzzle.source);
+        puzzle.id = self.id.map(|id| match id {
+            Id::Text(id) => id,
+            Id::Number(id) => id.to_string(),
+        });
+        Ok(puzzle)
+    }
+}
+
+/// A grid in one line as rows, if its size is known; rows parted by `/` as ARC's colours.
+fn folded(grid: JsonGrid, size: Option<[usize; 2]>) -> JsonGrid {
+    let (JsonGrid::Text(line), Some([height, width])) = (&grid, size) else { return grid };
+    if line.contains('/') && line.chars().all(|c| c == '/' || c.is_ascii_digit()) {
+        return JsonGrid::Numbers(line.split('/').map(|row| row.bytes().map(|digit| digit - b'0').collect()).collect());
+    }
+    let cells = line.chars().collect::<Vec<_>>();
+    if width == 0 || height < 2 || cells.contains(&'\n') || Some(cells.len()) != height.checked_mul(width) {
+        return grid;
+    }
+    JsonGrid::Rows(cells.chunks(width).map(|row| row.iter().collect()).collect())
+}
+
+/// True if numbers may be a sudoku or colours of ARC: both have `input`. A sudoku has one solution, or is there with it.
+fn is_ambiguous(place: &str, json: &JsonGrid, answer: Option<&JsonGrid>, reading: &Reading) -> Result<bool> {
+    let JsonGrid::Numbers(rows) = json else { return Ok(false) };
+    let Ok(puzzle) = from_text(place, &spaced(rows), None, reading) else { return Ok(false) };
+    let (PuzzleKind::Sudoku(task), Ok(_)) = (puzzle.kind, arc(place, rows)) else { return Ok(false) };
+    // ARC's grids are never texts.
+    if matches!(answer, Some(JsonGrid::Text(_) | JsonGrid::Rows(_))) {
+        return Ok(false);
+    }
+    let answer = answer.and_then(|answer| grid(place, answer, Some(puzzle.kind), &Reading::of(puzzle.kind)).ok());
+    if answer.is_some_and(|answer| task.verify(&puzzle.grid, &answer.grid).is_verified()) {
+        return Ok(false);
+    }
+    Ok(!matches!(solve(task, &puzzle.grid, 1000)?, Solutions::Unique(_)))
+}
+
+/// True if a text is a puzzle by itself.
+pub(super) fn is_whole(text: &str, reading: &Reading) -> bool {
+    sudoku::is_whole(TextLine { number: 1, text }, reading)
+}
+
+/// True if numbers can be all cells of a sudoku.
+pub(super) fn is_flat(cells: &[u8]) -> bool {
+    let side = cells.len().isqrt();
+    side * side == cells.len() && side >= 4 && Sudoku::with_side(side).is_some()
+}
+
+/// One grid.
+pub(super) fn grid(place: &str, json: &JsonGrid, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
     let mut puzzle = match json {
-        JsonGrid::Text(rows) => from_text(&place, rows, kind)?,
-        JsonGrid::Rows(rows) => from_text(&place, &rows.join("\n"), kind)?,
-        JsonGrid::Numbers(rows) => from_numbers(&place, rows, kind)?,
+        JsonGrid::Text(rows) => from_text(place, rows, kind, reading)?,
+        JsonGrid::Rows(rows) => from_text(place, &rows.join("\n"), kind, reading)?,
+        JsonGrid::Numbers(rows) => from_numbers(place, rows, kind, reading)?,
+        JsonGrid::Flat(cells) if is_flat(cells) => {
+            let rows = cells.chunks(cells.len().isqrt()).map(<[u8]>::to_vec).collect::<Vec<_>>();
+            from_numbers(place, &rows, kind, reading)?
+        }
+        JsonGrid::Flat(cells) => {
+            return Err(PuzzleError::data(place, format!("{} numbers are no grid of a sudoku", cells.len())));
+        }
     };
     if let Some(kind) = kind.filter(|kind| !matches!(kind, PuzzleKind::Arc(_))) {
         let task = kind.task();
@@ -200,34 +287,67 @@ fn grid(source: &str, what: &'static str, json: &JsonGrid, kind: Option<PuzzleKi
         // A text does not always show its box shape.
         puzzle.kind = kind;
     }
+    place.clone_into(&mut puzzle.source);
     Ok(puzzle)
 }
 
-fn from_text(place: &str, rows: &str, kind: Option<PuzzleKind>) -> Result<Puzzle> {
+fn from_text(place: &str, rows: &str, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
     if let Some(PuzzleKind::Arc(_)) = kind {
         let digit = |c: char| c.to_digit(10).map(|digit| digit as u8);
         let rows: Option<Vec<Vec<u8>>> = rows.lines().map(|row| row.chars().map(digit).collect()).collect();
         return arc(place, &rows.unwrap_or_default());
     }
-    let mut puzzles = text::parse(place, rows.as_bytes())?;
+    // A maze in one line, as answers are printed.
+    if reading.allows(Family::Maze)
+        && !rows.contains('\n')
+        && !is_whole(rows, reading)
+        && let Some(puzzle) = in_one_line(place, rows, kind)
+    {
+        return puzzle;
+    }
+    let mut puzzles = text::parse_as(place, rows.as_bytes(), reading)?;
     match (puzzles.pop(), puzzles.len()) {
         (Some(puzzle), 0) => Ok(puzzle),
         (_, before) => Err(PuzzleError::data(place, format!("{} grids, expected one", before + 1))),
     }
 }
 
-fn from_numbers(place: &str, rows: &[Vec<u8>], kind: Option<PuzzleKind>) -> Result<Puzzle> {
+/// A maze in one line: of the size that is asked for, else a square with a border.
+fn in_one_line(place: &str, line: &str, kind: Option<PuzzleKind>) -> Option<Result<Puzzle>> {
+    if let Some(PuzzleKind::Maze(task)) = kind {
+        let width = task.width();
+        if width > 1 && line.chars().count() == task.height() * width && task.height() > 1 {
+            let characters = line.chars().collect::<Vec<_>>();
+            let rows = characters.chunks(width).map(|row| row.iter().collect::<String>()).collect::<Vec<_>>();
+            return Some(
+                text::parse_as(place, rows.join("\n").as_bytes(), &Reading::of(PuzzleKind::Maze(task))).and_then(
+                    |mut puzzles| puzzles.pop().ok_or_else(|| PuzzleError::Empty { origin: place.to_owned() }),
+                ),
+            );
+        }
+        return None;
+    }
+    if line.chars().count() < 25 { None } else { maze::in_line(place.to_owned(), line) }
+}
+
+fn from_numbers(place: &str, rows: &[Vec<u8>], kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
+    let maze = || {
+        let grid = Grid::from_rows(rows)?;
+        maze::maze_puzzle(place.to_owned(), grid, Alphabet::maze('#', ' '))
+    };
     match kind {
         Some(PuzzleKind::Arc(_)) => arc(place, rows),
-        Some(PuzzleKind::Maze(_)) => {
-            let grid = Grid::from_rows(rows)?;
-            text::maze_puzzle(place.to_owned(), grid, Alphabet::maze('#', ' '))
-        }
-        Some(PuzzleKind::Sudoku(_)) => from_text(place, &spaced(rows), kind),
+        Some(PuzzleKind::Maze(_)) => maze(),
+        Some(PuzzleKind::Sudoku(_)) => from_text(place, &spaced(rows), kind, reading),
         Some(PuzzleKind::Tokens(task)) => {
             Err(PuzzleError::data(place, format!("rows of numbers are no sequence of {} tokens", task.seq_len())))
         }
-        None => from_text(place, &spaced(rows), kind).or_else(|_| arc(place, rows)),
+        None if reading.family == Some(Family::Arc) => arc(place, rows),
+        None => from_text(place, &spaced(rows), kind, reading).or_else(|error| match error {
+            PuzzleError::Ambiguous { .. } => Err(error),
+            _ if !reading.allows(Family::Arc) => Err(error),
+            _ => arc(place, rows),
+        }),
     }
 }
 
@@ -242,7 +362,7 @@ fn arc(place: &str, rows: &[Vec<u8>]) -> Result<Puzzle> {
     let grid = Grid::from_rows(rows).ok().filter(|grid| !grid.cells().is_empty() && kind.task().check(grid).is_ok());
     let grid = grid
         .ok_or_else(|| PuzzleError::data(place, "neither a sudoku nor a rectangle of 1x1 to 30x30 colours 0 to 9"))?;
-    Ok(Puzzle { source: place.to_owned(), id: None, grid, kind, alphabet: Alphabet::arc(), solution: None })
+    Ok(Puzzle { source: place.to_owned(), id: None, grid, kind, alphabet: Alphabet::arc(), solution: None, note: None })
 }
 
 #[cfg(test)]
@@ -286,9 +406,11 @@ mod tests {
         let arc = "{\"input\": [[0, 7]], \"output\": [[7], [0]]}";
         let puzzle = &parse("a", arc.as_bytes()).expect("readable")[0];
         assert_eq!((puzzle.grid.size(), puzzle.solution.as_ref().map(Grid::size)), ((1, 2), Some((2, 1))));
-        // Nine rows of nine colours are a sudoku to a guess, and ARC to an ARC model.
+        // Nine rows of nine colours can be either, and are ARC to an ARC model.
         let nine = format!("{{\"input\": {:?}}}", vec![vec![0_u8; 9]; 9]);
-        assert!(matches!(parse("n", nine.as_bytes()).expect("readable")[0].kind, PuzzleKind::Sudoku(_)));
+        assert_eq!(error(&nine), "d.jsonl:1: can be read as sudoku and as arc\nhint: say which is meant");
+        let puzzle = &parse("n", nine.replace("input", "puzzle").as_bytes()).expect("readable")[0];
+        assert!(matches!(puzzle.kind, PuzzleKind::Sudoku(_)));
         let kind = PuzzleKind::Arc(Arc);
         assert_eq!(parse_for("n", nine.as_bytes(), kind).expect("readable")[0].kind, kind);
     }
@@ -315,8 +437,8 @@ mod tests {
                 "d.jsonl:2: column 11: EOF while parsing a value\nhint: expected one object a line: {\"puzzle\"",
             ),
             ("[1, 2]", "d.jsonl:2: column "),
-            ("{\"answer\": \"1\"}", "d.jsonl:2: column 15: missing field `puzzle`"),
-            ("{\"puzle\": \"1\"}", "d.jsonl:2: column 8: unknown field `puzle`"),
+            ("{\"answer\": \"1\"}", "d.jsonl:2: no `puzzle` among the keys\nhint: expected {\"puzzle\": GRID"),
+            ("{\"puzle\": \"1\"}", "d.jsonl:2: no `puzzle` among the keys"),
             ("{\"puzzle\": \"1..4..1.2..x3..2\"}", "d.jsonl:2 (puzzle):1:12: unknown character 'x'"),
             (
                 "{\"puzzle\": \"1..4..1.2..33..2\", \"answer\": \"#S G#\"}",

@@ -2,7 +2,7 @@
 
 use trm_intake::{Budget, Limits};
 
-use super::Puzzle;
+use super::{Found, Puzzle, Reading};
 use crate::{Grid, PuzzleError, Result};
 
 /// Bytes that puzzles may take whatever their text, and for each byte of it. A 9x9 sudoku in a line takes four times its
@@ -18,14 +18,18 @@ pub(super) struct Kept<'o> {
     origin: &'o str,
     budget: Budget,
     puzzles: Vec<Puzzle>,
+    failures: Vec<PuzzleError>,
 }
+
+/// The most lines that are set aside.
+const MOST_FAILURES: usize = 10_000;
 
 impl<'o> Kept<'o> {
     /// An empty collection for an input of `text` bytes.
     pub(super) fn new(origin: &'o str, text: usize) -> Self {
         let bytes = FREE + TIMES * text as u64;
         let limits = Limits { bytes, items: u64::MAX, depth: 0, time: None };
-        Self { origin, budget: Budget::new(limits), puzzles: Vec::new() }
+        Self { origin, budget: Budget::new(limits), puzzles: Vec::new(), failures: Vec::new() }
     }
 
     /// Keeps a puzzle; an error when all of them take too much.
@@ -43,12 +47,27 @@ impl<'o> Kept<'o> {
         Ok(())
     }
 
+    /// Sets an error aside where reading is to go on; returns it otherwise.
+    pub(super) fn fail(&mut self, reading: &Reading, error: PuzzleError) -> Result<()> {
+        if !reading.keep_going || self.failures.len() == MOST_FAILURES {
+            return Err(error);
+        }
+        self.failures.push(error);
+        Ok(())
+    }
+
     /// The puzzles; an error when there are none.
     pub(super) fn some(self) -> Result<Vec<Puzzle>> {
+        self.found().map(|found| found.puzzles)
+    }
+
+    /// The puzzles, and what was set aside; an error when there are no puzzles.
+    pub(super) fn found(mut self) -> Result<Found> {
         if self.puzzles.is_empty() {
-            return Err(PuzzleError::Empty { origin: self.origin.to_owned() });
+            let first = if self.failures.is_empty() { None } else { Some(self.failures.remove(0)) };
+            return Err(first.unwrap_or_else(|| PuzzleError::Empty { origin: self.origin.to_owned() }));
         }
-        Ok(self.puzzles)
+        Ok(Found { puzzles: self.puzzles, failures: self.failures })
     }
 
     /// The puzzles, if any.

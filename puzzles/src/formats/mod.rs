@@ -7,21 +7,32 @@
 mod alphabet;
 pub mod arc_json;
 mod body;
+mod csv;
+mod dialect;
+mod encoding;
 mod json_grid;
+mod json_keys;
 pub mod jsonl;
 mod kept;
-pub mod micromouse;
+mod lines;
+mod list;
+mod maze;
 pub mod moving_ai;
 pub(crate) mod npy;
-mod sudoku_text;
+mod reading;
+mod sudoku;
 pub mod text;
 pub mod token_text;
 
 use std::path::{Path, PathBuf};
 
 pub use alphabet::Alphabet;
-use body::{Body, counted, read_file};
-use trm_intake::{Budget, Fault, Limits};
+use body::{Body, read_file};
+pub use dialect::{DIALECTS, Dialect, dialect_of};
+pub use reading::{Family, Reading};
+pub use sudoku::Numerals;
+pub use text::{parse_all, parse_as};
+use trm_intake::{Budget, Limits};
 
 use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens};
 
@@ -82,6 +93,8 @@ pub struct Puzzle {
     pub alphabet: Alphabet,
     /// The answer, where the input holds it.
     pub solution: Option<Grid>,
+    /// A remark, where the input does not tell how it is meant: how it was taken.
+    pub note: Option<String>,
 }
 
 impl Puzzle {
@@ -120,46 +133,37 @@ impl Puzzle {
     #[must_use]
     pub fn drawing(&self, grid: &Grid) -> String {
         match self.kind {
-            PuzzleKind::Sudoku(task) => sudoku_text::drawing(task, grid, &self.alphabet),
-            PuzzleKind::Maze(_) if self.alphabet.is_micromouse() => micromouse::print(grid, &self.alphabet),
+            PuzzleKind::Sudoku(task) => sudoku::drawing(task, grid, &self.alphabet),
+            PuzzleKind::Maze(_) if self.alphabet.is_micromouse() => maze::print(grid, &self.alphabet),
             PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => self.alphabet.text(grid),
             PuzzleKind::Tokens(task) => task.text(grid) + "\n",
         }
     }
 }
 
-/// Puzzles from a text in any form this crate knows. `origin` names the input in errors and in [`Puzzle::source`].
-///
-/// ARC json begins with `{`, and so do JSON lines, whose first line is an object with a puzzle, and such an object over several
-/// lines; a MovingAI map or scenario file is told from its first line; everything else is [`text`].
+/// The content of an input.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The puzzles.
+    pub puzzles: Vec<Puzzle>,
+    /// Lines that could not be read and were set aside.
+    pub failures: Vec<PuzzleError>,
+}
+
+impl From<Vec<Puzzle>> for Found {
+    fn from(puzzles: Vec<Puzzle>) -> Self {
+        Self { puzzles, failures: Vec::new() }
+    }
+}
+
+/// Puzzles from a text in any of the [`DIALECTS`]. `origin` names the input in errors and in [`Puzzle::source`].
 ///
 /// # Errors
 ///
-/// [`PuzzleError::Empty`] for a text without puzzles, [`PuzzleError::TooLarge`] for one above [`LIMITS`]; otherwise
-/// the first line or cell that cannot be read.
+/// [`PuzzleError::Empty`] for a text without puzzles, [`PuzzleError::TooLarge`] for one above [`LIMITS`],
+/// [`PuzzleError::Ambiguous`] for one that can be read in several ways; otherwise the first line or cell that cannot be read.
 pub fn parse(origin: &str, bytes: &[u8]) -> Result<Vec<Puzzle>> {
-    let (body, mut budget) = counted(origin, bytes)?;
-    parse_within(origin, body, &mut budget)
-}
-
-/// As [`parse`], of bytes that were drawn on `budget`.
-fn parse_within(origin: &str, body: Body<'_>, budget: &mut Budget) -> Result<Vec<Puzzle>> {
-    let start = body.trim_ascii_start();
-    if start.starts_with(b"{") && jsonl::looks_like(start) {
-        return jsonl::parse_within(origin, body, None, budget);
-    }
-    if start.starts_with(b"{") {
-        return arc_json::parse_within(origin, body, None, budget);
-    }
-    if start.starts_with(b"type ") || start.starts_with(b"version ") {
-        return Err(PuzzleError::Syntax {
-            origin: origin.to_owned(),
-            line: 1,
-            fault: Fault::from("a MovingAI map has no start and goal of its own")
-                .advise("give the path of the .map with its .map.scen beside it"),
-        });
-    }
-    text::parse_within(origin, body, budget)
+    parse_as(origin, bytes, &Reading::default())
 }
 
 /// Puzzles from a file in any form this crate knows.
@@ -171,35 +175,67 @@ fn parse_within(origin: &str, body: Body<'_>, budget: &mut Budget) -> Result<Vec
 ///
 /// [`PuzzleError::Io`] for a file that cannot be read; otherwise those of [`parse`].
 pub fn read(path: &Path) -> Result<Vec<Puzzle>> {
-    read_within(path, &mut Budget::new(LIMITS))
+    read_as(path, &Reading::default())
 }
 
-/// As [`read`], drawing on `budget`: the files that belong together share it.
-fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
+/// As [`read`], of what is said about the file.
+///
+/// # Errors
+///
+/// Those of [`read`].
+pub fn read_as(path: &Path, reading: &Reading) -> Result<Vec<Puzzle>> {
+    read_all(path, reading).map(|found| found.puzzles)
+}
+
+/// As [`read_as`], with what was set aside where reading is to go on.
+///
+/// # Errors
+///
+/// Those of [`read`].
+pub fn read_all(path: &Path, reading: &Reading) -> Result<Found> {
+    read_within(path, reading, &mut Budget::new(LIMITS))
+}
+
+/// As [`read_all`], drawing on `budget`: the files that belong together share it.
+fn read_within(path: &Path, reading: &Reading, budget: &mut Budget) -> Result<Found> {
     let origin = path.display().to_string();
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
-    match extension {
-        "map" => moving_ai::read_within(path, &with_suffix(path, ".scen"), budget),
-        "jsonl" => {
-            let bytes = read_file(path, budget)?;
-            jsonl::parse_within(&origin, Body::of(&bytes), None, budget)
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
+    match extension.as_str() {
+        "scen" => return moving_ai::read_within(&path.with_extension(""), path, budget).map(Found::from),
+        "map" if is_moving_ai(path) => {
+            return moving_ai::read_within(path, &with_suffix(path, ".scen"), budget).map(Found::from);
         }
-        "scen" => moving_ai::read_within(&path.with_extension(""), path, budget),
-        "json" => {
-            let solutions = solutions_path(path).filter(|path| path.is_file());
-            let solutions = solutions.map(|path| read_file(&path, budget)).transpose()?;
-            let bytes = read_file(path, budget)?;
-            let body = Body::of(&bytes);
-            if jsonl::looks_like(&body) {
-                return jsonl::parse_within(&origin, body, None, budget);
-            }
-            arc_json::parse_within(&origin, body, solutions.as_deref().map(Body::of), budget)
-        }
-        _ => {
-            let bytes = read_file(path, budget)?;
-            parse_within(&origin, Body::of(&bytes), budget)
-        }
+        _ => {}
     }
+    let bytes = read_file(path, budget)?;
+    let body = Body::of(&bytes);
+    if extension == "maz" && bytes.contains(&0x0e) && !bytes.contains(&b'\n') {
+        return maze::maz(&origin, &bytes).map(|puzzle| vec![puzzle].into());
+    }
+    if let Some(solutions) = solutions_path(path).filter(|path| path.is_file()) {
+        let solutions = read_file(&solutions, budget)?;
+        return arc_json::parse_within(&origin, body, Some(Body::of(&solutions)), budget).map(Found::from);
+    }
+    let decoded = encoding::utf8(body.bytes());
+    let mut found = dialect::read(&origin, Body::of(&decoded), reading, budget)?;
+    // A task of ARC is known by its file's name.
+    let name = path.file_stem().and_then(|stem| stem.to_str());
+    for puzzle in
+        found.puzzles.iter_mut().filter(|puzzle| matches!(puzzle.kind, PuzzleKind::Arc(_)) && puzzle.id.is_none())
+    {
+        puzzle.id = name.map(str::to_owned);
+    }
+    Ok(found)
+}
+
+/// True if a file begins as a MovingAI map.
+fn is_moving_ai(path: &Path) -> bool {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path);
+    // A file that cannot be read is reported by whoever reads it.
+    file.is_ok_and(|file| file.take(64).read_to_end(&mut start).is_ok())
+        && start.trim_ascii_start().starts_with(b"type ")
 }
 
 /// Puzzles for a model of one task. Sequences of tokens look like many other things, so they are read only for a model that
@@ -211,7 +247,7 @@ fn read_within(path: &Path, budget: &mut Budget) -> Result<Vec<Puzzle>> {
 pub fn read_for(path: &Path, kind: PuzzleKind) -> Result<Vec<Puzzle>> {
     match kind {
         PuzzleKind::Tokens(task) => token_text::read(path, task),
-        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => read(path),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => read_as(path, &Reading::of(kind)),
     }
 }
 
@@ -223,7 +259,7 @@ pub fn read_for(path: &Path, kind: PuzzleKind) -> Result<Vec<Puzzle>> {
 pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
     match kind {
         PuzzleKind::Tokens(task) => token_text::parse(origin, bytes, task),
-        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => parse(origin, bytes),
+        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => parse_as(origin, bytes, &Reading::of(kind)),
     }
 }
 

@@ -9,7 +9,8 @@ use trm_intake::{Budget, Fault, Limits};
 
 use super::body::{Body, counted, read_file};
 use super::kept::OVERHEAD;
-use super::text::{Line, lines, maze_puzzle};
+use super::lines::{Line, lines};
+use super::maze::maze_puzzle;
 use super::{Alphabet, LIMITS, Puzzle};
 use crate::maze::{FREE, GOAL, MAX_SIDE, START, WALL};
 use crate::{Cell, Grid, PuzzleError, Result};

@@ -9,7 +9,9 @@ use rand::Rng;
 
 use crate::dihedral::Dihedral;
 use crate::task::{require_size, require_tokens};
-use crate::{Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation};
+use crate::{
+    AnswerCount, Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation,
+};
 
 /// A wall. Like every maze cell, its value is its token.
 pub const WALL: u8 = 1;
@@ -112,6 +114,20 @@ impl Task for Maze {
         Ok(answer)
     }
 
+    fn answer(&self, puzzle: &Grid, tokens: &[i32]) -> Result<Grid> {
+        let mut answer = self.decode(puzzle, tokens)?;
+        for (cell, &given) in answer.cells_mut().iter_mut().zip(puzzle.cells()) {
+            *cell = match (given, *cell) {
+                (WALL | START | GOAL, _) => given,
+                // Of the other cells the network says which are on the way.
+                (FREE | PATH, PATH) => PATH,
+                (FREE | PATH, _) => FREE,
+                (_, told) => told,
+            };
+        }
+        Ok(answer)
+    }
+
     fn check(&self, puzzle: &Grid) -> Result<()> {
         self.encode(puzzle)?;
         for (value, symbol, name) in [(START, 'S', "start"), (GOAL, 'G', "goal")] {
@@ -129,6 +145,14 @@ impl Task for Maze {
             return Err(PuzzleError::invalid(Violation::new(Rule::Endpoints, cells, message), hint));
         }
         Ok(())
+    }
+
+    fn count_answers(&self, puzzle: &Grid) -> AnswerCount {
+        path::count_shortest(puzzle)
+    }
+
+    fn exact_answer(&self, puzzle: &Grid) -> Option<Grid> {
+        shortest_path(puzzle)
     }
 
     fn verify(&self, puzzle: &Grid, answer: &Grid) -> Verdict {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{FREE, GOAL, PATH, START, WALL};
-use crate::{Cell, Grid, PathLength, Rule, Verdict, Violation};
+use crate::{AnswerCount, Cell, Grid, PathLength, Rule, Verdict, Violation};
 
 /// Moves from `from` to every cell that can be reached without crossing a wall; `None` for the others.
 #[must_use]
@@ -45,6 +45,33 @@ pub fn shortest_path(maze: &Grid) -> Option<Grid> {
         marked.set(here, PATH);
     }
     Some(marked)
+}
+
+/// The number of shortest paths from S to G.
+pub(super) fn count_shortest(maze: &Grid) -> AnswerCount {
+    let (Some(start), Some(goal)) = (maze.find(START), maze.find(GOAL)) else { return AnswerCount::None };
+    let width = maze.width();
+    let to_goal = distances(maze, goal);
+    let at = |cell: Cell| to_goal[cell.row * width + cell.column];
+    let Some(moves) = at(start) else { return AnswerCount::None };
+    // All cells at the same distance on the way: two of them, or two ways to one, are two paths.
+    let mut here = vec![(start, false)];
+    for left in (0..moves).rev() {
+        let mut next: Vec<(Cell, bool)> = Vec::new();
+        for &(cell, several) in &here {
+            for beside in maze.neighbours(cell).filter(|&beside| at(beside) == Some(left)) {
+                match next.iter_mut().find(|(known, _)| *known == beside) {
+                    Some((_, twice)) => *twice = true,
+                    None => next.push((beside, several)),
+                }
+            }
+        }
+        if next.iter().any(|&(_, several)| several) || next.len() > 1 {
+            return AnswerCount::Several;
+        }
+        here = next;
+    }
+    AnswerCount::One
 }
 
 /// Judges a marked path; see [`Maze`](super::Maze) for the rules.

@@ -14,12 +14,19 @@ pub use rated::{RatedSudokuGenerator, rating};
 pub use solve::{Solutions, count_solutions, solve};
 
 use crate::task::{require_size, require_tokens};
-use crate::{Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation};
+use crate::{
+    AnswerCount, Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation,
+};
 
 /// Value of a cell without a digit.
 pub const BLANK: u8 = 0;
 /// Token of a cell without a digit; digit `d` has token `d + 1`.
 const BLANK_TOKEN: i32 = 1;
+
+/// Guesses at 9x9 to count a puzzle's solutions. The hardest known takes some hundreds.
+const COUNT_GUESSES: u64 = 2_000;
+/// Guesses at 9x9 to answer one.
+const ANSWER_GUESSES: u64 = 2_000_000;
 
 /// Sudoku of side `n = box_height * box_width`. Cells hold 0 (blank) or 1 to n.
 ///
@@ -80,6 +87,11 @@ impl Sudoku {
     #[must_use]
     pub fn side(&self) -> usize {
         self.box_height * self.box_width
+    }
+
+    /// The guesses at this size that take about as long as so many at 9x9.
+    fn guesses(&self, at_nine: u64) -> u64 {
+        (at_nine * 81 * 9 / (self.side().pow(3) as u64)).max(20)
     }
 
     /// Number of the box that holds the cell, row by row.
@@ -167,12 +179,35 @@ impl Task for Sudoku {
         Ok(answer)
     }
 
+    fn answer(&self, puzzle: &Grid, tokens: &[i32]) -> Result<Grid> {
+        let mut answer = self.decode(puzzle, tokens)?;
+        for (cell, &given) in answer.cells_mut().iter_mut().zip(puzzle.cells()) {
+            if (1..=self.side()).contains(&usize::from(given)) {
+                *cell = given;
+            }
+        }
+        Ok(answer)
+    }
+
     fn check(&self, puzzle: &Grid) -> Result<()> {
         self.encode(puzzle)?;
         match self.conflict(puzzle) {
             Some(violation) => Err(PuzzleError::invalid(violation, "one of these givens is wrong; a blank is 0 or .")),
             None => Ok(()),
         }
+    }
+
+    fn count_answers(&self, puzzle: &Grid) -> AnswerCount {
+        match solve(*self, puzzle, self.guesses(COUNT_GUESSES)) {
+            Ok(Solutions::None) => AnswerCount::None,
+            Ok(Solutions::Unique(_)) => AnswerCount::One,
+            Ok(Solutions::Several(_)) => AnswerCount::Several,
+            Ok(Solutions::GaveUp(_)) | Err(_) => AnswerCount::Unknown,
+        }
+    }
+
+    fn exact_answer(&self, puzzle: &Grid) -> Option<Grid> {
+        solve(*self, puzzle, self.guesses(ANSWER_GUESSES)).ok()?.grid().cloned()
     }
 
     fn verify(&self, puzzle: &Grid, answer: &Grid) -> Verdict {

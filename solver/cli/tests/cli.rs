@@ -69,7 +69,7 @@ fn bad_puzzles_are_refused() {
         (&unknown, "unknown character 'x'", ""),
         (arc, "arc grid, which no shipped model solves", "maze (maze of any size), sudoku (sudoku of any size)"),
         ("", "stdin: no puzzle in the input", "81 characters"),
-        ("\u{0}\u{1}", "unknown character", ""),
+        ("\u{0}\u{1}", "no puzzle in the input", ""),
     ];
     for (input, message, hint) in cases {
         let output = run(&["solve", "--backend", "tract"], input.as_bytes());

@@ -10,9 +10,10 @@ use outputs::{NO_SPACE, closed, errors, full};
 use tempfile::TempDir;
 
 /// Each command's words, in the folder of the package; `OUT` is a place that is not there yet.
-const COMMANDS: [&[&str]; 16] = [
+const COMMANDS: [&[&str]; 17] = [
     &["--help"],
     &["--version"],
+    &["formats"],
     &["solve", "--help"],
     &["solve", "../../examples/maze.txt", "--backend", "tract"],
     &[

@@ -89,7 +89,7 @@ impl Score {
     /// The score of an answer, in tokens, to a puzzle. One that decodes to no grid is not valid.
     #[must_use]
     pub fn of(task: &dyn Task, puzzle: &Grid, label: Option<&[i32]>, answer: &[i32]) -> Self {
-        let valid = match task.decode(puzzle, answer) {
+        let valid = match task.answer(puzzle, answer) {
             Ok(grid) => validity(&task.verify(puzzle, &grid)),
             Err(_) => Some(false),
         };

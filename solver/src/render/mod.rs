@@ -52,7 +52,7 @@ pub fn wrong_cells(verdict: &Verdict) -> Vec<Cell> {
     match verdict {
         Verdict::Wrong(violation) => violation.cells.clone(),
         Verdict::Unsolved { cell, .. } => cell.iter().copied().collect(),
-        Verdict::Verified { .. } | Verdict::Unverifiable { .. } => Vec::new(),
+        Verdict::Verified { .. } | Verdict::Unverifiable { .. } | Verdict::Unsolvable { .. } => Vec::new(),
     }
 }
 

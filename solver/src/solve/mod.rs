@@ -97,16 +97,19 @@ pub enum AttemptKind {
     Symmetric,
     /// The puzzle, with noise in the carry: a rollout of "Probabilistic Tiny Recursive Model" (arXiv 2605.19943).
     Rollout,
+    /// No attempt: an exact search.
+    Exact,
 }
 
 impl AttemptKind {
-    /// `first`, `symmetric`, `rollout`.
+    /// `first`, `symmetric`, `rollout`, `exact`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::First => "first",
             Self::Symmetric => "symmetric",
             Self::Rollout => "rollout",
+            Self::Exact => "exact",
         }
     }
 }
@@ -183,6 +186,39 @@ pub struct SolveReport {
     pub backend: &'static str,
     /// The execution provider that ran.
     pub provider: ExecutionProvider,
+}
+
+impl SolveReport {
+    /// The report on a puzzle that has no right answer, for which no network ran.
+    #[must_use]
+    pub fn unsolvable(puzzle: &Grid, reason: &str) -> Self {
+        Self {
+            answer: puzzle.clone(),
+            tokens: Vec::new(),
+            verdict: Verdict::Unsolvable { reason: reason.to_owned() },
+            steps: 0,
+            total_steps: 0,
+            attempts: 0,
+            found_by: AttemptKind::Exact,
+            q_halt: 0.0,
+            halted_by: HaltReason::Exact,
+            time: Duration::ZERO,
+            backend: "none",
+            provider: ExecutionProvider::Cpu,
+        }
+    }
+
+    /// The same with the answer of an exact search, where the network's is not right and there is one.
+    #[must_use]
+    pub fn or_exact(self, task: &dyn Task, puzzle: &Grid) -> Self {
+        if self.verdict.is_verified() {
+            return self;
+        }
+        let Some(answer) = task.exact_answer(puzzle) else { return self };
+        let verdict = task.verify(puzzle, &answer);
+        let tokens = task.encode(&answer).unwrap_or_default();
+        Self { answer, tokens, verdict, found_by: AttemptKind::Exact, halted_by: HaltReason::Exact, ..self }
+    }
 }
 
 /// One step of one attempt.

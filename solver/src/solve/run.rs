@@ -8,7 +8,7 @@ use std::time::Instant;
 use trm_engine::ort::ExecutionProvider;
 use trm_engine::{StepSession, halt_signal};
 use trm_models::{Mixer, TrmConfig};
-use trm_puzzles::{Grid, Symmetry, Task, Verdict, seeded};
+use trm_puzzles::{AnswerCount, Grid, Symmetry, Task, Verdict, seeded};
 
 use super::{AttemptKind, Observer, Question, SolveOptions, SolveReport, StepView};
 use crate::batch::{Finished, Job, JobId, Noise, RowStep, Scheduler};
@@ -66,7 +66,7 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn judge(&self, puzzle: &Grid, tokens: &[i32]) -> Result<(Grid, Verdict)> {
-        let answer = self.task.decode(puzzle, tokens)?;
+        let answer = self.task.answer(puzzle, tokens)?;
         let verdict = self.task.verify(puzzle, &answer);
         Ok((answer, verdict))
     }
@@ -394,7 +394,7 @@ impl<'c, 'o> Run<'c, 'o> {
         let Some(open) = self.open.get_mut(&attempt.index) else { return Ok(()) };
         open.siblings.retain(|&id| id != done.job);
         let task = self.context.task;
-        let answer = task.decode(&attempt.question.grid, &done.answer)?;
+        let answer = task.answer(&attempt.question.grid, &done.answer)?;
         let answer = symmetry.map_or_else(|| Ok(answer.clone()), |symmetry| symmetry.invert(&answer))?;
         let verdict = task.verify(&open.question.grid, &answer);
         let signal = halt_signal(self.context.config, done.q_halt, done.q_continue);
@@ -417,9 +417,10 @@ impl<'c, 'o> Run<'c, 'o> {
             provider: stage.provider,
         };
         if verified {
-            // Of a maze there may be several right answers: the one in the fewest steps wins, of the earliest attempt, so
-            // that it does not depend on which attempts got a row first. What has no path has one answer.
-            let several = report.verdict.path().is_some();
+            // Of several right answers the one in the fewest steps wins, of the earliest attempt, so that it does not
+            // depend on which attempts got a row first.
+            let count = || task.count_answers(&open.question.grid);
+            let several = report.verdict.path().is_some() || count() != AnswerCount::One;
             let steps = report.steps;
             let better = |(best, id): &(SolveReport, JobId)| (steps, done.job) < (best.steps, *id);
             if open.verified.as_ref().is_none_or(better) {

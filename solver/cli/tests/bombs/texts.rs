@@ -22,9 +22,9 @@ fn texts() {
             ),
             text("64 MiB of blank lines", "\n", "67108865 lines is more than the limit of 2097152\nhint: split"),
             text("64 MiB of lines of spaces", &SPACES[..40], "no puzzle in the input\nhint: "),
-            line("one line of 64 MiB of digits", "1", "a line of 67108863 characters, a sudoku takes 2000 at most"),
+            line("one line of 64 MiB of digits", "1", "a line of 67108863 characters, a sudoku takes 8000 at most"),
             line("one line of 64 MiB of walls", "#", "67108863 cells a side is more than the limit of 4096"),
-            line("one line of 64 MiB of letters", "x", "a line of 67108863 characters, a sudoku takes 2000 at most"),
+            line("one line of 64 MiB of letters", "x", "67108863 cells a side is more than the limit of 4096"),
             text("64 MiB of rows of a maze", "#########\n", "lines is more than the limit of 2097152"),
             text(
                 "64 MiB of long rows of a maze",
@@ -113,7 +113,13 @@ fn json() {
                 LONGEST,
                 "bytes of one text is more",
             ),
-            file("json lines, a name of 15 MiB", "p.jsonl", ["{\"", "n", "\": 1}"], 15 << 20, "unknown field `nnn"),
+            file(
+                "json lines, a name of 15 MiB",
+                "p.jsonl",
+                ["{\"", "n", "\": 1}"],
+                15 << 20,
+                "bytes of one text is more",
+            ),
             file(
                 "json lines, an id of 64 MiB",
                 "p.jsonl",

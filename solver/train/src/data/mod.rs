@@ -63,6 +63,7 @@ fn broken_rule(task: &dyn Task, puzzle: &Grid, answer: &Grid, open_cells: bool) 
         Verdict::Wrong(_) if open_cells && !task.judges_parts() => None,
         Verdict::Wrong(violation) => Some(format!("the answer breaks the rule `{}`: {violation}", violation.rule)),
         Verdict::Unsolved { .. } if open_cells => None,
+        Verdict::Unsolvable { reason } => Some(format!("the puzzle has no answer: {reason}")),
         Verdict::Unsolved { reason, .. } => Some(format!("the answer is not complete: {reason}")),
     }
 }

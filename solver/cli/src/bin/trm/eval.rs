@@ -12,12 +12,14 @@ use serde::Serialize;
 use trm_cli::backend::BackendArgs;
 use trm_cli::{Exit, console, deadline, interrupt};
 use trm_engine::ort::ExecutionProvider;
-use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, seeded};
+use trm_intake::Printable;
+use trm_puzzles::{DataSet, Generate, IGNORE_LABEL, Puzzle, Task, Verdict, seeded};
 use trm_solver::measure::eval::{StepAccuracy, evaluate};
 use trm_solver::{Evaluation, Model, Question, Rate, Solver, SolverError};
 
 use crate::escalation;
 use crate::generate::{Kind, Ratings};
+use crate::reading::ReadingArgs;
 use crate::solve::{RunArgs, read_puzzles};
 use crate::task::Size;
 
@@ -43,9 +45,11 @@ pub(crate) struct Args {
     /// Fresh puzzles of the model's size
     #[arg(long, value_name = "KIND", group = "source")]
     generate: Option<Kind>,
-    /// A file of puzzles without answers, judged by the rules
+    /// A file of puzzles, judged by the rules, and by their answers where it has them
     #[arg(long, value_name = "FILE", group = "source")]
     puzzles: Option<PathBuf>,
+    #[command(flatten)]
+    reading: ReadingArgs,
     /// Rows and columns of the puzzles, for a model of any size; of a data set and a file it is read from them
     #[arg(long, value_name = "HxW", conflicts_with_all = ["data", "puzzles"])]
     size: Option<Size>,
@@ -148,7 +152,8 @@ fn of_size(args: &Args, model: Model) -> anyhow::Result<Model> {
         let side = DataSet::read(dir)?.metadata.seq_len.isqrt();
         (side, side, dir.display().to_string())
     } else if let Some(file) = &args.puzzles {
-        let Some(first) = read_puzzles(std::slice::from_ref(file), Some(&model))?.into_iter().next() else {
+        let Some(first) = read_puzzles(std::slice::from_ref(file), Some(&model), &args.reading)?.into_iter().next()
+        else {
             return Ok(model);
         };
         return Ok(model.for_size(first.kind, &first.source)?);
@@ -159,6 +164,18 @@ fn of_size(args: &Args, model: Model) -> anyhow::Result<Model> {
     let kind =
         model.kind_of_size(height, width).with_context(|| format!("{origin}: no {task} has {height}x{width} cells"))?;
     Ok(model.for_size(kind, &origin)?)
+}
+
+/// Refuses an answer that breaks the rules: nothing could be measured by it.
+fn check_answer(puzzle: &Puzzle) -> anyhow::Result<()> {
+    let Some(answer) = &puzzle.solution else { return Ok(()) };
+    match puzzle.task().verify(&puzzle.grid, answer) {
+        Verdict::Verified { .. } | Verdict::Unverifiable { .. } => Ok(()),
+        verdict => bail!(
+            "{}: the answer that the file gives is {verdict}\nhint: correct it, or take the answer out",
+            Printable(&puzzle.source)
+        ),
+    }
 }
 
 fn progress_bar(count: usize) -> ProgressBar {
@@ -196,8 +213,9 @@ impl Source {
             return Ok(Self::Data(Box::new(data)));
         }
         if let Some(file) = &args.puzzles {
-            let puzzles = read_puzzles(std::slice::from_ref(file), Some(model))?;
+            let puzzles = read_puzzles(std::slice::from_ref(file), Some(model), &args.reading)?;
             puzzles.iter().try_for_each(|puzzle| model.check_fit(puzzle))?;
+            puzzles.iter().try_for_each(check_answer)?;
             return Ok(Self::Puzzles(puzzles));
         }
         let Some(kind) = args.generate else { unreachable!("clap requires one of the three") };
@@ -230,9 +248,11 @@ impl Source {
                     Ok(Question::new(task, example.puzzle, 0)?.with_label(label))
                 }))
             }
-            Self::Puzzles(puzzles) => {
-                Box::new(puzzles.iter().map(|puzzle| Question::new(task, puzzle.grid.clone(), 0)))
-            }
+            Self::Puzzles(puzzles) => Box::new(puzzles.iter().map(|puzzle| {
+                let question = Question::new(task, puzzle.grid.clone(), 0)?;
+                let label = puzzle.solution.as_ref().map(|answer| task.encode(answer)).transpose()?;
+                Ok(label.into_iter().fold(question, Question::with_label))
+            })),
         }
     }
 }

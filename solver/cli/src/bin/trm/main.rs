@@ -17,6 +17,7 @@ mod output;
 mod parity;
 mod plan;
 mod quantize;
+mod reading;
 mod settings;
 mod sign;
 mod solve;
@@ -64,6 +65,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Print fresh puzzles with their answers
     Generate(generate::Args),
+    /// Show the forms of text and files that puzzles are read from
+    Formats(reading::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
     Export(Box<export::Args>),
     /// Turn a bundle into one of smaller precision, if it holds
@@ -103,6 +106,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args, verbose),
         Command::Train(args) => train::run(&args, verbose),
         Command::Generate(args) => generate::run(&args),
+        Command::Formats(args) => reading::run(&args),
         Command::Export(args) => export::run(&args, verbose),
         Command::Quantize(args) => quantize::run(&args),
         Command::Inspect(args) => inspect::run(&args, verbose),

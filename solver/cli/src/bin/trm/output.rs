@@ -7,7 +7,7 @@ use serde::Serialize;
 use trm_engine::ort::ExecutionProvider;
 use trm_intake::Printable;
 use trm_pictures::write_png;
-use trm_puzzles::{Puzzle, PuzzleKind, Verdict, maze};
+use trm_puzzles::{AnswerCount, Puzzle, PuzzleKind, Verdict};
 use trm_solver::render::{picture, wrong_cells};
 use trm_solver::{AttemptKind, SolveReport, model};
 
@@ -18,6 +18,8 @@ pub(crate) struct Solved<'a> {
     pub(crate) puzzle: &'a Puzzle,
     pub(crate) model: String,
     pub(crate) report: SolveReport,
+    /// Right answers that there are, as an exact search counted them.
+    pub(crate) solutions: AnswerCount,
     /// Reasons why it did not run on a more preferred engine or provider.
     pub(crate) fallbacks: Vec<String>,
 }
@@ -37,6 +39,18 @@ struct JsonReport<'a> {
     id: Option<&'a str>,
     model: &'a str,
     task: &'static str,
+    /// Rows and columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<[usize; 2]>,
+    /// Rows and columns of a sudoku's boxes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boxes: Option<[usize; 2]>,
+    /// The character of a sudoku's blank cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blank: Option<char>,
+    /// `0`, `1` or `2+`: solutions of a sudoku, shortest ways of a maze; absent where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    solutions: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +97,13 @@ impl Solved<'_> {
             id: puzzle.id.as_deref(),
             model: &self.model,
             task: puzzle.task().name(),
+            size: (!matches!(puzzle.kind, PuzzleKind::Tokens(_))).then(|| puzzle.grid.size().into()),
+            boxes: match puzzle.kind {
+                PuzzleKind::Sudoku(task) => Some([task.box_height(), task.box_width()]),
+                _ => None,
+            },
+            blank: puzzle.alphabet.blank(),
+            solutions: self.solutions.as_str(),
             reason: self.reason(),
             rule: violation.map(|violation| violation.rule.to_string()),
             cells: (!cells.is_empty()).then_some(cells),
@@ -118,16 +139,23 @@ impl Solved<'_> {
         };
         write!(out, "{}", text::drawing(puzzle, &report.answer, style))?;
         writeln!(out, "{}", report.verdict)?;
-        if self.has_no_way() {
-            writeln!(out, "no way leads from S to G: this maze has no solution")?;
+        if report.backend == "none" {
+            return Ok(());
+        }
+        if self.solutions == AnswerCount::Several && matches!(puzzle.kind, PuzzleKind::Sudoku(_)) {
+            writeln!(out, "one of several solutions")?;
         }
         let tries = match report.attempts {
+            1 if report.found_by == AttemptKind::Exact => ", found by an exact search".to_owned(),
             1 => String::new(),
             attempts if report.found_by == AttemptKind::Symmetric => {
                 format!(", found for a symmetric copy in {attempts} attempts")
             }
             attempts if report.found_by == AttemptKind::Rollout => {
                 format!(", found by a rollout in {attempts} attempts")
+            }
+            attempts if report.found_by == AttemptKind::Exact => {
+                format!(", found by an exact search after {attempts} attempts")
             }
             attempts => format!(", {attempts} attempts"),
         };
@@ -146,18 +174,12 @@ impl Solved<'_> {
     /// The reason that a verdict gives beyond its name; `None` for a verified answer.
     fn reason(&self) -> Option<String> {
         match &self.report.verdict {
-            _ if self.has_no_way() => Some("no way leads from S to G".to_owned()),
             Verdict::Wrong(violation) => Some(violation.message.clone()),
-            Verdict::Unsolved { reason, .. } | Verdict::Unverifiable { reason } => Some(reason.clone()),
+            Verdict::Unsolved { reason, .. } | Verdict::Unverifiable { reason } | Verdict::Unsolvable { reason } => {
+                Some(reason.clone())
+            }
             Verdict::Verified { .. } => None,
         }
-    }
-
-    /// A maze that failed because nobody could solve it.
-    fn has_no_way(&self) -> bool {
-        matches!(self.puzzle.kind, PuzzleKind::Maze(_))
-            && !self.report.verdict.is_verified()
-            && maze::shortest_path(&self.puzzle.grid).is_none()
     }
 
     /// Writes a PNG, complete or not at all.

@@ -9,27 +9,31 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use trm_cli::backend::{Backend, BackendArgs};
 use trm_cli::deadline::{self, TimeLimit};
-use trm_cli::{Exit, InvalidOption, console, interrupt, numbered};
+use trm_cli::{Exit, InvalidOption, console, errln, failure, interrupt, numbered};
 use trm_engine::tuning::Tuning;
 use trm_pictures::check_png_path;
-use trm_puzzles::{Puzzle, PuzzleKind, Task, Verdict, formats};
+use trm_puzzles::formats::Reading;
+use trm_puzzles::{AnswerCount, Puzzle, PuzzleKind, Task, Verdict, formats, maze};
 use trm_solver::solve::DEFAULT_NOISE;
 use trm_solver::{HaltPolicy, Model, Observer, Question, SolveOptions, SolveReport, Solver, SolverError, StepView};
 
 use crate::output::Solved;
+use crate::reading::ReadingArgs;
 use crate::text::stdout_has_colour;
 use crate::watch::Watch;
 
 /// Rows that run together where nothing else is known.
 const DEFAULT_BATCH: u32 = 8;
+/// The model of an answer that no model gave.
+const NO_MODEL: &str = "none";
 /// Name of stdin in messages.
 const STDIN: &str = "stdin";
 
 /// Solve puzzles and verify the answers.
 ///
-/// Reads sudokus (81 characters in a line, or 9 rows), mazes drawn with # S G, micromouse mazes, MovingAI maps with
-/// their scenarios, ARC json; several puzzles in a file, several files, or stdin. For a model of `--task tokens`, lines of
-/// numbers, JSON arrays or an .npy array. An answer that breaks a rule is tried again on symmetric copies of the puzzle, and
+/// Reads sudokus, mazes and ARC tasks as people have them: `trm formats` shows the forms. Several puzzles in a file, several
+/// files, or stdin. For a model of `--task tokens`, lines of numbers, JSON arrays or an .npy array. A puzzle without any
+/// solution is said to be unsolvable before a network runs. An answer that breaks a rule is tried again on symmetric copies of the puzzle, and
 /// what is printed says whether it was verified.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -40,6 +44,11 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "NAME|DIR")]
     model: Option<String>,
     #[command(flatten)]
+    reading: ReadingArgs,
+    /// Name lines and files that cannot be read on stderr, and solve the rest; the exit code is then 1
+    #[arg(long)]
+    keep_going: bool,
+    #[command(flatten)]
     run: RunArgs,
     /// When to stop: verified, `q-halt[:THRESHOLD[:STEPS]]`, verified+q-halt…, max-steps
     #[arg(long, value_name = "POLICY", default_value = "verified")]
@@ -47,6 +56,9 @@ pub(crate) struct Args {
     /// Symmetric copies to try when an answer is not verified; 0 for none
     #[arg(long, value_name = "K", default_value_t = 8, value_parser = clap::value_parser!(u16).range(..=1000))]
     tries: u16,
+    /// Search where the model finds no right answer: `none`, or `exact` for a classical search, whose answers are marked as such
+    #[arg(long, value_enum, value_name = "SEARCH", default_value_t = Fallback::None)]
+    fallback: Fallback,
     /// The model's number for the puzzle's rule (ARC)
     #[arg(long, value_name = "ID", default_value_t = 0)]
     puzzle_id: i32,
@@ -61,6 +73,15 @@ pub(crate) struct Args {
     watch: bool,
     #[command(flatten)]
     backend: BackendArgs,
+}
+
+/// A classical search behind the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Fallback {
+    /// None.
+    None,
+    /// Search with singles for sudokus, breadth first for mazes.
+    Exact,
 }
 
 /// What `solve` and `eval` share.
@@ -120,16 +141,29 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     }
     interrupt::listen_while_preparing()?;
     let model = args.model.as_deref().map(Model::open).transpose()?;
-    let puzzles = read_puzzles(&args.files, model.as_ref())?;
+    let Found { puzzles, failures } = read_input(&args.files, model.as_ref(), &args.reading, args.keep_going)?;
+    for failure in &failures {
+        errln!("{}", failure::message(failure));
+    }
     if args.png.is_some() && puzzles.iter().any(|puzzle| matches!(puzzle.kind, PuzzleKind::Tokens(_))) {
         bail!("--png: sequences of tokens have no picture\nhint: leave --png out; --json prints them for programs");
     }
-    let groups = group_by_model(&puzzles, model.as_ref())?;
+    let counts = puzzles.iter().map(|puzzle| puzzle.task().count_answers(&puzzle.grid)).collect::<Vec<_>>();
+    let groups = group_by_model(&puzzles, &counts, model.as_ref())?;
+    let watch = args.watch.then(Watch::new);
+    let mut printer = Printer::new(&puzzles, &counts, args, watch);
+    for (index, puzzle) in puzzles.iter().enumerate().filter(|&(index, _)| counts[index] == AnswerCount::None) {
+        let report = SolveReport::unsolvable(&puzzle.grid, no_answer(puzzle.kind));
+        printer.print(
+            index,
+            Solved { puzzle, model: NO_MODEL.to_owned(), report, solutions: AnswerCount::None, fallbacks: Vec::new() },
+        )?;
+    }
+    if groups.is_empty() {
+        return Ok(if printer.failed || !failures.is_empty() { Exit::AnswerFailed } else { Exit::Done });
+    }
     deadline::start(args.run.time_limit);
     let backend = args.backend.open(verbose)?;
-
-    let watch = args.watch.then(Watch::new);
-    let mut printer = Printer::new(&puzzles, args.json, args.png.as_deref(), watch);
     interrupt::prepared();
     for group in groups.iter().take_while(|_| !console::is_closed() && !interrupt::requested()) {
         solve_group(group, args, &options, &backend, &mut printer)?;
@@ -137,7 +171,15 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if interrupt::requested() && printer.print_waiting()? {
         return Ok(Exit::Interrupted);
     }
-    Ok(if printer.failed { Exit::AnswerFailed } else { Exit::Done })
+    Ok(if printer.failed || !failures.is_empty() { Exit::AnswerFailed } else { Exit::Done })
+}
+
+/// The reason that a puzzle has no answer.
+fn no_answer(kind: PuzzleKind) -> &'static str {
+    match kind {
+        PuzzleKind::Maze(_) => "no way leads from S to G",
+        _ => "no grid keeps all givens and rules",
+    }
 }
 
 fn solve_group(
@@ -187,10 +229,12 @@ struct Group {
     members: Vec<usize>,
 }
 
-/// The model for each size of puzzles: the one that was named, which must fit all, or the shipped one that fits.
-fn group_by_model(puzzles: &[Puzzle], model: Option<&Model>) -> anyhow::Result<Vec<Group>> {
+/// The model for each size of puzzles: the one that was named, which must fit all, or the shipped one that fits. Puzzles that
+/// have no answer need none.
+fn group_by_model(puzzles: &[Puzzle], counts: &[AnswerCount], model: Option<&Model>) -> anyhow::Result<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
-    for (index, puzzle) in puzzles.iter().enumerate() {
+    let solvable = puzzles.iter().enumerate().filter(|&(index, _)| counts[index] != AnswerCount::None);
+    for (index, puzzle) in solvable {
         if let Some(group) = groups.iter_mut().find(|group| group.model.kind() == puzzle.kind) {
             group.members.push(index);
             continue;
@@ -206,7 +250,27 @@ fn group_by_model(puzzles: &[Puzzle], model: Option<&Model>) -> anyhow::Result<V
 
 /// All puzzles of the files, each checked against its rules, before any is solved. Sequences of tokens are read for a model
 /// that takes them.
-pub(crate) fn read_puzzles(files: &[PathBuf], model: Option<&Model>) -> anyhow::Result<Vec<Puzzle>> {
+pub(crate) fn read_puzzles(
+    files: &[PathBuf],
+    model: Option<&Model>,
+    reading: &ReadingArgs,
+) -> anyhow::Result<Vec<Puzzle>> {
+    read_input(files, model, reading, false).map(|found| found.puzzles)
+}
+
+/// Puzzles, and what was set aside.
+struct Found {
+    puzzles: Vec<Puzzle>,
+    failures: Vec<anyhow::Error>,
+}
+
+/// As [`read_puzzles`]; with `keep_going`, what cannot be read or breaks the rules is set aside.
+fn read_input(
+    files: &[PathBuf],
+    model: Option<&Model>,
+    reading: &ReadingArgs,
+    keep_going: bool,
+) -> anyhow::Result<Found> {
     let stdin = [PathBuf::from("-")];
     let files = if files.is_empty() {
         if io::stdin().is_terminal() {
@@ -216,31 +280,58 @@ pub(crate) fn read_puzzles(files: &[PathBuf], model: Option<&Model>) -> anyhow::
     } else {
         files
     };
-    let mut puzzles = Vec::new();
+    let kind = model.and_then(Model::only_kind);
+    let asked = Reading { keep_going, ..reading.with(kind) };
+    let (mut read, mut failures) = (Vec::new(), Vec::new());
     for file in files {
-        puzzles.extend(match (file.as_os_str() == "-", model.and_then(Model::only_kind)) {
-            (true, kind) => read_stdin(kind)?,
-            (false, Some(kind)) => formats::read_for(file, kind)?,
-            (false, None) => formats::read(file)?,
-        });
+        let found = if file.as_os_str() == "-" { read_stdin(kind, &asked) } else { read_file(file, kind, &asked) };
+        match found {
+            Ok(found) => {
+                read.extend(found.puzzles);
+                failures.extend(found.failures.into_iter().map(anyhow::Error::from));
+            }
+            Err(error) if keep_going => failures.push(error),
+            Err(error) => return Err(error),
+        }
     }
-    puzzles.iter().try_for_each(Puzzle::check)?;
-    Ok(puzzles)
+    let mut puzzles = Vec::with_capacity(read.len());
+    for mut puzzle in read {
+        // A way that is drawn in a maze is no part of the question.
+        if let PuzzleKind::Maze(_) = puzzle.kind {
+            puzzle.grid = puzzle.grid.map(|value| if value == maze::PATH { maze::FREE } else { value });
+        }
+        match puzzle.check() {
+            Ok(()) => puzzles.push(puzzle),
+            Err(error) if keep_going => failures.push(error.into()),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    ReadingArgs::note(&puzzles);
+    Ok(Found { puzzles, failures })
 }
 
-fn read_stdin(kind: Option<PuzzleKind>) -> anyhow::Result<Vec<Puzzle>> {
+fn read_file(file: &Path, kind: Option<PuzzleKind>, reading: &Reading) -> anyhow::Result<formats::Found> {
+    Ok(match kind {
+        Some(PuzzleKind::Tokens(task)) => formats::token_text::read(file, task)?.into(),
+        _ => formats::read_all(file, reading)?,
+    })
+}
+
+fn read_stdin(kind: Option<PuzzleKind>, reading: &Reading) -> anyhow::Result<formats::Found> {
     let mut bytes = Vec::new();
     // One byte more than is accepted, so that the parser sees that it is too much.
     io::stdin().lock().take(formats::LIMITS.bytes + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
     Ok(match kind {
-        Some(kind) => formats::parse_for(STDIN, &bytes, kind)?,
-        None => formats::parse(STDIN, &bytes)?,
+        Some(PuzzleKind::Tokens(task)) => formats::token_text::parse(STDIN, &bytes, task)?.into(),
+        _ => formats::parse_all(STDIN, &bytes, reading)?,
     })
 }
 
 /// Prints answers in the order of the input, however they arrive.
 struct Printer<'a> {
     puzzles: &'a [Puzzle],
+    counts: &'a [AnswerCount],
+    fallback: Fallback,
     out: BufWriter<console::Stdout>,
     json: bool,
     colour: bool,
@@ -255,13 +346,15 @@ struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    fn new(puzzles: &'a [Puzzle], json: bool, png: Option<&'a Path>, watch: Option<Watch>) -> Self {
+    fn new(puzzles: &'a [Puzzle], counts: &'a [AnswerCount], args: &'a Args, watch: Option<Watch>) -> Self {
         Self {
             puzzles,
+            counts,
+            fallback: args.fallback,
             out: BufWriter::new(console::stdout()),
-            json,
+            json: args.json,
             colour: stdout_has_colour(),
-            png,
+            png: args.png.as_deref(),
             watch,
             waiting: BTreeMap::new(),
             next: 0,
@@ -342,11 +435,17 @@ impl Observer for GroupPrinter<'_, '_> {
 
     fn done(&mut self, index: usize, _: &Question, report: SolveReport) {
         let Some(&member) = self.members.get(index) else { return };
-        let puzzles = self.printer.puzzles;
+        let (puzzles, counts) = (self.printer.puzzles, self.printer.counts);
+        let puzzle = &puzzles[member];
+        let report = match self.printer.fallback {
+            Fallback::None => report,
+            Fallback::Exact => report.or_exact(self.task, &puzzle.grid),
+        };
         let solved = Solved {
-            puzzle: &puzzles[member],
+            puzzle,
             model: self.model.to_owned(),
             report,
+            solutions: counts[member],
             fallbacks: self.fallbacks.borrow().clone(),
         };
         if let Some(watch) = &mut self.printer.watch {

@@ -39,7 +39,7 @@ impl Watch {
         if step.attempt != AttemptKind::First {
             return Ok(());
         }
-        let answer = task.decode(&puzzle.grid, step.answer)?;
+        let answer = task.answer(&puzzle.grid, step.answer)?;
         let before = self.previous.as_ref().unwrap_or(&puzzle.grid);
         let changed = |index: usize| before.cells().get(index) != answer.cells().get(index);
         let count = (0..answer.cells().len()).filter(|&index| changed(index)).count();

@@ -1,0 +1,171 @@
+//! Tables whose first line names their columns.
+//!
+//! `quizzes,solutions` (the million sudokus of Kaggle), `source,question,answer,rating` (Sudoku-Extreme and Maze-Hard), and the
+//! like. A grid is a line of its characters; spaces in it are cells.
+
+use trm_intake::{Fault, Printable};
+
+use super::body::Body;
+use super::kept::Kept;
+use super::lines::Line;
+use super::{Family, Puzzle, Reading, maze, sudoku};
+use crate::{PuzzleError, Result};
+
+/// Names of a column of puzzles.
+pub(super) const QUESTIONS: &[&str] = &[
+    "puzzle",
+    "puzzles",
+    "question",
+    "questions",
+    "quiz",
+    "quizzes",
+    "sudoku",
+    "sudokus",
+    "unsolved",
+    "input",
+    "board",
+    "grid",
+    "problem",
+    "maze",
+    "mission",
+    "clues",
+    "givens",
+];
+/// Names of a column of answers.
+pub(super) const ANSWERS: &[&str] =
+    &["answer", "answers", "solution", "solutions", "solved", "output", "label", "labels", "result"];
+/// Names of a column that tells puzzles apart.
+const IDS: &[&str] = &["id", "name", "title"];
+
+fn is(names: &[&str], field: &str) -> bool {
+    let field = field.trim().trim_matches('"').trim();
+    names.iter().any(|name| field.eq_ignore_ascii_case(name))
+}
+
+/// The delimiter of a line of names.
+fn delimiter(line: &str) -> Option<char> {
+    let named = |delimiter: &char| line.split(*delimiter).any(|field| is(QUESTIONS, field) || is(ANSWERS, field));
+    [',', ';', '\t'].into_iter().filter(|&delimiter| line.contains(delimiter)).find(named)
+}
+
+/// True for a table: its first line names columns.
+pub(super) fn looks_like(lines: &[Line<'_>]) -> bool {
+    lines
+        .iter()
+        .find(|line| !line.is_blank())
+        .is_some_and(|line| line.text.len() < 1000 && delimiter(line.text).is_some())
+}
+
+/// The columns of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns {
+    delimiter: u8,
+    question: usize,
+    answer: Option<usize>,
+    id: Option<usize>,
+}
+
+impl Columns {
+    /// The columns that a first line names.
+    pub(super) fn of(origin: &str, line: Line<'_>) -> Result<Self> {
+        let delimiter = delimiter(line.text).unwrap_or(',');
+        let place = |names: &[&str]| line.text.split(delimiter).position(|field| is(names, field));
+        let question = place(QUESTIONS).ok_or_else(|| PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: line.number,
+            fault: Fault::from(format!(
+                "a table with the columns {}, none of them of puzzles",
+                Printable(line.text.trim())
+            ))
+            .advise("name the column of the puzzles `puzzle`, that of the answers `solution`"),
+        })?;
+        Ok(Self { delimiter: delimiter as u8, question, answer: place(ANSWERS), id: place(IDS) })
+    }
+
+    /// A reader of the records behind the first line.
+    pub(super) fn reader<R: std::io::Read>(&self, bytes: R) -> csv::Reader<R> {
+        csv::ReaderBuilder::new().delimiter(self.delimiter).has_headers(true).flexible(true).from_reader(bytes)
+    }
+
+    /// The puzzle of a record.
+    pub(super) fn puzzle(
+        &self,
+        origin: &str,
+        line: usize,
+        record: &csv::StringRecord,
+        reading: &Reading,
+    ) -> Result<Puzzle> {
+        let columns = record.len();
+        let fault = |fault: String| PuzzleError::Syntax { origin: origin.to_owned(), line, fault: fault.into() };
+        let question = record.get(self.question).filter(|field| !field.is_empty());
+        let question =
+            question.ok_or_else(|| fault(format!("no puzzle in column {} of {columns}", self.question + 1)))?;
+        let mut puzzle = field(origin, line, question, reading)?;
+        if let Some(answer) =
+            self.answer.and_then(|answer| record.get(answer)).filter(|answer| !answer.trim().is_empty())
+        {
+            let answer = field(origin, line, answer, &Reading { blank: None, ..Reading::of(puzzle.kind) })?.grid;
+            if answer.size() != puzzle.grid.size() {
+                return Err(fault("the answer has another size than the puzzle".into()));
+            }
+            puzzle.solution = Some(answer);
+        }
+        puzzle.id = self.id.and_then(|id| record.get(id)).map(|id| id.chars().take(80).collect());
+        Ok(puzzle)
+    }
+}
+
+/// The puzzle that a field is.
+fn field(origin: &str, line: usize, text: &str, reading: &Reading) -> Result<Puzzle> {
+    let source = format!("{origin}:{line}");
+    let row = Line { number: line, text };
+    if reading.allows(Family::Sudoku) && sudoku::is_whole(row, reading) {
+        return sudoku::read_line(origin, row, reading)?.ok_or(PuzzleError::Empty { origin: source });
+    }
+    if reading.allows(Family::Maze)
+        && let Some(puzzle) = maze::in_line(source.clone(), text)
+    {
+        return puzzle;
+    }
+    if text.contains('\n') {
+        let mut puzzles = super::parse_as(&source, text.as_bytes(), reading)?;
+        if let (Some(puzzle), true) = (puzzles.pop(), puzzles.is_empty()) {
+            return Ok(Puzzle { source, ..puzzle });
+        }
+    }
+    let count = text.chars().count();
+    Err(PuzzleError::Syntax {
+        origin: origin.to_owned(),
+        line,
+        fault: Fault::from(format!("a field of {count} characters is no puzzle"))
+            .advise("a sudoku of 9x9 has 81 characters, a maze of 30x30 has 900"),
+    })
+}
+
+/// The puzzles of a table.
+pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
+    let text = String::from_utf8_lossy(body.bytes());
+    let first = text.lines().zip(1..).find(|(text, _)| !text.trim().is_empty());
+    let Some((first, number)) = first else { return Ok(()) };
+    let columns = Columns::of(origin, Line { number, text: first })?;
+    let mut records = columns.reader(body.bytes());
+    let mut record = csv::StringRecord::new();
+    loop {
+        let line = records.position().line() as usize;
+        let more = records.read_record(&mut record).map_err(|error| PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line,
+            fault: Fault::from(format!("not a record of a table: {}", Printable(&error.to_string()))),
+        })?;
+        if !more {
+            return Ok(());
+        }
+        let line = record.position().map_or(line, |position| position.line() as usize);
+        if record.iter().any(|field| !field.trim().is_empty()) {
+            match columns.puzzle(origin, line, &record, reading) {
+                Ok(puzzle) => kept.push(puzzle)?,
+                Err(error) => kept.fail(reading, error)?,
+            }
+        }
+    }
+}

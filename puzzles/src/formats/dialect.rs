@@ -1,0 +1,253 @@
+//! The dialects: the forms of text that puzzles come in, each with what tells it and what reads it.
+
+use trm_intake::Budget;
+
+use super::body::Body;
+use super::kept::Kept;
+use super::lines::{Line, lines};
+use super::{Family, Found, Reading, arc_json, csv, json_keys, jsonl, list, maze, sudoku};
+use crate::{PuzzleError, Result};
+
+/// A text, as dialects look at it.
+pub(super) struct Text<'a> {
+    pub(super) origin: &'a str,
+    pub(super) body: Body<'a>,
+    pub(super) lines: Vec<Line<'a>>,
+}
+
+impl Text<'_> {
+    /// True if it begins as a JSON object or list of that bracket does.
+    fn begins_with(&self, bracket: u8) -> bool {
+        let Some(rest) = self.body.trim_ascii_start().strip_prefix(&[bracket]) else { return false };
+        let next = rest.trim_ascii_start().first().copied().unwrap_or(b'}');
+        match bracket {
+            b'{' => matches!(next, b'"' | b'}'),
+            // A section of a sudoku file: `[Puzzle]`.
+            _ => matches!(next, b'[' | b'{' | b'"' | b']' | b'-' | b'n' | b'0'..=b'9'),
+        }
+    }
+}
+
+/// A form of text.
+#[derive(Clone, Copy)]
+pub struct Dialect {
+    /// Its name.
+    pub name: &'static str,
+    /// A description in words.
+    pub about: &'static str,
+    /// The kinds of puzzles that it can hold.
+    pub families: &'static [Family],
+    /// A text in it.
+    pub example: &'static str,
+    /// True if only it can be meant where it is told.
+    sure: bool,
+    tells: fn(&Text<'_>) -> bool,
+    read: fn(&Text<'_>, &Reading, &mut Kept<'_>) -> Result<()>,
+}
+
+impl std::fmt::Debug for Dialect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// All dialects of text, in the order in which they are tried.
+pub static DIALECTS: [Dialect; 12] = [
+    Dialect {
+        name: "arc-json",
+        about: "ARC tasks: one in a file, several by their ids, a list of them, or one a line",
+        families: &[Family::Arc],
+        example: "{\"train\": [{\"input\": [[1, 0]], \"output\": [[0, 1]]}], \"test\": [{\"input\": [[2, 0]]}]}\n",
+        sure: true,
+        tells: |text| (text.begins_with(b'{') || text.begins_with(b'[')) && !json_puzzles(text),
+        read: |text, _, kept| arc_json::read(text.origin, text.body, kept),
+    },
+    Dialect {
+        name: "json-lines",
+        about: "an object a line, or one in all: the puzzle under `puzzle`, `input`, `question`, `quizzes`, `board`, `grid` or the like, its answer under `answer`, `output`, `solution` or the like; grids are texts, lists of rows, or lists of numbers",
+        families: &Family::ALL,
+        example: "{\"puzzle\": \"1..4..1.2..33..2\", \"answer\": \"1234341221434321\"}\n",
+        sure: true,
+        tells: |text| text.begins_with(b'{') && json_keys::looks_like(&text.body),
+        read: |text, reading, kept| jsonl::read(text.origin, text.body, &text.lines, None, reading, kept),
+    },
+    Dialect {
+        name: "json-list",
+        about: "a grid as a JSON list: rows, or all cells; or a list of such grids, texts or objects",
+        families: &[Family::Sudoku, Family::Maze],
+        example: "[[1, 0, 0, 4], [0, 0, 1, 0], [2, 0, 0, 3], [3, 0, 0, 2]]\n",
+        sure: true,
+        tells: |text| text.begins_with(b'[') && list::looks_like(&text.body),
+        read: |text, reading, kept| list::read(text.origin, text.body, reading, kept),
+    },
+    Dialect {
+        name: "csv",
+        about: "a table whose first line names its columns: `quizzes,solutions`, `puzzle,solution`, `source,question,answer,rating` or the like",
+        families: &[Family::Sudoku, Family::Maze],
+        example: "quizzes,solutions\n1004001020033002,1234341221434321\n",
+        sure: true,
+        tells: |text| csv::looks_like(&text.lines),
+        read: |text, reading, kept| csv::read(text.origin, text.body, reading, kept),
+    },
+    Dialect {
+        name: "rooms",
+        about: "a maze of rooms between walls: posts o or + at equal distances, walls --- and |, S and G within rooms, or two gaps in the border",
+        families: &[Family::Maze],
+        example: "o---o---o\n| S   G |\no---o---o\n",
+        sure: true,
+        tells: |text| maze::looks_like_rooms(&text.lines),
+        read: |text, reading, kept| maze::read_rooms(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
+        name: "num",
+        about: "a micromouse contest's .num: a room a line, x, y and its walls north, east, south and west (.maz, a byte a room, is told by its name)",
+        families: &[Family::Maze],
+        example: include_str!("maze/example.num"),
+        sure: true,
+        tells: |text| maze::looks_like_numbers(&text.lines),
+        read: |text, _, kept| kept.push(maze::numbers(text.origin, &text.lines)?),
+    },
+    Dialect {
+        name: "hex",
+        about: "a maze with a hexadecimal digit a room, whose bits 1, 2, 4, 8 are closed walls in the north, east, south and west; behind a blank line entry and exit as `column,row`",
+        families: &[Family::Maze],
+        example: "BB\nC6\n\n0,0\n1,0\nSEN\n",
+        sure: true,
+        tells: |text| maze::looks_like_hex(&text.lines),
+        read: |text, _, kept| kept.push(maze::read_hex(text.origin, &text.lines)?),
+    },
+    Dialect {
+        name: "map-width",
+        about: "a map with MapWidth= and MapHeight=, its rows behind MapData, @ being wall; S and G in it",
+        families: &[Family::Maze],
+        example: "MapWidth=4\nMapHeight=2\nMapData\nS.@G\n....\n",
+        sure: true,
+        tells: |text| text.lines.iter().take(20).any(|line| line.text.trim_start().starts_with("MapWidth")),
+        read: |text, _, kept| kept.push(maze::map_width(text.origin, &text.lines)?),
+    },
+    Dialect {
+        name: "moving-ai",
+        about: "a MovingAI map, whose starts and goals are in the .scen of the same name beside it",
+        families: &[Family::Maze],
+        example: "type octile\nheight 1\nwidth 2\nmap\n..\n",
+        sure: true,
+        tells: |text| {
+            text.body.trim_ascii_start().starts_with(b"type ") || text.body.trim_ascii_start().starts_with(b"version ")
+        },
+        read: |text, _, _| {
+            Err(PuzzleError::Syntax {
+                origin: text.origin.to_owned(),
+                line: 1,
+                fault: trm_intake::Fault::from("a MovingAI map has no start and goal of its own")
+                    .advise("give the path of the .map with its .map.scen beside it"),
+            })
+        },
+    },
+    Dialect {
+        name: "maze",
+        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; a line with its size may stand before it, a blank line parts mazes",
+        families: &[Family::Maze],
+        example: "#####\n#S G#\n#####\n",
+        sure: false,
+        tells: |text| maze::looks_like(&text.lines),
+        read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
+        name: "maze-matrix",
+        about: "a maze as a matrix of 0 and 1, with 2 and 3 for start and goal, or two gaps in the border; with --as maze, its first and last cell",
+        families: &[Family::Maze],
+        example: "1 1 1 1 1\n1 2 0 3 1\n1 1 1 1 1\n",
+        sure: false,
+        tells: is_matrix,
+        read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
+        name: "sudoku",
+        about: "a sudoku in a line, with a name, a rating or its solution beside it; or as rows, with or without a frame, titles and comments around it. Digits, letters or numbers; whatever else there is one of is the blank",
+        families: &[Family::Sudoku],
+        example: "1..4..1.2..33..2\n",
+        sure: false,
+        tells: |text| !text.begins_with(b'{'),
+        read: |text, reading, kept| sudoku::read(text.origin, &text.lines, reading, kept),
+    },
+];
+
+/// True if JSON holds puzzles and not tasks of ARC.
+fn json_puzzles(text: &Text<'_>) -> bool {
+    if text.begins_with(b'{') { json_keys::looks_like(&text.body) } else { list::looks_like(&text.body) }
+}
+
+/// True for a matrix of 0 and 1, and of 2 and 3 maybe.
+fn is_matrix(text: &Text<'_>) -> bool {
+    let digits = || text.lines.iter().flat_map(|line| line.text.chars()).filter(char::is_ascii_digit);
+    let other = |c: char| !matches!(c, '0'..='3' | ',' | ';' | '[' | ']' | '{' | '}') && !c.is_whitespace();
+    let rows = text.lines.iter().filter(|line| !line.is_blank());
+    let header = rows.clone().next().map_or(0, |line| line.number);
+    let (mut zero, mut one, mut more) = (false, false, 0);
+    for digit in digits() {
+        zero |= digit == '0';
+        one |= digit == '1';
+        more += usize::from(matches!(digit, '2' | '3'));
+    }
+    let is_row = |line: &Line<'_>| line.number == header || !line.text.contains(other);
+    rows.clone().count() > 1 && zero && one && more <= 2 && rows.clone().all(is_row)
+}
+
+/// Puzzles from a text, read as it says itself that it is meant.
+///
+/// Every dialect that may be meant is tried. One that works is taken.
+///
+/// # Errors
+/// [`PuzzleError::Ambiguous`] when several work; when none does, what the likeliest has found.
+pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, budget: &mut Budget) -> Result<Found> {
+    tell(origin, body, reading, budget).map(|(_, found)| found)
+}
+
+/// As [`read`], with the dialect.
+pub(super) fn tell(
+    origin: &str,
+    body: Body<'_>,
+    reading: &Reading,
+    budget: &mut Budget,
+) -> Result<(&'static Dialect, Found)> {
+    let text = Text { origin, body, lines: lines(origin, body, budget)? };
+    let mut found: Vec<(&Dialect, Found)> = Vec::new();
+    let mut failed = None;
+    for dialect in DIALECTS.iter().filter(|dialect| dialect.families.iter().any(|&family| reading.allows(family))) {
+        if !(dialect.tells)(&text) {
+            continue;
+        }
+        let mut kept = Kept::new(origin, body.len());
+        match (dialect.read)(&text, reading, &mut kept).and_then(|()| kept.found()) {
+            Ok(puzzles) if dialect.sure => return Ok((dialect, puzzles)),
+            Ok(puzzles) => found.push((dialect, puzzles)),
+            Err(error) if dialect.sure => return Err(error),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    // What lacks an end is a maze only where it can be nothing else.
+    let complete = |(_, found): &(&Dialect, Found)| {
+        found.failures.is_empty() && found.puzzles.iter().all(|puzzle| puzzle.check().is_ok())
+    };
+    if found.len() > 1 && !found.iter().any(|(dialect, _)| dialect.name == "maze-matrix") && found.iter().any(complete)
+    {
+        found.retain(complete);
+    }
+    match found.len() {
+        0 => Err(failed.unwrap_or_else(|| PuzzleError::Empty { origin: origin.to_owned() })),
+        1 => Ok(found.remove(0)),
+        _ => Err(PuzzleError::Ambiguous {
+            origin: origin.to_owned(),
+            readings: found.iter().map(|(dialect, _)| dialect.families[0]).collect(),
+        }),
+    }
+}
+
+/// The dialect of a text.
+///
+/// # Errors
+/// As of [`parse`](super::parse).
+pub fn dialect_of(origin: &str, bytes: &[u8]) -> Result<&'static Dialect> {
+    let (body, mut budget) = super::body::counted(origin, bytes)?;
+    tell(origin, body, &Reading::default(), &mut budget).map(|(dialect, _)| dialect)
+}

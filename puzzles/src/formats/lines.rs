@@ -1,0 +1,53 @@
+//! The lines of a text.
+
+use trm_intake::{Budget, Fault};
+
+use super::body::Body;
+use crate::{PuzzleError, Result};
+
+/// A line and its number, from 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    pub(super) number: usize,
+    pub(super) text: &'a str,
+}
+
+impl Line<'_> {
+    pub(super) fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
+    }
+
+    /// An error for the character at byte `index`.
+    pub(super) fn unknown(&self, origin: &str, index: usize, allowed: &str) -> PuzzleError {
+        let before = self.text.get(..index).unwrap_or("");
+        let rest = self.text.get(index..).unwrap_or("");
+        PuzzleError::UnknownCharacter {
+            origin: origin.to_owned(),
+            line: self.number,
+            column: before.chars().count() + 1,
+            character: rest.chars().next().unwrap_or('\u{fffd}'),
+            allowed: allowed.to_owned(),
+        }
+    }
+}
+
+/// The lines of a text, an item each; `\r\n` is taken away, other encodings than UTF-8 refused.
+pub(super) fn lines<'a>(origin: &str, body: Body<'a>, budget: &mut Budget) -> Result<Vec<Line<'a>>> {
+    // Counted first: what is kept of an empty line is larger than the line.
+    let count = body.split(|&byte| byte == b'\n').count();
+    budget.take_items(count as u64).map_err(PuzzleError::exceeded(origin, "lines"))?;
+    let body = body.bytes();
+    let text = std::str::from_utf8(body).map_err(|error| {
+        let before = &body[..error.valid_up_to()];
+        PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: before.split(|&byte| byte == b'\n').count(),
+            fault: Fault::from("not text: a byte that is not UTF-8").advise("puzzles are plain text files"),
+        }
+    })?;
+    let mut lines = Vec::with_capacity(count);
+    lines.extend(
+        text.split('\n').zip(1..).map(|(text, number)| Line { number, text: text.strip_suffix('\r').unwrap_or(text) }),
+    );
+    Ok(lines)
+}

@@ -1,0 +1,96 @@
+//! Grids as JSON lists: rows of a grid, all cells of one, or several of these.
+
+use serde::Deserialize;
+use trm_intake::{Budget, Fault, Limits, Printable};
+
+use super::body::Body;
+use super::json_grid::{JsonGrid, LONGEST_TEXT};
+use super::jsonl::{self, Object};
+use super::kept::Kept;
+use super::{LIMITS, Reading};
+use crate::{PuzzleError, Result};
+
+/// Grids bound what is kept of them; beside, no text is longer than the largest grid.
+const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
+
+/// The content of a list.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lists {
+    Objects(Vec<Object>),
+    Grid(JsonGrid),
+    Grids(Vec<JsonGrid>),
+}
+
+/// True for a list that is not one of ARC's tasks.
+pub(super) fn looks_like(body: &[u8]) -> bool {
+    let inner = body.trim_ascii_start().strip_prefix(b"[").unwrap_or_default().trim_ascii_start();
+    match inner.first() {
+        Some(b'{') => {
+            #[derive(Deserialize)]
+            struct Task {
+                #[serde(rename = "test")]
+                _test: serde::de::IgnoredAny,
+            }
+            serde_json::from_slice::<Vec<Task>>(body).is_err()
+        }
+        _ => true,
+    }
+}
+
+/// The puzzles of a list.
+pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
+    Budget::new(JSON_LIMITS).take_json(&body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
+    // What is kept of a number is larger than the number.
+    let commas = body.split(|&byte| byte == b',').count() as u64;
+    let limit = LIMITS.items * 4;
+    if commas > limit {
+        return Err(PuzzleError::TooLarge { origin: origin.to_owned(), unit: "values", found: commas, limit });
+    }
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
+        let reason = error.to_string();
+        let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
+        return Err(PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: error.line().max(1),
+            fault: Fault::from(format!("column {}: {reason}", error.column().max(1))),
+        });
+    }
+    let lists = serde_json::from_slice::<Lists>(&body).map_err(|_| {
+        PuzzleError::data(
+            origin,
+            Fault::from("a JSON list that holds no grids")
+                .advise("expected rows of numbers or texts, all cells of a grid, a list of such grids, or objects with a `puzzle`"),
+        )
+    })?;
+    let place = |index: usize| format!("{origin}[{index}]");
+    match lists {
+        Lists::Grid(JsonGrid::Rows(rows)) if rows.iter().all(|row| jsonl::is_whole(row, reading)) => {
+            for (index, row) in rows.into_iter().enumerate() {
+                kept.push(jsonl::grid(&place(index), &JsonGrid::Text(row), None, reading)?)?;
+            }
+        }
+        Lists::Grid(JsonGrid::Numbers(rows))
+            if rows.iter().all(|row| row.len() != rows.len() && jsonl::is_flat(row)) =>
+        {
+            for (index, row) in rows.into_iter().enumerate() {
+                kept.push(jsonl::grid(&place(index), &JsonGrid::Flat(row), None, reading)?)?;
+            }
+        }
+        Lists::Grid(grid) => {
+            let puzzle = jsonl::grid(origin, &grid, None, reading)?;
+            kept.push(puzzle)?;
+        }
+        Lists::Grids(grids) => {
+            for (index, grid) in grids.iter().enumerate() {
+                kept.push(jsonl::grid(&place(index), grid, None, reading)?)?;
+            }
+        }
+        Lists::Objects(objects) => {
+            for (index, object) in objects.into_iter().enumerate() {
+                kept.push(object.puzzle(&place(index), None, reading)?)?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,425 @@
+//! Sudokus in texts: a line each, or rows of cells, with whatever people write around them.
+
+mod boxes;
+mod drawing;
+mod line;
+mod numerals;
+mod rows;
+mod spaced;
+
+use boxes::boxes;
+pub(super) use drawing::drawing;
+use line::whole;
+pub use numerals::Numerals;
+use numerals::{Misfit, Written};
+use rows::{Row, is_rule, is_side, is_title, period, side_of};
+use trm_intake::Fault;
+
+use super::kept::Kept;
+use super::lines::Line;
+use super::{Alphabet, Puzzle, PuzzleKind, Reading};
+use crate::sudoku::BLANK;
+use crate::{Grid, PuzzleError, Result};
+
+/// Longer lines are not looked at: two grids of 625 cells with as many separators, a name and a rating.
+const LONGEST_LINE: usize = 8000;
+
+/// True for a text of sudoku characters only, with at least one digit or dot among them.
+pub(super) fn looks_like_row(text: &str) -> bool {
+    let is_cell = |c: char| c == '.' || Numerals::FromOne.value(c).is_some() || c == '0';
+    text.contains(|c: char| c.is_ascii_digit() || c == '.')
+        && text.chars().all(|c| is_cell(c) || rows::is_bar(c) || c.is_ascii_whitespace())
+}
+
+/// Where a text is being read.
+struct Reader<'l, 'a, 'o> {
+    origin: &'o str,
+    lines: &'l [Line<'a>],
+    /// The line that is looked at.
+    at: usize,
+    reading: &'o Reading,
+    /// The line that stood before the puzzle, as its name.
+    title: Option<&'a str>,
+}
+
+/// Puzzles from the lines of a text.
+pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
+    if let Some(line) = lines.iter().find(|line| line.text.len() > LONGEST_LINE && !line.is_blank()) {
+        return Err(PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: line.number,
+            fault: format!("a line of {} characters, a sudoku takes {LONGEST_LINE} at most", line.text.len()).into(),
+        });
+    }
+    let mut reader = Reader { origin, lines, at: 0, reading, title: None };
+    let mut skipped = false;
+    while let Some(&line) = reader.lines.get(reader.at) {
+        if let Some(section) = section(line.text) {
+            // SadMan's files say in which state they left a puzzle, and more.
+            skipped = !section.eq_ignore_ascii_case("puzzle");
+            reader.at += 1;
+        } else if skipped || line.is_blank() || is_comment(line.text) || is_rule(line.text) {
+            reader.at += 1;
+        } else {
+            let start = reader.at;
+            match reader.puzzle() {
+                Ok(Some(puzzle)) => {
+                    kept.push(puzzle)?;
+                    reader.title = None;
+                }
+                Ok(None) => {
+                    reader.title = Some(line.text.trim());
+                    reader.at += 1;
+                }
+                Err(error) => {
+                    kept.fail(reading, error)?;
+                    reader.pass_over(start);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One puzzle of a line, for a text that is read as it comes; `None` for a line without any.
+///
+/// # Errors
+/// As for a text of this line alone.
+pub(super) fn read_line(origin: &str, line: Line<'_>, reading: &Reading) -> Result<Option<Puzzle>> {
+    if line.is_blank() || is_comment(line.text) || is_rule(line.text) {
+        return Ok(None);
+    }
+    match whole(line, reading) {
+        Some(whole) => whole.puzzle(origin, reading).map(Some),
+        None if is_title(line.text) => Ok(None),
+        None => Err(unusable(origin, line)),
+    }
+}
+
+/// True if a line is a puzzle by itself.
+pub(super) fn is_whole(line: Line<'_>, reading: &Reading) -> bool {
+    line.text.len() <= LONGEST_LINE && whole(line, reading).is_some()
+}
+
+fn section(text: &str) -> Option<&str> {
+    let name = text.trim().strip_prefix('[')?.strip_suffix(']')?;
+    (!name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == ' ')).then_some(name)
+}
+
+fn is_comment(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('#') || text.starts_with("//") || text.starts_with("/*")
+}
+
+impl<'a> Reader<'_, 'a, '_> {
+    /// The puzzle that begins in this line, behind which reading goes on; `None` for a title.
+    fn puzzle(&mut self) -> Result<Option<Puzzle>> {
+        let line = self.lines[self.at];
+        let sixteen = self.is_sixteen_grid();
+        if !sixteen && let Some(whole) = whole(line, self.reading) {
+            self.at += 1;
+            return whole.puzzle(self.origin, self.reading).map(Some);
+        }
+        let start = self.at;
+        let found = match self.first_row() {
+            Some(row) => self.grid(&row),
+            None if is_title(line.text) && spaced::find(&self.lines[start..]).is_none() => return Ok(None),
+            None => Err(unusable(self.origin, line)),
+        };
+        found.map(Some).or_else(|error| {
+            // A number alone, and rows of another length behind it.
+            let alone = self.lines.get(start + 1).is_some_and(|next| cells(next.text) != cells(line.text));
+            if let Some(spaced) = spaced::find(&self.lines[start..]) {
+                self.at = start + spaced.lines;
+                let values = spaced.values(self.reading).ok_or(error)?;
+                return self.finish(line.number, spaced.side, values, &spaced.breaks, &[]).map(Some);
+            }
+            if alone && line.text.trim().bytes().all(|byte| byte.is_ascii_digit()) && line.text.trim().len() <= 7 {
+                self.at = start;
+                return Ok(None);
+            }
+            Err(error)
+        })
+    }
+
+    /// Passes over what could not be read from this line on: to a blank line or one that is a puzzle.
+    fn pass_over(&mut self, start: usize) {
+        let rest = self.lines[start + 1..].iter();
+        self.at = start + 1 + rest.take_while(|line| !line.is_blank() && !is_whole(**line, self.reading)).count();
+    }
+
+    /// The next lines that are rows, with the numbers of rows before which there is a rule or a blank line.
+    fn next_rows(&self, most: usize) -> (Vec<Line<'a>>, Vec<usize>, usize) {
+        let (mut rows, mut breaks, mut at) = (Vec::with_capacity(most), Vec::new(), self.at);
+        while let Some(&line) = self.lines.get(at).filter(|_| rows.len() < most) {
+            if line.is_blank() || is_rule(line.text) {
+                if breaks.last() != Some(&rows.len()) {
+                    breaks.push(rows.len());
+                }
+            } else if !is_comment(line.text) {
+                rows.push(line);
+            }
+            at += 1;
+        }
+        (rows, breaks, at)
+    }
+
+    /// True if 16 characters are a row of a 16x16 grid and not a 4x4 puzzle in one line: a grid has 16 such lines, and
+    /// symbols above 4.
+    fn is_sixteen_grid(&self) -> bool {
+        cells(self.lines[self.at].text) == 16 && {
+            let (rows, ..) = self.next_rows(16);
+            let above = |line: &Line<'_>| {
+                line.text.contains(|c: char| matches!(c, '5'..='9' | 'E'..='Z' | 'e'..='w' | 'y'..='z'))
+            };
+            rows.len() == 16 && rows.iter().all(|line| cells(line.text) == 16) && rows.iter().any(above)
+        }
+    }
+
+    /// The first row of a grid; `None` if the line is none.
+    fn first_row(&self) -> Option<Row<'a>> {
+        let line = self.lines[self.at];
+        let numbers = Row::of(line, true);
+        let count = numbers.cells.len();
+        if count > 1 && is_side(count) {
+            let (rows, ..) = self.next_rows(count);
+            let is_cell = |&(_, text): &(usize, &str)| {
+                text.chars().count() <= 1
+                    || text.parse::<usize>().is_ok_and(|number| number <= count)
+                    || is_blank_word(text)
+            };
+            let of_numbers = |row: &Line<'_>| {
+                let row = Row::of(*row, true);
+                row.cells.len() == count && row.cells.iter().all(is_cell)
+            };
+            if rows.len() == count && rows.iter().all(of_numbers) {
+                return Some(numbers);
+            }
+        }
+        let row = Row::of(line, false);
+        // A 4x4 puzzle in a line that is damaged is no row of a 16x16 one.
+        let alone = row.cells.len() == 16 && self.next_rows(2).0.get(1).is_none_or(|next| cells(next.text) != 16);
+        (is_side(row.cells.len()) && !is_word_row(&row) && !alone).then_some(row)
+    }
+
+    /// A grid whose first row is known.
+    fn grid(&mut self, first: &Row<'a>) -> Result<Puzzle> {
+        let (side, first_line) = (first.cells.len(), first.line.number);
+        let of_numbers =
+            first.has_numbers() || self.next_rows(side).0.iter().all(|&line| Row::of(line, true).cells.len() == side);
+        let (lines, breaks, behind) = self.next_rows(side);
+        let mut rows = Vec::with_capacity(side);
+        for line in lines {
+            let row = Row::of(line, of_numbers);
+            if row.cells.len() != side {
+                return Err(self.ragged(&row, side, first_line, rows.len()));
+            }
+            rows.push(row);
+        }
+        if rows.len() < side {
+            return Err(PuzzleError::Syntax {
+                origin: self.origin.to_owned(),
+                line: rows.last().map_or(first_line, |row| row.line.number),
+                fault: format!("the sudoku that begins in line {first_line} ends after {} of {side} rows", rows.len())
+                    .into(),
+            });
+        }
+        let values = if rows.iter().any(Row::has_numbers) {
+            numbers(self.origin, &rows, side)?
+        } else {
+            characters(self.origin, &rows, side, self.reading)?
+        };
+        let widths =
+            rows.iter().find_map(|row| period(&row.breaks, side).map(|_| row.breaks.clone())).unwrap_or_default();
+        self.at = behind;
+        self.finish(first_line, side, values, &breaks, &widths)
+    }
+
+    fn ragged(&self, row: &Row<'_>, side: usize, first_line: usize, before: usize) -> PuzzleError {
+        let marks = |(_, text): &(usize, &str)| text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit());
+        let numbers = Row::of(row.line, true);
+        if side <= 9 && numbers.cells.len() == side && numbers.cells.iter().any(marks) {
+            return pencil_marks(self.origin, row.line);
+        }
+        let heading = is_title(row.line.text) && row.line.text.contains(|c: char| c.is_alphabetic());
+        if heading || whole(row.line, self.reading).is_some() {
+            if before == 1 {
+                return unusable(self.origin, self.lines[self.at]);
+            }
+            return PuzzleError::Syntax {
+                origin: self.origin.to_owned(),
+                line: row.line.number,
+                fault: format!("the sudoku that begins in line {first_line} ends after {before} of {side} rows").into(),
+            };
+        }
+        PuzzleError::Ragged {
+            origin: self.origin.to_owned(),
+            line: row.line.number,
+            found: row.cells.len(),
+            first_line,
+            expected: side,
+        }
+    }
+
+    /// The puzzle of these values, its boxes being told by where the breaks between its rows and within them are.
+    fn finish(
+        &self,
+        line: usize,
+        side: usize,
+        (values, written): (Vec<u8>, Written),
+        breaks: &[usize],
+        widths: &[usize],
+    ) -> Result<Puzzle> {
+        let shown = (period(breaks, side), period(widths, side));
+        let mut puzzle = puzzle(self.origin, line, side, values, written, shown, self.reading)?;
+        puzzle.id = self.title.map(|title| title.chars().take(80).collect());
+        Ok(puzzle)
+    }
+}
+
+/// The cells of a row of characters, counted.
+fn cells(text: &str) -> usize {
+    text.chars().filter(|&c| !rows::is_bar(c) && !c.is_whitespace() && c != ',').count()
+}
+
+fn is_blank_word(text: &str) -> bool {
+    text.chars().all(|c| matches!(c, '.' | '_' | '-' | '*'))
+}
+
+/// True for a row that is a word rather than cells: `easy`, `level 1`.
+fn is_word_row(row: &Row<'_>) -> bool {
+    let characters = || row.cells.iter().flat_map(|(_, text)| text.chars());
+    let letters = characters().filter(|c| c.is_alphabetic()).count();
+    let odd = |c: char| {
+        c.is_alphabetic() && Numerals::FromOne.value(c).is_none_or(|value| usize::from(value) > row.cells.len())
+    };
+    letters >= 3 && characters().any(|c| odd(c) && !matches!(c, 'x' | 'X')) && !is_letters(row)
+}
+
+/// True for rows of the letters from A to that of the side, and one other character.
+fn is_letters(row: &Row<'_>) -> bool {
+    let side = row.cells.len();
+    let others = row.cells.iter().flat_map(|(_, text)| text.chars());
+    let mut others = others.filter(|&c| Numerals::Letters.value(c).is_none_or(|value| usize::from(value) > side));
+    others.next().is_none_or(|blank| others.all(|c| c == blank))
+}
+
+/// The values of a grid of characters.
+fn characters(origin: &str, rows: &[Row<'_>], side: usize, reading: &Reading) -> Result<(Vec<u8>, Written)> {
+    let character = |text: &str| text.chars().next().unwrap_or(' ');
+    let all = || rows.iter().flat_map(|row| row.cells.iter().map(|&(_, text)| character(text)));
+    let written = Written::count(side, all(), reading).map_err(|misfit| {
+        let (sought, allowed) = match misfit {
+            Misfit::Unknown(sought) => (sought, allowed(side)),
+            Misfit::ZeroAndBlank(blank) => return two_blanks(origin, rows[0].line, side, blank),
+        };
+        let mut places = rows.iter().flat_map(|row| row.cells.iter().map(move |&(index, text)| (row, index, text)));
+        match places.find(|&(_, _, text)| character(text) == sought) {
+            Some((row, index, _)) => row.line.unknown(origin, index, &allowed),
+            None => unusable(origin, rows[0].line),
+        }
+    })?;
+    Ok((all().map(|c| written.value(side, c).unwrap_or(BLANK)).collect(), written))
+}
+
+/// The values of a grid of whole numbers.
+fn numbers(origin: &str, rows: &[Row<'_>], side: usize) -> Result<(Vec<u8>, Written)> {
+    let all = || rows.iter().flat_map(|row| row.cells.iter().map(move |&(index, text)| (row, index, text)));
+    let is_zero = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte == b'0');
+    let other = all().map(|(_, _, text)| text).find(|text| !text.bytes().any(|byte| byte.is_ascii_digit()));
+    let from_zero = other.is_some() && all().any(|(_, _, text)| is_zero(text));
+    let value = |text: &str| -> Option<u8> {
+        if !text.bytes().any(|byte| byte.is_ascii_digit()) {
+            let is_blank =
+                text.chars().count() <= 1 && !text.contains(|c: char| c.is_alphabetic() && !matches!(c, 'x' | 'X'));
+            return (is_blank || is_blank_word(text)).then_some(BLANK);
+        }
+        let number = text.parse::<usize>().ok()? + usize::from(from_zero);
+        (number <= side).then_some(number as u8)
+    };
+    let values = all().map(|(row, index, text)| {
+        value(text).ok_or_else(|| match text.len() {
+            2.. if side <= 9 => pencil_marks(origin, row.line),
+            _ => row.line.unknown(
+                origin,
+                index,
+                &format!("a {side}x{side} sudoku of numbers has 1 to {side}, and 0 or . for blank"),
+            ),
+        })
+    });
+    let numerals = if from_zero { Numerals::FromZero } else { Numerals::FromOne };
+    let blank = other.and_then(|text| text.chars().next()).filter(|c| !c.is_alphanumeric()).unwrap_or('.');
+    Ok((values.collect::<Result<_>>()?, Written { numerals, blank: Some(if other.is_some() { blank } else { '0' }) }))
+}
+
+fn pencil_marks(origin: &str, line: Line<'_>) -> PuzzleError {
+    PuzzleError::Syntax {
+        origin: origin.to_owned(),
+        line: line.number,
+        fault: Fault::from("several digits in a cell: these are pencil marks, not a puzzle")
+            .advise("export the puzzle itself, a digit or a blank in each cell"),
+    }
+}
+
+/// The puzzle of these values. `shown` is the height and the width of its boxes, as far as the text shows them.
+fn puzzle(
+    origin: &str,
+    line: usize,
+    side: usize,
+    values: Vec<u8>,
+    written: Written,
+    shown: (Option<usize>, Option<usize>),
+    reading: &Reading,
+) -> Result<Puzzle> {
+    let grid = Grid::from_cells(side, side, values)?;
+    let (task, note) = boxes(side, &grid, shown, reading)?;
+    let blank = written.blank.filter(|c| !c.is_whitespace()).unwrap_or('.');
+    Ok(Puzzle {
+        source: format!("{origin}:{line}"),
+        id: None,
+        grid,
+        kind: PuzzleKind::Sudoku(task),
+        alphabet: Alphabet::sudoku_in(written.numerals, blank),
+        solution: None,
+        note,
+    })
+}
+
+/// An error for a line that is neither a whole puzzle nor a row of one: its first odd character, or its length.
+fn unusable(origin: &str, line: Line<'_>) -> PuzzleError {
+    let marks = Row::of(line, true);
+    let is_number = |&(_, text): &(usize, &str)| text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_side(marks.cells.len()) && marks.has_numbers() && marks.cells.len() <= 9 && marks.cells.iter().all(is_number)
+    {
+        return pencil_marks(origin, line);
+    }
+    let row = Row::of(line, false);
+    let characters = || row.cells.iter().filter_map(|(_, text)| text.chars().next());
+    let side = side_of(row.cells.len()).unwrap_or(9);
+    match Written::count(side, characters(), &Reading::default()) {
+        Err(Misfit::ZeroAndBlank(blank)) if side_of(row.cells.len()).is_some() => two_blanks(origin, line, side, blank),
+        Err(Misfit::Unknown(odd)) if odd != '0' && (!odd.is_ascii_digit() || side_of(row.cells.len()).is_some()) => {
+            let place = row.cells.iter().find(|(_, text)| text.starts_with(odd)).map_or(0, |&(index, _)| index);
+            line.unknown(origin, place, &allowed(side))
+        }
+        _ => PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: line.number,
+            fault: Fault::from(format!("a line of {} cells is neither a sudoku nor a row of one", row.cells.len()))
+                .advise("give 81 characters in one line, or 9 rows of 9"),
+        },
+    }
+}
+
+fn allowed(side: usize) -> String {
+    let symbols = match side {
+        ..=9 => format!("1 to {side}"),
+        _ => format!("1 to 9, A to {}", Numerals::FromOne.symbol(side as u8).unwrap_or('?')),
+    };
+    format!("a {side}x{side} sudoku is written with {symbols}, and 0 or . or one other character for blank")
+}
+
+fn two_blanks(origin: &str, line: Line<'_>, side: usize, blank: char) -> PuzzleError {
+    let symbols = Numerals::FromZero.range(side);
+    PuzzleError::TwoBlanks { origin: origin.to_owned(), line: line.number, blank, symbols }
+}

@@ -1,0 +1,119 @@
+//! Options for inputs that do not say themselves how they are meant; and `trm formats`.
+
+use std::io::Write;
+
+use serde::Serialize;
+use trm_cli::{Exit, console, errln};
+use trm_intake::Printable;
+use trm_puzzles::formats::{DIALECTS, Family, Numerals, Reading};
+use trm_puzzles::{Puzzle, Sudoku};
+
+/// Options for inputs that can be read in several ways.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Inputs that can be read in several ways")]
+pub(crate) struct ReadingArgs {
+    /// Kind of the puzzles: sudoku, maze or arc
+    #[arg(long = "as", value_name = "KIND")]
+    family: Option<Family>,
+    /// Boxes of sudokus, rows x columns
+    #[arg(long, value_name = "HxW", value_parser = boxes)]
+    boxes: Option<Sudoku>,
+    /// The character of a blank cell of sudokus
+    #[arg(long, value_name = "CHARACTER")]
+    blank: Option<char>,
+    /// The first and last of the characters that stand for 1 to n in sudokus: 1-9, 0-8, A-I, 0-F, …
+    #[arg(long, value_name = "FIRST-LAST", value_parser = symbols)]
+    symbols: Option<Numerals>,
+}
+
+fn boxes(text: &str) -> Result<Sudoku, String> {
+    let sides =
+        text.split_once(['x', 'X']).and_then(|(height, width)| Some((height.parse().ok()?, width.parse().ok()?)));
+    let (height, width) = sides.ok_or("expected rows x columns, as in 2x3")?;
+    Sudoku::new(height, width).map_err(|error| error.to_string())
+}
+
+fn symbols(text: &str) -> Result<Numerals, String> {
+    match text.chars().next() {
+        Some('1') => Ok(Numerals::FromOne),
+        Some('0') => Ok(Numerals::FromZero),
+        Some('A' | 'a') => Ok(Numerals::Letters),
+        _ => Err("expected 1-9, 0-8, A-I or the like, beginning with 1, 0 or A".to_owned()),
+    }
+}
+
+impl ReadingArgs {
+    /// Returns what is said, completed by what a model takes.
+    pub(crate) fn with(&self, model: Option<trm_puzzles::PuzzleKind>) -> Reading {
+        let known = model.map(Reading::of).unwrap_or_default();
+        Reading {
+            family: self.family.or(known.family),
+            boxes: self.boxes.or(known.boxes),
+            blank: self.blank,
+            symbols: self.symbols,
+            ..Reading::default()
+        }
+    }
+
+    /// Says on stderr how inputs were taken that do not say it themselves, of many alike once.
+    pub(crate) fn note(puzzles: &[Puzzle]) {
+        let mut noted = puzzles.iter().filter_map(|puzzle| Some((puzzle, puzzle.note.as_ref()?)));
+        if let Some((puzzle, note)) = noted.next() {
+            let others = match noted.filter(|(_, other)| *other == note).count() {
+                0 => String::new(),
+                count => format!(" (and {count} more)"),
+            };
+            errln!("{}: {note}{others}\nhint: --boxes says it", Printable(&puzzle.source));
+        }
+    }
+}
+
+/// Show the forms of text and files that puzzles are read from, with an example of each.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// A dialect, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct JsonDialect {
+    name: &'static str,
+    families: Vec<&'static str>,
+    about: &'static str,
+    example: &'static str,
+}
+
+/// Runs `trm formats`.
+pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let mut out = console::stdout();
+    if args.json {
+        let dialects = DIALECTS.iter().map(|dialect| JsonDialect {
+            name: dialect.name,
+            families: dialect.families.iter().map(|family| family.name()).collect(),
+            about: dialect.about,
+            example: dialect.example,
+        });
+        serde_json::to_writer(&mut out, &dialects.collect::<Vec<_>>()).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+        return Ok(Exit::Done);
+    }
+    for dialect in &DIALECTS {
+        let families = dialect.families.iter().map(|family| family.name()).collect::<Vec<_>>().join(", ");
+        writeln!(out, "{} ({families}): {}", dialect.name, dialect.about)?;
+        let lines = dialect.example.lines();
+        for line in lines.clone().take(MOST_LINES) {
+            writeln!(out, "    {line}")?;
+        }
+        if lines.count() > MOST_LINES {
+            writeln!(out, "    …")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "A model of --task tokens takes lines of numbers, JSON lists of them, and .npy arrays.")?;
+    Ok(Exit::Done)
+}
+
+/// Lines of an example that are shown.
+const MOST_LINES: usize = 6;
