@@ -40,22 +40,17 @@ pub(super) struct Object {
         alias = "maze",
         alias = "mission",
         alias = "values",
-        alias = "clues",
-        alias = "rows"
+        alias = "clues"
     )]
     puzzle: Option<JsonGrid>,
+    /// The rows of the grid; in others a number of rows.
+    rows: Option<Rows>,
     /// The name that ARC has for it too.
     input: Option<JsonGrid>,
-    #[serde(
-        default,
-        alias = "answers",
-        alias = "output",
-        alias = "solution",
-        alias = "solutions",
-        alias = "solved",
-        alias = "label"
-    )]
+    #[serde(default, alias = "answers", alias = "output", alias = "solution", alias = "solved", alias = "label")]
     answer: Option<JsonGrid>,
+    /// An answer under this name, or a list of them; or how many there are, as `trm solve --json` prints it.
+    solutions: Option<Rows>,
     #[serde(default, alias = "name", alias = "title")]
     id: Option<Id>,
     /// Rows and columns, where the grid is one line: as `trm solve --json` prints it.
@@ -64,6 +59,14 @@ pub(super) struct Object {
     /// Rows and columns of a sudoku's boxes.
     #[serde(default)]
     boxes: Option<Sides>,
+}
+
+/// Rows, or another thing of that name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Rows {
+    Grid(JsonGrid),
+    Other(IgnoredAny),
 }
 
 /// Two lengths; other programs have other things under such a name.
@@ -175,8 +178,13 @@ pub(super) fn puzzle(
 impl Object {
     /// Its puzzle.
     pub(super) fn puzzle(self, source: &str, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
-        let is_input = self.puzzle.is_none();
-        let question = self.puzzle.or(self.input).ok_or_else(|| {
+        let rows = match self.rows {
+            Some(Rows::Grid(grid)) => Some(grid),
+            Some(Rows::Other(_)) | None => None,
+        };
+        let puzzle = self.puzzle.or(rows);
+        let is_input = puzzle.is_none();
+        let question = puzzle.or(self.input).ok_or_else(|| {
             PuzzleError::data(source, Fault::from("no `puzzle` among the keys").advise(format!("expected {EXPECTED}")))
         })?;
         let boxes = Sides::two(self.boxes).and_then(|[height, width]| Sudoku::new(height, width).ok());
@@ -192,7 +200,8 @@ impl Object {
             return Err(PuzzleError::Ambiguous { origin: source.to_owned(), readings });
         }
         let mut puzzle = grid(&place, &question, kind, reading)?;
-        if let Some(answer) = &self.answer {
+        let answer = self.answer.or_else(|| solution_of(self.solutions));
+        if let Some(answer) = &answer {
             let asked = Reading { family: None, ..Reading::of(puzzle.kind) };
             let answer = grid(&format!("{source} (answer)"), answer, Some(puzzle.kind), &asked)?.grid;
             if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
@@ -211,6 +220,19 @@ impl Object {
             Id::Number(id) => id.to_string(),
         });
         Ok(puzzle)
+    }
+}
+
+/// The answer among what stands under `solutions`; of several none.
+fn solution_of(solutions: Option<Rows>) -> Option<JsonGrid> {
+    match solutions? {
+        Rows::Grid(JsonGrid::Text(text)) => (text.len() > 15).then_some(JsonGrid::Text(text)),
+        Rows::Grid(JsonGrid::Rows(mut rows)) if rows.first().is_some_and(|row| is_whole(row, &Reading::default())) => {
+            (rows.len() == 1).then(|| JsonGrid::Text(rows.remove(0)))
+        }
+        Rows::Grid(JsonGrid::Rows(rows)) if rows.is_empty() => None,
+        Rows::Grid(grid) => Some(grid),
+        Rows::Other(_) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use trm_intake::{Budget, Limits};
 
 use super::{Found, Puzzle, Reading};
+use crate::sudoku::BLANK;
 use crate::{Grid, PuzzleError, Result};
 
 /// Bytes that puzzles may take whatever their text, and for each byte of it. A 9x9 sudoku in a line takes four times its
@@ -45,6 +46,21 @@ impl<'o> Kept<'o> {
         })?;
         self.puzzles.push(puzzle);
         Ok(())
+    }
+
+    /// Takes a full grid as the answer of the puzzle before it; false if it is none.
+    pub(super) fn answer(&mut self, full: &Puzzle) -> bool {
+        let Some(last) = self.puzzles.last_mut() else { return false };
+        let agrees = |(&given, &value): (&u8, &u8)| given == value || given == BLANK;
+        let is_answer = last.kind == full.kind
+            && last.solution.is_none()
+            && last.grid.cells().contains(&BLANK)
+            && !full.grid.cells().contains(&BLANK)
+            && last.grid.cells().iter().zip(full.grid.cells()).all(agrees);
+        if is_answer {
+            last.solution = Some(full.grid.clone());
+        }
+        is_answer
     }
 
     /// Sets an error aside where reading is to go on; returns it otherwise.

@@ -19,6 +19,7 @@ mod list;
 mod maze;
 pub mod moving_ai;
 pub(crate) mod npy;
+mod packed;
 mod reading;
 mod sudoku;
 pub mod text;
@@ -207,16 +208,55 @@ fn read_within(path: &Path, reading: &Reading, budget: &mut Budget) -> Result<Fo
         }
         _ => {}
     }
-    let bytes = read_file(path, budget)?;
-    let body = Body::of(&bytes);
-    if extension == "maz" && bytes.contains(&0x0e) && !bytes.contains(&b'\n') {
-        return maze::maz(&origin, &bytes).map(|puzzle| vec![puzzle].into());
+    if path.is_dir() {
+        return read_folder(path, reading, budget);
     }
+    let bytes = read_file(path, budget)?;
+    if let Some(members) = packed::members(path, &bytes, budget)? {
+        let read = |(name, bytes): &packed::Member| read_bytes(name, bytes, reading, budget);
+        return all_of(path, members.iter().map(read), reading);
+    }
+    let body = Body::of(&bytes);
     if let Some(solutions) = solutions_path(path).filter(|path| path.is_file()) {
         let solutions = read_file(&solutions, budget)?;
         return arc_json::parse_within(&origin, body, Some(Body::of(&solutions)), budget).map(Found::from);
     }
-    let decoded = encoding::utf8(body.bytes());
+    read_bytes(path, &bytes, reading, budget)
+}
+
+/// The puzzles of all files in a folder that hold any.
+fn read_folder(folder: &Path, reading: &Reading, budget: &mut Budget) -> Result<Found> {
+    let files = packed::files(folder, budget)?;
+    all_of(folder, files.iter().map(|file| read_within(file, reading, budget)), reading)
+}
+
+/// Joins what several files hold. One without puzzles is passed over.
+fn all_of(path: &Path, parts: impl Iterator<Item = Result<Found>>, reading: &Reading) -> Result<Found> {
+    let mut all = Found::default();
+    for part in parts {
+        match part {
+            Ok(found) => {
+                all.puzzles.extend(found.puzzles);
+                all.failures.extend(found.failures);
+            }
+            Err(PuzzleError::Empty { .. }) => {}
+            Err(error) if reading.keep_going => all.failures.push(error),
+            Err(error) => return Err(error),
+        }
+    }
+    if all.puzzles.is_empty() && all.failures.is_empty() {
+        return Err(PuzzleError::Empty { origin: path.display().to_string() });
+    }
+    Ok(all)
+}
+
+/// The puzzles of a file whose bytes are known.
+fn read_bytes(path: &Path, bytes: &[u8], reading: &Reading, budget: &mut Budget) -> Result<Found> {
+    let origin = path.display().to_string();
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("maz")) && maze::is_maz(bytes) {
+        return maze::maz(&origin, bytes).map(|puzzle| vec![puzzle].into());
+    }
+    let decoded = encoding::utf8(Body::of(bytes).bytes());
     let mut found = dialect::read(&origin, Body::of(&decoded), reading, budget)?;
     // A task of ARC is known by its file's name.
     let name = path.file_stem().and_then(|stem| stem.to_str());

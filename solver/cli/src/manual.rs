@@ -4,7 +4,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use clap::Command;
-use clap_complete::Shell;
+pub use clap_complete::Shell;
 
 /// Writes `man1/NAME.1` with a page for each subcommand, and `completions/` for bash, zsh and fish, below `folder`.
 ///
@@ -21,6 +21,19 @@ pub fn write(command: Command, folder: &Path) -> io::Result<()> {
     let pages = folder.join("man1");
     fs::create_dir_all(&pages)?;
     clap_mangen::generate_to(command, &pages)
+}
+
+/// Writes the completions for one shell: what its configuration sources.
+///
+/// # Errors
+/// They cannot be written.
+pub fn complete(command: Command, shell: Shell, out: &mut impl io::Write) -> io::Result<()> {
+    let mut command = without_help(command);
+    let name = command.get_name().to_owned();
+    // The generator panics where it cannot write; memory always can.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    out.write_all(&script)
 }
 
 /// `tool help solve` shows what `tool-solve(1)` is about already.

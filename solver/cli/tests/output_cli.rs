@@ -10,10 +10,12 @@ use outputs::{NO_SPACE, closed, errors, full};
 use tempfile::TempDir;
 
 /// Each command's words, in the folder of the package; `OUT` is a place that is not there yet.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 19] = [
     &["--help"],
     &["--version"],
     &["formats"],
+    &["models"],
+    &["completions", "bash"],
     &["solve", "--help"],
     &["solve", "../../examples/maze.txt", "--backend", "tract"],
     &[

@@ -182,6 +182,26 @@ fn what_goes_out_comes_back_in() {
 }
 
 #[test]
+fn models_and_completions_are_listed() {
+    let listed: Vec<Value> = serde_json::from_slice(&run(&["models", "--json"], "").stdout).expect("an array");
+    let names = listed.iter().map(|model| model["name"].as_str().expect("a name")).collect::<Vec<_>>();
+    assert_eq!(names, trm_models::SHIPPED.iter().map(|shipped| shipped.name).collect::<Vec<_>>());
+    assert_eq!((listed[0]["takes"].as_str(), listed[0]["any_size"].as_bool()), (Some("maze of any size"), Some(true)));
+    let shown = text(&run(&["models"], "").stdout);
+    assert!(shown.starts_with("maze      maze of any size  (grid, fp32)\n"), "{shown}");
+    for (shell, part) in [
+        ("bash", "complete -F _trm"),
+        ("zsh", "#compdef trm"),
+        ("fish", "complete -c trm"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let script = text(&run(&["completions", shell], "").stdout);
+        assert!(script.contains(part) && script.contains("formats"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "tcl"], "").status.code(), Some(2));
+}
+
+#[test]
 fn formats_lists_every_dialect_with_an_example() {
     let output = run(&["formats", "--json"], "");
     let listed: Vec<Value> = serde_json::from_slice(&output.stdout).expect("an array");

@@ -76,6 +76,8 @@ fn maze(origin: &str, rows: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     }
     let first = rows[0];
     let source = format!("{origin}:{}", first.number);
+    // Tabs at the end of a row are no cells.
+    let rows = &rows.iter().map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>()[..];
     let lengths = rows.iter().map(|row| row.text.chars().count()).collect::<Vec<_>>();
     let width = lengths.iter().copied().max().unwrap_or(0);
     check_sides(&source, rows.len(), width)?;
@@ -194,6 +196,18 @@ fn matrix(origin: &str, rows: &[Line<'_>], reading: &Reading) -> Result<Puzzle> 
         let letters = Letters { wall: symbol(wall), free: symbol(1 - wall), ..Letters::default() };
         maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters))
     };
+    // A border of one digit is a wall.
+    let (height, last) = (rows.len(), width.saturating_sub(1));
+    let is_border = |at: usize| at < width || at >= (height - 1) * width || at % width == 0 || at % width == last;
+    let border = digits.iter().enumerate().filter(|&(at, _)| is_border(at)).map(|(_, &digit)| digit);
+    let (ones, all) = (border.clone().filter(|&digit| digit == 1).count(), border.clone().count());
+    let zeros = border.filter(|&digit| digit == 0).count();
+    if 3 * ones > 2 * all {
+        return of(1);
+    }
+    if 3 * zeros > 2 * all {
+        return of(0);
+    }
     let usual = of(1)?;
     let solvable = |puzzle: &Puzzle| puzzle.check().is_ok() && shortest_path(&puzzle.grid).is_some();
     if solvable(&usual) {

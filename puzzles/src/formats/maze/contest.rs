@@ -20,6 +20,12 @@ const SIDES: [usize; 4] = [8, 16, 20, 32];
 /// The walls of a room: north, east, south, west.
 type Walls = [bool; 4];
 
+/// True for the bytes of a `.maz` file: rooms, of which the upper bits may say more. A text has other bytes.
+pub(in super::super) fn is_maz(bytes: &[u8]) -> bool {
+    let side = bytes.len().isqrt();
+    side * side == bytes.len() && SIDES.contains(&side) && bytes.iter().all(|&byte| byte < 0x20 || byte >= 0x80)
+}
+
 /// A `.maz` file.
 pub(in super::super) fn maz(origin: &str, bytes: &[u8]) -> Result<Puzzle> {
     let side = bytes.len().isqrt();

@@ -7,7 +7,7 @@ const WALLS: &str = "#@█▓▒■▮%XxWw&*1";
 /// Characters of free cells.
 const FREES: &str = " ._·•∙░-0";
 /// Starts with their goals. Of the first it is enough if one is there.
-const ENDS: [(char, char); 14] = [
+const ENDS: [(char, char); 15] = [
     ('S', 'G'),
     ('S', 'E'),
     ('S', 'F'),
@@ -19,6 +19,7 @@ const ENDS: [(char, char); 14] = [
     ('a', 'b'),
     ('S', 'X'),
     ('P', '.'),
+    ('P', 'K'),
     ('I', 'O'),
     ('B', 'E'),
     ('2', '3'),
@@ -77,8 +78,9 @@ impl Letters {
         let wall = walls.next();
         let free = frees.next();
         let second = walls.next();
-        // A way that was drawn already.
-        let path = if second == Some('*') && !rest().any(|c| c == 'o') { '*' } else { 'o' };
+        // A way that was drawn already; what is not wall, where nothing else is free.
+        let path = if second == Some('*') && free.is_some() && !rest().any(|c| c == 'o') { '*' } else { 'o' };
+        let free = free.or(second.filter(|&second| second == '*'));
         let letters = Self { wall: wall.unwrap_or('#'), free: free.unwrap_or(' '), start, goal, path };
         match rest().find(|&c| letters.value(c).is_none()) {
             Some(odd) => Err(odd),

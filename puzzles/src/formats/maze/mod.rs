@@ -7,7 +7,7 @@ mod letters;
 mod rooms;
 
 pub(super) use blocks::{in_line, looks_like, read};
-pub(super) use contest::{looks_like_numbers, map_width, maz, numbers};
+pub(super) use contest::{is_maz, looks_like_numbers, map_width, maz, numbers};
 pub(super) use hex::{looks_like as looks_like_hex, read as read_hex};
 pub(super) use letters::Letters;
 pub(super) use rooms::{looks_like as looks_like_rooms, print, read as read_rooms};

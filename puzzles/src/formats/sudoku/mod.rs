@@ -58,13 +58,16 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
             // SadMan's files say in which state they left a puzzle, and more.
             skipped = !section.eq_ignore_ascii_case("puzzle");
             reader.at += 1;
-        } else if skipped || line.is_blank() || is_comment(line.text) || is_rule(line.text) {
+        } else if skipped || line.is_blank() || is_comment(line.text, reading) || is_rule(line.text) {
             reader.at += 1;
         } else {
             let start = reader.at;
             match reader.puzzle() {
                 Ok(Some(puzzle)) => {
-                    kept.push(puzzle)?;
+                    // A full grid behind a puzzle that it agrees with is its answer.
+                    if !kept.answer(&puzzle) {
+                        kept.push(puzzle)?;
+                    }
                     reader.title = None;
                 }
                 Ok(None) => {
@@ -86,7 +89,7 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
 /// # Errors
 /// As for a text of this line alone.
 pub(super) fn read_line(origin: &str, line: Line<'_>, reading: &Reading) -> Result<Option<Puzzle>> {
-    if line.is_blank() || is_comment(line.text) || is_rule(line.text) {
+    if line.is_blank() || is_comment(line.text, reading) || is_rule(line.text) {
         return Ok(None);
     }
     match whole(line, reading) {
@@ -106,9 +109,16 @@ fn section(text: &str) -> Option<&str> {
     (!name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == ' ')).then_some(name)
 }
 
-fn is_comment(text: &str) -> bool {
+/// True for a line that says something about puzzles. One of digits and several # is a row whose blank that is.
+fn is_comment(text: &str, reading: &Reading) -> bool {
     let text = text.trim_start();
-    text.starts_with('#') || text.starts_with("//") || text.starts_with("/*")
+    let is_row = || {
+        let is_cell = |c: char| c == '#' || c.is_ascii_digit() || c.is_whitespace() || rows::is_bar(c);
+        let blanks = text.matches('#').count();
+        let is_any = reading.blank == Some('#') || (blanks > 1 && text.contains(|c: char| c.is_ascii_digit()));
+        is_any && text.chars().all(is_cell) && is_side(cells(text))
+    };
+    (text.starts_with('#') && !is_row()) || text.starts_with("//") || text.starts_with("/*")
 }
 
 impl<'a> Reader<'_, 'a, '_> {
@@ -156,7 +166,7 @@ impl<'a> Reader<'_, 'a, '_> {
                 if breaks.last() != Some(&rows.len()) {
                     breaks.push(rows.len());
                 }
-            } else if !is_comment(line.text) {
+            } else if !is_comment(line.text, self.reading) {
                 rows.push(line);
             }
             at += 1;
@@ -272,7 +282,8 @@ impl<'a> Reader<'_, 'a, '_> {
     ) -> Result<Puzzle> {
         let shown = (period(breaks, side), period(widths, side));
         let mut puzzle = puzzle(self.origin, line, side, values, written, shown, self.reading)?;
-        puzzle.id = self.title.map(|title| title.chars().take(80).collect());
+        let name = self.title.filter(|title| title.contains(|c: char| c.is_alphabetic()));
+        puzzle.id = name.map(|title| title.chars().take(80).collect());
         Ok(puzzle)
     }
 }
@@ -293,7 +304,11 @@ fn is_word_row(row: &Row<'_>) -> bool {
     let odd = |c: char| {
         c.is_alphabetic() && Numerals::FromOne.value(c).is_none_or(|value| usize::from(value) > row.cells.len())
     };
-    letters >= 3 && characters().any(|c| odd(c) && !matches!(c, 'x' | 'X')) && !is_letters(row)
+    let mut first = characters().filter(|c| c.is_alphabetic());
+    let letter = first.next();
+    // One letter again and again, with digits, is the blank.
+    let several = first.any(|c| Some(c) != letter) || !characters().any(|c| c.is_ascii_digit());
+    letters >= 3 && several && characters().any(|c| odd(c) && !matches!(c, 'x' | 'X')) && !is_letters(row)
 }
 
 /// True for rows of the letters from A to that of the side, and one other character.

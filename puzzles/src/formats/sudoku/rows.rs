@@ -167,12 +167,17 @@ pub(super) fn is_title(text: &str) -> bool {
         let varied = word.chars().any(|c| !c.eq_ignore_ascii_case(&'x'));
         longest = longest.max(if varied { letters } else { 0 });
     }
-    let number = text.trim_matches(|c: char| matches!(c, '.' | ':' | '(' | ')' | '#' | '='));
+    let number = text.trim_start_matches(['(', '#', '=']).trim_end_matches(['.', ':', ')', '=']);
     let is_number = !number.is_empty()
         && number
             .split_ascii_whitespace()
             .all(|word| word.len() <= 7 && word.bytes().all(|byte| byte.is_ascii_digit()))
         && number.split_ascii_whitespace().count() <= 3;
+    // Digits in a row are cells that would be lost.
+    let run = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+    if !comment && !is_number && run > 5 {
+        return false;
+    }
     comment
         || section
         || is_number

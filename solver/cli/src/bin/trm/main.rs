@@ -13,6 +13,7 @@ mod export;
 mod generate;
 mod identities;
 mod inspect;
+mod models;
 mod output;
 mod parity;
 mod plan;
@@ -83,6 +84,15 @@ enum Command {
     Bench(bench::Args),
     /// Show engines, providers, models and whether they work on this machine
     Doctor(doctor::Args),
+    /// List the shipped models, and the puzzles that each takes
+    Models(models::Args),
+    /// Print completions for a shell: bash, elvish, fish, powershell or zsh
+    ///
+    /// For bash: `trm completions bash > ~/.local/share/bash-completion/completions/trm`.
+    Completions {
+        /// The shell
+        shell: manual::Shell,
+    },
     /// Write man pages and shell completions, for packages
     #[command(hide = true)]
     Manual {
@@ -115,6 +125,10 @@ fn main() -> ExitCode {
         Command::Parity(args) => parity::run(&args, verbose),
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::Completions { shell } => {
+            manual::complete(Cli::command(), shell, &mut console::stdout()).map(|()| Exit::Done).map_err(Into::into)
+        }
         Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
     };
     match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
