@@ -198,7 +198,8 @@ fn matrix(origin: &str, rows: &[Line<'_>], reading: &Reading) -> Result<Puzzle> 
     };
     // A border of one digit is a wall.
     let (height, last) = (rows.len(), width.saturating_sub(1));
-    let is_border = |at: usize| at < width || at >= (height - 1) * width || at % width == 0 || at % width == last;
+    let is_border =
+        |at: usize| at < width || at >= (height - 1) * width || at.is_multiple_of(width) || at % width == last;
     let border = digits.iter().enumerate().filter(|&(at, _)| is_border(at)).map(|(_, &digit)| digit);
     let (ones, all) = (border.clone().filter(|&digit| digit == 1).count(), border.clone().count());
     let zeros = border.filter(|&digit| digit == 0).count();

@@ -23,7 +23,7 @@ type Walls = [bool; 4];
 /// True for the bytes of a `.maz` file: rooms, of which the upper bits may say more. A text has other bytes.
 pub(in super::super) fn is_maz(bytes: &[u8]) -> bool {
     let side = bytes.len().isqrt();
-    side * side == bytes.len() && SIDES.contains(&side) && bytes.iter().all(|&byte| byte < 0x20 || byte >= 0x80)
+    side * side == bytes.len() && SIDES.contains(&side) && bytes.iter().all(|&byte| !(0x20..0x80).contains(&byte))
 }
 
 /// A `.maz` file.
