@@ -5,7 +5,7 @@ mod common;
 use common::{arc_grid, fixture, maze_example, sudoku_example};
 use proptest::prelude::*;
 use trm_intake::explained;
-use trm_puzzles::formats::{self, Alphabet, Puzzle, arc_json, moving_ai};
+use trm_puzzles::formats::{self, Alphabet, Puzzle, Reading, arc_json, moving_ai};
 use trm_puzzles::maze::{GOAL, START, shortest_path};
 use trm_puzzles::{Arc, Cell, Example, Grid, PuzzleKind, Sudoku, Task, Tokens};
 
@@ -385,7 +385,9 @@ fn messages_about_json_do_not_name_types_of_the_program() {
             let path = folder.path().join(name);
             std::fs::write(&path, text).expect("written");
             let kinds = [PuzzleKind::Arc(Arc), PuzzleKind::Tokens(Tokens::new(4, 10).expect("a task"))];
-            found.extend(kinds.iter().filter_map(|&kind| formats::read_for(&path, kind).err()).map(|e| whole(&e)));
+            found.extend(
+                kinds.iter().filter_map(|&kind| formats::read_as(&path, &Reading::of(kind)).err()).map(|e| whole(&e)),
+            );
         }
     }
     let words = ["struct ", "Json", "u8", "i32", "usize", "f64", "Vec", "enum ", "tuple", "unit"];

@@ -81,6 +81,14 @@ impl Alphabet {
         Self { symbols: Symbols::Numbers, post: None }
     }
 
+    /// The characters of 1 to n, of a sudoku.
+    pub(super) fn numerals(&self) -> Option<Numerals> {
+        match self.symbols {
+            Symbols::Sudoku { numerals, .. } => Some(numerals),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_micromouse(&self) -> bool {
         self.post.is_some()
     }

@@ -7,44 +7,16 @@ use trm_intake::{Fault, Printable};
 
 use super::body::Body;
 use super::kept::Kept;
+use super::keys::Role;
 use super::lines::Line;
 use super::{Family, Puzzle, Reading, maze, sudoku};
 use crate::{PuzzleError, Result};
 
-/// Names of a column of puzzles.
-pub(super) const QUESTIONS: &[&str] = &[
-    "puzzle",
-    "puzzles",
-    "question",
-    "questions",
-    "quiz",
-    "quizzes",
-    "sudoku",
-    "sudokus",
-    "unsolved",
-    "input",
-    "board",
-    "grid",
-    "problem",
-    "maze",
-    "mission",
-    "clues",
-    "givens",
-];
-/// Names of a column of answers.
-pub(super) const ANSWERS: &[&str] =
-    &["answer", "answers", "solution", "solutions", "solved", "output", "label", "labels", "result"];
-/// Names of a column that tells puzzles apart.
-const IDS: &[&str] = &["id", "name", "title"];
-
-fn is(names: &[&str], field: &str) -> bool {
-    let field = field.trim().trim_matches('"').trim();
-    names.iter().any(|name| field.eq_ignore_ascii_case(name))
-}
-
 /// The delimiter of a line of names.
 fn delimiter(line: &str) -> Option<char> {
-    let named = |delimiter: &char| line.split(*delimiter).any(|field| is(QUESTIONS, field) || is(ANSWERS, field));
+    let named = |delimiter: &char| {
+        line.split(*delimiter).any(|field| matches!(Role::of(field), Some(Role::Question | Role::Answer)))
+    };
     [',', ';', '\t'].into_iter().filter(|&delimiter| line.contains(delimiter)).find(named)
 }
 
@@ -57,8 +29,7 @@ pub(super) fn looks_like(lines: &[Line<'_>]) -> bool {
 }
 
 /// The columns of a table.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Columns {
+struct Columns {
     delimiter: u8,
     question: usize,
     answer: Option<usize>,
@@ -67,10 +38,10 @@ pub(super) struct Columns {
 
 impl Columns {
     /// The columns that a first line names.
-    pub(super) fn of(origin: &str, line: Line<'_>) -> Result<Self> {
+    fn of(origin: &str, line: Line<'_>) -> Result<Self> {
         let delimiter = delimiter(line.text).unwrap_or(',');
-        let place = |names: &[&str]| line.text.split(delimiter).position(|field| is(names, field));
-        let question = place(QUESTIONS).ok_or_else(|| PuzzleError::Syntax {
+        let place = |role| line.text.split(delimiter).position(|field| Role::of(field) == Some(role));
+        let question = place(Role::Question).ok_or_else(|| PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: line.number,
             fault: Fault::from(format!(
@@ -79,22 +50,11 @@ impl Columns {
             ))
             .advise("name the column of the puzzles `puzzle`, that of the answers `solution`"),
         })?;
-        Ok(Self { delimiter: delimiter as u8, question, answer: place(ANSWERS), id: place(IDS) })
-    }
-
-    /// A reader of the records behind the first line.
-    pub(super) fn reader<R: std::io::Read>(&self, bytes: R) -> csv::Reader<R> {
-        csv::ReaderBuilder::new().delimiter(self.delimiter).has_headers(true).flexible(true).from_reader(bytes)
+        Ok(Self { delimiter: delimiter as u8, question, answer: place(Role::Answer), id: place(Role::Id) })
     }
 
     /// The puzzle of a record.
-    pub(super) fn puzzle(
-        &self,
-        origin: &str,
-        line: usize,
-        record: &csv::StringRecord,
-        reading: &Reading,
-    ) -> Result<Puzzle> {
+    fn puzzle(&self, origin: &str, line: usize, record: &csv::StringRecord, reading: &Reading) -> Result<Puzzle> {
         let columns = record.len();
         let fault = |fault: String| PuzzleError::Syntax { origin: origin.to_owned(), line, fault: fault.into() };
         let question = record.get(self.question).filter(|field| !field.is_empty());
@@ -104,7 +64,7 @@ impl Columns {
         if let Some(answer) =
             self.answer.and_then(|answer| record.get(answer)).filter(|answer| !answer.trim().is_empty())
         {
-            let answer = field(origin, line, answer, &Reading { blank: None, ..Reading::of(puzzle.kind) })?.grid;
+            let answer = field(origin, line, answer, &Reading::like(&puzzle))?.grid;
             if answer.size() != puzzle.grid.size() {
                 return Err(fault("the answer has another size than the puzzle".into()));
             }
@@ -119,8 +79,10 @@ impl Columns {
 fn field(origin: &str, line: usize, text: &str, reading: &Reading) -> Result<Puzzle> {
     let source = format!("{origin}:{line}");
     let row = Line { number: line, text };
-    if reading.allows(Family::Sudoku) && sudoku::is_whole(row, reading) {
-        return sudoku::read_line(origin, row, reading)?.ok_or(PuzzleError::Empty { origin: source });
+    if reading.allows(Family::Sudoku)
+        && let Some(puzzle) = sudoku::in_line(origin, row, reading)
+    {
+        return puzzle;
     }
     if reading.allows(Family::Maze)
         && let Some(puzzle) = maze::in_line(source.clone(), text)
@@ -148,7 +110,7 @@ pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut K
     let first = text.lines().zip(1..).find(|(text, _)| !text.trim().is_empty());
     let Some((first, number)) = first else { return Ok(()) };
     let columns = Columns::of(origin, Line { number, text: first })?;
-    let mut records = columns.reader(body.bytes());
+    let mut records = csv::ReaderBuilder::new().delimiter(columns.delimiter).flexible(true).from_reader(body.bytes());
     let mut record = csv::StringRecord::new();
     loop {
         let line = records.position().line() as usize;

@@ -5,7 +5,7 @@ use trm_intake::Budget;
 use super::body::Body;
 use super::kept::Kept;
 use super::lines::{Line, lines};
-use super::{Family, Found, Reading, arc_json, csv, json_keys, jsonl, list, maze, sudoku};
+use super::{Family, Found, Reading, arc_json, csv, json_object, jsonl, list, maze, sudoku};
 use crate::{PuzzleError, Result};
 
 /// A text, as dialects look at it.
@@ -68,7 +68,7 @@ pub static DIALECTS: [Dialect; 12] = [
         families: &Family::ALL,
         example: "{\"puzzle\": \"1..4..1.2..33..2\", \"answer\": \"1234341221434321\"}\n",
         sure: true,
-        tells: |text| text.begins_with(b'{') && json_keys::looks_like(&text.body),
+        tells: |text| text.begins_with(b'{') && json_object::looks_like(&text.body),
         read: |text, reading, kept| jsonl::read(text.origin, text.body, &text.lines, None, reading, kept),
     },
     Dialect {
@@ -174,7 +174,7 @@ pub static DIALECTS: [Dialect; 12] = [
 
 /// True if JSON holds puzzles and not tasks of ARC.
 fn json_puzzles(text: &Text<'_>) -> bool {
-    if text.begins_with(b'{') { json_keys::looks_like(&text.body) } else { list::looks_like(&text.body) }
+    if text.begins_with(b'{') { json_object::looks_like(&text.body) } else { list::looks_like(&text.body) }
 }
 
 /// True for a matrix of 0 and 1, and of 2 and 3 maybe.
@@ -225,13 +225,19 @@ pub(super) fn tell(
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    // What lacks an end is a maze only where it can be nothing else.
-    let complete = |(_, found): &(&Dialect, Found)| {
-        found.failures.is_empty() && found.puzzles.iter().all(|puzzle| puzzle.check().is_ok())
+    // Of several, those count that would be whole puzzles if they were asked for by name.
+    let is_whole = |(dialect, found): &(&Dialect, Found)| {
+        let asked = Reading { family: reading.family.or(dialect.families.first().copied()), ..*reading };
+        let mut kept = Kept::new(origin, body.len());
+        let again = (dialect.read)(&text, &asked, &mut kept).and_then(|()| kept.found());
+        found.failures.is_empty() && again.is_ok_and(|found| found.puzzles.iter().all(|puzzle| puzzle.check().is_ok()))
     };
-    if found.len() > 1 && !found.iter().any(|(dialect, _)| dialect.name == "maze-matrix") && found.iter().any(complete)
-    {
-        found.retain(complete);
+    if found.len() > 1 {
+        let whole = found.iter().map(is_whole).collect::<Vec<_>>();
+        if whole.contains(&true) {
+            let mut whole = whole.into_iter();
+            found.retain(|_| whole.next() == Some(true));
+        }
     }
     match found.len() {
         0 => Err(failed.unwrap_or_else(|| PuzzleError::Empty { origin: origin.to_owned() })),

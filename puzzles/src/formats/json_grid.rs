@@ -4,17 +4,36 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use trm_intake::{Budget, Fault, Limits, Printable};
 
+use super::LIMITS;
+use crate::PuzzleError;
 use crate::maze::MAX_SIDE;
 
 /// The most bytes of a grid as one text: the largest maze, its rows ended by `\r\n`.
-pub(super) const LONGEST_TEXT: usize = MAX_SIDE * (MAX_SIDE + 2);
+const LONGEST_TEXT: usize = MAX_SIDE * (MAX_SIDE + 2);
 
 /// The most cells of a grid in one list: a sudoku of 25x25.
 const MAX_CELLS: usize = 625;
 
 /// The most bytes of a row: four characters a cell, as of a number and a separator.
 const LONGEST_ROW: usize = 4 * MAX_SIDE;
+
+/// Grids bound what is kept of them; beside, no text is longer than the largest grid.
+const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
+
+/// Refuses JSON that is deeper than puzzles are, or has longer texts.
+pub(super) fn bounded_json(origin: &str, body: &[u8]) -> crate::Result<()> {
+    let mut budget = Budget::new(JSON_LIMITS);
+    budget.take_json(body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))
+}
+
+/// A parser's complaint, without the line, which is counted from where it began.
+pub(super) fn fault(error: &serde_json::Error) -> Fault {
+    let reason = error.to_string();
+    let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
+    Fault::from(format!("column {}: {reason}", error.column().max(1)))
+}
 
 /// A grid: a text, rows of texts or numbers, or all of its cells.
 #[derive(Debug)]

@@ -4,95 +4,18 @@
 //! rows of numbers: a sudoku's digits with 0 for blank, a maze's cell values, ARC's colours. `input` and `output` are
 //! other names for `puzzle` and `answer`. Blank lines are passed over. A text that is one such object may take several lines.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use trm_intake::{Budget, Fault, Limits, Printable};
+use trm_intake::{Budget, Fault};
 
 use super::body::{Body, counted};
-use super::json_grid::{JsonGrid, LONGEST_TEXT};
-use super::json_keys::is_spread;
+use super::json_grid::{self, JsonGrid};
+use super::json_object::{Object, is_spread};
 use super::kept::Kept;
 use super::lines::{Line as TextLine, lines};
-use super::{Alphabet, Family, LIMITS, Puzzle, PuzzleKind, Reading, maze, sudoku, text, token_text};
-use crate::sudoku::{Solutions, solve};
-use crate::{Arc, Grid, PuzzleError, Result, Sudoku, Task};
-
-/// Grids bound what is kept of them; beside, no text is longer than the largest grid.
-const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
+use super::{Alphabet, Family, Puzzle, PuzzleKind, Reading, maze, sudoku, text, token_text};
+use crate::{AnswerCount, Arc, Grid, PuzzleError, Result, Sudoku, Task};
 
 /// The form of a line, for messages.
 const EXPECTED: &str = "{\"puzzle\": GRID, \"answer\": GRID}, a grid being a text or a list of rows";
-
-/// The object of a line. Keys beside these are passed over.
-#[derive(Deserialize)]
-#[serde(expecting = "an object with a grid as `puzzle`")]
-pub(super) struct Object {
-    #[serde(
-        alias = "puzzles",
-        alias = "question",
-        alias = "quiz",
-        alias = "quizzes",
-        alias = "sudoku",
-        alias = "unsolved",
-        alias = "board",
-        alias = "grid",
-        alias = "problem",
-        alias = "maze",
-        alias = "mission",
-        alias = "values",
-        alias = "clues"
-    )]
-    puzzle: Option<JsonGrid>,
-    /// The rows of the grid; in others a number of rows.
-    rows: Option<Rows>,
-    /// The name that ARC has for it too.
-    input: Option<JsonGrid>,
-    #[serde(default, alias = "answers", alias = "output", alias = "solution", alias = "solved", alias = "label")]
-    answer: Option<JsonGrid>,
-    /// An answer under this name, or a list of them; or how many there are, as `trm solve --json` prints it.
-    solutions: Option<Rows>,
-    #[serde(default, alias = "name", alias = "title")]
-    id: Option<Id>,
-    /// Rows and columns, where the grid is one line: as `trm solve --json` prints it.
-    #[serde(default)]
-    size: Option<Sides>,
-    /// Rows and columns of a sudoku's boxes.
-    #[serde(default)]
-    boxes: Option<Sides>,
-}
-
-/// Rows, or another thing of that name.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Rows {
-    Grid(JsonGrid),
-    Other(IgnoredAny),
-}
-
-/// Two lengths; other programs have other things under such a name.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(untagged)]
-enum Sides {
-    Two([usize; 2]),
-    Other(IgnoredAny),
-}
-
-impl Sides {
-    fn two(sides: Option<Self>) -> Option<[usize; 2]> {
-        match sides {
-            Some(Self::Two(sides)) => Some(sides),
-            Some(Self::Other(_)) | None => None,
-        }
-    }
-}
-
-/// The name of a puzzle, a text or a number.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a text or a number")]
-enum Id {
-    Text(String),
-    Number(i64),
-}
 
 /// Puzzles of whatever task each line's grid looks like.
 ///
@@ -140,7 +63,7 @@ pub(super) fn read(
     reading: &Reading,
     kept: &mut Kept<'_>,
 ) -> Result<()> {
-    Budget::new(JSON_LIMITS).take_json(&body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
+    json_grid::bounded_json(origin, &body)?;
     if is_spread(&body) {
         // The parser counts the lines.
         let text = std::str::from_utf8(&body).unwrap_or_default();
@@ -167,10 +90,7 @@ pub(super) fn puzzle(
     let object: Object = serde_json::from_str(text).map_err(|error| {
         // The parser counts from where the object begins.
         let line = line + error.line().saturating_sub(1);
-        let reason = error.to_string();
-        let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
-        let fault = Fault::from(format!("column {}: {reason}", error.column().max(1)));
-        syntax(line, fault.advise(format!("expected one object a line: {EXPECTED}")))
+        syntax(line, json_grid::fault(&error).advise(format!("expected one object a line: {EXPECTED}")))
     })?;
     object.puzzle(&format!("{origin}:{line}"), kind, reading)
 }
@@ -178,31 +98,25 @@ pub(super) fn puzzle(
 impl Object {
     /// Its puzzle.
     pub(super) fn puzzle(self, source: &str, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
-        let rows = match self.rows {
-            Some(Rows::Grid(grid)) => Some(grid),
-            Some(Rows::Other(_)) | None => None,
-        };
-        let puzzle = self.puzzle.or(rows);
-        let is_input = puzzle.is_none();
-        let question = puzzle.or(self.input).ok_or_else(|| {
+        let Self { question, is_input, answer, id, size, boxes } = self;
+        let question = question.ok_or_else(|| {
             PuzzleError::data(source, Fault::from("no `puzzle` among the keys").advise(format!("expected {EXPECTED}")))
         })?;
-        let boxes = Sides::two(self.boxes).and_then(|[height, width]| Sudoku::new(height, width).ok());
+        let boxes = boxes.and_then(|[height, width]| Sudoku::new(height, width).ok());
         let reading = &Reading { boxes: reading.boxes.or(boxes), ..*reading };
-        let question = folded(question, Sides::two(self.size));
+        let question = folded(question, size);
         let place = format!("{source} (puzzle)");
         if is_input
             && kind.is_none()
             && reading.family.is_none()
-            && is_ambiguous(&place, &question, self.answer.as_ref(), reading)?
+            && is_ambiguous(&place, &question, answer.as_ref(), reading)
         {
             let readings = vec![Family::Sudoku, Family::Arc];
             return Err(PuzzleError::Ambiguous { origin: source.to_owned(), readings });
         }
         let mut puzzle = grid(&place, &question, kind, reading)?;
-        let answer = self.answer.or_else(|| solution_of(self.solutions));
         if let Some(answer) = &answer {
-            let asked = Reading { family: None, ..Reading::of(puzzle.kind) };
+            let asked = Reading { family: None, ..Reading::like(&puzzle) };
             let answer = grid(&format!("{source} (answer)"), answer, Some(puzzle.kind), &asked)?.grid;
             if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
                 let (found, expected) = (answer.size(), puzzle.grid.size());
@@ -215,24 +129,8 @@ impl Object {
             puzzle.solution = Some(answer);
         }
         source.clone_into(&mut puzzle.source);
-        puzzle.id = self.id.map(|id| match id {
-            Id::Text(id) => id,
-            Id::Number(id) => id.to_string(),
-        });
+        puzzle.id = id;
         Ok(puzzle)
-    }
-}
-
-/// The answer among what stands under `solutions`; of several none.
-fn solution_of(solutions: Option<Rows>) -> Option<JsonGrid> {
-    match solutions? {
-        Rows::Grid(JsonGrid::Text(text)) => (text.len() > 15).then_some(JsonGrid::Text(text)),
-        Rows::Grid(JsonGrid::Rows(mut rows)) if rows.first().is_some_and(|row| is_whole(row, &Reading::default())) => {
-            (rows.len() == 1).then(|| JsonGrid::Text(rows.remove(0)))
-        }
-        Rows::Grid(JsonGrid::Rows(rows)) if rows.is_empty() => None,
-        Rows::Grid(grid) => Some(grid),
-        Rows::Other(_) => None,
     }
 }
 
@@ -250,19 +148,19 @@ fn folded(grid: JsonGrid, size: Option<[usize; 2]>) -> JsonGrid {
 }
 
 /// True if numbers may be a sudoku or colours of ARC: both have `input`. A sudoku has one solution, or is there with it.
-fn is_ambiguous(place: &str, json: &JsonGrid, answer: Option<&JsonGrid>, reading: &Reading) -> Result<bool> {
-    let JsonGrid::Numbers(rows) = json else { return Ok(false) };
-    let Ok(puzzle) = from_text(place, &spaced(rows), None, reading) else { return Ok(false) };
-    let (PuzzleKind::Sudoku(task), Ok(_)) = (puzzle.kind, arc(place, rows)) else { return Ok(false) };
+fn is_ambiguous(place: &str, json: &JsonGrid, answer: Option<&JsonGrid>, reading: &Reading) -> bool {
+    let JsonGrid::Numbers(rows) = json else { return false };
+    let Ok(puzzle) = from_text(place, &spaced(rows), None, reading) else { return false };
+    let (PuzzleKind::Sudoku(task), Ok(_)) = (puzzle.kind, arc(place, rows)) else { return false };
     // ARC's grids are never texts.
     if matches!(answer, Some(JsonGrid::Text(_) | JsonGrid::Rows(_))) {
-        return Ok(false);
+        return false;
     }
     let answer = answer.and_then(|answer| grid(place, answer, Some(puzzle.kind), &Reading::of(puzzle.kind)).ok());
     if answer.is_some_and(|answer| task.verify(&puzzle.grid, &answer.grid).is_verified()) {
-        return Ok(false);
+        return false;
     }
-    Ok(!matches!(solve(task, &puzzle.grid, 1000)?, Solutions::Unique(_)))
+    task.count_answers(&puzzle.grid) != AnswerCount::One
 }
 
 /// True if a text is a puzzle by itself.
@@ -272,8 +170,7 @@ pub(super) fn is_whole(text: &str, reading: &Reading) -> bool {
 
 /// True if numbers can be all cells of a sudoku.
 pub(super) fn is_flat(cells: &[u8]) -> bool {
-    let side = cells.len().isqrt();
-    side * side == cells.len() && side >= 4 && Sudoku::with_side(side).is_some()
+    sudoku::side_of(cells.len()).is_some()
 }
 
 /// One grid.

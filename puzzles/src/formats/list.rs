@@ -1,17 +1,15 @@
 //! Grids as JSON lists: rows of a grid, all cells of one, or several of these.
 
 use serde::Deserialize;
-use trm_intake::{Budget, Fault, Limits, Printable};
+use trm_intake::Fault;
 
 use super::body::Body;
-use super::json_grid::{JsonGrid, LONGEST_TEXT};
-use super::jsonl::{self, Object};
+use super::json_grid::{self, JsonGrid};
+use super::json_object::Object;
+use super::jsonl;
 use super::kept::Kept;
 use super::{LIMITS, Reading};
 use crate::{PuzzleError, Result};
-
-/// Grids bound what is kept of them; beside, no text is longer than the largest grid.
-const JSON_LIMITS: Limits = Limits { items: u64::MAX, ..LIMITS };
 
 /// The content of a list.
 #[derive(Deserialize)]
@@ -40,7 +38,7 @@ pub(super) fn looks_like(body: &[u8]) -> bool {
 
 /// The puzzles of a list.
 pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
-    Budget::new(JSON_LIMITS).take_json(&body, LONGEST_TEXT as u64).map_err(PuzzleError::exceeded(origin, "values"))?;
+    json_grid::bounded_json(origin, &body)?;
     // What is kept of a number is larger than the number.
     let commas = body.split(|&byte| byte == b',').count() as u64;
     let limit = LIMITS.items * 4;
@@ -48,13 +46,8 @@ pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut K
         return Err(PuzzleError::TooLarge { origin: origin.to_owned(), unit: "values", found: commas, limit });
     }
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
-        let reason = error.to_string();
-        let reason = Printable(reason.split(" at line ").next().unwrap_or_default());
-        return Err(PuzzleError::Syntax {
-            origin: origin.to_owned(),
-            line: error.line().max(1),
-            fault: Fault::from(format!("column {}: {reason}", error.column().max(1))),
-        });
+        let (line, fault) = (error.line().max(1), json_grid::fault(&error));
+        return Err(PuzzleError::Syntax { origin: origin.to_owned(), line, fault });
     }
     let lists = serde_json::from_slice::<Lists>(&body).map_err(|_| {
         PuzzleError::data(

@@ -11,9 +11,10 @@ mod csv;
 mod dialect;
 mod encoding;
 mod json_grid;
-mod json_keys;
+mod json_object;
 pub mod jsonl;
 mod kept;
+mod keys;
 mod lines;
 mod list;
 mod maze;
@@ -199,6 +200,9 @@ pub fn read_all(path: &Path, reading: &Reading) -> Result<Found> {
 
 /// As [`read_all`], drawing on `budget`: the files that belong together share it.
 fn read_within(path: &Path, reading: &Reading, budget: &mut Budget) -> Result<Found> {
+    if let Some(task) = reading.tokens {
+        return token_text::read(path, task).map(Found::from);
+    }
     let origin = path.display().to_string();
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
     match extension.as_str() {
@@ -276,31 +280,6 @@ fn is_moving_ai(path: &Path) -> bool {
     // A file that cannot be read is reported by whoever reads it.
     file.is_ok_and(|file| file.take(64).read_to_end(&mut start).is_ok())
         && start.trim_ascii_start().starts_with(b"type ")
-}
-
-/// Puzzles for a model of one task. Sequences of tokens look like many other things, so they are read only for a model that
-/// takes them; for any other, this is [`read`].
-///
-/// # Errors
-///
-/// Those of [`read`], and for tokens those of `token_text::read`.
-pub fn read_for(path: &Path, kind: PuzzleKind) -> Result<Vec<Puzzle>> {
-    match kind {
-        PuzzleKind::Tokens(task) => token_text::read(path, task),
-        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => read_as(path, &Reading::of(kind)),
-    }
-}
-
-/// [`read_for`] from a text.
-///
-/// # Errors
-///
-/// Those of [`parse`], and for tokens those of `token_text::parse`.
-pub fn parse_for(origin: &str, bytes: &[u8], kind: PuzzleKind) -> Result<Vec<Puzzle>> {
-    match kind {
-        PuzzleKind::Tokens(task) => token_text::parse(origin, bytes, task),
-        PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) | PuzzleKind::Arc(_) => parse_as(origin, bytes, &Reading::of(kind)),
-    }
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

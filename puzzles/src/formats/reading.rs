@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Numerals;
-use crate::{PuzzleKind, Sudoku};
+use super::{Numerals, Puzzle};
+use crate::{PuzzleKind, Sudoku, Tokens};
 
 /// The kind of puzzle that a dialect holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +59,8 @@ pub struct Reading {
     pub blank: Option<char>,
     /// The characters that stand for 1 to n in sudokus.
     pub symbols: Option<Numerals>,
+    /// Sequences of these tokens, which look like many other things.
+    pub tokens: Option<Tokens>,
     /// True if mazes are taken as they are drawn: gaps in the border are no start and goal, and a short row is an error.
     pub as_drawn: bool,
     /// True if lines that cannot be read are set aside, and the rest is read.
@@ -73,8 +75,14 @@ impl Reading {
             PuzzleKind::Sudoku(task) => Self { family: Some(Family::Sudoku), boxes: Some(task), ..Self::default() },
             PuzzleKind::Maze(_) => Self { family: Some(Family::Maze), ..Self::default() },
             PuzzleKind::Arc(_) => Self { family: Some(Family::Arc), ..Self::default() },
-            PuzzleKind::Tokens(_) => Self::default(),
+            PuzzleKind::Tokens(task) => Self { tokens: Some(task), ..Self::default() },
         }
+    }
+
+    /// Returns what a puzzle says of its answer: the same kind, in the same characters.
+    #[must_use]
+    pub fn like(puzzle: &Puzzle) -> Self {
+        Self { symbols: puzzle.alphabet.numerals(), ..Self::of(puzzle.kind) }
     }
 
     /// True if this kind may be meant.

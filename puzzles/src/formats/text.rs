@@ -4,7 +4,7 @@ use super::body::counted;
 use super::encoding::utf8;
 use super::kept::Kept;
 use super::lines::lines;
-use super::{Family, Found, Puzzle, Reading, dialect, maze};
+use super::{Family, Found, Puzzle, Reading, dialect, maze, token_text};
 use crate::Result;
 
 /// Puzzles from a text, of what is said about it.
@@ -22,6 +22,9 @@ pub fn parse_as(origin: &str, bytes: &[u8], reading: &Reading) -> Result<Vec<Puz
 ///
 /// Those of [`parse_as`].
 pub fn parse_all(origin: &str, bytes: &[u8], reading: &Reading) -> Result<Found> {
+    if let Some(task) = reading.tokens {
+        return token_text::parse(origin, bytes, task).map(Found::from);
+    }
     let bytes = utf8(bytes);
     let (body, mut budget) = counted(origin, &bytes)?;
     dialect::read(origin, body, reading, &mut budget)

@@ -1,42 +1,14 @@
 //! The `trm` program: what it prints, what it refuses, what it leaves behind.
 #![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+mod program;
+
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use program::{json_lines, run, text, trm};
 use serde_json::Value;
 use tempfile::TempDir;
-
-fn trm() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trm"));
-    // Whatever models were tuned on this machine, tests run as on any.
-    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
-    command.env_remove("ORT_DYLIB_PATH").current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
-
-/// Runs with these words and this stdin.
-fn run(arguments: &[&str], stdin: &[u8]) -> Output {
-    let mut child = trm()
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("trm starts");
-    // A program that refuses its input early may not read all of it.
-    let _ = child.stdin.take().expect("a pipe").write_all(stdin);
-    child.wait_with_output().expect("trm ends")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-fn json_lines(output: &Output) -> Vec<Value> {
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("a JSON object a line")).collect()
-}
 
 #[test]
 fn the_program_holds_each_model_once() {

@@ -2,40 +2,23 @@
 //! before a network runs.
 #![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+mod program;
 
+use std::process::Output;
+
+use program::{json_lines, text};
 use serde_json::Value;
 
 const LINE: &str = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
 
 fn run(arguments: &[&str], stdin: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_trm"))
-        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
-        .env_remove("ORT_DYLIB_PATH")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("trm starts");
-    // A program that refuses its input early may not read all of it.
-    let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
-    child.wait_with_output().expect("trm ends")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
-}
-
-fn objects(output: &Output) -> Vec<Value> {
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect()
+    program::run(arguments, stdin.as_bytes())
 }
 
 /// The one object that is printed for an input, and the exit code.
 fn solved(arguments: &[&str], stdin: &str) -> (Value, i32) {
     let output = run(&[&["solve", "--json"], arguments].concat(), stdin);
-    let found = objects(&output);
+    let found = json_lines(&output);
     assert_eq!(found.len(), 1, "{}", text(&output.stderr));
     (found[0].clone(), output.status.code().expect("a code"))
 }
@@ -78,13 +61,13 @@ fn boxes_are_those_that_are_shown_or_said_and_a_note_tells_what_is_taken() {
     let output = run(&["solve", "--json"], open);
     let note = "stdin:1: read with boxes of 2x3; nothing in it says whether they are 3x2\nhint: --boxes says it\n";
     assert_eq!(text(&output.stderr), note);
-    let found = &objects(&output)[0];
+    let found = &json_lines(&output)[0];
     assert_eq!((found["boxes"].to_string(), found["solutions"].as_str()), ("[2,3]".to_owned(), Some("2+")));
     let (said, _) = solved(&["--boxes", "3x2"], open);
     assert_eq!((said["boxes"].to_string(), said["blank"].as_str()), ("[3,2]".to_owned(), Some("0")));
     let output = run(&["solve", "--boxes", "9"], open);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("expected rows x columns, as in 2x3"));
+    assert!(text(&output.stderr).contains("`9` is not HEIGHTxWIDTH"));
 }
 
 #[test]
@@ -92,7 +75,6 @@ fn a_puzzle_without_a_solution_is_said_to_be_so_before_a_model_is_asked() {
     let sudoku = "..9.287..8.6..4..5..3.....46.........2.71345.........23.....5..9..4..8.7..125.3..";
     let maze = "#####\n#S#G#\n#####\n";
     for (puzzle, reason) in [(sudoku, "no grid keeps all givens and rules"), (maze, "no way leads from S to G")] {
-        // A model that is not there is not asked for.
         let (found, code) = solved(&["--backend", "rten"], puzzle);
         assert_eq!((found["verdict"].as_str(), found["reason"].as_str()), (Some("unsolvable"), Some(reason)));
         assert_eq!((found["solutions"].as_str(), found["steps"].as_u64(), code), (Some("0"), Some(0), 1));
@@ -120,14 +102,14 @@ fn what_cannot_be_read_is_named_and_the_rest_is_solved() {
     assert!(text(&output.stderr).starts_with("error: stdin:2: a line of 4 cells"), "{}", text(&output.stderr));
     let missing = "/nowhere/puzzles.txt";
     let output = run(&["solve", "--json", "--keep-going", "-", missing], &lines);
-    assert_eq!((output.status.code(), objects(&output).len()), (Some(1), 2));
+    assert_eq!((output.status.code(), json_lines(&output).len()), (Some(1), 2));
     let errors = text(&output.stderr);
     assert!(errors.starts_with("stdin:2: a line of 4 cells is neither a sudoku nor a row of one\nhint: "), "{errors}");
     assert!(errors.contains("cannot read /nowhere/puzzles.txt"), "{errors}");
     // Of what breaks the rules as well.
     let wrong = format!("11{}\n{LINE}\n", &LINE[2..]);
     let output = run(&["solve", "--json", "--keep-going"], &wrong);
-    assert_eq!((output.status.code(), objects(&output).len()), (Some(1), 1));
+    assert_eq!((output.status.code(), json_lines(&output).len()), (Some(1), 1));
     assert!(text(&output.stderr).starts_with("stdin:1: two 1s in row 1"), "{}", text(&output.stderr));
 }
 

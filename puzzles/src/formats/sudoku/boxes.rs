@@ -2,11 +2,7 @@
 
 use super::super::Reading;
 use super::rows::shapes;
-use crate::sudoku::{Solutions, solve};
-use crate::{Grid, Result, Sudoku};
-
-/// Guesses that a box shape may cost which nothing else tells.
-const SHAPE_GUESSES: u64 = 200;
+use crate::{AnswerCount, Grid, Sudoku, Task};
 
 /// The boxes: as asked for, as shown, or as they give the puzzle one solution; the usual ones, with a note, where none of
 /// these tells.
@@ -15,9 +11,9 @@ pub(super) fn boxes(
     grid: &Grid,
     (height, width): (Option<usize>, Option<usize>),
     reading: &Reading,
-) -> Result<(Sudoku, Option<String>)> {
+) -> (Sudoku, Option<String>) {
     if let Some(task) = reading.boxes_of(side) {
-        return Ok((task, None));
+        return (task, None);
     }
     let shapes = shapes(side);
     let usual = shapes.first().copied().unwrap_or_default();
@@ -26,23 +22,23 @@ pub(super) fn boxes(
     };
     let shown = shapes.iter().find(as_shown).filter(|_| height.is_some() || width.is_some());
     if let Some(&task) = shown.or(shapes.first().filter(|_| shapes.len() == 1)) {
-        return Ok((task, None));
+        return (task, None);
     }
     let mut one = Vec::new();
     let mut some = Vec::new();
     for &task in &shapes {
-        match solve(task, grid, SHAPE_GUESSES)? {
-            Solutions::None => {}
-            Solutions::Unique(_) => one.push(task),
-            Solutions::Several(_) | Solutions::GaveUp(_) => some.push(task),
+        match task.count_answers(grid) {
+            AnswerCount::None => {}
+            AnswerCount::One => one.push(task),
+            AnswerCount::Several | AnswerCount::Unknown => some.push(task),
         }
     }
-    Ok(match (&one[..], &some[..]) {
+    match (&one[..], &some[..]) {
         (&[task], _) | (&[], &[task]) => (task, None),
         _ => {
             let name = |task: &Sudoku| format!("{}x{}", task.box_height(), task.box_width());
             let others = shapes[1..].iter().map(name).collect::<Vec<_>>().join(" or ");
             (usual, Some(format!("read with boxes of {}; nothing in it says whether they are {others}", name(&usual))))
         }
-    })
+    }
 }

@@ -12,7 +12,8 @@ pub(super) use drawing::drawing;
 use line::whole;
 pub use numerals::Numerals;
 use numerals::{Misfit, Written};
-use rows::{Row, is_rule, is_side, is_title, period, side_of};
+pub(super) use rows::side_of;
+use rows::{Row, is_rule, is_side, is_title, period};
 use trm_intake::Fault;
 
 use super::kept::Kept;
@@ -31,7 +32,7 @@ pub(super) fn looks_like_row(text: &str) -> bool {
         && text.chars().all(|c| is_cell(c) || rows::is_bar(c) || c.is_ascii_whitespace())
 }
 
-/// Where a text is being read.
+/// A text, and the place in it up to which it is read.
 struct Reader<'l, 'a, 'o> {
     origin: &'o str,
     lines: &'l [Line<'a>],
@@ -84,19 +85,9 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
     Ok(())
 }
 
-/// One puzzle of a line, for a text that is read as it comes; `None` for a line without any.
-///
-/// # Errors
-/// As for a text of this line alone.
-pub(super) fn read_line(origin: &str, line: Line<'_>, reading: &Reading) -> Result<Option<Puzzle>> {
-    if line.is_blank() || is_comment(line.text, reading) || is_rule(line.text) {
-        return Ok(None);
-    }
-    match whole(line, reading) {
-        Some(whole) => whole.puzzle(origin, reading).map(Some),
-        None if is_title(line.text) => Ok(None),
-        None => Err(unusable(origin, line)),
-    }
+/// The puzzle that a line is by itself; `None` if it is none.
+pub(super) fn in_line(origin: &str, line: Line<'_>, reading: &Reading) -> Option<Result<Puzzle>> {
+    whole(line, reading).map(|whole| whole.puzzle(origin, reading))
 }
 
 /// True if a line is a puzzle by itself.
@@ -387,7 +378,7 @@ fn puzzle(
     reading: &Reading,
 ) -> Result<Puzzle> {
     let grid = Grid::from_cells(side, side, values)?;
-    let (task, note) = boxes(side, &grid, shown, reading)?;
+    let (task, note) = boxes(side, &grid, shown, reading);
     let blank = written.blank.filter(|c| !c.is_whitespace()).unwrap_or('.');
     Ok(Puzzle {
         source: format!("{origin}:{line}"),

@@ -4,7 +4,7 @@ use super::super::lines::Line;
 use crate::Sudoku;
 
 /// The largest side.
-pub(super) const LARGEST_SIDE: usize = 25;
+const LARGEST_SIDE: usize = 25;
 
 /// Characters that part boxes within a row.
 const BARS: &str = "|│┃║┆┊┇┋¦❘";
@@ -22,7 +22,7 @@ pub(super) fn is_usual(side: usize) -> bool {
 }
 
 /// The side of a puzzle of so many cells.
-pub(super) fn side_of(cells: usize) -> Option<usize> {
+pub(in super::super) fn side_of(cells: usize) -> Option<usize> {
     let side = cells.isqrt();
     (side * side == cells && is_side(side)).then_some(side)
 }

@@ -139,7 +139,7 @@ impl Solved<'_> {
         };
         write!(out, "{}", text::drawing(puzzle, &report.answer, style))?;
         writeln!(out, "{}", report.verdict)?;
-        if report.backend == "none" {
+        if matches!(report.verdict, Verdict::Unsolvable { .. }) {
             return Ok(());
         }
         if self.solutions == AnswerCount::Several && matches!(puzzle.kind, PuzzleKind::Sudoku(_)) {

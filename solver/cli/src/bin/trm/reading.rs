@@ -8,6 +8,8 @@ use trm_intake::Printable;
 use trm_puzzles::formats::{DIALECTS, Family, Numerals, Reading};
 use trm_puzzles::{Puzzle, Sudoku};
 
+use crate::task::Size;
+
 /// Options for inputs that can be read in several ways.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Inputs that can be read in several ways")]
@@ -27,9 +29,7 @@ pub(crate) struct ReadingArgs {
 }
 
 fn boxes(text: &str) -> Result<Sudoku, String> {
-    let sides =
-        text.split_once(['x', 'X']).and_then(|(height, width)| Some((height.parse().ok()?, width.parse().ok()?)));
-    let (height, width) = sides.ok_or("expected rows x columns, as in 2x3")?;
+    let Size { height, width } = text.parse()?;
     Sudoku::new(height, width).map_err(|error| error.to_string())
 }
 
@@ -51,7 +51,7 @@ impl ReadingArgs {
             boxes: self.boxes.or(known.boxes),
             blank: self.blank,
             symbols: self.symbols,
-            ..Reading::default()
+            ..known
         }
     }
 

@@ -280,11 +280,11 @@ fn read_input(
     } else {
         files
     };
-    let kind = model.and_then(Model::only_kind);
-    let asked = Reading { keep_going, ..reading.with(kind) };
+    let asked = Reading { keep_going, ..reading.with(model.and_then(Model::only_kind)) };
     let (mut read, mut failures) = (Vec::new(), Vec::new());
     for file in files {
-        let found = if file.as_os_str() == "-" { read_stdin(kind, &asked) } else { read_file(file, kind, &asked) };
+        let is_stdin = file.as_os_str() == "-";
+        let found = if is_stdin { read_stdin(&asked) } else { formats::read_all(file, &asked).map_err(Into::into) };
         match found {
             Ok(found) => {
                 read.extend(found.puzzles);
@@ -310,21 +310,11 @@ fn read_input(
     Ok(Found { puzzles, failures })
 }
 
-fn read_file(file: &Path, kind: Option<PuzzleKind>, reading: &Reading) -> anyhow::Result<formats::Found> {
-    Ok(match kind {
-        Some(PuzzleKind::Tokens(task)) => formats::token_text::read(file, task)?.into(),
-        _ => formats::read_all(file, reading)?,
-    })
-}
-
-fn read_stdin(kind: Option<PuzzleKind>, reading: &Reading) -> anyhow::Result<formats::Found> {
+fn read_stdin(reading: &Reading) -> anyhow::Result<formats::Found> {
     let mut bytes = Vec::new();
     // One byte more than is accepted, so that the parser sees that it is too much.
     io::stdin().lock().take(formats::LIMITS.bytes + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
-    Ok(match kind {
-        Some(PuzzleKind::Tokens(task)) => formats::token_text::parse(STDIN, &bytes, task)?.into(),
-        _ => formats::parse_all(STDIN, &bytes, reading)?,
-    })
+    Ok(formats::parse_all(STDIN, &bytes, reading)?)
 }
 
 /// Prints answers in the order of the input, however they arrive.
