@@ -29,7 +29,7 @@ pub(super) fn looks_like(lines: &[Line<'_>]) -> bool {
 }
 
 /// The columns of a table.
-struct Columns {
+pub(super) struct Columns {
     delimiter: u8,
     question: usize,
     answer: Option<usize>,
@@ -38,7 +38,7 @@ struct Columns {
 
 impl Columns {
     /// The columns that a first line names.
-    fn of(origin: &str, line: Line<'_>) -> Result<Self> {
+    pub(super) fn of(origin: &str, line: Line<'_>) -> Result<Self> {
         let delimiter = delimiter(line.text).unwrap_or(',');
         let place = |role| line.text.split(delimiter).position(|field| Role::of(field) == Some(role));
         let question = place(Role::Question).ok_or_else(|| PuzzleError::Syntax {
@@ -51,6 +51,40 @@ impl Columns {
             .advise("name the column of the puzzles `puzzle`, that of the answers `solution`"),
         })?;
         Ok(Self { delimiter: delimiter as u8, question, answer: place(Role::Answer), id: place(Role::Id) })
+    }
+
+    /// The puzzles of records, before which there were so many lines; `headed` if the first names the columns.
+    pub(super) fn read(
+        &self,
+        origin: &str,
+        body: Body<'_>,
+        lines_before: usize,
+        headed: bool,
+        reading: &Reading,
+        kept: &mut Kept<'_>,
+    ) -> Result<()> {
+        let mut reader = csv::ReaderBuilder::new();
+        reader.delimiter(self.delimiter).flexible(true).has_headers(headed);
+        let mut records = reader.from_reader(body.bytes());
+        let mut record = csv::StringRecord::new();
+        loop {
+            let line = lines_before + records.position().line() as usize;
+            let more = records.read_record(&mut record).map_err(|error| PuzzleError::Syntax {
+                origin: origin.to_owned(),
+                line,
+                fault: Fault::from(format!("not a record of a table: {}", Printable(&error.to_string()))),
+            })?;
+            if !more {
+                return Ok(());
+            }
+            let line = record.position().map_or(line, |position| lines_before + position.line() as usize);
+            if record.iter().any(|field| !field.trim().is_empty()) {
+                match self.puzzle(origin, line, &record, reading) {
+                    Ok(puzzle) => kept.push(puzzle)?,
+                    Err(error) => kept.fail(reading, error)?,
+                }
+            }
+        }
     }
 
     /// The puzzle of a record.
@@ -109,25 +143,5 @@ pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut K
     let text = String::from_utf8_lossy(body.bytes());
     let first = text.lines().zip(1..).find(|(text, _)| !text.trim().is_empty());
     let Some((first, number)) = first else { return Ok(()) };
-    let columns = Columns::of(origin, Line { number, text: first })?;
-    let mut records = csv::ReaderBuilder::new().delimiter(columns.delimiter).flexible(true).from_reader(body.bytes());
-    let mut record = csv::StringRecord::new();
-    loop {
-        let line = records.position().line() as usize;
-        let more = records.read_record(&mut record).map_err(|error| PuzzleError::Syntax {
-            origin: origin.to_owned(),
-            line,
-            fault: Fault::from(format!("not a record of a table: {}", Printable(&error.to_string()))),
-        })?;
-        if !more {
-            return Ok(());
-        }
-        let line = record.position().map_or(line, |position| position.line() as usize);
-        if record.iter().any(|field| !field.trim().is_empty()) {
-            match columns.puzzle(origin, line, &record, reading) {
-                Ok(puzzle) => kept.push(puzzle)?,
-                Err(error) => kept.fail(reading, error)?,
-            }
-        }
-    }
+    Columns::of(origin, Line { number, text: first })?.read(origin, body, 0, true, reading, kept)
 }

@@ -69,6 +69,17 @@ pub(super) fn read(
         let text = std::str::from_utf8(&body).unwrap_or_default();
         return kept.push(puzzle(origin, 1, text, kind, reading)?);
     }
+    read_lines(origin, lines, kind, reading, kept)
+}
+
+/// The puzzles of lines that are an object each.
+pub(super) fn read_lines(
+    origin: &str,
+    lines: &[TextLine<'_>],
+    kind: Option<PuzzleKind>,
+    reading: &Reading,
+    kept: &mut Kept<'_>,
+) -> Result<()> {
     for line in lines.iter().filter(|line| !line.is_blank()) {
         match puzzle(origin, line.number, line.text, kind, reading) {
             Ok(puzzle) => kept.push(puzzle)?,

@@ -20,6 +20,7 @@ pub(super) struct Kept<'o> {
     budget: Budget,
     puzzles: Vec<Puzzle>,
     failures: Vec<PuzzleError>,
+    answered: bool,
 }
 
 /// The most lines that are set aside.
@@ -30,7 +31,7 @@ impl<'o> Kept<'o> {
     pub(super) fn new(origin: &'o str, text: usize) -> Self {
         let bytes = FREE + TIMES * text as u64;
         let limits = Limits { bytes, items: u64::MAX, depth: 0, time: None };
-        Self { origin, budget: Budget::new(limits), puzzles: Vec::new(), failures: Vec::new() }
+        Self { origin, budget: Budget::new(limits), puzzles: Vec::new(), failures: Vec::new(), answered: false }
     }
 
     /// Keeps a puzzle; an error when all of them take too much.
@@ -59,8 +60,14 @@ impl<'o> Kept<'o> {
             && last.grid.cells().iter().zip(full.grid.cells()).all(agrees);
         if is_answer {
             last.solution = Some(full.grid.clone());
+            self.answered = true;
         }
         is_answer
+    }
+
+    /// True if an answer stood behind its puzzle.
+    pub(super) fn answered(&self) -> bool {
+        self.answered
     }
 
     /// Sets an error aside where reading is to go on; returns it otherwise.
@@ -84,6 +91,11 @@ impl<'o> Kept<'o> {
             return Err(first.unwrap_or_else(|| PuzzleError::Empty { origin: self.origin.to_owned() }));
         }
         Ok(Found { puzzles: self.puzzles, failures: self.failures })
+    }
+
+    /// The puzzles, and what was set aside, if any.
+    pub(super) fn whatever(self) -> Found {
+        Found { puzzles: self.puzzles, failures: self.failures }
     }
 
     /// The puzzles, if any.

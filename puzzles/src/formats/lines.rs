@@ -33,6 +33,16 @@ impl Line<'_> {
 
 /// The lines of a text, an item each; `\r\n` is taken away, other encodings than UTF-8 refused.
 pub(super) fn lines<'a>(origin: &str, body: Body<'a>, budget: &mut Budget) -> Result<Vec<Line<'a>>> {
+    lines_from(origin, body, 0, budget)
+}
+
+/// As [`lines`], of a text before which there were others.
+pub(super) fn lines_from<'a>(
+    origin: &str,
+    body: Body<'a>,
+    lines_before: usize,
+    budget: &mut Budget,
+) -> Result<Vec<Line<'a>>> {
     // Counted first: what is kept of an empty line is larger than the line.
     let count = body.split(|&byte| byte == b'\n').count();
     budget.take_items(count as u64).map_err(PuzzleError::exceeded(origin, "lines"))?;
@@ -41,13 +51,15 @@ pub(super) fn lines<'a>(origin: &str, body: Body<'a>, budget: &mut Budget) -> Re
         let before = &body[..error.valid_up_to()];
         PuzzleError::Syntax {
             origin: origin.to_owned(),
-            line: before.split(|&byte| byte == b'\n').count(),
+            line: lines_before + before.split(|&byte| byte == b'\n').count(),
             fault: Fault::from("not text: a byte that is not UTF-8").advise("puzzles are plain text files"),
         }
     })?;
     let mut lines = Vec::with_capacity(count);
     lines.extend(
-        text.split('\n').zip(1..).map(|(text, number)| Line { number, text: text.strip_suffix('\r').unwrap_or(text) }),
+        text.split('\n')
+            .zip(lines_before + 1..)
+            .map(|(text, number)| Line { number, text: text.strip_suffix('\r').unwrap_or(text) }),
     );
     Ok(lines)
 }

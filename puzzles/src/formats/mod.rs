@@ -22,6 +22,7 @@ pub mod moving_ai;
 pub(crate) mod npy;
 mod packed;
 mod reading;
+mod stream;
 mod sudoku;
 pub mod text;
 pub mod token_text;
@@ -32,6 +33,7 @@ pub use alphabet::Alphabet;
 use body::{Body, read_file};
 pub use dialect::{DIALECTS, Dialect, dialect_of};
 pub use reading::{Family, Reading};
+pub use stream::Stream;
 pub use sudoku::Numerals;
 pub use text::{parse_all, parse_as};
 use trm_intake::{Budget, Limits};
@@ -203,29 +205,29 @@ fn read_within(path: &Path, reading: &Reading, budget: &mut Budget) -> Result<Fo
     if let Some(task) = reading.tokens {
         return token_text::read(path, task).map(Found::from);
     }
-    let origin = path.display().to_string();
-    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_ascii_lowercase();
-    match extension.as_str() {
-        "scen" => return moving_ai::read_within(&path.with_extension(""), path, budget).map(Found::from),
-        "map" if is_moving_ai(path) => {
-            return moving_ai::read_within(path, &with_suffix(path, ".scen"), budget).map(Found::from);
-        }
-        _ => {}
+    if let Some((map, scenarios)) = moving_ai_pair(path) {
+        return moving_ai::read_within(&map, &scenarios, budget).map(Found::from);
     }
     if path.is_dir() {
         return read_folder(path, reading, budget);
     }
     let bytes = read_file(path, budget)?;
-    if let Some(members) = packed::members(path, &bytes, budget)? {
+    read_file_bytes(path, &bytes, reading, budget)
+}
+
+/// The puzzles of a file that is not read by its name alone, and whose bytes are known.
+fn read_file_bytes(path: &Path, bytes: &[u8], reading: &Reading, budget: &mut Budget) -> Result<Found> {
+    let origin = path.display().to_string();
+    if let Some(members) = packed::members(path, bytes, budget)? {
         let read = |(name, bytes): &packed::Member| read_bytes(name, bytes, reading, budget);
         return all_of(path, members.iter().map(read), reading);
     }
-    let body = Body::of(&bytes);
+    let body = Body::of(bytes);
     if let Some(solutions) = solutions_path(path).filter(|path| path.is_file()) {
         let solutions = read_file(&solutions, budget)?;
         return arc_json::parse_within(&origin, body, Some(Body::of(&solutions)), budget).map(Found::from);
     }
-    read_bytes(path, &bytes, reading, budget)
+    read_bytes(path, bytes, reading, budget)
 }
 
 /// The puzzles of all files in a folder that hold any.
@@ -270,6 +272,16 @@ fn read_bytes(path: &Path, bytes: &[u8], reading: &Reading, budget: &mut Budget)
         puzzle.id = name.map(str::to_owned);
     }
     Ok(found)
+}
+
+/// The map and the scenarios that belong to one of them.
+fn moving_ai_pair(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    match extension.as_str() {
+        "scen" => Some((path.with_extension(""), path.to_owned())),
+        "map" if is_moving_ai(path) => Some((path.to_owned(), with_suffix(path, ".scen"))),
+        _ => None,
+    }
 }
 
 /// True if a file begins as a MovingAI map.

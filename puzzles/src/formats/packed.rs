@@ -1,10 +1,11 @@
 //! Compressed files and folders, within the budget of one input.
 
-use std::io::{Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
-use trm_intake::{Budget, Fault, Printable, ReadError};
+use ruzstd::decoding::StreamingDecoder;
+use trm_intake::{Budget, Printable, ReadError};
 use zip::ZipArchive;
 
 use crate::{PuzzleError, Result};
@@ -15,19 +16,46 @@ pub(super) type Member = (PathBuf, Vec<u8>);
 /// The files in a compressed one; `None` if it is not compressed.
 pub(super) fn members(path: &Path, bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<Member>>> {
     match bytes {
-        [0x1f, 0x8b, ..] => {
-            let inside = unpacked(path, MultiGzDecoder::new(bytes), budget)?;
+        [b'P', b'K', 3, 4, ..] => zipped(path, bytes, budget).map(Some),
+        _ => {
+            let Some(unpacking) = Unpacking::of(bytes) else { return Ok(None) };
+            let reader = unpacking.reader(bytes).map_err(|error| damaged(path, &error))?;
+            let inside = unpacked(path, reader, budget)?;
             // `puzzles.csv.gz` is known as `puzzles.csv`.
             Ok(Some(vec![(path.with_extension(""), inside)]))
         }
-        [b'P', b'K', 3, 4, ..] => zipped(path, bytes, budget).map(Some),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Err(PuzzleError::data(
-            path,
-            Fault::from("compressed by zstd, which is not read here")
-                .advise("unpack it first: zstd -dc FILE | trm solve -"),
-        )),
-        _ => Ok(None),
     }
+}
+
+/// A way to compress one file.
+#[derive(Clone, Copy)]
+pub(super) enum Unpacking {
+    Gzip,
+    Zstd,
+}
+
+impl Unpacking {
+    /// The way in which a file that begins so is compressed.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// What comes out of what goes in.
+    pub(super) fn reader<'r>(self, packed: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+        Ok(match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
+            Self::Zstd => Box::new(StreamingDecoder::new(packed).map_err(io::Error::other)?),
+        })
+    }
+}
+
+/// The error of a file that does not unpack.
+pub(super) fn damaged(path: &Path, error: &io::Error) -> PuzzleError {
+    PuzzleError::data(path, format!("cannot be unpacked: {}", Printable(&error.to_string())))
 }
 
 fn zipped(path: &Path, bytes: &[u8], budget: &mut Budget) -> Result<Vec<Member>> {
@@ -57,9 +85,7 @@ fn unpacked(path: &Path, packed: impl Read, budget: &mut Budget) -> Result<Vec<u
     match reader.read_to_end(&mut inside).map_err(|error| reader.why(error)) {
         Ok(_) => Ok(inside),
         Err(ReadError::Exceeded(exceeded)) => Err(PuzzleError::exceeded(path.display().to_string(), "bytes")(exceeded)),
-        Err(ReadError::Io(error)) => {
-            Err(PuzzleError::data(path, format!("cannot be unpacked: {}", Printable(&error.to_string()))))
-        }
+        Err(ReadError::Io(error)) => Err(damaged(path, &error)),
     }
 }
 

@@ -95,6 +95,11 @@ pub(super) fn is_whole(line: Line<'_>, reading: &Reading) -> bool {
     line.text.len() <= LONGEST_LINE && whole(line, reading).is_some()
 }
 
+/// True for a line that says something about the puzzles of its text and is part of none.
+pub(super) fn is_remark(text: &str, reading: &Reading) -> bool {
+    section(text).is_none() && (is_comment(text, reading) || is_rule(text) || is_title(text))
+}
+
 fn section(text: &str) -> Option<&str> {
     let name = text.trim().strip_prefix('[')?.strip_suffix(']')?;
     (!name.is_empty() && name.chars().all(|c| c.is_alphabetic() || c == ' ')).then_some(name)
