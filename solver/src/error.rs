@@ -40,6 +40,8 @@ pub enum SolverError {
     UnknownModel {
         /// The name that was asked for.
         name: String,
+        /// A model with nearly that name.
+        closest: Option<&'static str>,
         /// The models there are, with what they solve.
         shipped: String,
     },
@@ -161,6 +163,9 @@ impl Hint for SolverError {
             Self::Plan(error) => return error.hint(),
             Self::File(error) => return error.hint(),
             Self::BadGolden { .. } => "a golden has outputs.safetensors, all_config.yaml and a checkpoint".into(),
+            Self::UnknownModel { closest: Some(closest), shipped, .. } => {
+                format!("did you mean `{closest}`? shipped models: {shipped}").into()
+            }
             Self::UnknownModel { shipped, .. } => format!("shipped models: {shipped}").into(),
             Self::ModelTask { .. } => {
                 "the bundle was made for another task: export the checkpoint again with the right --task".into()

@@ -36,7 +36,8 @@ impl Model {
             return Self::new(shipped.open()?);
         }
         let Some(&(_, now, side)) = FORMER.iter().find(|(former, ..)| *former == name) else {
-            return Err(SolverError::UnknownModel { name: name.to_owned(), shipped: shipped_list() });
+            let (name, closest) = (name.to_owned(), closest(name));
+            return Err(SolverError::UnknownModel { name, closest, shipped: shipped_list() });
         };
         let model = Self::open(now)?;
         let kind = model.kind_of_size(side, side).unwrap_or(model.kind());
@@ -207,6 +208,15 @@ impl Model {
         let bundle = resized_bundle(&self.bundle, &weights, spec(&kind), &config_of(self.config(), &kind))?;
         Self::new(bundle)
     }
+}
+
+/// The model whose name is nearly this one.
+fn closest(name: &str) -> Option<&'static str> {
+    /// Of names that are alike, as command lines suggest them.
+    const ALIKE: f64 = 0.7;
+    let names = SHIPPED.iter().map(|shipped| shipped.name).chain(FORMER.map(|(former, ..)| former));
+    let alike = names.map(|known| (known, strsim::jaro_winkler(name, known))).filter(|&(_, alike)| alike > ALIKE);
+    alike.max_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(known, _)| known)
 }
 
 /// Models that were shipped once, with the one that solves their puzzles now and the side of these.

@@ -104,7 +104,8 @@ impl Columns {
             }
             puzzle.solution = Some(answer);
         }
-        puzzle.id = self.id.and_then(|id| record.get(id)).map(|id| id.chars().take(80).collect());
+        let id = self.id.and_then(|id| record.get(id)).filter(|id| !id.trim().is_empty());
+        puzzle.id = id.map(|id| id.chars().take(80).collect());
         Ok(puzzle)
     }
 }

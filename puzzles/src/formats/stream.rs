@@ -89,13 +89,7 @@ impl Stream {
         Self::new(None, origin.to_owned(), Box::new(reader), None, reading)
     }
 
-    fn new(
-        path: Option<&Path>,
-        origin: String,
-        reader: Box<dyn Read>,
-        length: Option<u64>,
-        reading: &Reading,
-    ) -> Self {
+    fn new(path: Option<&Path>, origin: String, reader: Box<dyn Read>, length: Option<u64>, reading: &Reading) -> Self {
         let taken = Rc::new(Cell::new(0));
         let reader = Counted { reader, taken: Rc::clone(&taken) };
         let source = Source { reader: Box::new(reader), buffer: Vec::new(), ended: false, unpacks: false };
@@ -123,9 +117,11 @@ impl Stream {
 
     /// The first piece: of lines that are puzzles those that are there, of anything else all.
     fn first(&mut self) -> Result<Option<Found>> {
-        if let Some(path) = self.path.as_deref().filter(|path| {
-            self.reading.tokens.is_some() || path.is_dir() || super::moving_ai_pair(path).is_some()
-        }) {
+        if let Some(path) = self
+            .path
+            .as_deref()
+            .filter(|path| self.reading.tokens.is_some() || path.is_dir() || super::moving_ai_pair(path).is_some())
+        {
             return super::read_all(path, &self.reading).map(Some);
         }
         self.fill()?;
@@ -235,7 +231,12 @@ impl Stream {
             }
             if self.source.buffer.len() as u64 > LIMITS.bytes {
                 let (found, limit) = (self.source.buffer.len() as u64, LIMITS.bytes);
-                return Err(PuzzleError::TooLarge { origin: self.origin.clone(), unit: "bytes in a line", found, limit });
+                return Err(PuzzleError::TooLarge {
+                    origin: self.origin.clone(),
+                    unit: "bytes in a line",
+                    found,
+                    limit,
+                });
             }
             self.fill()?;
         }

@@ -9,12 +9,57 @@
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use indicatif::ProgressDrawTarget;
 use trm_intake::with_causes;
 
 /// True if the reader of standard output has gone.
 static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// True if only errors are printed to standard error.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on only errors are printed to standard error: no remarks, no progress.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Where progress is shown: standard error, if that is a terminal and nobody wants it to be [quiet](be_quiet).
+#[must_use]
+pub fn progress_target() -> ProgressDrawTarget {
+    if QUIET.load(Ordering::Relaxed) { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() }
+}
+
+/// The time at which results are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Also into files and pipes
+    Always,
+    /// Never
+    Never,
+}
+
+static COLOUR: AtomicU8 = AtomicU8::new(Colour::Auto as u8);
+
+/// Sets when results are coloured.
+pub fn set_colour(colour: Colour) {
+    COLOUR.store(colour as u8, Ordering::Relaxed);
+}
+
+/// True if results on standard output are coloured: as was [set](set_colour), or where it is a terminal and `NO_COLOR`
+/// (<https://no-color.org>) is not set.
+#[must_use]
+pub fn has_colour() -> bool {
+    match COLOUR.load(Ordering::Relaxed) {
+        colour if colour == Colour::Always as u8 => true,
+        colour if colour == Colour::Never as u8 => false,
+        _ => stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+    }
+}
 
 /// Prints a line of results to standard output, with the arguments of `println!`. The value is an [`io::Result`].
 #[macro_export]
@@ -94,8 +139,16 @@ pub fn print_line(line: fmt::Arguments<'_>) -> io::Result<()> {
     writeln!(stdout(), "{line}")
 }
 
-/// Prints a line to standard error, in one piece; see [`errln!`](crate::errln). Where there is nobody to tell, it is lost.
+/// Prints a remark to standard error, in one piece, unless it is to be [quiet](be_quiet); see [`errln!`](crate::errln). Where
+/// there is nobody to tell, it is lost.
 pub fn remark(line: fmt::Arguments<'_>) {
+    if !QUIET.load(Ordering::Relaxed) {
+        complain(line);
+    }
+}
+
+/// Prints an error to standard error, in one piece. Where there is nobody to tell, it is lost.
+pub fn complain(line: fmt::Arguments<'_>) {
     let mut buffered = BufWriter::new(io::stderr().lock());
     let _ = writeln!(buffered, "{line}").and_then(|()| buffered.flush());
 }
@@ -113,7 +166,15 @@ pub fn flush() -> io::Result<()> {
 /// # Errors
 /// The exit code: 0 after help, 2 after bad usage, and where help could not be written.
 pub fn parse_arguments<P: clap::Parser>() -> Result<P, ExitCode> {
-    P::try_parse().map_err(|error| {
+    parse_arguments_of(P::command())
+}
+
+/// As [`parse_arguments`], of a command to which something was added.
+///
+/// # Errors
+/// Those of [`parse_arguments`].
+pub fn parse_arguments_of<P: clap::FromArgMatches>(command: clap::Command) -> Result<P, ExitCode> {
+    command.try_get_matches().and_then(|mut matches| P::from_arg_matches_mut(&mut matches)).map_err(|error| {
         let printed = error.print().and_then(|()| flush());
         if error.use_stderr() {
             return ExitCode::from(2);
@@ -121,7 +182,7 @@ pub fn parse_arguments<P: clap::Parser>() -> Result<P, ExitCode> {
         match printed.or_else(|error| judged(error, ())) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                remark(format_args!("error: {}", with_causes(&error)));
+                complain(format_args!("error: {}", with_causes(&error)));
                 ExitCode::from(2)
             }
         }

@@ -8,12 +8,12 @@ use trm_intake::Escaped;
 use trm_solver::SolverError;
 use trm_train::TrainError;
 
-use crate::{Exit, errln, hint_of, option_of};
+use crate::{Exit, console, hint_of, option_of};
 
 /// Prints an error to stderr and tells the exit code.
 #[must_use]
 pub fn report(error: &anyhow::Error) -> Exit {
-    errln!("error: {}", message(error));
+    console::complain(format_args!("error: {}", message(error)));
     if is_engine_failure(error) { Exit::EngineFailed } else { Exit::BadInput }
 }
 

@@ -55,6 +55,16 @@ pub fn listen_while_preparing() -> anyhow::Result<()> {
     listen_briefly()
 }
 
+/// As [`listen`], from before there is anything to save: until [`prepared`] the first signal ends the process.
+///
+/// # Errors
+///
+/// As [`listen`].
+pub fn listen_to_save() -> anyhow::Result<()> {
+    PREPARING.store(true, Ordering::Relaxed);
+    listen()
+}
+
 /// From now on results are printed.
 pub fn prepared() {
     PREPARING.store(false, Ordering::Relaxed);

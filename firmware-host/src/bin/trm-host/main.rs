@@ -7,6 +7,7 @@
 mod digits;
 mod display;
 mod drive;
+mod examples;
 mod failure;
 mod interrupt;
 mod kiosk;
@@ -23,6 +24,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use trm_cli::{Exit, console, manual};
 use trm_engine::ort;
+
+use self::examples::EXAMPLES;
 
 /// The solver in the world: camera to grid to answer, on a display and at a microcontroller.
 #[derive(Debug, Parser)]
@@ -73,7 +76,7 @@ fn main() -> ExitCode {
     if let Some(code) = ort::answer_probe() {
         return code;
     }
-    let Cli { command } = match console::parse_arguments() {
+    let Cli { command } = match console::parse_arguments_of(manual::with_examples(Cli::command(), EXAMPLES)) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -88,7 +91,9 @@ fn main() -> ExitCode {
         #[cfg(feature = "ros2")]
         Command::Ros2(args) => ros2::run(&args).map(|()| Exit::Done),
         Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),
-        Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
+        Command::Manual { folder } => {
+            manual::write(Cli::command(), EXAMPLES, &folder).map(|()| Exit::Done).map_err(Into::into)
+        }
     };
     match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
         Ok(exit) => exit.into(),

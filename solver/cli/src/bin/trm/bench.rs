@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use trm_cli::backend::{BackendChoice, DeviceArgs, ProviderName, wanted_engines};
 use trm_cli::{Exit, InvalidOption, console, errln, failure, interrupt};
@@ -222,7 +222,7 @@ fn remember(models: &[Model], rows: &[Row]) -> Result<Vec<Tuned>> {
 
 fn progress_bar() -> ProgressBar {
     // Drawn on stderr, and only if that is a terminal.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(None, console::progress_target());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {pos} rows measured, {msg}, {elapsed}") {
         bar.set_style(style);
     }

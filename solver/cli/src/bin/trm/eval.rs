@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
+use schemars::JsonSchema;
 use serde::Serialize;
 use trm_cli::backend::BackendArgs;
 use trm_cli::{Exit, console, deadline, interrupt};
@@ -180,7 +181,7 @@ fn check_answer(puzzle: &Puzzle) -> anyhow::Result<()> {
 
 fn progress_bar(count: usize) -> ProgressBar {
     // Drawn on stderr, and only if that is a terminal.
-    let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(Some(count as u64), console::progress_target());
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} puzzles, {per_sec}, {msg}, {eta} left") {
         bar.set_style(style);
     }
@@ -257,10 +258,11 @@ impl Source {
     }
 }
 
-/// The object that `--json` prints. Other programs rely on the first eight keys; shares are 0 to 1, null where there is
-/// nothing to count.
-#[derive(Debug, Serialize)]
-struct JsonReport<'a> {
+/// A measurement. Other programs rely on the first eight keys; shares are 0 to 1, null where there is nothing to count;
+/// intervals hold with 95 %.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Measurement")]
+pub(crate) struct JsonReport<'a> {
     puzzles: usize,
     exact: Option<f64>,
     cell: Option<f64>,
@@ -291,12 +293,13 @@ struct JsonReport<'a> {
     tries: u16,
     seed: u64,
     backend: Option<&'static str>,
+    #[schemars(with = "Option<String>")]
     provider: Option<ExecutionProvider>,
     fallbacks: &'a [String],
 }
 
 /// Where the first attempts stand after a step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct JsonStep {
     step: usize,
     exact: Option<f64>,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use trm_cli::{Exit, InvalidOption, console, errln, interrupt};
 use trm_puzzles::formats::Alphabet;
 use trm_puzzles::{
@@ -146,6 +147,16 @@ impl Kind {
     }
 }
 
+/// A puzzle with its answer, each a list of rows.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Example")]
+pub(crate) struct JsonExample {
+    /// Rows that can be looked at.
+    puzzle: Vec<String>,
+    /// The answer, likewise.
+    answer: Vec<String>,
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     let task = args.kind.task(args.size)?;
@@ -170,11 +181,10 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
             return Ok(Exit::Interrupted);
         }
         let example = generator.generate(&mut rng)?;
-        // Rows, so that a maze in JSON can be looked at.
         let rows = |grid| alphabet.text(grid).lines().map(str::to_owned).collect::<Vec<_>>();
-        let line = json!({"puzzle": rows(&example.puzzle), "answer": rows(&example.solution)});
+        let line = JsonExample { puzzle: rows(&example.puzzle), answer: rows(&example.solution) };
         // Each line whole, in one write: a pipe takes all of it or waits, so that a signal never cuts one off.
-        out.write_all(format!("{line}\n").as_bytes())?;
+        out.write_all((serde_json::to_string(&line)? + "\n").as_bytes())?;
     }
     out.flush()?;
     Ok(Exit::Done)

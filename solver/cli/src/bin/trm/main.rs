@@ -9,6 +9,7 @@ mod checkpoint;
 mod doctor;
 mod escalation;
 mod eval;
+mod examples;
 mod export;
 mod generate;
 mod identities;
@@ -19,6 +20,7 @@ mod parity;
 mod plan;
 mod quantize;
 mod reading;
+mod schema;
 mod settings;
 mod sign;
 mod solve;
@@ -32,8 +34,11 @@ mod weights;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use trm_cli::console::Colour;
 use trm_cli::{Exit, console, failure, manual};
 use trm_engine::ort;
+
+use self::examples::EXAMPLES;
 
 /// Recursive models at work: solve puzzles, measure models, export and inspect them.
 #[derive(Debug, Parser)]
@@ -50,6 +55,12 @@ struct Cli {
     /// Say on stderr what is loaded, on which engine and why
     #[arg(long, short, global = true)]
     verbose: bool,
+    /// Print results and errors only: no remarks, no progress
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// When results are coloured
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = Colour::Auto)]
+    color: Colour,
     #[command(subcommand)]
     command: Command,
 }
@@ -86,6 +97,8 @@ enum Command {
     Doctor(doctor::Args),
     /// List the shipped models, and the puzzles that each takes
     Models(models::Args),
+    /// Print the JSON Schema of what a command prints for programs
+    Schema(schema::Args),
     /// Print completions for a shell: bash, elvish, fish, powershell or zsh
     ///
     /// For bash: `trm completions bash > ~/.local/share/bash-completion/completions/trm`.
@@ -106,10 +119,15 @@ fn main() -> ExitCode {
     if let Some(code) = ort::answer_probe() {
         return code;
     }
-    let Cli { verbose, command } = match console::parse_arguments() {
-        Ok(arguments) => arguments,
-        Err(code) => return code,
-    };
+    let Cli { verbose, quiet, color, command } =
+        match console::parse_arguments_of(manual::with_examples(Cli::command(), EXAMPLES)) {
+            Ok(arguments) => arguments,
+            Err(code) => return code,
+        };
+    if quiet {
+        console::be_quiet();
+    }
+    console::set_colour(color);
     let result = match command {
         Command::Solve(args) => solve::run(&args, verbose),
         Command::Plan(args) => plan::run(&args, verbose),
@@ -126,10 +144,13 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Models(args) => models::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Completions { shell } => {
             manual::complete(Cli::command(), shell, &mut console::stdout()).map(|()| Exit::Done).map_err(Into::into)
         }
-        Command::Manual { folder } => manual::write(Cli::command(), &folder).map(|()| Exit::Done).map_err(Into::into),
+        Command::Manual { folder } => {
+            manual::write(Cli::command(), EXAMPLES, &folder).map(|()| Exit::Done).map_err(Into::into)
+        }
     };
     match result.and_then(|exit| console::flush().map(|()| exit).map_err(Into::into)) {
         Ok(exit) => exit.into(),

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use trm_cli::{Exit, console};
 use trm_models::SHIPPED;
@@ -15,9 +16,10 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A model, as `--json` prints it.
-#[derive(Debug, Serialize)]
-struct JsonModel<'a> {
+/// A model.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Model")]
+pub(crate) struct JsonModel<'a> {
     name: &'a str,
     task: &'static str,
     /// True if it takes puzzles of every size.

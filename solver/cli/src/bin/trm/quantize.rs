@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use trm_cli::{Exit, console, errln};
 use trm_engine::ort::OrtEngine;
@@ -204,7 +204,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit> {
 
 fn progress_bar() -> ProgressBar {
     // Drawn on stderr, and only if that is a terminal.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(None, console::progress_target());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
         bar.set_style(style);
     }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use trm_cli::{Exit, console, errln};
 use trm_intake::Printable;
@@ -55,16 +56,18 @@ impl ReadingArgs {
         }
     }
 
-    /// Says on stderr how inputs were taken that do not say it themselves, of many alike once.
-    pub(crate) fn note(puzzles: &[Puzzle]) {
+    /// Says on stderr how inputs were taken that do not say it themselves, of many alike once; true if there are any.
+    pub(crate) fn note(puzzles: &[Puzzle]) -> bool {
         let mut noted = puzzles.iter().filter_map(|puzzle| Some((puzzle, puzzle.note.as_ref()?)));
-        if let Some((puzzle, note)) = noted.next() {
+        let first = noted.next();
+        if let Some((puzzle, note)) = first {
             let others = match noted.filter(|(_, other)| *other == note).count() {
                 0 => String::new(),
                 count => format!(" (and {count} more)"),
             };
             errln!("{}: {note}{others}\nhint: --boxes says it", Printable(&puzzle.source));
         }
+        first.is_some()
     }
 }
 
@@ -76,9 +79,10 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// A dialect, as `--json` prints it.
-#[derive(Debug, Serialize)]
-struct JsonDialect {
+/// A dialect.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Dialect")]
+pub(crate) struct JsonDialect {
     name: &'static str,
     families: Vec<&'static str>,
     about: &'static str,

@@ -1,6 +1,5 @@
 //! Drawings of grids for a terminal: which character is which cell, and how it is set off.
 
-use trm_cli::console;
 use trm_puzzles::{Grid, Puzzle, PuzzleKind};
 
 /// The meaning by which a cell is set off from the others.
@@ -26,11 +25,6 @@ impl Style {
 }
 
 const RESET: &str = "\x1b[0m";
-
-/// Returns true if stdout shows colours: it is a terminal, and `NO_COLOR` (<https://no-color.org>) is not set.
-pub(crate) fn stdout_has_colour() -> bool {
-    console::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
 
 /// A grid as [`Puzzle::drawing`] draws it, with cells set off by `style`, which is asked for each cell by its number,
 /// row by row.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use trm_cli::backend::EngineArgs;
 use trm_cli::{Exit, console, errln, interrupt};
@@ -439,7 +439,7 @@ struct Watch {
 
 impl Watch {
     fn new(steps: u64, done: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
+        let bar = ProgressBar::with_draw_target(Some(steps), console::progress_target());
         if let Ok(style) = ProgressStyle::with_template("{bar:20} {pos}/{len} {msg}, {eta} left") {
             bar.set_style(style);
         }

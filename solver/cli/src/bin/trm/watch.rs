@@ -7,7 +7,7 @@ use trm_cli::console;
 use trm_puzzles::{Grid, Puzzle, Task, Verdict};
 use trm_solver::{AttemptKind, StepView};
 
-use crate::text::{self, Style, stdout_has_colour};
+use crate::text::{self, Style};
 
 /// Time that a frame stays on a terminal.
 const FRAME: Duration = Duration::from_millis(150);
@@ -25,7 +25,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Frames for stdout.
     pub(crate) fn new() -> Self {
-        Self { in_place: console::stdout().is_terminal(), colour: stdout_has_colour(), previous: None, lines: 0 }
+        Self { in_place: console::stdout().is_terminal(), colour: console::has_colour(), previous: None, lines: 0 }
     }
 
     /// Shows a first attempt's answer after a step, cells that changed set off. Symmetric copies are not shown.

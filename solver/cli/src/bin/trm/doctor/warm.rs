@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use trm_cli::backend::DeviceArgs;
 use trm_cli::{Exit, InvalidOption, console, errln};
@@ -88,7 +88,7 @@ fn start(ort: &OrtEngine, bundle: &ModelBundle, batch: usize, device: &DeviceArg
 fn progress_bar(number: usize, all: usize, bundle: &str, batch: usize) -> ProgressBar {
     // TensorRT does not say how far it is. Where no spinner can be drawn, a line says what takes so long.
     let message = format!("compiling {bundle} for {batch} rows ({number} of {all}; a minute or more)");
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(message.clone());
+    let bar = ProgressBar::with_draw_target(None, console::progress_target()).with_message(message.clone());
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}, {elapsed}") {
         bar.set_style(style);
     }

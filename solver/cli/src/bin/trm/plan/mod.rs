@@ -22,6 +22,7 @@ use trm_plan::{
 use trm_solver::measure::plan_trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::{Model, Network};
 
+pub(crate) use self::output::JsonPlan;
 use self::output::{write_json, write_plan};
 
 /// The model that is taken if none is named.

@@ -3,35 +3,55 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use trm_plan::{Outcome, Plan, PlannedPath, Planner, Pose, SegmentPlanner};
 use trm_solver::Network;
 
 use super::{Args, LoadTimes};
 
-/// The object that `--json` prints for a plan. Other programs rely on the first seven keys.
-#[derive(Debug, Serialize)]
-struct JsonPlan<'a> {
+/// A plan. Other programs rely on the first seven keys.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Plan")]
+pub(crate) struct JsonPlan<'a> {
+    /// `planned`, or why there is no path.
     status: &'static str,
+    /// Waypoints: x and y in metres, and the direction in radians, in the map's frame.
     path: Vec<[f64; 3]>,
+    /// Metres.
     length_m: Option<f64>,
+    /// Metres of a shortest path over the cells.
     optimal_length_m: Option<f64>,
+    /// The share of the length that the network planned, 0 to 1.
     network_share: Option<f64>,
+    /// Steps of the network.
     steps: usize,
+    /// Milliseconds for everything but reading the map and loading the model.
     ms: f64,
+    /// The frame of the path.
     frame: &'a str,
+    /// The least distance to an obstacle, in metres.
     clearance_m: Option<f64>,
     /// For each waypoint, whether the line to the next one is the network's.
     by_network: Vec<bool>,
+    /// Parts that were planned one by one.
     segments: usize,
+    /// Those of them that the network planned.
     network_segments: usize,
+    /// The reason why there is no path.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Milliseconds by what took them.
     ms_by: JsonTime,
+    /// The map's file.
     map: &'a str,
+    /// Rows and columns of the map.
     map_cells: [usize; 2],
+    /// Metres of a cell of the map.
     resolution_m: f64,
+    /// Metres of a cell that is planned on.
     planning_cell_m: f64,
+    /// The robot's radius in metres.
     radius_m: f64,
     model: &'a str,
     backend: &'a str,
@@ -39,7 +59,8 @@ struct JsonPlan<'a> {
     fallbacks: &'a [String],
 }
 
-#[derive(Debug, Serialize)]
+/// Milliseconds.
+#[derive(Debug, Serialize, JsonSchema)]
 struct JsonTime {
     read_map: f64,
     prepare_map: f64,

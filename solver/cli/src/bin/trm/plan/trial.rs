@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use trm_cli::{Exit, console, interrupt};
 use trm_plan::Planner;
@@ -56,7 +56,7 @@ pub(super) fn run(
 }
 
 fn progress_bar(count: usize) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(count as u64), ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(Some(count as u64), console::progress_target());
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} pairs, {eta} left") {
         bar.set_style(style);
     }

@@ -1,0 +1,129 @@
+//! Examples of every command, for its help and its man page.
+
+use trm_cli::manual::Examples;
+
+/// Commands and their examples.
+pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
+    (
+        "solve",
+        &[
+            (
+                "trm solve maze.txt",
+                "Solve the mazes or sudokus in a file, and say of each answer whether it is verified.",
+            ),
+            (
+                "trm generate sudoku-hard --count 5 | trm solve --json",
+                "Solve what comes from another program, an object for each.",
+            ),
+            (
+                "trm solve puzzles.csv.gz --format csv -o solved.csv --keep-going",
+                "Solve a table, and pass over rows that cannot be read.",
+            ),
+            ("trm solve hard.txt --fallback exact", "Search where the model finds no right answer."),
+            ("trm solve maze.txt --png maze.png --watch", "Show the answer after every step, and draw it."),
+        ],
+    ),
+    (
+        "plan",
+        &[
+            (
+                "trm plan map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2",
+                "Plan a path between two points, in metres, for a robot of that radius.",
+            ),
+            ("trm plan map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2 --json", "The same for a program."),
+        ],
+    ),
+    (
+        "eval",
+        &[
+            ("trm eval sudoku --generate sudoku-hard --count 1000 --seed 2026", "Measure a model on fresh puzzles."),
+            (
+                "trm eval maze --puzzles mazes.jsonl --halt q-halt --json",
+                "Measure it on puzzles of a file, as its own signal halts it.",
+            ),
+        ],
+    ),
+    (
+        "train",
+        &[
+            ("trm train --task maze-9 --out run", "Train a model from nothing."),
+            (
+                "trm train --from sudoku --data mine.csv --out tuned",
+                "Fine-tune a shipped model on puzzles of one's own.",
+            ),
+            ("trm train --resume --out run", "Go on with a run that was interrupted."),
+        ],
+    ),
+    (
+        "generate",
+        &[
+            (
+                "trm generate sudoku-hard --count 100 --seed 7",
+                "Print a hundred sudokus with their answers, the same ones on every machine.",
+            ),
+            (
+                "trm generate maze --size 21x31 --count 10000 --out mazes/train",
+                "Write a data set of the public training code.",
+            ),
+        ],
+    ),
+    ("formats", &[("trm formats", "Show the forms that puzzles are read from.")]),
+    (
+        "export",
+        &[
+            (
+                "trm export checkpoint.pt --task sudoku-9 --out bundle",
+                "Turn a checkpoint of the public code into a bundle.",
+            ),
+            (
+                "trm export models/maze --size 30x30 --out maze-30",
+                "Write the ONNX graphs of one size of a model of any size.",
+            ),
+        ],
+    ),
+    (
+        "quantize",
+        &[(
+            "trm quantize models/maze-9 --precision int8 --out maze-9-int8",
+            "Turn products into 8 bits, if accuracy holds.",
+        )],
+    ),
+    ("inspect", &[("trm inspect models/sudoku", "Say what a bundle holds, and how its weights were made.")]),
+    ("sign", &[("trm sign models/maze-9 --key trm.key", "Sign a bundle with a key of minisign.")]),
+    ("verify", &[("trm verify models/maze-9 --public-key trm.pub", "Check a bundle's signature and its files.")]),
+    ("parity", &[("trm parity golden --bundle bundle", "Compare a bundle with recorded numbers of the public code.")]),
+    ("bench", &[("trm bench models/maze-9 --tune", "Find the batch and the threads that suit this machine.")]),
+    ("doctor", &[("trm doctor", "Check engines, providers and models.")]),
+    ("models", &[("trm models --json", "List the shipped models for a program.")]),
+    ("schema", &[("trm schema solve", "Print the JSON Schema of the objects of `trm solve --json`.")]),
+    (
+        "completions",
+        &[("trm completions bash > ~/.local/share/bash-completion/completions/trm", "Complete words in bash.")],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+    use crate::Cli;
+
+    #[test]
+    fn every_command_has_examples_that_it_takes() {
+        let command = Cli::command();
+        for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+            let name = subcommand.get_name();
+            let (_, examples) = EXAMPLES.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name}"));
+            assert!(!examples.is_empty(), "{name}");
+            assert!(examples.iter().any(|(line, _)| line.contains(&format!("trm {name}"))), "{name}");
+        }
+        for (line, _) in EXAMPLES.iter().flat_map(|(_, examples)| examples.iter()) {
+            for part in line.split('|') {
+                let words = part.split('>').next().unwrap_or_default().split_whitespace();
+                let taken = Cli::command().try_get_matches_from(words);
+                assert!(taken.is_ok(), "{line}: {}", taken.expect_err("not taken"));
+            }
+        }
+    }
+}

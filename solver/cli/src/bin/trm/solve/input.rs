@@ -1,0 +1,208 @@
+//! The puzzles that are to be solved, as they come.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use trm_cli::{console, failure};
+use trm_puzzles::formats::{Found, Reading, Stream};
+use trm_puzzles::{Puzzle, PuzzleKind, maze};
+use trm_solver::Model;
+
+use crate::reading::ReadingArgs;
+
+/// Name of stdin in messages.
+const STDIN: &str = "stdin";
+
+/// Files of puzzles, of which the first puzzles are read when they are opened, and the others when they are asked for.
+pub(crate) struct Input {
+    sources: VecDeque<Source>,
+    reading: Reading,
+    keep_going: bool,
+    /// Puzzles that may still be taken.
+    left: usize,
+    failed: bool,
+    noted: bool,
+    read: usize,
+    /// Bytes of the sources that have ended.
+    bytes_before: u64,
+    /// Bytes of all sources; `None` where one's length is not known.
+    bytes: Option<u64>,
+}
+
+struct Source {
+    stream: Stream,
+    /// Its first puzzles, until they are taken.
+    first: Option<Found>,
+}
+
+/// A part of an input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Extent {
+    /// Puzzles.
+    pub(crate) puzzles: usize,
+    /// True if there are no more.
+    pub(crate) is_all: bool,
+    /// The share of all bytes that these came from, where it is known.
+    pub(crate) share: Option<f64>,
+}
+
+impl Input {
+    /// Opens files, `-` or none being stdin, and reads the first puzzles of each, which are checked against their rules. With
+    /// `keep_going`, what cannot be read is named on stderr and passed over.
+    pub(crate) fn open(
+        files: &[PathBuf],
+        model: Option<&Model>,
+        reading: &ReadingArgs,
+        keep_going: bool,
+        most: usize,
+    ) -> anyhow::Result<Self> {
+        let stdin = [PathBuf::from("-")];
+        let files = if files.is_empty() {
+            if io::stdin().is_terminal() {
+                bail!("no puzzle given\nhint: `trm solve FILE`, or pipe puzzles into stdin");
+            }
+            &stdin[..]
+        } else {
+            files
+        };
+        let reading = Reading { keep_going, ..reading.with(model.and_then(Model::only_kind)) };
+        let mut input = Self {
+            sources: VecDeque::new(),
+            reading,
+            keep_going,
+            left: most,
+            failed: false,
+            noted: false,
+            read: 0,
+            bytes_before: 0,
+            bytes: Some(0),
+        };
+        for file in files {
+            match input.source(file) {
+                Ok(source) => {
+                    input.bytes = input.bytes.zip(source.stream.length()).map(|(sum, length)| sum + length);
+                    input.sources.push_back(source);
+                }
+                Err(error) => input.fail(error)?,
+            }
+        }
+        Ok(input)
+    }
+
+    fn source(&self, file: &Path) -> anyhow::Result<Source> {
+        let mut stream = if file.as_os_str() == "-" {
+            Stream::of(STDIN, io::stdin().lock(), &self.reading)
+        } else {
+            Stream::open(file, &self.reading)?
+        };
+        let first = stream.next().transpose()?;
+        // Without `keep_going`, nothing is solved before the beginning of every file is known to be good.
+        if let Some(found) = first.as_ref().filter(|_| !self.keep_going) {
+            found.puzzles.iter().try_for_each(|puzzle| prepared(puzzle.clone()).check())?;
+        }
+        Ok(Source { stream, first })
+    }
+
+    /// The next puzzles, at least one; `None` at the end.
+    pub(crate) fn next(&mut self) -> anyhow::Result<Option<Vec<Puzzle>>> {
+        let mut puzzles = Vec::new();
+        while self.left > 0
+            && let Some(source) = self.sources.front_mut()
+        {
+            let is_first = source.first.is_some();
+            if !is_first && !puzzles.is_empty() {
+                break;
+            }
+            let found = match source.first.take() {
+                Some(first) => Some(Ok(first)),
+                None => source.stream.next(),
+            };
+            let is_done = source.stream.is_done();
+            match found {
+                Some(Ok(found)) => self.keep(found, &mut puzzles)?,
+                Some(Err(error)) => self.fail(error.into())?,
+                None => {}
+            }
+            if is_done {
+                let ended = self.sources.pop_front();
+                self.bytes_before += ended.and_then(|source| source.stream.length()).unwrap_or(0);
+            }
+        }
+        if !self.noted {
+            self.noted = ReadingArgs::note(&puzzles);
+        }
+        self.read += puzzles.len();
+        Ok((!puzzles.is_empty()).then_some(puzzles))
+    }
+
+    /// All puzzles that are left.
+    pub(crate) fn all(mut self) -> anyhow::Result<Vec<Puzzle>> {
+        let mut puzzles = Vec::new();
+        while let Some(more) = self.next()? {
+            puzzles.extend(more);
+        }
+        Ok(puzzles)
+    }
+
+    /// True if something was passed over.
+    pub(crate) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The part that was read so far.
+    pub(crate) fn extent(&self) -> Extent {
+        let is_all = self.sources.is_empty() || self.left == 0;
+        let position = self.bytes_before + self.sources.front().map_or(0, |source| source.stream.position());
+        let share = self.bytes.filter(|&bytes| bytes > 0).map(|bytes| position as f64 / bytes as f64);
+        Extent { puzzles: self.read, is_all, share }
+    }
+
+    fn keep(&mut self, found: Found, puzzles: &mut Vec<Puzzle>) -> anyhow::Result<()> {
+        for failure in found.failures {
+            self.fail(failure.into())?;
+        }
+        for puzzle in found.puzzles {
+            if self.left == 0 {
+                break;
+            }
+            let puzzle = prepared(puzzle);
+            match puzzle.check() {
+                Ok(()) => {
+                    puzzles.push(puzzle);
+                    self.left -= 1;
+                }
+                Err(error) => self.fail(error.into())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Names what cannot be read, where the rest is read nevertheless.
+    fn fail(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        if !self.keep_going {
+            return Err(error);
+        }
+        console::complain(format_args!("{}", failure::message(&error)));
+        self.failed = true;
+        Ok(())
+    }
+}
+
+/// The question alone: a way that is drawn in a maze is no part of it.
+fn prepared(mut puzzle: Puzzle) -> Puzzle {
+    if let PuzzleKind::Maze(_) = puzzle.kind {
+        puzzle.grid = puzzle.grid.map(|value| if value == maze::PATH { maze::FREE } else { value });
+    }
+    puzzle
+}
+
+/// All puzzles of the files, each checked against its rules. Sequences of tokens are read for a model that takes them.
+pub(crate) fn read_puzzles(
+    files: &[PathBuf],
+    model: Option<&Model>,
+    reading: &ReadingArgs,
+) -> anyhow::Result<Vec<Puzzle>> {
+    Input::open(files, model, reading, false, usize::MAX)?.all()
+}
