@@ -77,12 +77,16 @@ impl Geometry {
         [here.row, self.side + here.column, 2 * self.side + self.task.box_of(here)]
     }
 
-    pub(super) fn rows_and_columns(&self) -> impl Iterator<Item = &[u16]> {
-        self.units().take(2 * self.side)
+    /// Numbers of the boxes, as units.
+    pub(super) fn boxes(&self) -> std::ops::Range<usize> {
+        2 * self.side..3 * self.side
     }
 
-    pub(super) fn boxes(&self) -> impl Iterator<Item = &[u16]> {
-        self.units().skip(2 * self.side)
+    /// Numbers of the rows and the columns that cross a box, itself given as a unit.
+    pub(super) fn lines_of(&self, square: usize) -> impl Iterator<Item = usize> + use<> {
+        let corner = Cell::from_index(usize::from(self.unit(square)[0]), self.side);
+        let left = self.side + corner.column;
+        (corner.row..corner.row + self.task.box_height()).chain(left..left + self.task.box_width())
     }
 
     pub(super) fn peers(&self, cell: usize) -> &[u16] {

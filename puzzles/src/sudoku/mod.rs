@@ -6,6 +6,7 @@ mod grade;
 mod rated;
 mod solve;
 mod symmetry;
+mod technique;
 
 pub use generate::SudokuGenerator;
 pub use grade::{Grade, grade};
