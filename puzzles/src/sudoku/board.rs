@@ -11,6 +11,11 @@ pub(super) fn all_digits(side: usize) -> Digits {
     (1 << side) - 1
 }
 
+/// The digits of a set, ascending.
+pub(super) fn digits_of(digits: Digits) -> impl Iterator<Item = u8> {
+    (1..=Digits::BITS as u8).filter(move |digit| digits >> (digit - 1) & 1 == 1)
+}
+
 /// Which cells constrain each other. Cells are numbered row by row.
 #[derive(Debug)]
 pub(super) struct Geometry {
@@ -121,6 +126,23 @@ impl Board {
     pub(super) fn new(geometry: &Geometry, grid: &Grid) -> Result<Self, Contradiction> {
         let mut board = Self::empty(geometry);
         board.place_all(geometry, grid.cells())?;
+        Ok(board)
+    }
+
+    /// What the digits of a grid leave to its other cells, and nothing that follows from that: a cell with one candidate left
+    /// is not decided, as it is after [`new`](Self::new).
+    pub(super) fn pencil_marks(geometry: &Geometry, grid: &Grid) -> Result<Self, Contradiction> {
+        let mut board = Self::empty(geometry);
+        for (cell, &digit) in grid.cells().iter().enumerate() {
+            if digit != BLANK && usize::from(digit) <= geometry.side {
+                let digit = 1 << (digit - 1);
+                board.keep(cell, digit)?;
+                for &peer in geometry.peers(cell) {
+                    board.remove(usize::from(peer), digit)?;
+                }
+            }
+        }
+        board.queue.clear();
         Ok(board)
     }
 

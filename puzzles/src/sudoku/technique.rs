@@ -1,6 +1,6 @@
 //! The eliminations that a person with a pencil makes once no single is left: grades count them, hints explain them.
 
-use super::board::{Board, Contradiction, Digits, Geometry};
+use super::board::{Board, Contradiction, Digits, Geometry, digits_of};
 
 /// Positions within a unit: bit `i` for its cell `i`.
 pub(super) type Places = u32;
@@ -26,6 +26,19 @@ impl Pattern {
             Self::Naked { unit, cells, digits } => union(board, at(geometry.unit(unit), cells)) & !digits == 0,
             Self::Hidden { unit, cells, digits } => union(board, at(geometry.unit(unit), !cells)) & digits == 0,
         }
+    }
+
+    /// The same for one digit at a time, where that is a pattern of its own.
+    pub(super) fn by_digit(self) -> impl Iterator<Item = Self> {
+        let parts = match self {
+            Self::Locked { digits, .. } => digits,
+            // One part suffices.
+            _ => 1,
+        };
+        digits_of(parts).map(move |digit| match self {
+            Self::Locked { within, other, .. } => Self::Locked { within, other, digits: 1 << (digit - 1) },
+            whole => whole,
+        })
     }
 
     /// The cells that lose candidates by the pattern, and the digits that each of them may keep. Some have lost them before.
