@@ -189,6 +189,17 @@ fn list(items: impl Iterator<Item = impl Display>, last: &str) -> String {
 /// `None` for a full grid, where these techniques find no digit, and where they show that there is no solution. The digits
 /// in the grid are taken to be right: after a wrong one, a hint may follow from it.
 ///
+/// ```
+/// use trm_puzzles::{Sudoku, formats, sudoku};
+///
+/// let text = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+/// let puzzle = &formats::parse("newspaper.txt", text.as_bytes())?[0];
+/// let hint = sudoku::hint(Sudoku::default(), &puzzle.grid)?.expect("an easy puzzle");
+/// let sentence = hint.sentence(|digit| puzzle.alphabet.symbol(digit));
+/// assert_eq!(sentence, "r5c5 can only be 5: row, column and box hold every other digit");
+/// # Ok::<(), trm_puzzles::PuzzleError>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`PuzzleError::Size`](crate::PuzzleError::Size) for a grid that is not of the task's size.
