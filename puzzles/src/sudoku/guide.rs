@@ -24,7 +24,7 @@ pub struct FirstSolution {
 /// cell's candidates the one with the highest score is tried first, and of the cells with the fewest candidates the one where
 /// the best is furthest ahead of the second. NaN is the lowest score; equal scores go by position and digit. A puzzle with
 /// several solutions may get another one by other scores. Without scores it is the solution that
-/// [`solve`](super::solve) meets first.
+/// [`solve`](super::solve()) meets first.
 ///
 /// # Errors
 ///
