@@ -44,5 +44,5 @@ pub use grid::{Cell, Grid, UNKNOWN};
 pub use maze::{Layout, Maze, MazeGenerator, Spacing};
 pub use random::seeded;
 pub use sudoku::{Grade, RatedSudokuGenerator, Sudoku, SudokuGenerator};
-pub use task::{AnswerCount, IGNORE_LABEL, PAD, PathLength, Rule, Symmetry, Task, Verdict, Violation};
+pub use task::{AnswerCount, ExactAnswer, IGNORE_LABEL, PAD, PathLength, Rule, Symmetry, Task, Verdict, Violation};
 pub use tokens::Tokens;

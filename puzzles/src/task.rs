@@ -83,6 +83,16 @@ pub trait Task: Debug + Send + Sync {
         None
     }
 
+    /// As [`exact_answer`](Self::exact_answer), trying first what a network thinks likely.
+    ///
+    /// `scores` are one for every token at every cell, `[height * width, vocab_size]`: logits, or any numbers that are higher
+    /// for likelier tokens. NaN is the lowest. Scores of another number guide nothing, nor do any in a task whose search does
+    /// not guess. Every answer is right whatever the scores are; of several right ones they decide which is found.
+    fn exact_answer_guided(&self, puzzle: &Grid, scores: &[f32]) -> Option<ExactAnswer> {
+        let _ = scores;
+        self.exact_answer(puzzle).map(|answer| ExactAnswer { answer, nodes: 0 })
+    }
+
     /// True if a verified answer may still be longer than the shortest, as a way through a maze may.
     fn judges_length(&self) -> bool {
         false
@@ -177,6 +187,15 @@ pub enum AnswerCount {
     Several,
     /// The search gave up, or there are no rules.
     Unknown,
+}
+
+/// The answer of an exact search, and the search's size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExactAnswer {
+    /// A right answer.
+    pub answer: Grid,
+    /// Guesses made, right and wrong; 0 in a task whose search does not guess.
+    pub nodes: u64,
 }
 
 impl AnswerCount {

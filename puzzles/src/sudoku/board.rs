@@ -11,6 +11,11 @@ pub(super) fn all_digits(side: usize) -> Digits {
     (1 << side) - 1
 }
 
+/// The digits of a set, ascending.
+pub(super) fn digits_of(digits: Digits) -> impl Iterator<Item = u8> {
+    (1..=Digits::BITS as u8).filter(move |digit| digits >> (digit - 1) & 1 == 1)
+}
+
 /// Which cells constrain each other. Cells are numbered row by row.
 #[derive(Debug)]
 pub(super) struct Geometry {
@@ -77,12 +82,16 @@ impl Geometry {
         [here.row, self.side + here.column, 2 * self.side + self.task.box_of(here)]
     }
 
-    pub(super) fn rows_and_columns(&self) -> impl Iterator<Item = &[u16]> {
-        self.units().take(2 * self.side)
+    /// Numbers of the boxes, as units.
+    pub(super) fn boxes(&self) -> std::ops::Range<usize> {
+        2 * self.side..3 * self.side
     }
 
-    pub(super) fn boxes(&self) -> impl Iterator<Item = &[u16]> {
-        self.units().skip(2 * self.side)
+    /// Numbers of the rows and the columns that cross a box, itself given as a unit.
+    pub(super) fn lines_of(&self, square: usize) -> impl Iterator<Item = usize> + use<> {
+        let corner = Cell::from_index(usize::from(self.unit(square)[0]), self.side);
+        let left = self.side + corner.column;
+        (corner.row..corner.row + self.task.box_height()).chain(left..left + self.task.box_width())
     }
 
     pub(super) fn peers(&self, cell: usize) -> &[u16] {
@@ -117,6 +126,23 @@ impl Board {
     pub(super) fn new(geometry: &Geometry, grid: &Grid) -> Result<Self, Contradiction> {
         let mut board = Self::empty(geometry);
         board.place_all(geometry, grid.cells())?;
+        Ok(board)
+    }
+
+    /// What the digits of a grid leave to its other cells, and nothing that follows from that: a cell with one candidate left
+    /// is not decided, as it is after [`new`](Self::new).
+    pub(super) fn pencil_marks(geometry: &Geometry, grid: &Grid) -> Result<Self, Contradiction> {
+        let mut board = Self::empty(geometry);
+        for (cell, &digit) in grid.cells().iter().enumerate() {
+            if digit != BLANK && usize::from(digit) <= geometry.side {
+                let digit = 1 << (digit - 1);
+                board.keep(cell, digit)?;
+                for &peer in geometry.peers(cell) {
+                    board.remove(usize::from(peer), digit)?;
+                }
+            }
+        }
+        board.queue.clear();
         Ok(board)
     }
 

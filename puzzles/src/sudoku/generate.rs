@@ -266,7 +266,10 @@ pub(super) fn fill(task: Sudoku, geometry: &Geometry, rng: &mut (impl Rng + ?Siz
         let mut board = Board::empty(geometry);
         let mut search = Search::new(geometry, 1, FILL_NODES);
         if board.reset(geometry, &start).is_ok() {
-            search.run(board, |digits| random_digit(rng, digits));
+            search.run(board, |board| {
+                let cell = board.tightest()?;
+                Some((cell, random_digit(rng, board.candidates(cell))))
+            });
         }
         if let Some(cells) = search.first {
             return cells;

@@ -3,19 +3,25 @@
 mod board;
 mod generate;
 mod grade;
+mod guide;
+mod hint;
 mod rated;
 mod solve;
 mod symmetry;
+mod technique;
 
 pub use generate::SudokuGenerator;
 pub use grade::{Grade, grade};
+pub use guide::{FirstSolution, first_solution};
+pub use hint::{Deduction, Hint, Technique, Unit, hint};
 use rand::Rng;
 pub use rated::{RatedSudokuGenerator, rating};
 pub use solve::{Solutions, count_solutions, solve};
 
 use crate::task::{require_size, require_tokens};
 use crate::{
-    AnswerCount, Cell, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict, Violation,
+    AnswerCount, Cell, ExactAnswer, Grid, IGNORE_LABEL, PuzzleError, Result, Rule, Symmetry, Task, UNKNOWN, Verdict,
+    Violation,
 };
 
 /// Value of a cell without a digit.
@@ -207,7 +213,13 @@ impl Task for Sudoku {
     }
 
     fn exact_answer(&self, puzzle: &Grid) -> Option<Grid> {
-        solve(*self, puzzle, self.guesses(ANSWER_GUESSES)).ok()?.grid().cloned()
+        first_solution(*self, puzzle, self.guesses(ANSWER_GUESSES), None).ok()?.solution
+    }
+
+    fn exact_answer_guided(&self, puzzle: &Grid, scores: &[f32]) -> Option<ExactAnswer> {
+        let scores = Some(scores).filter(|scores| scores.len() == self.seq_len() * self.vocab_size());
+        let found = first_solution(*self, puzzle, self.guesses(ANSWER_GUESSES), scores).ok()?;
+        found.solution.map(|answer| ExactAnswer { answer, nodes: found.guesses })
     }
 
     fn verify(&self, puzzle: &Grid, answer: &Grid) -> Verdict {

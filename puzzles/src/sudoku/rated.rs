@@ -10,7 +10,7 @@ use trm_intake::Fault;
 
 use super::board::{Board, Geometry};
 use super::generate::fill;
-use super::solve::{Search, stays_unique};
+use super::solve::{Search, lowest, stays_unique};
 use super::{BLANK, Sudoku};
 use crate::task::require_size;
 use crate::{Example, Generate, Grid, PuzzleError, Result, Task, random};
@@ -41,7 +41,7 @@ pub fn rating(task: Sudoku, puzzle: &Grid) -> Result<Option<u64>> {
 fn rate(geometry: &Geometry, board: &mut Board, cells: &[u8]) -> Option<u64> {
     board.reset(geometry, cells).ok()?;
     let mut search = Search::new(geometry, 2, MOST_GUESSES);
-    search.run(board.clone(), |digits| digits & digits.wrapping_neg());
+    search.run(board.clone(), lowest);
     (search.found == 1 && !search.gave_up()).then(|| search.guesses())
 }
 

@@ -44,7 +44,7 @@ pub fn solve(task: Sudoku, puzzle: &Grid, node_limit: u64) -> Result<Solutions> 
     let geometry = Geometry::new(task);
     let mut search = Search::new(&geometry, 2, node_limit);
     if let Ok(board) = Board::new(&geometry, puzzle) {
-        search.run(board, |digits| digits & digits.wrapping_neg());
+        search.run(board, lowest);
     }
     let first = search.first.take().map(|cells| Grid::from_cells(task.side(), task.side(), cells)).transpose()?;
     Ok(match (first, search.found) {
@@ -65,9 +65,16 @@ pub fn count_solutions(task: Sudoku, puzzle: &Grid, limit: usize, node_limit: u6
     let geometry = Geometry::new(task);
     let mut search = Search::new(&geometry, limit, node_limit);
     if let Ok(board) = Board::new(&geometry, puzzle) {
-        search.run(board, |digits| digits & digits.wrapping_neg());
+        search.run(board, lowest);
     }
     Ok((search.found >= limit || !search.gave_up()).then_some(search.found))
+}
+
+/// The guess without a guide: the smallest digit of the tightest cell.
+pub(super) fn lowest(board: &Board) -> Option<(usize, Digits)> {
+    let cell = board.tightest()?;
+    let digits = board.candidates(cell);
+    Some((cell, digits & digits.wrapping_neg()))
 }
 
 /// A depth-first search for up to `wanted` solutions.
@@ -98,8 +105,8 @@ impl<'a> Search<'a> {
         self.exhausted
     }
 
-    /// Searches from `board`; `pick` chooses which of a cell's digits to try first.
-    pub(super) fn run(&mut self, board: Board, mut pick: impl FnMut(Digits) -> Digits) {
+    /// Searches from `board`; `choose` says which cell to guess at and which of its digits to try, `None` on a solved board.
+    pub(super) fn run(&mut self, board: Board, mut choose: impl FnMut(&Board) -> Option<(usize, Digits)>) {
         // Boards still to look at. Each guess leaves behind the same board without the guessed digit.
         let mut open = vec![board];
         let mut spare: Vec<Board> = Vec::new();
@@ -108,7 +115,7 @@ impl<'a> Search<'a> {
                 spare.push(board);
                 continue;
             }
-            let Some(cell) = board.tightest() else {
+            let Some((cell, digit)) = choose(&board) else {
                 self.found += 1;
                 if self.first.is_none() {
                     self.first = Some(board.to_cells());
@@ -124,7 +131,6 @@ impl<'a> Search<'a> {
                 return;
             }
             self.nodes_left -= 1;
-            let digit = pick(board.candidates(cell));
             let mut guess = match spare.pop() {
                 Some(mut reused) => {
                     reused.copy_from(&board);
@@ -158,7 +164,7 @@ pub(super) fn stays_unique(
         return Some(true);
     }
     let mut search = Search::new(geometry, 1, node_limit);
-    search.run(board.clone(), |digits| digits & digits.wrapping_neg());
+    search.run(board.clone(), lowest);
     match (search.found, search.gave_up()) {
         (0, true) => None,
         (found, _) => Some(found == 0),
