@@ -28,7 +28,7 @@ use std::time::Duration;
 use trm_engine::StepSession;
 use trm_engine::ort::ExecutionProvider;
 use trm_models::TrmConfig;
-use trm_puzzles::{Grid, Task, Verdict};
+use trm_puzzles::{ExactAnswer, Grid, Task, Verdict};
 
 use self::run::{Context, Run};
 use crate::{HaltPolicy, HaltReason, Result, SolverError};
@@ -186,6 +186,9 @@ pub struct SolveReport {
     pub backend: &'static str,
     /// The execution provider that ran.
     pub provider: ExecutionProvider,
+    /// The network's logits `[seq, vocab]` at the answer's last step, where the session computes them and the answer was not
+    /// found for a symmetric copy.
+    pub logits: Option<Vec<f32>>,
 }
 
 impl SolveReport {
@@ -205,16 +208,19 @@ impl SolveReport {
             time: Duration::ZERO,
             backend: "none",
             provider: ExecutionProvider::Cpu,
+            logits: None,
         }
     }
 
-    /// The same with the answer of an exact search, where the network's is not right and there is one.
+    /// The same with the answer of an exact search, where the network's is not right and there is one. What the network is
+    /// surest of is tried first, if the report has its logits.
     #[must_use]
     pub fn or_exact(self, task: &dyn Task, puzzle: &Grid) -> Self {
         if self.verdict.is_verified() {
             return self;
         }
-        let Some(answer) = task.exact_answer(puzzle) else { return self };
+        let scores = self.logits.as_deref().unwrap_or_default();
+        let Some(ExactAnswer { answer, .. }) = task.exact_answer_guided(puzzle, scores) else { return self };
         let verdict = task.verify(puzzle, &answer);
         let tokens = task.encode(&answer).unwrap_or_default();
         Self { answer, tokens, verdict, found_by: AttemptKind::Exact, halted_by: HaltReason::Exact, ..self }

@@ -373,6 +373,7 @@ impl<'c, 'o> Run<'c, 'o> {
             backend: stage.backend,
             provider: stage.provider,
             tokens: done.answer,
+            logits: done.logits,
         };
         open.first = Some((report, signal));
         if retry {
@@ -415,6 +416,8 @@ impl<'c, 'o> Run<'c, 'o> {
             time: open.started.elapsed(),
             backend: stage.backend,
             provider: stage.provider,
+            // Those of a copy are of its cells.
+            logits: done.logits.clone().filter(|_| symmetry.is_none()),
         };
         if verified {
             // Of several right answers the one in the fewest steps wins, of the earliest attempt, so that it does not

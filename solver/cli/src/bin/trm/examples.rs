@@ -19,6 +19,7 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
                 "trm solve puzzles.csv.gz --format csv -o solved.csv --keep-going",
                 "Solve a table, and pass over rows that cannot be read.",
             ),
+            ("trm solve sudoku.txt --hint", "Say the next deduction instead of the answer."),
             ("trm solve hard.txt --fallback exact", "Search where the model finds no right answer."),
             ("trm solve maze.txt --png maze.png --watch", "Show the answer after every step, and draw it."),
         ],

@@ -21,6 +21,8 @@ pub(crate) struct Args {
 enum Printed {
     /// An object for each puzzle
     Solve,
+    /// An object for each puzzle, with --hint
+    Hint,
     /// The plan between two points
     Plan,
     /// The measurement of a model
@@ -37,6 +39,7 @@ impl Printed {
     fn schema(self) -> Schema {
         match self {
             Self::Solve => schema_of::<crate::output::JsonReport<'_>>(),
+            Self::Hint => schema_of::<crate::solve::JsonHint<'_>>(),
             Self::Plan => schema_of::<crate::plan::JsonPlan<'_>>(),
             Self::Eval => schema_of::<crate::eval::JsonReport<'_>>(),
             Self::Generate => schema_of::<crate::generate::JsonExample>(),

@@ -1,5 +1,6 @@
 //! `trm solve`: puzzles in, verified answers out.
 
+mod hint;
 mod input;
 mod printer;
 mod solvers;
@@ -19,6 +20,7 @@ use trm_puzzles::{AnswerCount, Puzzle, PuzzleKind};
 use trm_solver::solve::DEFAULT_NOISE;
 use trm_solver::{HaltPolicy, Model, Question, SolveOptions, SolverError};
 
+pub(crate) use self::hint::JsonHint;
 use self::input::Input;
 pub(crate) use self::input::read_puzzles;
 use self::printer::{GroupPrinter, Printer, Sink};
@@ -71,6 +73,10 @@ pub(crate) struct Args {
     /// Write the answers into this file, whole when the program ends
     #[arg(long, short, value_name = "FILE", conflicts_with = "watch")]
     output: Option<PathBuf>,
+    /// Say the next deduction instead of the answer: of sudokus a single and what it follows from, else what the model is surest
+    /// of, checked; of mazes the first moves
+    #[arg(long, conflicts_with_all = ["watch", "png"])]
+    hint: bool,
     /// Solve the first N puzzles only
     #[arg(long, value_name = "N", value_parser = positive)]
     first: Option<usize>,
@@ -193,6 +199,9 @@ fn solve_into(args: &Args, options: &SolveOptions, verbose: bool, sink: &mut Sin
     let model = args.model.as_deref().map(Model::open).transpose()?;
     let most = args.first.unwrap_or(usize::MAX);
     let mut input = Input::open(&args.files, model.as_ref(), &args.reading, args.keep_going, most)?;
+    if args.hint {
+        return hint::run(args, options, verbose, &mut input, model.as_ref(), sink);
+    }
     let backend = OnceCell::new();
     let mut solvers: Option<Solvers<'_>> = None;
     while let Some(mut puzzles) = input.next()? {

@@ -85,6 +85,14 @@ impl<'o> Sink<'o> {
         self.bar.finish_and_clear();
     }
 
+    /// Writes a text as it is.
+    pub(super) fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        let Self { out, .. } = self;
+        self.bar.suspend(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
+        self.shown += 1;
+        Ok(())
+    }
+
     /// Writes an answer: that of puzzle `index` of `count`.
     fn show(&mut self, solved: &Solved<'_>, index: usize, count: usize) -> anyhow::Result<()> {
         let Self { out, form, .. } = self;
