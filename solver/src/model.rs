@@ -315,7 +315,7 @@ pub fn describe(kind: &PuzzleKind) -> String {
             sudoku.box_height(),
             sudoku.box_width()
         ),
-        PuzzleKind::Arc(_) => "arc grid".to_owned(),
+        PuzzleKind::Arc(_) => "grid of ARC".to_owned(),
         PuzzleKind::Tokens(tokens) => format!("sequence of {} tokens out of {}", tokens.seq_len(), tokens.vocab_size()),
         PuzzleKind::Sudoku(_) | PuzzleKind::Maze(_) => size((task.height(), task.width())),
     }

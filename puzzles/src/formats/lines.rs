@@ -31,6 +31,13 @@ impl Line<'_> {
     }
 }
 
+/// The format of a picture, by its first bytes.
+fn picture(body: &[u8]) -> Option<&'static str> {
+    const FORMATS: [(&[u8], &str); 5] =
+        [(b"\x89PNG", "PNG"), (b"\xff\xd8\xff", "JPEG"), (b"GIF8", "GIF"), (b"BM", "BMP"), (b"RIFF", "WebP")];
+    FORMATS.into_iter().find(|(start, _)| body.starts_with(start)).map(|(_, format)| format)
+}
+
 /// The lines of a text, an item each; `\r\n` is taken away, other encodings than UTF-8 refused.
 pub(super) fn lines<'a>(origin: &str, body: Body<'a>, budget: &mut Budget) -> Result<Vec<Line<'a>>> {
     lines_from(origin, body, 0, budget)
@@ -52,7 +59,11 @@ pub(super) fn lines_from<'a>(
         PuzzleError::Syntax {
             origin: origin.to_owned(),
             line: lines_before + before.split(|&byte| byte == b'\n').count(),
-            fault: Fault::from("not text: a byte that is not UTF-8").advise("puzzles are plain text files"),
+            fault: match picture(body) {
+                Some(format) => Fault::from(format!("a picture ({format}), not a text"))
+                    .advise("`trm-host read FILE --solve` reads pictures of puzzles"),
+                None => Fault::from("not text: a byte that is not UTF-8").advise("puzzles are plain text files"),
+            },
         }
     })?;
     let mut lines = Vec::with_capacity(count);

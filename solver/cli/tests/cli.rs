@@ -39,7 +39,7 @@ fn bad_puzzles_are_refused() {
         ("#####\n#  G#\n#####\n", "the maze has no start", "mark one free cell with S"),
         ("#####\n#S G\n#####\n", "stdin:2: this row has 4 cells, the grid's first row (line 1) has 5", "same length"),
         (&unknown, "unknown character 'x'", ""),
-        (arc, "arc grid, which no shipped model solves", "maze (maze of any size), sudoku (sudoku of any size)"),
+        (arc, "grid of ARC, which no shipped model solves", "maze (maze of any size), sudoku (sudoku of any size)"),
         ("", "stdin: no puzzle in the input", "81 characters"),
         ("\u{0}\u{1}", "no puzzle in the input", ""),
     ];

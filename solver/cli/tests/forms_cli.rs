@@ -243,3 +243,32 @@ fn a_name_that_is_nearly_a_models_is_suggested() {
     let output = run(&["solve", "-m", "resnet"], LINE.as_bytes());
     assert!(!text(&output.stderr).contains("did you mean"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn what_is_no_puzzle_or_no_model_says_what_it_is() {
+    let classifier = run(&["inspect", "../../models/digits"], b"");
+    let said = text(&classifier.stdout);
+    assert!(
+        said.starts_with("digits: a classifier of pictures of 28x28 pixels, for photographs of puzzles\n"),
+        "{said}"
+    );
+    let object: Value =
+        serde_json::from_slice(&run(&["inspect", "../../models/digits", "--json"], b"").stdout).unwrap();
+    assert_eq!((object["kind"].as_str(), object["classes"][9].as_str()), (Some("classifier"), Some("9")));
+    let doctor = run(&["doctor", "nope"], b"");
+    assert_eq!((doctor.status.code(), text(&doctor.stdout).as_str()), (Some(2), ""));
+    assert!(text(&doctor.stderr).starts_with("error: nope: not a model bundle"), "{}", text(&doctor.stderr));
+    let picture = run(&["solve"], b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    let expected =
+        "error: stdin:1: a picture (PNG), not a text\nhint: `trm-host read FILE --solve` reads pictures of puzzles\n";
+    assert_eq!((picture.status.code(), text(&picture.stderr).as_str()), (Some(2), expected));
+    let folder = tempfile::tempdir().expect("a folder");
+    let mixed = folder.path().join("mixed.txt");
+    std::fs::write(&mixed, format!("1..4..1.2..33..2\n{LINE}\n")).expect("written");
+    let eval = run(&["eval", "sudoku", "--puzzles", mixed.to_str().expect("UTF-8")], b"");
+    let said = text(&eval.stderr);
+    assert!(
+        said.contains(":2: this is a sudoku of 9x9, the first puzzle a sudoku of 4x4: a measurement is of one size"),
+        "{said}"
+    );
+}

@@ -215,6 +215,15 @@ impl Source {
         }
         if let Some(file) = &args.puzzles {
             let puzzles = read_puzzles(std::slice::from_ref(file), Some(model), &args.reading)?;
+            if let Some(other) = puzzles.iter().find(|puzzle| puzzle.kind != model.kind() && model.takes(puzzle.kind)) {
+                bail!(
+                    "{}: this is a {}, the first puzzle a {}: a measurement is of one size\n\
+                     hint: split the file by size, and measure each",
+                    Printable(&other.source),
+                    trm_solver::model::describe(&other.kind),
+                    trm_solver::model::describe(&model.kind())
+                );
+            }
             puzzles.iter().try_for_each(|puzzle| model.check_fit(puzzle))?;
             puzzles.iter().try_for_each(check_answer)?;
             return Ok(Self::Puzzles(puzzles));

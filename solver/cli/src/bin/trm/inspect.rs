@@ -19,6 +19,7 @@ use trm_models::{
 use trm_solver::{Model, model};
 
 use crate::checkpoint::{ConfigArgs, Found};
+use crate::classifier::{Classifier, is_classifier};
 use crate::train::TRAINING;
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
 use crate::{identities, settings};
@@ -29,7 +30,7 @@ const ONNX_LIMITS: Limits = Limits { bytes: 2 << 30, items: 0, depth: 0, time: N
 /// Arguments of `trm inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A bundle's folder, a shipped model, a checkpoint (torch, safetensors, .npz or a folder of shards) or an .onnx file
+    /// A bundle's folder, a shipped model, a classifier's folder, a checkpoint (torch, safetensors, .npz or a folder of shards) or an .onnx file
     path: String,
     /// Print one JSON object
     #[arg(long)]
@@ -43,6 +44,9 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     let path = Path::new(&args.path);
+    if is_classifier(path) {
+        return print(args.json, &Classifier::read(path)?, Classifier::write);
+    }
     if !is_checkpoint(path) {
         let inspection = Bundle::read(&Model::open(&args.path)?)?;
         return print(args.json, &inspection, Bundle::write);

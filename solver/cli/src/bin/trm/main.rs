@@ -6,6 +6,7 @@
 
 mod bench;
 mod checkpoint;
+mod classifier;
 mod doctor;
 mod escalation;
 mod eval;

@@ -15,7 +15,7 @@ use trm_engine::machine::Machine;
 use trm_engine::ort::OrtEngine;
 use trm_engine::{Engine, GraphSource, SessionOptions, registry};
 use trm_intake::Printable;
-use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, SHIPPED};
+use trm_models::{CLASSIFIER_GRAPH, GraphKind, MANIFEST, ModelBundle, ModelError, SHIPPED};
 use trm_solver::SolverError;
 use trm_solver::measure::selftest::{self, SelfTestReport};
 
@@ -123,6 +123,9 @@ impl TestState {
 pub(crate) fn run(args: &Args) -> Result<Exit> {
     if !args.warm.is_empty() {
         return warm::run(&args.warm, &args.batch, &args.device, args.json);
+    }
+    if let Some(path) = args.bundles.iter().find(|folder| !folder.join(MANIFEST).is_file()) {
+        return Err(ModelError::NotABundle { path: path.clone() }.into());
     }
     let (bundles, broken) = bundles(&args.bundles);
     let mut engines: Vec<Box<dyn Engine>> =
@@ -293,7 +296,17 @@ impl Diagnosis {
         }
         match self.asked_in_vain {
             Some(named_by) => writeln!(out, "the library that {named_by} names cannot be used"),
-            None if self.passed => writeln!(out, "all is well"),
+            None if self.passed => {
+                let fails = self.engines.iter().filter(|engine| engine.passed == Some(false)).map(|engine| engine.name);
+                match fails.collect::<Vec<_>>()[..] {
+                    [] => writeln!(out, "all is well"),
+                    ref fails => {
+                        let passes = self.engines.iter().filter(|engine| engine.passed == Some(true));
+                        let passes = passes.map(|engine| engine.name).collect::<Vec<_>>();
+                        writeln!(out, "all is well on {}; {} does not pass", passes.join(" and "), fails.join(" and "))
+                    }
+                }
+            }
             None => writeln!(out, "no engine passes every self-test"),
         }
     }
