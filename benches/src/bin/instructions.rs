@@ -41,15 +41,28 @@ struct Workload {
     run: fn(u64) -> Result<()>,
 }
 
-const WORKLOADS: [Workload; 8] = [
+/// Counting the answers to a hard sudoku, and a network's answer to an easy one.
+const COUNT: &str = "count-answers";
+const SOLVE: &str = "sudoku-solve";
+/// The largest share of an answer that counting may take.
+const COUNT_SHARE: f64 = 0.01;
+
+const WORKLOADS: [Workload; 11] = [
     Workload { name: "generate-sudoku", expected: 1_005_000, run: |times| generate(&sudoku()?, times) },
     Workload { name: "generate-maze", expected: 473_000, run: |times| generate(&maze()?, times) },
     Workload { name: "verify-maze", expected: 147_000, run: verify_maze },
+    Workload {
+        name: COUNT,
+        expected: 1,
+        run: |times| count_answers(&SudokuGenerator::hard(Sudoku::default())?, times),
+    },
+    Workload { name: "count-ways", expected: 94_700, run: |times| count_answers(&maze()?, times) },
     Workload { name: "export", expected: 13_110_000, run: export },
     Workload { name: "tract-step", expected: 14_800_000, run: |times| step(&TractEngine, times) },
-    Workload { name: "tract-solve", expected: 14_700_000, run: |times| solve(TractEngine, times) },
+    Workload { name: "tract-solve", expected: 14_700_000, run: |times| solve(TractEngine, "sudoku-4", times) },
     Workload { name: "rten-step", expected: 9_950_000, run: |times| step(&RtenEngine, times) },
-    Workload { name: "rten-solve", expected: 9_980_000, run: |times| solve(RtenEngine, times) },
+    Workload { name: "rten-solve", expected: 9_980_000, run: |times| solve(RtenEngine, "sudoku-4", times) },
+    Workload { name: SOLVE, expected: 289_500_000, run: |times| solve(RtenEngine, "sudoku", times) },
 ];
 
 fn main() -> Result<()> {
@@ -72,9 +85,15 @@ fn main() -> Result<()> {
 fn check() -> Result<()> {
     println!("| workload | instructions | expected | |\n| --- | --- | --- | --- |");
     let mut slower = Vec::new();
+    let (mut counting, mut solving) = (f64::NAN, f64::NAN);
     for Workload { name, expected, .. } in &WORKLOADS {
         let counted = (count(name, 1 + MORE)? - count(name, 1)?) / MORE as f64;
         let change = counted / *expected as f64 - 1.0;
+        match *name {
+            COUNT => counting = counted,
+            SOLVE => solving = counted,
+            _ => {}
+        }
         println!("| {name} | {counted:.0} | {expected} | {:+.1} % |", 100.0 * change);
         // NaN is not within it.
         let within = change <= SLACK;
@@ -82,6 +101,12 @@ fn check() -> Result<()> {
             slower.push(*name);
         }
     }
+    println!("\nCounting the answers to a sudoku takes {:.2} % of a network's answer.", 100.0 * counting / solving);
+    ensure!(
+        counting < COUNT_SHARE * solving,
+        "counting answers takes more than {} % of a network's answer",
+        100.0 * COUNT_SHARE
+    );
     ensure!(
         slower.is_empty(),
         "more than {:.0} % above what is expected: {}\nhint: make it cheaper, or say in benches/src/bin/instructions.rs what it takes \
@@ -140,6 +165,15 @@ fn verify_maze(times: u64) -> Result<()> {
     Ok(())
 }
 
+/// The search that is made before any network runs.
+fn count_answers(generator: &dyn Generate, times: u64) -> Result<()> {
+    let made = generator.generate(&mut seeded(1))?;
+    for _ in 0..times {
+        let _ = black_box(generator.task().count_answers(black_box(&made.puzzle)));
+    }
+    Ok(())
+}
+
 /// Graph and file of a shipped model.
 fn export(times: u64) -> Result<()> {
     let model = Model::open("sudoku-4")?;
@@ -167,12 +201,12 @@ fn step(engine: &dyn Engine, times: u64) -> Result<()> {
 }
 
 /// A puzzle from question to verified answer.
-fn solve(engine: impl Engine, times: u64) -> Result<()> {
-    let model = Model::open("sudoku-4")?;
+fn solve(engine: impl Engine, model: &str, times: u64) -> Result<()> {
+    let bundle = Model::open(model)?;
+    let model = bundle.clone();
     let generator = model.kind().generator()?.context("sudokus can be made")?;
     let made = generator.generate(&mut seeded(1))?;
     let question = Question::new(model.task().as_ref(), made.puzzle, 0)?;
-    let bundle = Model::open("sudoku-4")?;
     let load = move |batch| engine.load_step(bundle.bundle(), &one_thread(batch));
     let mut solver = Solver::new(model.task(), model.config().clone(), SolveOptions::default(), load);
     for _ in 0..times {
