@@ -5,7 +5,7 @@ use trm_intake::Budget;
 use super::body::Body;
 use super::kept::Kept;
 use super::lines::{Line, lines};
-use super::{Family, Found, Reading, arc_json, csv, json_object, jsonl, list, maze, sudoku};
+use super::{Family, Found, Puzzle, PuzzleKind, Reading, arc_json, csv, json_object, jsonl, list, maze, sudoku};
 use crate::{PuzzleError, Result};
 
 /// A text, as dialects look at it.
@@ -52,7 +52,7 @@ impl std::fmt::Debug for Dialect {
 }
 
 /// All dialects of text, in the order in which they are tried.
-pub static DIALECTS: [Dialect; 12] = [
+pub static DIALECTS: [Dialect; 14] = [
     Dialect {
         name: "arc-json",
         about: "ARC tasks: one in a file, several by their ids, a list of them, or one a line",
@@ -97,6 +97,15 @@ pub static DIALECTS: [Dialect; 12] = [
         sure: true,
         tells: |text| maze::looks_like_rooms(&text.lines),
         read: |text, reading, kept| maze::read_rooms(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
+        name: "rooms-bare",
+        about: "a maze of rooms without posts: lines of walls - and lines of rooms with | between them in turn; or | between rooms whose floor is _, below a line of _",
+        families: &[Family::Maze],
+        example: " - -\n|S  |\n   -\n|G  |\n - -\n",
+        sure: true,
+        tells: |text| maze::looks_like_bare(&text.lines),
+        read: |text, reading, kept| maze::read_bare(text.origin, &text.lines, reading, kept),
     },
     Dialect {
         name: "num",
@@ -144,12 +153,21 @@ pub static DIALECTS: [Dialect; 12] = [
         },
     },
     Dialect {
+        name: "maze-described",
+        about: "a maze whose first line says its height, its width and its characters: of a wall, a free cell, the way, the start and the goal",
+        families: &[Family::Maze],
+        example: "3x5* o12\n*****\n*1 2*\n*****\n",
+        sure: true,
+        tells: |text| maze::is_described(&text.lines),
+        read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
         name: "maze",
         about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; a line with its size may stand before it, a blank line parts mazes",
         families: &[Family::Maze],
         example: "#####\n#S G#\n#####\n",
         sure: false,
-        tells: |text| maze::looks_like(&text.lines),
+        tells: |text| !maze::looks_like_matrix(&text.lines) && maze::looks_like(&text.lines),
         read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
     },
     Dialect {
@@ -158,7 +176,7 @@ pub static DIALECTS: [Dialect; 12] = [
         families: &[Family::Maze],
         example: "1 1 1 1 1\n1 2 0 3 1\n1 1 1 1 1\n",
         sure: false,
-        tells: is_matrix,
+        tells: |text| maze::looks_like_matrix(&text.lines),
         read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
     },
     Dialect {
@@ -175,22 +193,6 @@ pub static DIALECTS: [Dialect; 12] = [
 /// True if JSON holds puzzles and not tasks of ARC.
 fn json_puzzles(text: &Text<'_>) -> bool {
     if text.begins_with(b'{') { json_object::looks_like(&text.body) } else { list::looks_like(&text.body) }
-}
-
-/// True for a matrix of 0 and 1, and of 2 and 3 maybe.
-fn is_matrix(text: &Text<'_>) -> bool {
-    let digits = || text.lines.iter().flat_map(|line| line.text.chars()).filter(char::is_ascii_digit);
-    let other = |c: char| !matches!(c, '0'..='3' | ',' | ';' | '[' | ']' | '{' | '}') && !c.is_whitespace();
-    let rows = text.lines.iter().filter(|line| !line.is_blank());
-    let header = rows.clone().next().map_or(0, |line| line.number);
-    let (mut zero, mut one, mut more) = (false, false, 0);
-    for digit in digits() {
-        zero |= digit == '0';
-        one |= digit == '1';
-        more += usize::from(matches!(digit, '2' | '3'));
-    }
-    let is_row = |line: &Line<'_>| line.number == header || !line.text.contains(other);
-    rows.clone().count() > 1 && zero && one && more <= 2 && rows.clone().all(is_row)
 }
 
 /// Puzzles from a text, read as it says itself that it is meant.
@@ -237,6 +239,8 @@ pub(super) fn tell(
         if whole.contains(&true) {
             let mut whole = whole.into_iter();
             found.retain(|_| whole.next() == Some(true));
+        } else if found.iter().any(|(_, found)| !breaks_a_rule(found)) {
+            found.retain(|(_, found)| !breaks_a_rule(found));
         }
     }
     match found.len() {
@@ -247,6 +251,12 @@ pub(super) fn tell(
             readings: found.iter().map(|(dialect, _)| dialect.families[0]).collect(),
         }),
     }
+}
+
+/// True for sudokus of which one has a digit twice: what else the text can be is likelier.
+fn breaks_a_rule(found: &Found) -> bool {
+    let is_broken = |puzzle: &Puzzle| matches!(puzzle.kind, PuzzleKind::Sudoku(_)) && puzzle.check().is_err();
+    found.puzzles.iter().any(is_broken)
 }
 
 /// The dialect of a text.

@@ -1,13 +1,16 @@
 //! The characters of a maze: which is its wall, which its start.
 
+use super::census::{Census, Seen};
 use crate::maze::{FREE, GOAL, PATH, START, WALL};
 
 /// Characters that walls are drawn with, the surest first.
 const WALLS: &str = "#@█▓▒■▮%XxWw&*1";
 /// Characters of free cells.
 const FREES: &str = " ._·•∙░-0";
+/// Characters of a way, the first that is nothing else being taken.
+const PATHS: &str = "o*+~:";
 /// Starts with their goals. Of the first it is enough if one is there.
-const ENDS: [(char, char); 15] = [
+const ENDS: [(char, char); 26] = [
     ('S', 'G'),
     ('S', 'E'),
     ('S', 'F'),
@@ -16,14 +19,27 @@ const ENDS: [(char, char); 15] = [
     ('s', 'e'),
     ('s', 'g'),
     ('s', 'f'),
+    ('s', 't'),
     ('a', 'b'),
     ('S', 'X'),
     ('P', '.'),
     ('P', 'K'),
+    ('P', 'G'),
+    ('P', 'E'),
+    ('p', 'g'),
     ('I', 'O'),
+    ('I', 'X'),
     ('B', 'E'),
-    ('2', '3'),
+    ('^', 'E'),
+    ('@', 'X'),
+    ('@', 'E'),
+    ('r', 'e'),
+    ('R', 'E'),
+    ('x', 'y'),
+    ('1', 'X'),
 ];
+/// Wall, free cell, start and goal of mazes whose characters mean something else elsewhere.
+const LEGENDS: [&str; 10] = ["moda", "MODA", "#.*o", "# *o", "*-#$", "# @$", "XbpG", "@*1X", "o#@%", "# ><"];
 
 /// The characters that a maze is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,11 +49,13 @@ pub(in super::super) struct Letters {
     pub(in super::super) start: char,
     pub(in super::super) goal: char,
     pub(in super::super) path: char,
+    /// A second wall, around everything.
+    pub(in super::super) frame: Option<char>,
 }
 
 impl Default for Letters {
     fn default() -> Self {
-        Self { wall: '#', free: ' ', start: 'S', goal: 'G', path: 'o' }
+        Self { wall: '#', free: ' ', start: 'S', goal: 'G', path: 'o', frame: None }
     }
 }
 
@@ -52,27 +70,81 @@ pub(super) fn is_known(character: char) -> bool {
 impl Letters {
     /// The letters of a maze of these characters; the first that does not belong to it where there is one.
     pub(super) fn of(characters: impl Iterator<Item = char>) -> Result<Self, char> {
-        let mut distinct: Vec<(char, usize)> = Vec::new();
-        for character in characters {
-            if let Some((_, times)) = distinct.iter_mut().find(|(known, _)| *known == character) {
-                *times += 1;
-            } else if distinct.len() > 16 {
-                // A text of many characters is no maze.
-                return Err(character);
-            } else {
-                distinct.push((character, 1));
-            }
+        Self::known(&Census::of(characters.map(|character| (character, false)))?)
+    }
+
+    /// These characters, in the order in which a maze says them itself: wall, free, path, start and goal.
+    pub(super) fn said(characters: &str) -> Option<Self> {
+        let characters: [char; 5] = characters.chars().collect::<Vec<_>>().try_into().ok()?;
+        let [wall, free, path, start, goal] = characters;
+        let distinct = (0..5).all(|at| !characters[..at].contains(&characters[at]));
+        distinct.then_some(Self { wall, free, start, goal, path, frame: None })
+    }
+
+    /// The letters that a maze can be meant in, the usual ones first: of 0 and 1 either can be its wall.
+    ///
+    /// # Errors
+    /// The first character that does not belong to it.
+    pub(super) fn all(census: &Census) -> Result<Vec<Self>, char> {
+        if let Some(letters) = Self::legend(census) {
+            return Ok(vec![letters]);
         }
-        let times = |sought: char| distinct.iter().find(|(c, _)| *c == sought).map_or(0, |&(_, times)| times);
-        let has_wall = |but: char| distinct.iter().any(|&(c, _)| c != but && WALLS.contains(c));
-        let once = |&&(start, goal): &&(char, char)| {
-            times(start) == 1 && times(goal) == 1 && (!WALLS.contains(goal) || has_wall(goal))
+        if let Some(letters) = Self::binary(census) {
+            return Ok(letters.to_vec());
+        }
+        Self::known(census).or_else(|odd| Self::enclosed(census).ok_or(odd)).map(|letters| vec![letters])
+    }
+
+    /// The letters of a legend in which all characters are, its ends once.
+    fn legend(census: &Census) -> Option<Self> {
+        let known = LEGENDS.iter().filter_map(|legend| {
+            let mut legend = legend.chars();
+            Some(Self {
+                wall: legend.next()?,
+                free: legend.next()?,
+                start: legend.next()?,
+                goal: legend.next()?,
+                ..Self::default()
+            })
+        });
+        let fits = |letters: &Self| {
+            let Self { wall, free, start, goal, .. } = *letters;
+            let is_there = |c: char| census.times(c) > 1;
+            let is_end = |c: char| census.times(c) == 1;
+            is_there(wall)
+                && is_there(free)
+                && is_end(start)
+                && is_end(goal)
+                && census.iter().all(|seen| [wall, free, start, goal].contains(&seen.character))
         };
-        let first = ENDS[0];
-        let either = (times(first.0) > 0 && times(first.1) > 0).then_some(first);
-        let one_of_first = (times(first.0) > 0 || times(first.1) > 0).then_some(first);
-        let (start, goal) = either.or_else(|| ENDS.iter().find(once).copied()).or(one_of_first).unwrap_or(first);
-        let rest = || distinct.iter().map(|&(c, _)| c).filter(move |&c| c != start && c != goal);
+        known.map(|letters| letters.with_path(census)).find(fits)
+    }
+
+    /// True for 0, 1 and ends.
+    pub(super) fn is_binary(census: &Census) -> bool {
+        Self::binary(census).is_some()
+    }
+
+    /// The letters that answers are printed in: numbers for ends become letters, since 2 and 3 are no usual ones.
+    pub(super) fn printed(self) -> Self {
+        if self.start.is_ascii_digit() { Self { start: 'S', goal: 'G', ..self } } else { self }
+    }
+
+    /// A maze of 0 and 1, either of which may be its wall.
+    fn binary(census: &Census) -> Option<[Self; 2]> {
+        let frame = census.frame().filter(|frame| !"01".contains(*frame));
+        let (start, goal) = Self::ends(census, |c| "01".contains(c) || Some(c) == frame);
+        let letters = Self { wall: '1', free: '0', start, goal, frame, ..Self::default() }.with_path(census);
+        let belongs = |seen: Seen| letters.cell(seen.character).is_some();
+        (census.times('0') > 0 && census.times('1') > 0 && census.iter().all(belongs))
+            .then_some([letters, Self { wall: '0', free: '1', ..letters }])
+    }
+
+    /// The letters of a maze of characters that are known.
+    fn known(census: &Census) -> Result<Self, char> {
+        let has_wall = |but: char| census.iter().any(|seen| seen.character != but && WALLS.contains(seen.character));
+        let (start, goal) = Self::ends(census, |c| WALLS.contains(c) && !has_wall(c));
+        let rest = || census.iter().map(|seen| seen.character).filter(move |&c| c != start && c != goal);
         let mut walls = WALLS.chars().filter(|&wall| rest().any(|c| c == wall));
         let mut frees = FREES.chars().filter(|&free| rest().any(|c| c == free));
         let wall = walls.next();
@@ -81,22 +153,77 @@ impl Letters {
         // A way that was drawn already; what is not wall, where nothing else is free.
         let path = if second == Some('*') && free.is_some() && !rest().any(|c| c == 'o') { '*' } else { 'o' };
         let free = free.or(second.filter(|&second| second == '*'));
-        let letters = Self { wall: wall.unwrap_or('#'), free: free.unwrap_or(' '), start, goal, path };
+        let (wall, free) = (wall.unwrap_or('#'), free.unwrap_or(' '));
+        let letters = Self { wall, free, start, goal, path, frame: None };
         match rest().find(|&c| letters.value(c).is_none()) {
             Some(odd) => Err(odd),
             None => Ok(letters),
         }
     }
 
+    /// The letters of a maze of two characters and its ends, of which the wall is what encloses it.
+    fn enclosed(census: &Census) -> Option<Self> {
+        let mut many = census.iter().filter(|seen| seen.times > 1).map(|seen| seen.character);
+        let (Some(one), Some(other), None) = (many.next(), many.next(), many.next()) else { return None };
+        let (wall, free) = if census.encloses(one) { (one, other) } else { (other, one) };
+        let (start, goal) = Self::ends(census, |c| c == wall || c == free);
+        let letters = Self { wall, free, start, goal, ..Self::default() }.with_path(census);
+        let is_said = |seen: Seen| [wall, free, start, goal].contains(&seen.character);
+        // Other digits are a sudoku's.
+        let is_digit = [wall, free].iter().any(|c| ('1'..='9').contains(c));
+        (census.encloses(wall) && !is_digit && census.iter().all(is_said)).then_some(letters)
+    }
+
+    /// The start and the goal, each there once: a pair that is known, or two numbers. `is_taken` for what is no end.
+    fn ends(census: &Census, is_taken: impl Fn(char) -> bool) -> (char, char) {
+        let first = ENDS[0];
+        let times = |c: char| census.times(c);
+        if times(first.0) > 0 && times(first.1) > 0 {
+            return first;
+        }
+        let is_end = |c: char| times(c) == 1 && !is_taken(c);
+        let known = ENDS.iter().copied().find(|&(start, goal)| is_end(start) && is_end(goal));
+        let numbers = || {
+            let mut numbers = ('1'..='9').filter(|&c| is_end(c));
+            match (numbers.next(), numbers.next(), numbers.next()) {
+                (Some(start), Some(goal), None) => Some((start, goal)),
+                _ => None,
+            }
+        };
+        // A start or a goal of numbers may be in the border, as a gap.
+        let one = || [('2', '3')].into_iter().find(|&(start, goal)| is_end(start) != is_end(goal));
+        known
+            .or_else(numbers)
+            .or_else(|| if times(first.0) + times(first.1) > 0 { None } else { one() })
+            .unwrap_or(first)
+    }
+
+    /// Takes a path that is no other letter.
+    fn with_path(self, census: &Census) -> Self {
+        let is_other = |path: char| [self.wall, self.free, self.start, self.goal].contains(&path);
+        let is_there = |path: char| census.times(path) > 0 && !is_other(path);
+        let path = PATHS.chars().find(|&path| is_there(path)).or_else(|| PATHS.chars().find(|&path| !is_other(path)));
+        Self { path: path.unwrap_or('o'), ..self }
+    }
+
     /// The value of a character. Space and dot are free wherever neither is something else.
     pub(super) fn value(self, character: char) -> Option<u8> {
+        self.cell(character).or(match character {
+            ' ' | '.' => Some(FREE),
+            '#' | '@' => Some(WALL),
+            _ => None,
+        })
+    }
+
+    /// The value of one of these letters.
+    fn cell(self, character: char) -> Option<u8> {
         Some(match character {
             c if c == self.start => START,
             c if c == self.goal => GOAL,
             c if c == self.wall => WALL,
             c if c == self.path => PATH,
-            c if c == self.free || c == ' ' || c == '.' => FREE,
-            '#' | '@' => WALL,
+            c if c == self.free => FREE,
+            c if Some(c) == self.frame => WALL,
             _ => return None,
         })
     }
