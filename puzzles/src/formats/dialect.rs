@@ -5,7 +5,9 @@ use trm_intake::Budget;
 use super::body::Body;
 use super::kept::Kept;
 use super::lines::{Line, lines};
-use super::{Family, Found, Puzzle, PuzzleKind, Reading, arc_json, csv, json_object, jsonl, list, maze, sudoku};
+use super::{
+    Family, Found, Puzzle, PuzzleKind, Reading, arc_json, csv, json_object, json_tree, jsonl, list, maze, sudoku,
+};
 use crate::{PuzzleError, Result};
 
 /// A text, as dialects look at it.
@@ -52,7 +54,16 @@ impl std::fmt::Debug for Dialect {
 }
 
 /// All dialects of text, in the order in which they are tried.
-pub static DIALECTS: [Dialect; 14] = [
+pub static DIALECTS: [Dialect; 16] = [
+    Dialect {
+        name: "json-tree",
+        about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`",
+        families: &[Family::Sudoku, Family::Maze],
+        example: "{\"quizzes\": {\"first\": \"1..4..1.2..33..2\"}}\n",
+        sure: true,
+        tells: |text| (text.begins_with(b'{') || text.begins_with(b'[')) && json_tree::looks_like(&text.body),
+        read: |text, reading, kept| json_tree::read(text.origin, text.body, reading, kept),
+    },
     Dialect {
         name: "arc-json",
         about: "ARC tasks: one in a file, several by their ids, a list of them, or one a line",
@@ -178,6 +189,15 @@ pub static DIALECTS: [Dialect; 14] = [
         sure: false,
         tells: |text| maze::looks_like_matrix(&text.lines),
         read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
+        name: "sudoku-cells",
+        about: "a sudoku with a cell a line, row by row, a blank line or another character for blank",
+        families: &[Family::Sudoku],
+        example: "1\n0\n0\n4\n0\n0\n1\n0\n2\n0\n0\n3\n3\n0\n0\n2\n",
+        sure: true,
+        tells: |text| sudoku::looks_like_single(&text.lines),
+        read: |text, reading, kept| kept.push(sudoku::read_single(text.origin, &text.lines, reading)?),
     },
     Dialect {
         name: "sudoku",

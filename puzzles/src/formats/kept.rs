@@ -5,7 +5,7 @@ use trm_intake::{Budget, Limits};
 use super::{Found, Puzzle, Reading};
 use crate::maze::{FREE as FREE_CELL, PATH, WALL};
 use crate::sudoku::BLANK;
-use crate::{Grid, PuzzleError, Result, Task};
+use crate::{Grid, PuzzleError, Result};
 
 /// Bytes that puzzles may take whatever their text, and for each byte of it. A 9x9 sudoku in a line takes four times its
 /// text; of smaller ones, which take more, a quarter of a million are kept.

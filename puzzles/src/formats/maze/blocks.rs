@@ -34,7 +34,10 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
             digits += usize::from(!line.text.starts_with('#') && super::super::sudoku::looks_like_row(line.text));
         }
     }
-    walls > digits || (walls == digits && walls > 0) || (walls == 0 && open && ends) || is_told(lines)
+    walls > digits
+        || (walls == digits && walls > 0)
+        || (walls == 0 && open && ends && lines.iter().filter(|line| !line.text.is_empty()).nth(1).is_some())
+        || is_told(lines)
 }
 
 /// True for a block of characters that tell themselves which is the wall, and where the ends are.

@@ -1,0 +1,74 @@
+//! A sudoku as the list of its givens: `[{"row": 1, "col": 3, "value": 9}, …]`.
+
+use serde_json::Value;
+use trm_intake::Fault;
+
+use super::json_grid::JsonGrid;
+use super::json_tree::Node;
+use super::{Alphabet, Puzzle, Reading, jsonl};
+use crate::{PuzzleError, Result};
+
+/// Names of a cell's row, column and value.
+const ROWS: [&str; 4] = ["row", "r", "i", "y"];
+const COLUMNS: [&str; 5] = ["column", "col", "c", "j", "x"];
+const VALUES: [&str; 6] = ["value", "val", "v", "digit", "number", "num"];
+
+/// The most givens.
+const MOST: usize = 625;
+
+/// Givens, each with row, column and value.
+pub(super) struct Cells(Vec<[u8; 3]>);
+
+/// The givens that objects are; `None` if they are none.
+pub(super) fn of(nodes: &[Node]) -> Option<Cells> {
+    let number = |entries: &[(String, Node)], names: &[&str]| {
+        let named = entries.iter().find(|(key, _)| names.iter().any(|name| key.eq_ignore_ascii_case(name)));
+        match &named?.1 {
+            Node::Leaf(Value::Number(number)) => u8::try_from(number.as_u64()?).ok(),
+            Node::Leaf(Value::Null) => Some(0),
+            _ => None,
+        }
+    };
+    let cell = |node: &Node| {
+        let Node::Map(entries) = node else { return None };
+        Some([number(entries, &ROWS)?, number(entries, &COLUMNS)?, number(entries, &VALUES)?])
+    };
+    if nodes.len() < 4 || nodes.len() > MOST {
+        return None;
+    }
+    nodes.iter().map(cell).collect::<Option<_>>().map(Cells)
+}
+
+impl Cells {
+    /// The sudoku, of the side that the cells reach.
+    pub(super) fn puzzle(&self, place: &str, reading: &Reading) -> Result<Puzzle> {
+        let refused = |fault: &str| {
+            Err(PuzzleError::data(place, Fault::from(fault).advise("give the sudoku as rows: [[5, 3, 0, …], …]")))
+        };
+        let indices = || self.0.iter().flat_map(|&[row, column, _]| [row, column]);
+        let from = u8::from(!indices().any(|index| index == 0));
+        let reach = indices().max().unwrap_or(0) + 1 - from;
+        let largest = self.0.iter().map(|cell| cell[2]).max().unwrap_or(0).max(reach);
+        let side = match (reading.boxes, largest) {
+            (Some(task), _) => task.side(),
+            (None, ..=6) => return refused("cells of a sudoku of 4x4, 6x6 or 9x9: nothing tells which"),
+            (None, ..=9) => 9,
+            (None, ..=16) => 16,
+            (None, _) => 25,
+        };
+        if from == 1 && usize::from(reach) < side {
+            return refused("cells of a sudoku: nothing tells whether they are counted from 0 or from 1");
+        }
+        let mut rows = vec![vec![0; side]; side];
+        for &[row, column, value] in &self.0 {
+            let cell = rows.get_mut(usize::from(row - from)).and_then(|row| row.get_mut(usize::from(column - from)));
+            match cell {
+                Some(cell) if *cell == 0 || *cell == value => *cell = value,
+                Some(_) => return refused("a cell of a sudoku is given twice"),
+                None => return refused("a cell is outside of the sudoku"),
+            }
+        }
+        let puzzle = jsonl::grid(place, &JsonGrid::Numbers(rows), None, reading)?;
+        Ok(Puzzle { alphabet: Alphabet::sudoku('.'), ..puzzle })
+    }
+}
