@@ -6,7 +6,8 @@ use super::body::Body;
 use super::kept::Kept;
 use super::lines::{Line, lines};
 use super::{
-    Family, Found, Puzzle, PuzzleKind, Reading, arc_json, csv, json_object, json_tree, jsonl, list, maze, sudoku,
+    Family, Found, Puzzle, PuzzleKind, Reading, arc_json, csv, givens, json_object, json_tree, jsonl, list, maze,
+    sudoku,
 };
 use crate::{PuzzleError, Result};
 
@@ -54,7 +55,7 @@ impl std::fmt::Debug for Dialect {
 }
 
 /// All dialects of text, in the order in which they are tried.
-pub static DIALECTS: [Dialect; 16] = [
+pub static DIALECTS: [Dialect; 17] = [
     Dialect {
         name: "json-tree",
         about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`",
@@ -189,6 +190,19 @@ pub static DIALECTS: [Dialect; 16] = [
         sure: false,
         tells: |text| maze::looks_like_matrix(&text.lines),
         read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
+        name: "sudoku-givens",
+        about: "a sudoku as a line with its side, and a line of row, column and value for each given, counted from 0 or from 1",
+        families: &[Family::Sudoku],
+        example: "4\n0 0 1\n0 3 4\n1 2 1\n2 0 2\n2 3 3\n3 0 3\n3 3 2\n",
+        sure: true,
+        tells: |text| givens::of_lines(&text.lines).is_some(),
+        read: |text, reading, kept| {
+            let givens =
+                givens::of_lines(&text.lines).ok_or_else(|| PuzzleError::Empty { origin: text.origin.to_owned() })?;
+            kept.push(givens.puzzle(text.origin, reading)?)
+        },
     },
     Dialect {
         name: "sudoku-cells",

@@ -13,7 +13,7 @@ use super::json_grid::{self, JsonGrid};
 use super::json_object::Object;
 use super::kept::Kept;
 use super::keys::Role;
-use super::{LIMITS, Puzzle, PuzzleKind, Reading, json_cells, jsonl};
+use super::{LIMITS, Puzzle, PuzzleKind, Reading, givens, jsonl};
 use crate::{PuzzleError, Result};
 
 /// The levels above a grid at which puzzles are looked for.
@@ -154,7 +154,7 @@ pub(super) fn looks_like(body: &[u8]) -> bool {
     let reading = Reading::default();
     tree(body).is_some_and(|root| match &root {
         Node::Map(_) => !root.is_object(&reading) && has_puzzle(&root, DEPTH, &reading),
-        Node::List(nodes) => json_cells::of(nodes).is_some(),
+        Node::List(nodes) => givens::of(nodes).is_some(),
         Node::Leaf(_) => false,
     })
 }
@@ -165,8 +165,7 @@ fn has_puzzle(node: &Node, depth: usize, reading: &Reading) -> bool {
     }
     match node {
         Node::List(nodes) => {
-            json_cells::of(nodes).is_some()
-                || (depth > 0 && nodes.iter().any(|node| has_puzzle(node, depth - 1, reading)))
+            givens::of(nodes).is_some() || (depth > 0 && nodes.iter().any(|node| has_puzzle(node, depth - 1, reading)))
         }
         Node::Map(entries) => {
             depth > 0 && entries.iter().filter(is_puzzle_key).any(|(_, node)| has_puzzle(node, depth - 1, reading))
@@ -195,7 +194,8 @@ fn walk(
     reading: &Reading,
     kept: &mut Kept<'_>,
 ) -> Result<()> {
-    let cells = if let Node::List(nodes) = node { json_cells::of(nodes) } else { None };
+    let key = key.filter(|_| !matches!(node, Node::List(nodes) if givens::of(nodes).is_some()));
+    let cells = if let Node::List(nodes) = node { givens::of(nodes) } else { None };
     let grid = |node: &Node| JsonGrid::deserialize(node.value()).map_err(|error| unreadable(place, &error));
     let found = if let Some(cells) = cells {
         Some(cells.puzzle(place, reading))

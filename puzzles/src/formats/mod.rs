@@ -10,7 +10,7 @@ mod body;
 mod csv;
 mod dialect;
 mod encoding;
-mod json_cells;
+mod givens;
 mod json_grid;
 mod json_object;
 mod json_tree;

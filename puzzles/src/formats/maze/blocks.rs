@@ -10,8 +10,8 @@ use super::layout::{Layout, census};
 use super::letters::is_known;
 use super::places::{self, mark_missing};
 use super::{Letters, check_sides, mark_corners, mark_openings, maze_puzzle};
-use crate::maze::{FREE, GOAL, START, WALL, shortest_path};
-use crate::{Grid, PuzzleError, Result};
+use crate::maze::{FREE, GOAL, PATH, START, WALL, shortest_path};
+use crate::{Grid, Maze, PuzzleError, Result, Task};
 
 /// The characters of mazes, for messages.
 const DRAWN: &str = "a maze is drawn with # wall, space or . free, S start, G goal, o path";
@@ -200,7 +200,18 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
         row.unknown(origin, index, if is_numbered { NUMBERED } else { DRAWN })
     })?;
     let puzzle = |letters: Letters| {
-        let grid = rows.grid(letters)?;
+        let mut grid = rows.grid(letters)?;
+        let mut letters = letters;
+        if grid.find(PATH).is_some() && !is_way(&grid) {
+            if grid.find(FREE).is_none() {
+                letters = letters.without_path();
+                grid = rows.grid(letters)?;
+            } else if letters.path != 'o' && grid.find(START).is_some() {
+                let (row, index) =
+                    rows.lines.iter().find_map(|row| Some((row, row.text.find(letters.path)?))).unwrap_or((&first, 0));
+                return Err(row.unknown(origin, index, DRAWN));
+            }
+        }
         maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters.printed()))
     };
     match letters[..] {
@@ -283,6 +294,12 @@ impl Rows<'_, '_, '_> {
             _ => one,
         }
     }
+}
+
+/// True if what is marked in a maze is a way from its start to its goal.
+fn is_way(grid: &Grid) -> bool {
+    let puzzle = grid.map(|value| if value == PATH { FREE } else { value });
+    Maze::new(grid.height(), grid.width()).is_ok_and(|task| task.verify(&puzzle, grid).is_verified())
 }
 
 /// True for a maze with an end that no free cell is beside.

@@ -55,6 +55,13 @@ impl Census {
         self.iter().find(is_frame).map(|seen| seen.character)
     }
 
+    /// The one character that is there twice, in the border both times.
+    pub(super) fn door(&self) -> Option<char> {
+        let mut doors = self.iter().filter(|seen| seen.times == 2 && seen.border == 2);
+        let first = doors.next()?;
+        (doors.next().is_none() && !"01".contains(first.character)).then_some(first.character)
+    }
+
     /// True if a character takes more than two thirds of the border, where only walls do.
     pub(super) fn encloses(&self, character: char) -> bool {
         self.iter().any(|seen| seen.character == character && 3 * seen.border > 2 * self.border)

@@ -10,7 +10,7 @@ const FREES: &str = " ._·•∙░-0";
 /// Characters of a way, the first that is nothing else being taken.
 const PATHS: &str = "o*+~:";
 /// Starts with their goals. Of the first it is enough if one is there.
-const ENDS: [(char, char); 26] = [
+const ENDS: [(char, char); 34] = [
     ('S', 'G'),
     ('S', 'E'),
     ('S', 'F'),
@@ -37,6 +37,14 @@ const ENDS: [(char, char); 26] = [
     ('R', 'E'),
     ('x', 'y'),
     ('1', 'X'),
+    ('R', 'C'),
+    ('S', 'D'),
+    ('s', 'd'),
+    ('D', 'A'),
+    ('d', 'a'),
+    ('M', 'G'),
+    ('S', 'Z'),
+    ('s', 'z'),
 ];
 /// Wall, free cell, start and goal of mazes whose characters mean something else elsewhere.
 const LEGENDS: [&str; 10] = ["moda", "MODA", "#.*o", "# *o", "*-#$", "# @$", "XbpG", "@*1X", "o#@%", "# ><"];
@@ -51,11 +59,13 @@ pub(in super::super) struct Letters {
     pub(in super::super) path: char,
     /// A second wall, around everything.
     pub(in super::super) frame: Option<char>,
+    /// Two doors in the border, which are alike.
+    pub(in super::super) door: Option<char>,
 }
 
 impl Default for Letters {
     fn default() -> Self {
-        Self { wall: '#', free: ' ', start: 'S', goal: 'G', path: 'o', frame: None }
+        Self { wall: '#', free: ' ', start: 'S', goal: 'G', path: 'o', frame: None, door: None }
     }
 }
 
@@ -78,7 +88,7 @@ impl Letters {
         let characters: [char; 5] = characters.chars().collect::<Vec<_>>().try_into().ok()?;
         let [wall, free, path, start, goal] = characters;
         let distinct = (0..5).all(|at| !characters[..at].contains(&characters[at]));
-        distinct.then_some(Self { wall, free, start, goal, path, frame: None })
+        distinct.then_some(Self { wall, free, start, goal, path, frame: None, door: None })
     }
 
     /// The letters that a maze can be meant in, the usual ones first: of 0 and 1 either can be its wall.
@@ -134,7 +144,8 @@ impl Letters {
     fn binary(census: &Census) -> Option<[Self; 2]> {
         let frame = census.frame().filter(|frame| !"01".contains(*frame));
         let (start, goal) = Self::ends(census, |c| "01".contains(c) || Some(c) == frame);
-        let letters = Self { wall: '1', free: '0', start, goal, frame, ..Self::default() }.with_path(census);
+        let (wall, free, door) = ('1', '0', census.door());
+        let letters = Self { wall, free, start, goal, frame, door, ..Self::default() }.with_path(census);
         let belongs = |seen: Seen| letters.cell(seen.character).is_some();
         (census.times('0') > 0 && census.times('1') > 0 && census.iter().all(belongs))
             .then_some([letters, Self { wall: '0', free: '1', ..letters }])
@@ -145,7 +156,9 @@ impl Letters {
         let has_wall = |but: char| census.iter().any(|seen| seen.character != but && WALLS.contains(seen.character));
         let (start, goal) = Self::ends(census, |c| WALLS.contains(c) && !has_wall(c));
         let rest = || census.iter().map(|seen| seen.character).filter(move |&c| c != start && c != goal);
-        let mut walls = WALLS.chars().filter(|&wall| rest().any(|c| c == wall));
+        // One cell alone is not what walls are made of, where something else is.
+        let is_wall = |c: char| rest().any(|other| other == c) && (census.times(c) > 1 || !has_wall(c));
+        let mut walls = WALLS.chars().filter(|&wall| is_wall(wall));
         let mut frees = FREES.chars().filter(|&free| rest().any(|c| c == free));
         let wall = walls.next();
         let free = frees.next();
@@ -154,7 +167,7 @@ impl Letters {
         let path = if second == Some('*') && free.is_some() && !rest().any(|c| c == 'o') { '*' } else { 'o' };
         let free = free.or(second.filter(|&second| second == '*'));
         let (wall, free) = (wall.unwrap_or('#'), free.unwrap_or(' '));
-        let letters = Self { wall, free, start, goal, path, frame: None };
+        let letters = Self { wall, free, start, goal, path, frame: None, door: None };
         match rest().find(|&c| letters.value(c).is_none()) {
             Some(odd) => Err(odd),
             None => Ok(letters),
@@ -165,13 +178,15 @@ impl Letters {
     fn enclosed(census: &Census) -> Option<Self> {
         let mut many = census.iter().filter(|seen| seen.times > 1).map(|seen| seen.character);
         let (Some(one), Some(other), None) = (many.next(), many.next(), many.next()) else { return None };
-        let (wall, free) = if census.encloses(one) { (one, other) } else { (other, one) };
+        let is_wall =
+            |c: char| census.encloses(c) || (WALLS.contains(c) && !census.encloses(one) && !census.encloses(other));
+        let (wall, free) = if is_wall(one) { (one, other) } else { (other, one) };
         let (start, goal) = Self::ends(census, |c| c == wall || c == free);
         let letters = Self { wall, free, start, goal, ..Self::default() }.with_path(census);
         let is_said = |seen: Seen| [wall, free, start, goal].contains(&seen.character);
         // Other digits are a sudoku's.
         let is_digit = [wall, free].iter().any(|c| ('1'..='9').contains(c));
-        (census.encloses(wall) && !is_digit && census.iter().all(is_said)).then_some(letters)
+        (is_wall(wall) != is_wall(free) && !is_digit && census.iter().all(is_said)).then_some(letters)
     }
 
     /// The start and the goal, each there once: a pair that is known, or two numbers. `is_taken` for what is no end.
@@ -196,6 +211,12 @@ impl Letters {
             .or_else(numbers)
             .or_else(|| if times(first.0) + times(first.1) > 0 { None } else { one() })
             .unwrap_or(first)
+    }
+
+    /// The same where what seems to be a way is what is free: nothing else is.
+    pub(super) fn without_path(self) -> Self {
+        let path = PATHS.chars().find(|&path| ![self.wall, self.path, self.start, self.goal].contains(&path));
+        Self { free: self.path, path: path.unwrap_or('+'), ..self }
     }
 
     /// Takes a path that is no other letter.
@@ -224,6 +245,7 @@ impl Letters {
             c if c == self.path => PATH,
             c if c == self.free => FREE,
             c if Some(c) == self.frame => WALL,
+            c if Some(c) == self.door => FREE,
             _ => return None,
         })
     }

@@ -56,6 +56,10 @@ pub(super) fn mark_openings(grid: &mut Grid) -> bool {
         return false;
     }
     let [start, goal] = border_gaps(grid).take(3).collect::<Vec<_>>()[..] else { return false };
+    // Two gaps beside each other are one, of two cells.
+    if start.row.abs_diff(goal.row) + start.column.abs_diff(goal.column) < 2 {
+        return false;
+    }
     grid.set(start, START);
     grid.set(goal, GOAL);
     true
