@@ -5,8 +5,9 @@ mod common;
 use common::maze_example;
 use proptest::prelude::*;
 use trm_puzzles::formats::{self, Alphabet, Numerals, Puzzle, Reading};
+use trm_puzzles::maze::{FREE, GOAL, START, WALL, shortest_path};
 use trm_puzzles::sudoku::BLANK;
-use trm_puzzles::{Grid, PuzzleKind, Sudoku, seeded};
+use trm_puzzles::{Cell, Grid, Maze, PuzzleKind, Sudoku, seeded};
 
 fn puzzle(grid: Grid, kind: PuzzleKind, alphabet: Alphabet) -> Puzzle {
     Puzzle { source: String::new(), id: None, grid, kind, alphabet, solution: None, note: None }
@@ -15,29 +16,31 @@ fn puzzle(grid: Grid, kind: PuzzleKind, alphabet: Alphabet) -> Puzzle {
 /// A solved sudoku of any size, of which some cells are blank.
 fn sudoku() -> impl Strategy<Value = (Sudoku, Grid, Grid)> {
     let shapes = vec![(2, 2), (2, 3), (3, 2), (3, 3), (2, 4), (2, 5), (3, 4), (4, 3), (3, 5), (4, 4), (4, 5), (5, 5)];
-    (prop::sample::select(shapes), any::<u64>(), 0..100_u8).prop_map(|((height, width), seed, blanks)| {
-        let task = Sudoku::new(height, width).expect("supported");
-        let side = task.side();
-        let first = Grid::from_cells(
-            side,
-            side,
-            (0..side * side)
-                .map(|at| {
-                    let (row, column) = (at / side, at % side);
-                    ((row % height * width + row / height + column) % side + 1) as u8
-                })
-                .collect(),
-        );
-        let mut rng = seeded(seed);
-        let symmetry = trm_puzzles::Task::symmetry(&task, &mut rng);
-        let solution = symmetry.apply(&first.expect("as many cells")).expect("its size");
-        let hidden = |at: usize| {
-            (seed.rotate_left((at % 64) as u32).wrapping_mul(at as u64 | 1) >> 32) % 100 < u64::from(blanks)
-        };
-        let cells = solution.cells().iter().enumerate().map(|(at, &value)| if hidden(at) { BLANK } else { value });
-        let puzzle = Grid::from_cells(side, side, cells.collect()).expect("as many cells");
-        (task, puzzle, solution)
-    })
+    (prop::sample::select(shapes), any::<u64>(), 0..100_u8)
+        .prop_map(|((height, width), seed, blanks)| {
+            let task = Sudoku::new(height, width).expect("supported");
+            let side = task.side();
+            let first = Grid::from_cells(
+                side,
+                side,
+                (0..side * side)
+                    .map(|at| {
+                        let (row, column) = (at / side, at % side);
+                        ((row % height * width + row / height + column) % side + 1) as u8
+                    })
+                    .collect(),
+            );
+            let mut rng = seeded(seed);
+            let symmetry = trm_puzzles::Task::symmetry(&task, &mut rng);
+            let solution = symmetry.apply(&first.expect("as many cells")).expect("its size");
+            let hidden = |at: usize| {
+                (seed.rotate_left((at % 64) as u32).wrapping_mul(at as u64 | 1) >> 32) % 100 < u64::from(blanks)
+            };
+            let cells = solution.cells().iter().enumerate().map(|(at, &value)| if hidden(at) { BLANK } else { value });
+            let puzzle = Grid::from_cells(side, side, cells.collect()).expect("as many cells");
+            (task, puzzle, solution)
+        })
+        .prop_filter("a puzzle has givens", |(_, puzzle, _)| puzzle.cells().iter().any(|&value| value != BLANK))
 }
 
 /// Reads a text that holds one puzzle, of what is known about it.
@@ -121,14 +124,27 @@ proptest! {
     }
 
     #[test]
-    fn rooms_come_back((task, grid, way) in maze_example(), post in prop::sample::select(vec!['o', '+', '#'])) {
-        let (height, width) = grid.size();
-        // Posts are walls, in a maze of rooms.
-        let has_rooms = height % 2 == 1 && width % 2 == 1
-            && (0..height).step_by(2).all(|row| (0..width).step_by(2).all(|column| grid.get(trm_puzzles::Cell::new(row, column)) == Some(1)));
-        prop_assume!(has_rooms && height > 1 && width > 1);
+    fn rooms_come_back(
+        (height, width) in (2..7_usize, 2..7_usize),
+        walls in prop::collection::vec(any::<bool>(), 200),
+        post in prop::sample::select(vec!['o', '+', '#']),
+    ) {
+        let (height, width) = (2 * height + 1, 2 * width + 1);
+        let mut grid = Grid::filled(height, width, FREE);
+        for (at, wall) in (0..height * width).zip(walls.into_iter().cycle()) {
+            let cell = Cell::from_index(at, width);
+            let is_outer = cell.row == 0 || cell.column == 0 || cell.row + 1 == height || cell.column + 1 == width;
+            let is_post = cell.row % 2 == 0 && cell.column % 2 == 0;
+            if is_outer || is_post || (wall && (cell.row + cell.column) % 2 == 1) {
+                grid.set(cell, WALL);
+            }
+        }
+        grid.set(Cell::new(1, 1), START);
+        grid.set(Cell::new(height - 2, width - 2), GOAL);
+        let way = shortest_path(&grid);
+        let task = Maze::new(height, width).expect("a supported size");
         let puzzle = puzzle(grid, PuzzleKind::Maze(task), Alphabet::micromouse(post));
-        for grid in [&puzzle.grid, &way] {
+        for grid in std::iter::once(&puzzle.grid).chain(&way) {
             let text = puzzle.drawing(grid);
             prop_assert_eq!(&read(&text, &Reading::default()).grid, grid, "{}", text);
         }

@@ -104,7 +104,9 @@ impl Object {
         })?;
         let boxes = boxes.and_then(|[height, width]| Sudoku::new(height, width).ok());
         let reading = &Reading { boxes: reading.boxes.or(boxes), ..*reading };
-        let question = folded(question, size);
+        // A sudoku in a line needs no size, and its rows alone may look like rules.
+        let is_line = matches!(&question, JsonGrid::Text(line) if is_whole(line, reading));
+        let question = if is_line { question } else { folded(question, size) };
         let place = format!("{source} (puzzle)");
         if is_input
             && kind.is_none()

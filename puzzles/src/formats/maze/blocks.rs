@@ -100,10 +100,13 @@ fn is_prose(text: &str) -> bool {
 
 /// A block without the lines of words before its rows, which have another length.
 fn without_prose<'l, 'a>(block: &'l [Line<'a>]) -> &'l [Line<'a>] {
-    let is_title = |pair: &&[Line<'a>]| is_prose(pair[0].text) && pair[0].text.len() != pair[1].text.len();
+    let length = |line: &Line<'a>| line.text.chars().count();
+    let is_title = |pair: &&[Line<'a>]| {
+        is_prose(pair[0].text) && !pair[0].text.chars().all(is_known) && length(&pair[0]) != length(&pair[1])
+    };
     let titles = block.windows(2).take_while(is_title).count();
     let rest = &block[titles..];
-    if rest.len() == 1 && is_prose(rest[0].text) { &[] } else { rest }
+    if rest.len() == 1 && is_prose(rest[0].text) && !rest[0].text.chars().all(is_known) { &[] } else { rest }
 }
 
 /// Mazes of a text of nothing else.
@@ -279,19 +282,20 @@ impl Rows<'_, '_, '_> {
         };
         let sound = (is_sound(&one), is_sound(&zero));
         let (says_one, says_zero) = (census.encloses('1'), census.encloses('0'));
+        let is_impossible = |puzzle: &Result<Puzzle>| puzzle.as_ref().map_or(true, is_walled_in);
         match sound {
-            (true, false) if !says_zero => one,
-            (false, true) if !says_one => zero,
-            (false, true) if one.as_ref().is_ok_and(is_walled_in) => zero,
-            (true, false) if zero.as_ref().is_ok_and(is_walled_in) => one,
-            _ if says_zero => zero,
-            (true, true) if !says_one => Err(PuzzleError::Syntax {
+            (true, true) if says_one => one,
+            (true, true) if census.closes('0') => zero,
+            (true, false) if !says_zero || is_impossible(&zero) => one,
+            (false, true) if !says_one || is_impossible(&one) => zero,
+            (false, false) if says_zero => zero,
+            (false, false) => one,
+            _ => Err(PuzzleError::Syntax {
                 origin: self.origin.to_owned(),
                 line: self.lines[0].number,
                 fault: Fault::from("a maze of 0 and 1, either of which may be its wall")
                     .advise("draw it with # for the walls"),
             }),
-            _ => one,
         }
     }
 }

@@ -55,6 +55,11 @@ impl Census {
         self.iter().find(is_frame).map(|seen| seen.character)
     }
 
+    /// True if a character takes all of the border, but for two ends.
+    pub(super) fn closes(&self, character: char) -> bool {
+        self.iter().any(|seen| seen.character == character && seen.border + 2 >= self.border)
+    }
+
     /// The one character that is there twice, in the border both times.
     pub(super) fn door(&self) -> Option<char> {
         let mut doors = self.iter().filter(|seen| seen.times == 2 && seen.border == 2);

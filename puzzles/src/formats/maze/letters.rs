@@ -147,7 +147,7 @@ impl Letters {
         let (wall, free, door) = ('1', '0', census.door());
         let letters = Self { wall, free, start, goal, frame, door, ..Self::default() }.with_path(census);
         let belongs = |seen: Seen| letters.cell(seen.character).is_some();
-        (census.times('0') > 0 && census.times('1') > 0 && census.iter().all(belongs))
+        (census.times('0') > 2 && census.times('1') > 2 && census.iter().all(belongs))
             .then_some([letters, Self { wall: '0', free: '1', ..letters }])
     }
 
@@ -201,7 +201,7 @@ impl Letters {
         let numbers = || {
             let mut numbers = ('1'..='9').filter(|&c| is_end(c));
             match (numbers.next(), numbers.next(), numbers.next()) {
-                (Some(start), Some(goal), None) => Some((start, goal)),
+                (Some(start), Some(goal), None) if start as u32 + 1 == goal as u32 => Some((start, goal)),
                 _ => None,
             }
         };

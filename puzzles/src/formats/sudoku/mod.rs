@@ -277,7 +277,9 @@ impl<'a> Reader<'_, 'a, '_> {
         let side = row.cells.len();
         let (rows, ..) = self.next_rows(side + 1);
         let is_row = |line: &Line<'_>| Row::of_pairs(*line).is_some_and(|row| row.cells.len() == side);
-        (rows.len() >= side && rows[..side].iter().all(is_row) && !rows.get(side).is_some_and(is_row)).then_some(row)
+        // As many rows of twice as many characters are a larger grid.
+        let is_larger = |line: &Line<'_>| cells(line.text) == 2 * side;
+        (rows.len() >= side && rows[..side].iter().all(is_row) && !rows.get(side).is_some_and(is_larger)).then_some(row)
     }
 
     /// A grid whose first row is known.
