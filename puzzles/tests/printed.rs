@@ -110,7 +110,11 @@ proptest! {
         let puzzle = puzzle(grid, kind, Alphabet::maze(wall, free));
         let said = Reading::of(kind);
         for grid in [&puzzle.grid, &way] {
-            // Zero and one may be either, where a maze has no border.
+            // Zero and one may be either, where a maze has no border; they look like the other in an open one.
+            let is_open = grid.rows().next().is_some_and(|row| !row.contains(&WALL));
+            if wall == '1' && is_open {
+                continue;
+            }
             let text = puzzle.drawing(grid);
             match formats::parse_as("again", text.as_bytes(), &said) {
                 Ok(again) => prop_assert_eq!((&again[0].grid, again.len()), (grid, 1), "{}", text),

@@ -285,7 +285,7 @@ impl Rows<'_, '_, '_> {
         let is_impossible = |puzzle: &Result<Puzzle>| puzzle.as_ref().map_or(true, is_walled_in);
         match sound {
             (true, true) if says_one => one,
-            (true, true) if census.closes('0') => zero,
+            (true, true) if !census.is_outermost('1') => zero,
             (true, false) if !says_zero || is_impossible(&zero) => one,
             (false, true) if !says_one || is_impossible(&one) => zero,
             (false, false) if says_zero => zero,

@@ -55,9 +55,9 @@ impl Census {
         self.iter().find(is_frame).map(|seen| seen.character)
     }
 
-    /// True if a character takes all of the border, but for two ends.
-    pub(super) fn closes(&self, character: char) -> bool {
-        self.iter().any(|seen| seen.character == character && seen.border + 2 >= self.border)
+    /// True if a character is in the border.
+    pub(super) fn is_outermost(&self, character: char) -> bool {
+        self.iter().any(|seen| seen.character == character && seen.border > 0)
     }
 
     /// The one character that is there twice, in the border both times.

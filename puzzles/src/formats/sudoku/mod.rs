@@ -230,15 +230,16 @@ impl<'a> Reader<'_, 'a, '_> {
     }
 
     /// True if 16 characters are a row of a 16x16 grid and not a 4x4 puzzle in one line: a grid has 16 such lines, and
-    /// symbols above 4.
+    /// symbols above 4 or lines between its boxes.
     fn is_sixteen_grid(&self) -> bool {
         let is_row = |line: &Line<'_>| cells(line.text) == 16 || Row::of(*line, true).cells.len() == 16;
         is_row(&self.lines[self.at]) && {
-            let (rows, ..) = self.next_rows(16);
+            let (rows, breaks, _) = self.next_rows(16);
             let above = |line: &Line<'_>| {
                 line.text.contains(|c: char| matches!(c, '5'..='9' | 'E'..='Z' | 'e'..='w' | 'y'..='z'))
             };
-            rows.len() == 16 && rows.iter().all(is_row) && rows.iter().any(above)
+            let is_told = rows.iter().any(above) || period(&breaks, 16) == Some(4);
+            rows.len() == 16 && rows.iter().all(is_row) && is_told
         }
     }
 
