@@ -122,7 +122,7 @@ proptest! {
             }
         }
         if wall != '1' {
-            let row = read(&json(&puzzle, &way), &Reading::default());
+            let row = read(&json(&puzzle, &way), &said);
             prop_assert_eq!((&row.grid, row.solution.as_ref()), (&puzzle.grid, Some(&way)));
         }
     }

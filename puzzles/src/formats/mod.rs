@@ -128,7 +128,9 @@ impl Puzzle {
         let PuzzleKind::Sudoku(task) = self.kind else { return None };
         let numerals = self.alphabet.numerals()?;
         let side = task.side();
-        let symbols = if numerals == Numerals::Letters { " of letters" } else { "" };
+        let is_letter = |&value: &u8| value == 0 || value > 9;
+        let has_letters = numerals == Numerals::Letters || (side > 9 && self.grid.cells().iter().all(is_letter));
+        let symbols = if has_letters { " of letters" } else { "" };
         (side != 9 || numerals != Numerals::FromOne).then(|| format!("a {side}x{side} sudoku{symbols}"))
     }
 

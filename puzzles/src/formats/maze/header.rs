@@ -48,8 +48,10 @@ fn shape(text: &str) -> (usize, bool) {
 
 /// Parts a block into its rows and the lines of numbers around them, which are no rows by their shape.
 pub(super) fn headed<'l, 'a>(block: &'l [Line<'a>]) -> Headed<'l, 'a> {
-    let longest =
-        block.iter().max_by_key(|line| line.text.trim_end().len()).map_or((0, false), |line| shape(line.text));
+    let length = |line: &&Line<'_>| line.text.trim_end().len();
+    // Rows of numbers alone are the longest of them.
+    let row = block.iter().filter(|line| !is_said(line)).max_by_key(length).or_else(|| block.iter().max_by_key(length));
+    let longest = row.map_or((0, false), |line| shape(line.text));
     let is_beside = |line: &&Line<'_>| is_said(line) && shape(line.text) != longest;
     let before = block.iter().take(MOST).take_while(is_beside).count();
     let rest = &block[before..];

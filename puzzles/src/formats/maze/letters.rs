@@ -119,10 +119,9 @@ impl Letters {
         });
         let fits = |letters: &Self| {
             let Self { wall, free, start, goal, .. } = *letters;
-            let is_there = |c: char| census.times(c) > 1;
             let is_end = |c: char| census.times(c) == 1;
-            is_there(wall)
-                && is_there(free)
+            census.times(wall) > 1
+                && census.times(free) > 0
                 && is_end(start)
                 && is_end(goal)
                 && census.iter().all(|seen| [wall, free, start, goal].contains(&seen.character))
@@ -147,7 +146,7 @@ impl Letters {
         let (wall, free, door) = ('1', '0', census.door());
         let letters = Self { wall, free, start, goal, frame, door, ..Self::default() }.with_path(census);
         let belongs = |seen: Seen| letters.cell(seen.character).is_some();
-        (census.times('0') > 2 && census.times('1') > 2 && census.iter().all(belongs))
+        (census.times('0') > 0 && census.times('1') > 2 && census.iter().all(belongs))
             .then_some([letters, Self { wall: '0', free: '1', ..letters }])
     }
 
