@@ -438,10 +438,10 @@ fn long_lists_of_what_looks_like_headers_take_no_time() {
     for line in
         ["7 7\n", "9\n", "line[1] = 5\n", "12\n", "1 1 1\n", "Maze one\n", "a\n", "| |\n", "#\n\n", "1 0\n\n", "[1],\n"]
     {
-        let _ = formats::parse("long", line.repeat(200_000).as_bytes());
+        let _ = formats::parse("long", line.repeat(20_000).as_bytes());
     }
     for text in ["[[", "{\"a\":", "[{\"row\":1},", "{\"quizzes\":["] {
-        let _ = formats::parse("deep", text.repeat(100_000).as_bytes());
+        let _ = formats::parse("deep", text.repeat(20_000).as_bytes());
     }
-    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

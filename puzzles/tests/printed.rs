@@ -138,7 +138,7 @@ proptest! {
         for (at, wall) in (0..height * width).zip(walls.into_iter().cycle()) {
             let cell = Cell::from_index(at, width);
             let is_outer = cell.row == 0 || cell.column == 0 || cell.row + 1 == height || cell.column + 1 == width;
-            let is_post = cell.row % 2 == 0 && cell.column % 2 == 0;
+            let is_post = cell.row.is_multiple_of(2) && cell.column.is_multiple_of(2);
             if is_outer || is_post || (wall && (cell.row + cell.column) % 2 == 1) {
                 grid.set(cell, WALL);
             }

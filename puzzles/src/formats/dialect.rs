@@ -139,7 +139,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "map-width",
-        about: "a map with MapWidth= and MapHeight=, its rows behind MapData, @ being wall; S and G in it",
+        about: "a map with MapWidth= and MapHeight=, its rows behind MapData, @ being wall; S and G in it; or its cells as the list pMap=, 1 free and 0 wall, with xStart=, yStart=, xTarget= and yTarget=",
         families: &[Family::Maze],
         example: "MapWidth=4\nMapHeight=2\nMapData\nS.@G\n....\n",
         sure: true,

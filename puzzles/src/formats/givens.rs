@@ -21,6 +21,8 @@ const MOST: usize = 625;
 pub(super) struct Givens {
     cells: Vec<[u8; 3]>,
     side: Option<usize>,
+    /// Their number, where it is said.
+    count: Option<usize>,
 }
 
 /// The givens that lines are, behind one with the sudoku's side and maybe one with their number; `None` if they are none.
@@ -35,11 +37,9 @@ pub(super) fn of_lines(lines: &[Line<'_>]) -> Option<Givens> {
     let count = count.and_then(|line| line.text.trim().parse::<usize>().ok());
     let cells = lines.take(MOST + 1).map(|line| numbers(line)?.try_into().ok()).collect::<Option<Vec<[u8; 3]>>>()?;
     let fits = |cell: &[u8; 3]| cell.iter().all(|&number| number <= side);
-    let is_list = (4..=MOST).contains(&cells.len())
-        && count.is_none_or(|count| count == cells.len())
-        && cells.iter().all(fits)
-        && Sudoku::with_side(side.into()).is_some();
-    is_list.then_some(Givens { cells, side: Some(side.into()) })
+    let is_list =
+        (4..=MOST).contains(&cells.len()) && cells.iter().all(fits) && Sudoku::with_side(side.into()).is_some();
+    is_list.then_some(Givens { cells, side: Some(side.into()), count })
 }
 
 /// The givens that objects are; `None` if they are none.
@@ -59,15 +59,21 @@ pub(super) fn of(nodes: &[Node]) -> Option<Givens> {
     if nodes.len() < 4 || nodes.len() > MOST {
         return None;
     }
-    nodes.iter().map(cell).collect::<Option<_>>().map(|cells| Givens { cells, side: None })
+    nodes.iter().map(cell).collect::<Option<_>>().map(|cells| Givens { cells, side: None, count: None })
 }
 
 impl Givens {
     /// The sudoku, of the side that the cells reach.
     pub(super) fn puzzle(&self, place: &str, reading: &Reading) -> Result<Puzzle> {
         let refused = |fault: &str| {
-            Err(PuzzleError::data(place, Fault::from(fault).advise("give the sudoku as rows: [[5, 3, 0, …], …]")))
+            Err(PuzzleError::data(
+                place,
+                Fault::from(fault.to_owned()).advise("give the sudoku as rows: [[5, 3, 0, …], …]"),
+            ))
         };
+        if let Some(count) = self.count.filter(|&count| count != self.cells.len()) {
+            return refused(&format!("the header says {count} givens, there are {}", self.cells.len()));
+        }
         let indices = || self.cells.iter().flat_map(|&[row, column, _]| [row, column]);
         let from = u8::from(!indices().any(|index| index == 0));
         let reach = indices().max().unwrap_or(0) + 1 - from;

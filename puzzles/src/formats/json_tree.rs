@@ -168,15 +168,19 @@ fn has_puzzle(node: &Node, depth: usize, reading: &Reading) -> bool {
             givens::of(nodes).is_some() || (depth > 0 && nodes.iter().any(|node| has_puzzle(node, depth - 1, reading)))
         }
         Node::Map(entries) => {
-            depth > 0 && entries.iter().filter(is_puzzle_key).any(|(_, node)| has_puzzle(node, depth - 1, reading))
+            depth > 0
+                && entries
+                    .iter()
+                    .filter(|(key, _)| is_puzzle_key(key))
+                    .any(|(_, node)| has_puzzle(node, depth - 1, reading))
         }
         Node::Leaf(_) => false,
     }
 }
 
 /// True unless a key names answers.
-fn is_puzzle_key(entry: &&(String, Node)) -> bool {
-    Role::of(&entry.0) != Some(Role::Answer)
+fn is_puzzle_key(key: &str) -> bool {
+    Role::of(key) != Some(Role::Answer)
 }
 
 /// The puzzles of such JSON.
@@ -224,12 +228,14 @@ fn walk(
             .iter()
             .enumerate()
             .try_for_each(|(index, node)| walk(node, &format!("{place}[{index}]"), None, depth - 1, reading, kept)),
-        Node::Map(entries) if depth > 0 => entries.iter().filter(is_puzzle_key).try_for_each(|(key, node)| {
-            let shown: String = key.chars().take(80).collect();
-            // A key that says what stands there is no name of a puzzle.
-            let name = Some(key.as_str()).filter(|key| Role::of(key).is_none());
-            walk(node, &format!("{place}[{shown}]"), name, depth - 1, reading, kept)
-        }),
+        Node::Map(entries) if depth > 0 => {
+            entries.iter().filter(|(key, _)| is_puzzle_key(key)).try_for_each(|(key, node)| {
+                let shown: String = key.chars().take(80).collect();
+                // A key that says what stands there is no name of a puzzle.
+                let name = Some(key.as_str()).filter(|key| Role::of(key).is_none());
+                walk(node, &format!("{place}[{shown}]"), name, depth - 1, reading, kept)
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -60,7 +60,7 @@ impl<'o> Kept<'o> {
             match (*cell, value) {
                 (FREE_CELL, PATH) => *cell = PATH,
                 (WALL, WALL) => {}
-                (WALL, _) | (_, WALL) | (PATH, _) => return false,
+                (WALL | PATH, _) | (_, WALL) => return false,
                 _ => {}
             }
         }

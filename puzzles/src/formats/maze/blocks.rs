@@ -68,7 +68,7 @@ pub(in super::super) fn is_described(lines: &[Line<'_>]) -> bool {
 
 /// True for a matrix of 0 and 1, and its ends maybe.
 pub(in super::super) fn looks_like_matrix(lines: &[Line<'_>]) -> bool {
-    let mut blocks = lines.split(|line| line.is_blank()).filter(|block| !block.iter().all(is_said) || block.len() > 2);
+    let mut blocks = lines.split(Line::is_blank).filter(|block| !block.iter().all(is_said) || block.len() > 2);
     let is_matrix = |block: &[Line<'_>]| {
         let rows = headed(block).rows;
         rows.len() > 1 && Layout::of(rows) == Layout::Marks
@@ -77,7 +77,7 @@ pub(in super::super) fn looks_like_matrix(lines: &[Line<'_>]) -> bool {
 }
 
 fn first_block<'l, 'a>(lines: &'l [Line<'a>]) -> Option<&'l [Line<'a>]> {
-    lines.split(|line| line.is_blank()).find(|block| !block.is_empty() && !block.iter().all(is_said)).map(without_prose)
+    lines.split(Line::is_blank).find(|block| !block.is_empty() && !block.iter().all(is_said)).map(without_prose)
 }
 
 /// True for a line of a matrix of numbers, or of a header with sizes.

@@ -197,6 +197,15 @@ impl<'a> Reader<'_, 'a, '_> {
     /// The grid that begins in this line, its blank cells being spaces. Where a last row of blanks is missing, the puzzle
     /// must have one answer.
     fn columns(&self, start: usize) -> Option<spaced::Spaced> {
+        // The last lines of a longer list are no grid.
+        let is_like = |before: &Line<'_>| {
+            let is_cell = |c: char| c.is_ascii_digit() || c == ' ';
+            let (text, first) = (before.text.trim_end(), self.lines[start].text.trim_end());
+            !before.is_blank() && text.len() == first.len() && text.chars().all(is_cell)
+        };
+        if start.checked_sub(1).is_some_and(|before| is_like(&self.lines[before])) {
+            return None;
+        }
         let spaced = spaced::find(&self.lines[start..])?;
         if spaced.is_whole {
             return Some(spaced);

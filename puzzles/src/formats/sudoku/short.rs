@@ -49,15 +49,14 @@ fn cells(line: Line<'_>, side: usize) -> Option<(Vec<char>, bool)> {
 /// The grid at the beginning of these lines.
 pub(super) fn find(lines: &[Line<'_>]) -> Option<Short> {
     let first = lines.first()?;
-    let (rows, lines) = match labelled(first.text) {
-        Some((name, number, _)) => labelled_rows(lines, name, number),
-        None => {
-            let is_digits =
-                |line: &&Line<'_>| !line.is_blank() && line.text.trim().bytes().all(|byte| byte.is_ascii_digit());
-            let rows = lines.iter().take(26).take_while(is_digits).copied().collect::<Vec<_>>();
-            let count = rows.len();
-            (rows, count)
-        }
+    let (rows, lines) = if let Some((name, number, _)) = labelled(first.text) {
+        labelled_rows(lines, name, number)
+    } else {
+        let is_digits =
+            |line: &&Line<'_>| !line.is_blank() && line.text.trim().bytes().all(|byte| byte.is_ascii_digit());
+        let rows = lines.iter().take(26).take_while(is_digits).copied().collect::<Vec<_>>();
+        let count = rows.len();
+        (rows, count)
     };
     let side = rows.len();
     if !is_usual(side) || side < 9 {
