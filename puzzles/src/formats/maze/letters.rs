@@ -10,7 +10,7 @@ const FREES: &str = " ._·•∙░-0";
 /// Characters of a way, the first that is nothing else being taken.
 const PATHS: &str = "o*+~:";
 /// Starts with their goals. Of the first it is enough if one is there.
-const ENDS: [(char, char); 34] = [
+const ENDS: [(char, char); 37] = [
     ('S', 'G'),
     ('S', 'E'),
     ('S', 'F'),
@@ -45,6 +45,9 @@ const ENDS: [(char, char); 34] = [
     ('M', 'G'),
     ('S', 'Z'),
     ('s', 'z'),
+    ('I', 'F'),
+    ('i', 'f'),
+    ('I', 'M'),
 ];
 /// Wall, free cell, start and goal of mazes whose characters mean something else elsewhere.
 const LEGENDS: [&str; 10] = ["moda", "MODA", "#.*o", "# *o", "*-#$", "# @$", "XbpG", "@*1X", "o#@%", "# ><"];

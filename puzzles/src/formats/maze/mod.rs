@@ -8,7 +8,7 @@ mod header;
 mod hex;
 mod layout;
 mod letters;
-mod places;
+pub(super) mod places;
 mod rooms;
 
 pub(super) use bare::{looks_like as looks_like_bare, read as read_bare};

@@ -37,7 +37,7 @@ impl Counting {
 ///
 /// # Errors
 /// Places that are ends in no way of counting, or other ends in another.
-pub(super) fn mark(grid: &mut Grid, places: &[[usize; 2]]) -> Result<(), Fault> {
+pub(in super::super) fn mark(grid: &mut Grid, places: &[[usize; 2]]) -> Result<(), Fault> {
     if places.is_empty() {
         return Ok(());
     }
