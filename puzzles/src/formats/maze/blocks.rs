@@ -206,7 +206,7 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
         let mut grid = rows.grid(letters)?;
         let mut letters = letters;
         if grid.find(PATH).is_some() && !is_way(&grid) {
-            if grid.find(FREE).is_none() {
+            if grid.find(FREE).is_none() && grid.find(WALL).is_some() {
                 letters = letters.without_path();
                 grid = rows.grid(letters)?;
             } else if letters.path != 'o' && grid.find(START).is_some() {
