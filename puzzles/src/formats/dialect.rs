@@ -175,7 +175,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "maze",
-        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; a line with its size may stand before it, a blank line parts mazes",
+        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; of other characters, the one around the maze is its wall. Lines with its size and the places of its ends may stand before or behind it, a blank line parts mazes",
         families: &[Family::Maze],
         example: "#####\n#S G#\n#####\n",
         sure: false,
@@ -184,7 +184,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "maze-matrix",
-        about: "a maze as a matrix of 0 and 1, with 2 and 3 for start and goal, or two gaps in the border; with --as maze, its first and last cell",
+        about: "a maze as a matrix of 0 and 1, with 2 and 3 (3 and 4, or letters) for start and goal, their places beside it, or two gaps in the border; with --as maze, its first and last cell. 1 is the wall, unless the border or the ends say that 0 is",
         families: &[Family::Maze],
         example: "1 1 1 1 1\n1 2 0 3 1\n1 1 1 1 1\n",
         sure: false,
@@ -215,7 +215,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "sudoku",
-        about: "a sudoku in a line, with a name, a rating or its solution beside it; or as rows, with or without a frame, titles and comments around it. Digits, letters or numbers; whatever else there is one of is the blank",
+        about: "a sudoku in a line, with a name, a rating or its solution beside it; or as rows, with or without a frame, titles, comments and the size of its boxes around it. Digits, letters or numbers; whatever else there is one of is the blank",
         families: &[Family::Sudoku],
         example: "1..4..1.2..33..2\n",
         sure: false,

@@ -10,7 +10,7 @@ use super::layout::{Layout, census};
 use super::letters::is_known;
 use super::places::{self, mark_missing};
 use super::{Letters, check_sides, mark_corners, mark_openings, maze_puzzle};
-use crate::maze::{FREE, GOAL, PATH, START, WALL, shortest_path};
+use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL, shortest_path};
 use crate::{Grid, Maze, PuzzleError, Result, Task};
 
 /// The characters of mazes, for messages.
@@ -45,10 +45,12 @@ fn is_told(lines: &[Line<'_>]) -> bool {
     let Some(block) = first_block(lines).filter(|block| block.len() > 2) else { return false };
     let rows = headed(block).rows;
     let layout = Layout::of(rows);
-    let Some(width) = rows.iter().map(|row| layout.cells(row.text).len()).max().filter(|&width| width > 2) else {
+    let Some(width) =
+        rows.iter().map(|row| layout.count(row.text)).max().filter(|width| (3..=MAX_SIDE).contains(width))
+    else {
         return false;
     };
-    let is_whole = rows.iter().all(|row| layout.cells(row.text).len() == width);
+    let is_whole = rows.iter().all(|row| layout.count(row.text) == width);
     let letters = census(rows, layout).ok().and_then(|census| Some((Letters::all(&census).ok()?.remove(0), census)));
     let has_ends = |(letters, census)| {
         let Letters { start, goal, wall, free, .. } = letters;
@@ -179,7 +181,7 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
         headed.rows.iter().map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>();
     let Some(&first) = lines.first() else { return Err(PuzzleError::Empty { origin: origin.to_owned() }) };
     let layout = Layout::of(&lines);
-    let lengths = lines.iter().map(|row| layout.cells(row.text).len()).collect::<Vec<_>>();
+    let lengths = lines.iter().map(|row| layout.count(row.text)).collect::<Vec<_>>();
     let width = lengths.iter().copied().max().unwrap_or(0);
     let rows = Rows { origin, headed, lines, layout, lengths, width, reading };
     let source = format!("{origin}:{}", first.number);
@@ -215,7 +217,12 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
                 return Err(row.unknown(origin, index, DRAWN));
             }
         }
-        maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters.printed()))
+        let note = letters.numbered().filter(|_| described.is_none());
+        let puzzle = maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters.printed()))?;
+        Ok(Puzzle {
+            note: note.map(|(start, goal)| format!("{start} was taken as the start, {goal} as the goal")),
+            ..puzzle
+        })
     };
     match letters[..] {
         [one, zero] => rows.by_border(puzzle(one), puzzle(zero)),

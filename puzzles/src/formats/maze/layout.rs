@@ -3,6 +3,7 @@
 use super::super::lines::Line;
 use super::Letters;
 use super::census::Census;
+use crate::maze::MAX_SIDE;
 
 /// The way in which cells stand in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub(super) enum Layout {
     Fields(char),
 }
 
+/// The most bytes of a row: of each cell, four and something between.
+const LONGEST: usize = 8 * MAX_SIDE;
+
 /// True for what stands between the cells of a matrix.
 fn is_between(character: char) -> bool {
     character.is_whitespace() || matches!(character, ',' | ';' | '[' | ']' | '{' | '}' | '(' | ')' | '"' | '\'')
@@ -25,6 +29,10 @@ fn is_between(character: char) -> bool {
 impl Layout {
     /// The layout of these rows.
     pub(super) fn of(rows: &[Line<'_>]) -> Self {
+        // What is too long for a maze is not taken apart.
+        if rows.iter().any(|row| row.text.len() > LONGEST) {
+            return Self::Joined;
+        }
         if is_matrix(rows) {
             return Self::Marks;
         }
@@ -45,6 +53,14 @@ impl Layout {
                     && !text.starts_with(' ')
             }
             Self::Joined | Self::Marks => true,
+        }
+    }
+
+    /// The number of cells of a row.
+    pub(super) fn count(self, text: &str) -> usize {
+        match self {
+            Self::Joined => text.chars().count(),
+            _ => self.cells(text).len(),
         }
     }
 

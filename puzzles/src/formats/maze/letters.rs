@@ -137,6 +137,12 @@ impl Letters {
         Self::binary(census).is_some()
     }
 
+    /// The start and the goal, if they are numbers that say nothing of which is which.
+    pub(super) fn numbered(self) -> Option<(char, char)> {
+        let ends = (self.start, self.goal);
+        (self.start.is_ascii_digit() && self.goal.is_ascii_digit() && ends != ('2', '3')).then_some(ends)
+    }
+
     /// The letters that answers are printed in: numbers for ends become letters, since 2 and 3 are no usual ones.
     pub(super) fn printed(self) -> Self {
         if self.start.is_ascii_digit() { Self { start: 'S', goal: 'G', ..self } } else { self }
