@@ -411,3 +411,37 @@ fn a_row_that_lost_its_wall_is_no_row_that_lost_its_spaces() {
     let mazes = formats::text::parse_as_mazes("in", b"#####\n#   #\n#    \n### #\n").expect("a map");
     assert_eq!((mazes[0].grid.find(START), mazes[0].grid.find(GOAL)), (None, None));
 }
+
+#[test]
+fn a_title_right_below_its_grid_is_that_grids_name() {
+    let ids = |text: &str| parse(text).into_iter().map(|puzzle| puzzle.id.unwrap_or_default()).collect::<Vec<_>>();
+    let grid = rows(LINE, 9).join("\n");
+    assert_eq!(ids(&format!("{grid}\nthe first\n\n{grid}\nthe second\n")), ["the first", "the second"]);
+    assert_eq!(ids(&format!("the first\n{grid}\nthe second\n{grid}\n")), ["the first", "the second"]);
+    assert_eq!(ids(&format!("the first\n{grid}\n\nthe second\n{grid}\n")), ["the first", "the second"]);
+}
+
+#[test]
+fn a_header_says_the_boxes_and_is_no_name() {
+    let six = "......46......13...........13.2....5";
+    for (header, boxes) in [("2\n3\n", (2, 3)), ("3\n2\n", (3, 2)), ("# boxes 3x2\n", (3, 2)), ("6 3 2\n", (3, 2))] {
+        let puzzle = &parse(&format!("{header}{}\n", rows(six, 6).join("\n")))[0];
+        let expected = PuzzleKind::Sudoku(Sudoku::new(boxes.0, boxes.1).expect("supported"));
+        assert_eq!((puzzle.kind, &puzzle.id), (expected, &None), "{header}");
+        assert_eq!(puzzle.note, None, "{header}");
+    }
+}
+
+#[test]
+fn long_lists_of_what_looks_like_headers_take_no_time() {
+    let started = std::time::Instant::now();
+    for line in
+        ["7 7\n", "9\n", "line[1] = 5\n", "12\n", "1 1 1\n", "Maze one\n", "a\n", "| |\n", "#\n\n", "1 0\n\n", "[1],\n"]
+    {
+        let _ = formats::parse("long", line.repeat(20_000).as_bytes());
+    }
+    for text in ["[[", "{\"a\":", "[{\"row\":1},", "{\"quizzes\":["] {
+        let _ = formats::parse("deep", text.repeat(20_000).as_bytes());
+    }
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
+}

@@ -5,7 +5,10 @@ use trm_intake::Budget;
 use super::body::Body;
 use super::kept::Kept;
 use super::lines::{Line, lines};
-use super::{Family, Found, Reading, arc_json, csv, json_object, jsonl, list, maze, sudoku};
+use super::{
+    Family, Found, Puzzle, PuzzleKind, Reading, arc_json, csv, givens, json_object, json_tree, jsonl, list, maze,
+    sudoku,
+};
 use crate::{PuzzleError, Result};
 
 /// A text, as dialects look at it.
@@ -52,7 +55,16 @@ impl std::fmt::Debug for Dialect {
 }
 
 /// All dialects of text, in the order in which they are tried.
-pub static DIALECTS: [Dialect; 12] = [
+pub static DIALECTS: [Dialect; 17] = [
+    Dialect {
+        name: "json-tree",
+        about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`",
+        families: &[Family::Sudoku, Family::Maze],
+        example: "{\"quizzes\": {\"first\": \"1..4..1.2..33..2\"}}\n",
+        sure: true,
+        tells: |text| (text.begins_with(b'{') || text.begins_with(b'[')) && json_tree::looks_like(&text.body),
+        read: |text, reading, kept| json_tree::read(text.origin, text.body, reading, kept),
+    },
     Dialect {
         name: "arc-json",
         about: "ARC tasks: one in a file, several by their ids, a list of them, or one a line",
@@ -99,6 +111,15 @@ pub static DIALECTS: [Dialect; 12] = [
         read: |text, reading, kept| maze::read_rooms(text.origin, &text.lines, reading, kept),
     },
     Dialect {
+        name: "rooms-bare",
+        about: "a maze of rooms without posts: lines of walls - and lines of rooms with | between them in turn; or | between rooms whose floor is _, below a line of _",
+        families: &[Family::Maze],
+        example: " - -\n|S  |\n   -\n|G  |\n - -\n",
+        sure: true,
+        tells: |text| maze::looks_like_bare(&text.lines),
+        read: |text, reading, kept| maze::read_bare(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
         name: "num",
         about: "a micromouse contest's .num: a room a line, x, y and its walls north, east, south and west (.maz, a byte a room, is told by its name)",
         families: &[Family::Maze],
@@ -118,7 +139,7 @@ pub static DIALECTS: [Dialect; 12] = [
     },
     Dialect {
         name: "map-width",
-        about: "a map with MapWidth= and MapHeight=, its rows behind MapData, @ being wall; S and G in it",
+        about: "a map with MapWidth= and MapHeight=, its rows behind MapData, @ being wall; S and G in it; or its cells as the list pMap=, 1 free and 0 wall, with xStart=, yStart=, xTarget= and yTarget=",
         families: &[Family::Maze],
         example: "MapWidth=4\nMapHeight=2\nMapData\nS.@G\n....\n",
         sure: true,
@@ -144,26 +165,57 @@ pub static DIALECTS: [Dialect; 12] = [
         },
     },
     Dialect {
+        name: "maze-described",
+        about: "a maze whose first line says its height, its width and its characters: of a wall, a free cell, the way, the start and the goal",
+        families: &[Family::Maze],
+        example: "3x5* o12\n*****\n*1 2*\n*****\n",
+        sure: true,
+        tells: |text| maze::is_described(&text.lines),
+        read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
         name: "maze",
-        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; a line with its size may stand before it, a blank line parts mazes",
+        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; of other characters, the one around the maze is its wall. Lines with its size and the places of its ends may stand before or behind it, a blank line parts mazes",
         families: &[Family::Maze],
         example: "#####\n#S G#\n#####\n",
         sure: false,
-        tells: |text| maze::looks_like(&text.lines),
+        tells: |text| !maze::looks_like_matrix(&text.lines) && maze::looks_like(&text.lines),
         read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
     },
     Dialect {
         name: "maze-matrix",
-        about: "a maze as a matrix of 0 and 1, with 2 and 3 for start and goal, or two gaps in the border; with --as maze, its first and last cell",
+        about: "a maze as a matrix of 0 and 1, with 2 and 3 (3 and 4, or letters) for start and goal, their places beside it, or two gaps in the border; with --as maze, its first and last cell. 1 is the wall, unless the border or the ends say that 0 is",
         families: &[Family::Maze],
         example: "1 1 1 1 1\n1 2 0 3 1\n1 1 1 1 1\n",
         sure: false,
-        tells: is_matrix,
+        tells: |text| maze::looks_like_matrix(&text.lines),
         read: |text, reading, kept| maze::read(text.origin, &text.lines, reading, kept),
     },
     Dialect {
+        name: "sudoku-givens",
+        about: "a sudoku as a line with its side, and a line of row, column and value for each given, counted from 0 or from 1",
+        families: &[Family::Sudoku],
+        example: "4\n0 0 1\n0 3 4\n1 2 1\n2 0 2\n2 3 3\n3 0 3\n3 3 2\n",
+        sure: true,
+        tells: |text| givens::of_lines(&text.lines).is_some(),
+        read: |text, reading, kept| {
+            let givens =
+                givens::of_lines(&text.lines).ok_or_else(|| PuzzleError::Empty { origin: text.origin.to_owned() })?;
+            kept.push(givens.puzzle(text.origin, reading)?)
+        },
+    },
+    Dialect {
+        name: "sudoku-cells",
+        about: "a sudoku with a cell a line, row by row, a blank line or another character for blank",
+        families: &[Family::Sudoku],
+        example: "1\n0\n0\n4\n0\n0\n1\n0\n2\n0\n0\n3\n3\n0\n0\n2\n",
+        sure: true,
+        tells: |text| sudoku::looks_like_single(&text.lines),
+        read: |text, reading, kept| kept.push(sudoku::read_single(text.origin, &text.lines, reading)?),
+    },
+    Dialect {
         name: "sudoku",
-        about: "a sudoku in a line, with a name, a rating or its solution beside it; or as rows, with or without a frame, titles and comments around it. Digits, letters or numbers; whatever else there is one of is the blank",
+        about: "a sudoku in a line, with a name, a rating or its solution beside it; or as rows, with or without a frame, titles, comments and the size of its boxes around it. Digits, letters or numbers; whatever else there is one of is the blank",
         families: &[Family::Sudoku],
         example: "1..4..1.2..33..2\n",
         sure: false,
@@ -175,22 +227,6 @@ pub static DIALECTS: [Dialect; 12] = [
 /// True if JSON holds puzzles and not tasks of ARC.
 fn json_puzzles(text: &Text<'_>) -> bool {
     if text.begins_with(b'{') { json_object::looks_like(&text.body) } else { list::looks_like(&text.body) }
-}
-
-/// True for a matrix of 0 and 1, and of 2 and 3 maybe.
-fn is_matrix(text: &Text<'_>) -> bool {
-    let digits = || text.lines.iter().flat_map(|line| line.text.chars()).filter(char::is_ascii_digit);
-    let other = |c: char| !matches!(c, '0'..='3' | ',' | ';' | '[' | ']' | '{' | '}') && !c.is_whitespace();
-    let rows = text.lines.iter().filter(|line| !line.is_blank());
-    let header = rows.clone().next().map_or(0, |line| line.number);
-    let (mut zero, mut one, mut more) = (false, false, 0);
-    for digit in digits() {
-        zero |= digit == '0';
-        one |= digit == '1';
-        more += usize::from(matches!(digit, '2' | '3'));
-    }
-    let is_row = |line: &Line<'_>| line.number == header || !line.text.contains(other);
-    rows.clone().count() > 1 && zero && one && more <= 2 && rows.clone().all(is_row)
 }
 
 /// Puzzles from a text, read as it says itself that it is meant.
@@ -237,6 +273,8 @@ pub(super) fn tell(
         if whole.contains(&true) {
             let mut whole = whole.into_iter();
             found.retain(|_| whole.next() == Some(true));
+        } else if found.iter().any(|(_, found)| !breaks_a_rule(found)) {
+            found.retain(|(_, found)| !breaks_a_rule(found));
         }
     }
     match found.len() {
@@ -247,6 +285,12 @@ pub(super) fn tell(
             readings: found.iter().map(|(dialect, _)| dialect.families[0]).collect(),
         }),
     }
+}
+
+/// True for sudokus of which one has a digit twice: what else the text can be is likelier.
+fn breaks_a_rule(found: &Found) -> bool {
+    let is_broken = |puzzle: &Puzzle| matches!(puzzle.kind, PuzzleKind::Sudoku(_)) && puzzle.check().is_err();
+    found.puzzles.iter().any(is_broken)
 }
 
 /// The dialect of a text.

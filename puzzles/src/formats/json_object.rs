@@ -127,6 +127,8 @@ enum Key {
     Id,
     Size,
     Boxes,
+    Start,
+    Goal,
 }
 
 impl Key {
@@ -137,6 +139,8 @@ impl Key {
             "solutions" => Self::MaybeAnswer,
             "size" => Self::Size,
             "boxes" => Self::Boxes,
+            "start" | "entrance" | "entry" => Self::Start,
+            "end" | "goal" | "exit" | "finish" => Self::Goal,
             _ => match Role::of(key)? {
                 Role::Question => Self::Question,
                 Role::Answer => Self::Answer,
@@ -162,6 +166,31 @@ pub(super) struct Object {
     pub(super) size: Option<[usize; 2]>,
     /// Rows and columns of a sudoku's boxes.
     pub(super) boxes: Option<[usize; 2]>,
+    /// The start and the goal of a maze, as they stand beside it.
+    pub(super) start: Option<[usize; 2]>,
+    pub(super) goal: Option<[usize; 2]>,
+}
+
+/// The place of an end: two numbers, or a row and a column by name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Place {
+    Pair([usize; 2]),
+    Named {
+        #[serde(alias = "y", alias = "r")]
+        row: usize,
+        #[serde(alias = "col", alias = "x", alias = "c")]
+        column: usize,
+    },
+}
+
+impl Place {
+    fn pair(self) -> [usize; 2] {
+        match self {
+            Self::Pair(pair) => pair,
+            Self::Named { row, column } => [row, column],
+        }
+    }
 }
 
 /// A value of a type, or another one.
@@ -226,6 +255,8 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                     });
                 }
                 Some(Key::Size) => object.size = map.next_value::<Maybe<_>>()?.value(),
+                Some(Key::Start) => object.start = map.next_value::<Maybe<Place>>()?.value().map(Place::pair),
+                Some(Key::Goal) => object.goal = map.next_value::<Maybe<Place>>()?.value().map(Place::pair),
                 Some(Key::Boxes) => object.boxes = map.next_value::<Maybe<_>>()?.value(),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }

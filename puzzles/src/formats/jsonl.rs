@@ -109,13 +109,15 @@ pub(super) fn puzzle(
 impl Object {
     /// Its puzzle.
     pub(super) fn puzzle(self, source: &str, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
-        let Self { question, is_input, answer, id, size, boxes } = self;
+        let Self { question, is_input, answer, id, size, boxes, start, goal } = self;
         let question = question.ok_or_else(|| {
             PuzzleError::data(source, Fault::from("no `puzzle` among the keys").advise(format!("expected {EXPECTED}")))
         })?;
         let boxes = boxes.and_then(|[height, width]| Sudoku::new(height, width).ok());
         let reading = &Reading { boxes: reading.boxes.or(boxes), ..*reading };
-        let question = folded(question, size);
+        // A sudoku in a line needs no size, and its rows alone may look like rules.
+        let is_line = matches!(&question, JsonGrid::Text(line) if is_whole(line, reading));
+        let question = if is_line { question } else { folded(question, size) };
         let place = format!("{source} (puzzle)");
         if is_input
             && kind.is_none()
@@ -126,6 +128,12 @@ impl Object {
             return Err(PuzzleError::Ambiguous { origin: source.to_owned(), readings });
         }
         let mut puzzle = grid(&place, &question, kind, reading)?;
+        if let (Some(start), Some(goal), PuzzleKind::Maze(_)) = (start, goal, puzzle.kind) {
+            // What stands beside the maze counts, not the gaps in its border.
+            let drawn = Reading { as_drawn: true, family: Some(Family::Maze), ..*reading };
+            puzzle = grid(&place, &question, kind, &drawn)?;
+            maze::places::mark(&mut puzzle.grid, &[start, goal]).map_err(|fault| PuzzleError::data(source, fault))?;
+        }
         if let Some(answer) = &answer {
             let asked = Reading { family: None, ..Reading::like(&puzzle) };
             let answer = grid(&format!("{source} (answer)"), answer, Some(puzzle.kind), &asked)?.grid;

@@ -3,6 +3,7 @@
 use trm_intake::{Budget, Limits};
 
 use super::{Found, Puzzle, Reading};
+use crate::maze::{FREE as FREE_CELL, PATH, WALL};
 use crate::sudoku::BLANK;
 use crate::{Grid, PuzzleError, Result};
 
@@ -47,6 +48,28 @@ impl<'o> Kept<'o> {
         })?;
         self.puzzles.push(puzzle);
         Ok(())
+    }
+
+    /// Takes a maze with a way through it as the answer of the maze before it; false if it is none.
+    pub(super) fn way(&mut self, drawn: &Puzzle) -> bool {
+        let Some(last) = self.puzzles.last_mut() else { return false };
+        if last.kind != drawn.kind || last.solution.is_some() || !drawn.grid.cells().contains(&PATH) {
+            return false;
+        }
+        let mut answer = last.grid.clone();
+        for (cell, &value) in answer.cells_mut().iter_mut().zip(drawn.grid.cells()) {
+            match (*cell, value) {
+                (FREE_CELL, PATH) => *cell = PATH,
+                (WALL, WALL) => {}
+                (WALL | PATH, _) | (_, WALL) => return false,
+                _ => {}
+            }
+        }
+        let is_answer = last.task().verify(&last.grid, &answer).is_verified();
+        if is_answer {
+            last.solution = Some(answer);
+        }
+        is_answer
     }
 
     /// Takes a full grid as the answer of the puzzle before it; false if it is none.

@@ -46,10 +46,27 @@ pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut K
         return Err(PuzzleError::TooLarge { origin: origin.to_owned(), unit: "values", found: commas, limit });
     }
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
+        let lines = || body.split(|&byte| byte == b'\n').zip(1..).filter(|(line, _)| !line.trim_ascii().is_empty());
+        // A list a line.
+        if lines().nth(1).is_some()
+            && lines().all(|(line, _)| line.starts_with(b"[") && line.trim_ascii_end().ends_with(b"]"))
+        {
+            return lines().try_for_each(|(line, number)| {
+                match read_lists(&format!("{origin}:{number}"), line, reading, kept) {
+                    Err(error) => kept.fail(reading, error),
+                    read => read,
+                }
+            });
+        }
         let (line, fault) = (error.line().max(1), json_grid::fault(&error));
         return Err(PuzzleError::Syntax { origin: origin.to_owned(), line, fault });
     }
-    let lists = serde_json::from_slice::<Lists>(&body).map_err(|_| {
+    read_lists(origin, &body, reading, kept)
+}
+
+/// The puzzles of one list.
+fn read_lists(origin: &str, body: &[u8], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
+    let lists = serde_json::from_slice::<Lists>(body).map_err(|_| {
         PuzzleError::data(
             origin,
             Fault::from("a JSON list that holds no grids")
@@ -76,7 +93,10 @@ pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut K
         }
         Lists::Grids(grids) => {
             for (index, grid) in grids.iter().enumerate() {
-                kept.push(jsonl::grid(&place(index), grid, None, reading)?)?;
+                let puzzle = jsonl::grid(&place(index), grid, None, reading)?;
+                if !kept.answer(&puzzle) {
+                    kept.push(puzzle)?;
+                }
             }
         }
         Lists::Objects(objects) => {

@@ -10,8 +10,10 @@ mod body;
 mod csv;
 mod dialect;
 mod encoding;
+mod givens;
 mod json_grid;
 mod json_object;
+mod json_tree;
 pub mod jsonl;
 mod kept;
 mod keys;
@@ -116,10 +118,22 @@ impl Puzzle {
     pub fn check(&self) -> Result<()> {
         self.task().check(&self.grid).map_err(|error| match error {
             PuzzleError::Invalid { violation, hint, .. } => {
-                PuzzleError::Invalid { origin: Some(self.source.clone()), violation, hint }
+                let read_as = self.read_as().map(|kind| format!(": read as {kind}")).unwrap_or_default();
+                PuzzleError::Invalid { origin: Some(format!("{}{read_as}", self.source)), violation, hint }
             }
             other => other,
         })
+    }
+
+    /// The kind that a text was taken for which may be no sudoku at all; `None` for the usual ones.
+    fn read_as(&self) -> Option<String> {
+        let PuzzleKind::Sudoku(task) = self.kind else { return None };
+        let numerals = self.alphabet.numerals()?;
+        let side = task.side();
+        let is_letter = |&value: &u8| value == 0 || value > 9;
+        let has_letters = numerals == Numerals::Letters || (side > 9 && self.grid.cells().iter().all(is_letter));
+        let symbols = if has_letters { " of letters" } else { "" };
+        (side != 9 || numerals != Numerals::FromOne).then(|| format!("a {side}x{side} sudoku{symbols}"))
     }
 
     /// A grid as one string in the input's own characters, row by row; ARC rows are separated by `/`, tokens by spaces.

@@ -1,17 +1,24 @@
 //! Mazes drawn with a character a cell, parted by blank lines; and matrices of numbers.
 
+use trm_intake::Fault;
+
 use super::super::kept::Kept;
 use super::super::lines::Line;
 use super::super::{Alphabet, Family, Puzzle, Reading};
+use super::header::{Headed, described, headed, is_said, several};
+use super::layout::{Layout, census};
 use super::letters::is_known;
+use super::places::{self, mark_missing};
 use super::{Letters, check_sides, mark_corners, mark_openings, maze_puzzle};
-use crate::maze::{FREE, MAX_SIDE, WALL, shortest_path};
-use crate::{Grid, PuzzleError, Result};
+use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL, shortest_path};
+use crate::{Grid, Maze, PuzzleError, Result, Task};
 
 /// The characters of mazes, for messages.
 const DRAWN: &str = "a maze is drawn with # wall, space or . free, S start, G goal, o path";
+const NUMBERED: &str = "a maze of numbers has 0 free, 1 wall, 2 start, 3 goal";
 
-/// True if a text looks like mazes: lines of maze characters with a wall, against lines of digits; or an open field with ends.
+/// True if a text looks like mazes: lines of maze characters with a wall, against lines of digits; an open field with ends; or
+/// two characters, one around the other, with ends.
 pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
     let (mut walls, mut digits, mut open, mut ends) = (0, 0, true, false);
     for line in lines.iter().filter(|line| !line.is_blank()) {
@@ -27,7 +34,52 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
             digits += usize::from(!line.text.starts_with('#') && super::super::sudoku::looks_like_row(line.text));
         }
     }
-    walls > digits || (walls == digits && walls > 0) || (walls == 0 && open && ends)
+    walls > digits
+        || (walls == digits && walls > 0)
+        || (walls == 0 && open && ends && lines.iter().filter(|line| !line.text.is_empty()).nth(1).is_some())
+        || is_told(lines)
+}
+
+/// True for a block of characters that tell themselves which is the wall, and where the ends are.
+fn is_told(lines: &[Line<'_>]) -> bool {
+    let Some(block) = first_block(lines).filter(|block| block.len() > 2) else { return false };
+    let rows = headed(block).rows;
+    let layout = Layout::of(rows);
+    let Some(width) =
+        rows.iter().map(|row| layout.count(row.text)).max().filter(|width| (3..=MAX_SIDE).contains(width))
+    else {
+        return false;
+    };
+    let is_whole = rows.iter().all(|row| layout.count(row.text) == width);
+    let letters = census(rows, layout).ok().and_then(|census| Some((Letters::all(&census).ok()?.remove(0), census)));
+    let has_ends = |(letters, census)| {
+        let Letters { start, goal, wall, free, .. } = letters;
+        let census: super::census::Census = census;
+        let ends = (census.times(start), census.times(goal));
+        census.times(wall) > 1
+            && census.times(free) > 1
+            && (ends == (1, 1) || (ends == (0, 0) && rows.len() < block.len()))
+    };
+    is_whole && letters.is_some_and(has_ends)
+}
+
+/// True for a text whose first line says in which letters its maze is drawn.
+pub(in super::super) fn is_described(lines: &[Line<'_>]) -> bool {
+    lines.iter().find(|line| !line.is_blank()).is_some_and(|line| described(line.text).is_some())
+}
+
+/// True for a matrix of 0 and 1, and its ends maybe.
+pub(in super::super) fn looks_like_matrix(lines: &[Line<'_>]) -> bool {
+    let mut blocks = lines.split(Line::is_blank).filter(|block| !block.iter().all(is_said) || block.len() > 2);
+    let is_matrix = |block: &[Line<'_>]| {
+        let rows = headed(block).rows;
+        rows.len() > 1 && Layout::of(rows) == Layout::Marks
+    };
+    blocks.next().is_some_and(is_matrix) && blocks.all(is_matrix)
+}
+
+fn first_block<'l, 'a>(lines: &'l [Line<'a>]) -> Option<&'l [Line<'a>]> {
+    lines.split(Line::is_blank).find(|block| !block.is_empty() && !block.iter().all(is_said)).map(without_prose)
 }
 
 /// True for a line of a matrix of numbers, or of a header with sizes.
@@ -38,8 +90,32 @@ fn is_numbers(text: &str) -> bool {
         })
 }
 
+/// True for a line with a word in it, of three letters at least.
+fn is_prose(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphabetic()).any(|word| {
+        let mut letters = word.chars();
+        let first = letters.next();
+        let second = letters.find(|&c| Some(c) != first);
+        second.is_some() && letters.any(|c| Some(c) != first && Some(c) != second)
+    })
+}
+
+/// A block without the lines of words before its rows, which have another length.
+fn without_prose<'l, 'a>(block: &'l [Line<'a>]) -> &'l [Line<'a>] {
+    let length = |line: &Line<'a>| line.text.chars().count();
+    let is_title = |pair: &&[Line<'a>]| {
+        is_prose(pair[0].text) && !pair[0].text.chars().all(is_known) && length(&pair[0]) != length(&pair[1])
+    };
+    let titles = block.windows(2).take_while(is_title).count();
+    let rest = &block[titles..];
+    if rest.len() == 1 && is_prose(rest[0].text) && !rest[0].text.chars().all(is_known) { &[] } else { rest }
+}
+
 /// Mazes of a text of nothing else.
 pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
+    // Numbers may stand before and behind the rows with a blank line between.
+    let mut said: Vec<Line<'_>> = Vec::new();
+    let mut held: Vec<Line<'_>> = Vec::new();
     for block in lines.split(|line| line.text.is_empty()) {
         // A line of spaces of another length than the rows parts mazes as an empty line does.
         let Some(width) = block.iter().filter(|line| !line.is_blank()).map(|line| line.text.chars().count()).max()
@@ -48,9 +124,26 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading
         };
         let is_row = |line: &Line<'_>| !line.is_blank() || line.text.len() == width;
         for rows in block.split(|line| !is_row(line)) {
-            if !rows.is_empty() {
-                kept.push(maze(origin, rows, reading)?)?;
+            if !rows.is_empty() && rows.len() <= 2 && rows.iter().all(is_said) && said.len() < 4 {
+                said.extend(rows);
+            } else if !rows.is_empty() {
+                mazes(origin, &held, reading, kept)?;
+                held = std::mem::take(&mut said);
+                held.extend(without_prose(rows));
             }
+        }
+    }
+    held.extend(said);
+    mazes(origin, &held, reading, kept)
+}
+
+/// The mazes of a block.
+fn mazes(origin: &str, block: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
+    let blocks = several(block).unwrap_or_else(|| vec![block]);
+    for block in blocks.into_iter().filter(|block| !block.is_empty()) {
+        let maze = maze(origin, block, reading)?;
+        if reading.as_drawn || !kept.way(&maze) {
+            kept.push(maze)?;
         }
     }
     Ok(())
@@ -69,151 +162,161 @@ pub(in super::super) fn in_line(source: String, text: &str) -> Option<Result<Puz
     Some(grid.and_then(|grid| maze_puzzle(source, grid, Alphabet::maze_in(letters))))
 }
 
-fn maze(origin: &str, rows: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
-    let (rows, header) = without_header(rows);
-    if rows.iter().all(|line| is_numbers(line.text) || line.is_blank()) {
-        return matrix(origin, rows, reading);
-    }
-    let first = rows[0];
-    let source = format!("{origin}:{}", first.number);
-    // Tabs at the end of a row are no cells.
-    let rows = &rows.iter().map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>()[..];
-    let lengths = rows.iter().map(|row| row.text.chars().count()).collect::<Vec<_>>();
-    let width = lengths.iter().copied().max().unwrap_or(0);
-    check_sides(&source, rows.len(), width)?;
-    let letters = Letters::of(rows.iter().flat_map(|row| row.text.chars())).map_err(|odd| {
-        let place = rows.iter().find_map(|row| row.text.find(odd).map(|index| (row, index)));
-        let (row, index) = place.unwrap_or((&first, 0));
-        row.unknown(origin, index, DRAWN)
-    })?;
-    // A border on the right without a gap, and ends within: a short row has lost its wall, not spaces.
-    let last = |row: &Line<'_>| row.text.chars().next_back().and_then(|c| letters.value(c));
-    let mut whole = rows.iter().zip(&lengths).filter(|&(_, &length)| length == width);
-    let has_ends = rows.iter().any(|row| row.text.contains([letters.start, letters.goal]));
-    let closed = has_ends && whole.clone().count() > 1 && whole.all(|(row, _)| last(row) == Some(WALL));
-    let mut cells = Vec::with_capacity(rows.len() * width);
-    for (index, (row, &length)) in rows.iter().zip(&lengths).enumerate() {
-        let found = cells.len();
-        cells.extend(row.text.chars().filter_map(|c| letters.value(c)));
-        let is_edge = index == 0 || index + 1 == rows.len();
-        let solid = cells[found..].iter().all(|&value| value == WALL);
-        // Spaces at the end of a line are easily lost; a wall of the border is not.
-        let taken_as_it_is = closed || reading.as_drawn || letters.free != ' ' || (is_edge && solid);
-        let stripped = length < width && !taken_as_it_is && header.is_none_or(|size| size.1 == width);
-        if stripped {
-            cells.resize(found + width, FREE);
-        } else if length != width {
-            let odd = lengths.iter().position(|&other| other != lengths[0]).unwrap_or(index);
-            return Err(PuzzleError::Ragged {
-                origin: origin.to_owned(),
-                line: rows[odd].number,
-                found: lengths[odd],
-                first_line: first.number,
-                expected: lengths[0],
-            });
-        }
-    }
-    let mut grid = Grid::from_cells(rows.len(), width, cells)?;
-    if !reading.as_drawn {
-        mark_openings(&mut grid);
-    }
-    maze_puzzle(source, grid, Alphabet::maze_in(letters))
+/// The rows of a maze.
+struct Rows<'l, 'a, 'o> {
+    origin: &'o str,
+    headed: Headed<'l, 'a>,
+    /// The rows without tabs at their ends, which are no cells.
+    lines: Vec<Line<'a>>,
+    layout: Layout,
+    lengths: Vec<usize>,
+    width: usize,
+    reading: &'o Reading,
 }
 
-/// The rows without a line that says how many they are, `height width` or `width height`.
-fn without_header<'l, 'a>(rows: &'l [Line<'a>]) -> (&'l [Line<'a>], Option<(usize, usize)>) {
-    let nothing = (rows, None);
-    let numbers = |line: &Line<'_>| {
-        let parted = |c: char| c.is_whitespace() || matches!(c, ',' | 'x' | 'X' | ';' | '(' | ')');
-        let words = line.text.split(parted).filter(|word| !word.is_empty()).take(3);
-        words.map(|word| word.parse::<usize>().ok()).collect::<Option<Vec<_>>>()
+fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
+    let described = block.first().and_then(|line| described(line.text));
+    let headed = headed(&block[usize::from(described.is_some())..]);
+    let lines =
+        headed.rows.iter().map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>();
+    let Some(&first) = lines.first() else { return Err(PuzzleError::Empty { origin: origin.to_owned() }) };
+    let layout = Layout::of(&lines);
+    let lengths = lines.iter().map(|row| layout.count(row.text)).collect::<Vec<_>>();
+    let width = lengths.iter().copied().max().unwrap_or(0);
+    let rows = Rows { origin, headed, lines, layout, lengths, width, reading };
+    let source = format!("{origin}:{}", first.number);
+    check_sides(&source, rows.lines.len(), width)?;
+    if let Some((size, _)) = described.filter(|&(size, _)| size != (rows.lines.len(), width)) {
+        let fault = format!("the header says {}x{}, the maze is {}x{width}", size.0, size.1, rows.lines.len());
+        return Err(PuzzleError::Syntax { origin: origin.to_owned(), line: block[0].number, fault: fault.into() });
+    }
+    let letters = match described {
+        Some((_, letters)) => Ok(vec![letters]),
+        None => census(&rows.lines, layout).and_then(|census| Letters::all(&census)),
     };
-    let (numbers, rest) = match rows {
-        // Height and width on a line each.
-        [first, second, rest @ ..] if first.text.trim().len() <= 4 && second.text.trim().len() <= 4 => {
-            match (numbers(first).as_deref(), numbers(second).as_deref()) {
-                (Some(&[a]), Some(&[b])) => (vec![a, b], rest),
-                _ => (numbers(first).unwrap_or_default(), &rows[1..]),
+    let letters = letters.and_then(|letters| match rows.odd(&letters) {
+        Some(odd) => Err(odd),
+        None => Ok(letters),
+    });
+    let letters = letters.map_err(|odd| {
+        let place = rows.lines.iter().find_map(|row| row.text.find(odd).map(|index| (row, index)));
+        let (row, index) = place.unwrap_or((&first, 0));
+        let is_numbered = rows.lines.iter().all(|line| is_numbers(line.text) || line.is_blank());
+        row.unknown(origin, index, if is_numbered { NUMBERED } else { DRAWN })
+    })?;
+    let puzzle = |letters: Letters| {
+        let mut grid = rows.grid(letters)?;
+        let mut letters = letters;
+        if grid.find(PATH).is_some() && !is_way(&grid) {
+            if grid.find(FREE).is_none() && grid.find(WALL).is_some() {
+                letters = letters.without_path();
+                grid = rows.grid(letters)?;
+            } else if letters.path != 'o' && grid.find(START).is_some() {
+                let (row, index) =
+                    rows.lines.iter().find_map(|row| Some((row, row.text.find(letters.path)?))).unwrap_or((&first, 0));
+                return Err(row.unknown(origin, index, DRAWN));
             }
         }
-        [first, rest @ ..] => (numbers(first).unwrap_or_default(), rest),
-        [] => return nothing,
+        let note = letters.numbered().filter(|_| described.is_none());
+        let puzzle = maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters.printed()))?;
+        Ok(Puzzle {
+            note: note.map(|(start, goal)| format!("{start} was taken as the start, {goal} as the goal")),
+            ..puzzle
+        })
     };
-    let width = |line: &Line<'_>| {
-        if is_numbers(line.text) { values(line.text).count() } else { line.text.chars().count() }
-    };
-    let (height, width) = (rest.len(), rest.iter().map(width).max().unwrap_or(0));
-    let fits = match numbers[..] {
-        [side] => side == height && side == width,
-        [a, b] => (a, b) == (height, width) || (b, a) == (height, width),
-        _ => false,
-    };
-    if fits && height > 1 { (rest, Some((height, width))) } else { nothing }
-}
-
-/// The values of a row of a matrix, parted or not.
-fn values(text: &str) -> impl Iterator<Item = u32> {
-    text.chars().filter_map(|c| c.to_digit(10))
-}
-
-/// A matrix of 0 and 1, with 2 and 3 for start and goal: 1 is the wall, unless start and goal would stand in one.
-fn matrix(origin: &str, rows: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
-    let first = rows[0];
-    let source = format!("{origin}:{}", first.number);
-    let width = values(first.text).count();
-    check_sides(&source, rows.len(), width)?;
-    let mut digits = Vec::new();
-    for row in rows {
-        let found = values(row.text).take(MAX_SIDE + 1).collect::<Vec<_>>();
-        if let Some(odd) = found.iter().find(|&&digit| digit > 3) {
-            let index = row.text.find(|c: char| c.to_digit(10) == Some(*odd)).unwrap_or(0);
-            return Err(row.unknown(origin, index, "a maze of numbers has 0 free, 1 wall, 2 start, 3 goal"));
-        }
-        if found.len() != width {
-            return Err(PuzzleError::Ragged {
-                origin: origin.to_owned(),
-                line: row.number,
-                found: found.len(),
-                first_line: first.number,
-                expected: width,
-            });
-        }
-        digits.extend(found);
+    match letters[..] {
+        [one, zero] => rows.by_border(puzzle(one), puzzle(zero)),
+        _ => letters.first().map_or_else(|| Err(PuzzleError::Empty { origin: origin.to_owned() }), |&one| puzzle(one)),
     }
-    let of = |wall: u32| -> Result<Puzzle> {
-        let value = |&digit: &u32| match digit {
-            2 => crate::maze::START,
-            3 => crate::maze::GOAL,
-            digit if digit == wall => WALL,
-            _ => FREE,
+}
+
+impl Rows<'_, '_, '_> {
+    /// The first character that is none of these letters.
+    fn odd(&self, letters: &[Letters]) -> Option<char> {
+        let mut cells = self.lines.iter().flat_map(|row| self.layout.cells(row.text));
+        cells.find(|&c| letters.iter().any(|letters| letters.value(c).is_none()))
+    }
+
+    /// The grid in these letters, with its ends.
+    fn grid(&self, letters: Letters) -> Result<Grid> {
+        let (height, width) = (self.lines.len(), self.width);
+        let last = |row: &Line<'_>| row.text.chars().next_back().and_then(|c| letters.value(c));
+        // A border on the right without a gap, and ends within: a short row has lost its wall, not spaces.
+        let mut whole = self.lines.iter().zip(&self.lengths).filter(|&(_, &length)| length == width);
+        let has_ends = self.lines.iter().any(|row| row.text.contains([letters.start, letters.goal]));
+        let closed = has_ends && whole.clone().count() > 1 && whole.all(|(row, _)| last(row) == Some(WALL));
+        let mut cells = Vec::with_capacity(height * width);
+        for (index, (row, &length)) in self.lines.iter().zip(&self.lengths).enumerate() {
+            let found = cells.len();
+            cells.extend(self.layout.cells(row.text).into_iter().filter_map(|c| letters.value(c)));
+            let is_edge = index == 0 || index + 1 == height;
+            let solid = cells[found..].iter().all(|&value| value == WALL);
+            // Spaces at the end of a line are easily lost; a wall of the border is not.
+            let taken_as_it_is = closed || self.reading.as_drawn || letters.free != ' ' || (is_edge && solid);
+            if length < width && !taken_as_it_is && self.headed.allows_width(width) {
+                cells.resize(found + width, FREE);
+            } else if length != width {
+                let odd = self.lengths.iter().position(|&other| other != self.lengths[0]).unwrap_or(index);
+                return Err(PuzzleError::Ragged {
+                    origin: self.origin.to_owned(),
+                    line: self.lines[odd].number,
+                    found: self.lengths[odd],
+                    first_line: self.lines[0].number,
+                    expected: self.lengths[0],
+                });
+            }
+        }
+        let mut grid = Grid::from_cells(height, width, cells)?;
+        let syntax = |line, fault| PuzzleError::Syntax { origin: self.origin.to_owned(), line, fault };
+        let places = self.headed.places((height, width)).map_err(|(line, fault)| syntax(line, fault))?;
+        places::mark(&mut grid, &places).map_err(|fault| syntax(self.headed.place_line(), fault))?;
+        if !self.reading.as_drawn {
+            let is_matrix = self.layout == Layout::Marks;
+            mark_missing(&mut grid);
+            let is_marked = mark_openings(&mut grid) || grid.find(START).is_some() || grid.find(GOAL).is_some();
+            if !is_marked && is_matrix && self.reading.family == Some(Family::Maze) {
+                mark_corners(&mut grid);
+            }
+        }
+        Ok(grid)
+    }
+
+    /// The maze whose walls are 1, or the one whose walls are 0: as the border says, unless only the other can be solved.
+    fn by_border(&self, one: Result<Puzzle>, zero: Result<Puzzle>) -> Result<Puzzle> {
+        let census = census(&self.lines, self.layout).unwrap_or_default();
+        let is_sound = |puzzle: &Result<Puzzle>| {
+            puzzle.as_ref().is_ok_and(|puzzle| puzzle.check().is_ok() && shortest_path(&puzzle.grid).is_some())
         };
-        let mut grid = Grid::from_cells(rows.len(), width, digits.iter().map(value).collect())?;
-        let marked = mark_openings(&mut grid) || digits.contains(&2);
-        if !marked && reading.family == Some(Family::Maze) {
-            mark_corners(&mut grid);
+        let sound = (is_sound(&one), is_sound(&zero));
+        let (says_one, says_zero) = (census.encloses('1'), census.encloses('0'));
+        let is_impossible = |puzzle: &Result<Puzzle>| puzzle.as_ref().map_or(true, is_walled_in);
+        match sound {
+            (true, true) if says_one => one,
+            (true, true) if !census.is_outermost('1') => zero,
+            (true, false) if !says_zero || is_impossible(&zero) => one,
+            (false, true) if !says_one || is_impossible(&one) => zero,
+            (false, false) if says_zero => zero,
+            (false, false) => one,
+            _ => Err(PuzzleError::Syntax {
+                origin: self.origin.to_owned(),
+                line: self.lines[0].number,
+                fault: Fault::from("a maze of 0 and 1, either of which may be its wall")
+                    .advise("draw it with # for the walls"),
+            }),
         }
-        let symbol = |digit| char::from_digit(digit, 10).unwrap_or('0');
-        let letters = Letters { wall: symbol(wall), free: symbol(1 - wall), ..Letters::default() };
-        maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters))
-    };
-    // A border of one digit is a wall.
-    let (height, last) = (rows.len(), width.saturating_sub(1));
-    let is_border =
-        |at: usize| at < width || at >= (height - 1) * width || at.is_multiple_of(width) || at % width == last;
-    let border = digits.iter().enumerate().filter(|&(at, _)| is_border(at)).map(|(_, &digit)| digit);
-    let (ones, all) = (border.clone().filter(|&digit| digit == 1).count(), border.clone().count());
-    let zeros = border.filter(|&digit| digit == 0).count();
-    if 3 * ones > 2 * all {
-        return of(1);
     }
-    if 3 * zeros > 2 * all {
-        return of(0);
-    }
-    let usual = of(1)?;
-    let solvable = |puzzle: &Puzzle| puzzle.check().is_ok() && shortest_path(&puzzle.grid).is_some();
-    if solvable(&usual) {
-        return Ok(usual);
-    }
-    let other = of(0)?;
-    Ok(if solvable(&other) { other } else { usual })
+}
+
+/// True if what is marked in a maze is a way from its start to its goal.
+fn is_way(grid: &Grid) -> bool {
+    let puzzle = grid.map(|value| if value == PATH { FREE } else { value });
+    Maze::new(grid.height(), grid.width()).is_ok_and(|task| task.verify(&puzzle, grid).is_verified())
+}
+
+/// True for a maze with an end that no free cell is beside.
+fn is_walled_in(puzzle: &Puzzle) -> bool {
+    let grid = &puzzle.grid;
+    let is_free = |cell| matches!(grid.get(cell), Some(value) if value != WALL);
+    let ends = [grid.find(START), grid.find(GOAL)];
+    ends.into_iter().flatten().any(|end| !grid.neighbours(end).any(is_free))
 }

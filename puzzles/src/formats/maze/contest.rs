@@ -119,6 +119,12 @@ pub(in super::super) fn map_width(origin: &str, lines: &[Line<'_>]) -> Result<Pu
     };
     let (width, height) = (setting("MapWidth")?, setting("MapHeight")?);
     check_sides(origin, height, width)?;
+    if let Some((line, list)) = lines.iter().find_map(|line| Some((line, line.text.trim().strip_prefix("pMap")?))) {
+        let ends = ["xStart", "yStart", "xTarget", "yTarget"].map(setting);
+        let [x, y, goal_x, goal_y] = ends;
+        let ends = [Cell::new(y?, x?), Cell::new(goal_y?, goal_x?)];
+        return map_list(origin, (height, width), list, ends).map_err(|text| fault(line.number, text));
+    }
     let data = lines.iter().position(|line| line.text.trim().starts_with("MapData"));
     let rows = lines.get(data.map_or(lines.len(), |at| at + 1)..).unwrap_or_default();
     let rows = rows.iter().filter(|line| !line.is_blank()).take(height).collect::<Vec<_>>();
@@ -142,4 +148,27 @@ pub(in super::super) fn map_width(origin: &str, lines: &[Line<'_>]) -> Result<Pu
     }
     let letters = Letters { wall: '@', free: '.', ..Letters::default() };
     maze_puzzle(origin.to_owned(), Grid::from_cells(height, width, cells)?, Alphabet::maze_in(letters))
+}
+
+/// A map as a list of cells, row by row, 1 being free and 0 wall; its ends are said beside it.
+fn map_list(origin: &str, (height, width): (usize, usize), list: &str, ends: [Cell; 2]) -> Result<Puzzle, Fault> {
+    let words = list.split(|c: char| c.is_whitespace() || matches!(c, '=' | ',' | '{' | '}' | ';'));
+    let value = |word: &str| match word {
+        "0" => Some(WALL),
+        "1" => Some(FREE),
+        _ => None,
+    };
+    let cells = words.filter(|word| !word.is_empty()).take(height * width + 1).map(value).collect::<Option<Vec<_>>>();
+    let cells = cells.ok_or("a map as a list has 1 for free cells and 0 for walls")?;
+    let found = cells.len();
+    let mut grid = Grid::from_cells(height, width, cells)
+        .map_err(|_| format!("a map of {height}x{width} has {} cells, its list {found}", height * width))?;
+    for (cell, value) in ends.into_iter().zip([START, GOAL]) {
+        if grid.get(cell) != Some(FREE) {
+            return Err(format!("an end at {cell} is no free cell").into());
+        }
+        grid.set(cell, value);
+    }
+    let letters = Letters { wall: '@', free: '.', ..Letters::default() };
+    maze_puzzle(origin.to_owned(), grid, Alphabet::maze_in(letters)).map_err(|error| error.to_string().into())
 }

@@ -1,12 +1,18 @@
 //! Mazes in texts: blocks of characters, matrices of 0 and 1, rooms between walls, and the files of micromouse contests.
 
+mod bare;
 mod blocks;
+mod census;
 mod contest;
+mod header;
 mod hex;
+mod layout;
 mod letters;
+pub(super) mod places;
 mod rooms;
 
-pub(super) use blocks::{in_line, looks_like, read};
+pub(super) use bare::{looks_like as looks_like_bare, read as read_bare};
+pub(super) use blocks::{in_line, is_described, looks_like, looks_like_matrix, read};
 pub(super) use contest::{is_maz, looks_like_numbers, map_width, maz, numbers};
 pub(super) use hex::{looks_like as looks_like_hex, read as read_hex};
 pub(super) use letters::Letters;
@@ -49,14 +55,25 @@ pub(super) fn mark_openings(grid: &mut Grid) -> bool {
     if grid.find(START).is_some() || grid.find(GOAL).is_some() {
         return false;
     }
-    let (height, width) = grid.size();
-    let is_border =
-        |cell: Cell| cell.row == 0 || cell.column == 0 || cell.row + 1 == height || cell.column + 1 == width;
-    let openings = grid.iter().filter(|&(cell, value)| value == FREE && is_border(cell)).map(|(cell, _)| cell);
-    let [start, goal] = openings.take(3).collect::<Vec<_>>()[..] else { return false };
+    let [start, goal] = border_gaps(grid).take(3).collect::<Vec<_>>()[..] else { return false };
+    // Two gaps beside each other are one, of two cells.
+    if start.row.abs_diff(goal.row) + start.column.abs_diff(goal.column) < 2 {
+        return false;
+    }
     grid.set(start, START);
     grid.set(goal, GOAL);
     true
+}
+
+/// The free cells of the border.
+fn border_gaps(grid: &Grid) -> impl Iterator<Item = Cell> {
+    let is_gap = |&(cell, value): &(Cell, u8)| value == FREE && is_outermost(grid.size(), cell);
+    grid.iter().filter(is_gap).map(|(cell, _)| cell)
+}
+
+/// True for a cell of the border.
+fn is_outermost((height, width): (usize, usize), cell: Cell) -> bool {
+    cell.row == 0 || cell.column == 0 || cell.row + 1 == height || cell.column + 1 == width
 }
 
 /// Marks the first and the last cell as start and goal, if both are free.

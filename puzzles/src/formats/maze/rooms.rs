@@ -1,4 +1,4 @@
-//! Mazes of rooms as text: posts `o` (or `+`), walls `---` and `|`, `S` and `G` within rooms, which are one or more characters wide and high.
+//! Mazes of rooms as text: posts `o` (or `+`, or `#`), walls `---` and `|`, `S` and `G` within rooms, which are one or more characters wide and high.
 //!
 //! ```text
 //! o---o---o
@@ -33,7 +33,7 @@ const ENDS: [(char, u8); 9] = [
 /// Characters from one post to the next, in a line of posts: `o---o   o---o` has 4.
 fn step(text: &str) -> Option<usize> {
     let text = text.trim_end();
-    let post = text.chars().next().filter(|c| matches!(c, 'o' | '+'))?;
+    let post = text.chars().next().filter(|c| matches!(c, 'o' | '+' | '#'))?;
     if !text.is_ascii() || text.len() < 3 {
         return None;
     }
@@ -135,7 +135,7 @@ fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result
 fn value(row: usize, column: usize, character: char) -> Option<u8> {
     match (row % 2, column % 2, character) {
         (_, _, ' ') => Some(FREE),
-        (0, 0, 'o' | '+') | (1, 0, '|') | (0, 1, '-') => Some(WALL),
+        (0, 0, 'o' | '+' | '#') | (1, 0, '|') | (0, 1, '-') => Some(WALL),
         (1, _, '*') | (0, 1, '*') => Some(PATH),
         (1, 1, end) => ENDS.iter().find(|known| known.0 == end).map(|known| known.1),
         _ => None,

@@ -45,6 +45,9 @@ pub(super) fn whole<'a>(line: Line<'a>, reading: &Reading) -> Option<Whole<'a>> 
             _ => first,
         });
     }
+    if let Some(cells) = grouped(line.text) {
+        return of(cells, None);
+    }
     let all = || line.text.chars();
     if all().any(char::is_alphabetic) && !looks_like_row(line.text) {
         return None;
@@ -52,6 +55,31 @@ pub(super) fn whole<'a>(line: Line<'a>, reading: &Reading) -> Option<Whole<'a>> 
     // Cells with something between each two of them; or blanks that are spaces.
     of(all().filter(|&c| !parted(c)).collect(), None)
         .or_else(|| of(all().collect(), None).filter(|whole| whole.written.blank == Some(' ')))
+}
+
+/// The cells of rows that one character parts, and another the cells within them: `5,3,0,.7,0,0,` and so on.
+fn grouped(text: &str) -> Option<Vec<char>> {
+    for (between_rows, between_cells) in [('.', ','), ('/', ','), ('|', ','), ('.', ' '), ('/', ' ')] {
+        let rows = text.trim().trim_end_matches(between_rows).split(between_rows).take(26).collect::<Vec<_>>();
+        let side = rows.len();
+        if side_of(side * side).is_none() || !text.contains(between_cells) {
+            continue;
+        }
+        let cell = |field: &str| match field.trim() {
+            "" => Some('.'),
+            field => match field.parse::<u8>() {
+                Ok(0) => Some('0'),
+                Ok(number) => super::Numerals::FromOne.symbol(number),
+                Err(_) => field.chars().next().filter(|_| field.chars().count() == 1),
+            },
+        };
+        let cells = rows.iter().flat_map(|row| row.split(between_cells).map(cell)).collect::<Option<Vec<_>>>();
+        let is_whole = rows.iter().all(|row| row.split(between_cells).count() == side);
+        if let Some(cells) = cells.filter(|_| is_whole) {
+            return Some(cells);
+        }
+    }
+    None
 }
 
 /// The cells of a line of `HoDoKu`, which puts a + before digits that were placed and are not given.

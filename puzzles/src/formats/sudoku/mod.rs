@@ -5,7 +5,11 @@ mod drawing;
 mod line;
 mod numerals;
 mod rows;
+mod said;
+mod short;
+mod single;
 mod spaced;
+mod values;
 
 use boxes::boxes;
 pub(super) use drawing::drawing;
@@ -14,13 +18,18 @@ pub use numerals::Numerals;
 use numerals::{Misfit, Written};
 pub(super) use rows::side_of;
 use rows::{Row, is_rule, is_side, is_title, period};
+use said::boxes_said;
+pub(super) use single::{looks_like as looks_like_single, read as read_single};
 use trm_intake::Fault;
+use values::{characters, numbers};
 
 use super::kept::Kept;
 use super::lines::Line;
 use super::{Alphabet, Puzzle, PuzzleKind, Reading};
-use crate::sudoku::BLANK;
-use crate::{Grid, PuzzleError, Result};
+use crate::{AnswerCount, Grid, PuzzleError, Result, Task};
+
+/// The remark about rows that are numbers.
+const SHORT_ROWS: &str = "read with zeros before its shorter rows, which are numbers";
 
 /// Longer lines are not looked at: two grids of 625 cells with as many separators, a name and a rating.
 const LONGEST_LINE: usize = 8000;
@@ -41,6 +50,8 @@ struct Reader<'l, 'a, 'o> {
     reading: &'o Reading,
     /// The line that stood before the puzzle, as its name.
     title: Option<&'a str>,
+    /// The numbers of boxes in the lines before the puzzle.
+    said: Vec<usize>,
 }
 
 /// Puzzles from the lines of a text.
@@ -52,7 +63,7 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
             fault: format!("a line of {} characters, a sudoku takes {LONGEST_LINE} at most", line.text.len()).into(),
         });
     }
-    let mut reader = Reader { origin, lines, at: 0, reading, title: None };
+    let mut reader = Reader { origin, lines, at: 0, reading, title: None, said: Vec::new() };
     let mut skipped = false;
     while let Some(&line) = reader.lines.get(reader.at) {
         if let Some(section) = section(line.text) {
@@ -60,18 +71,22 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
             skipped = !section.eq_ignore_ascii_case("puzzle");
             reader.at += 1;
         } else if skipped || line.is_blank() || is_comment(line.text, reading) || is_rule(line.text) {
+            reader.hear(line);
             reader.at += 1;
         } else {
             let start = reader.at;
             match reader.puzzle() {
-                Ok(Some(puzzle)) => {
+                Ok(Some(mut puzzle)) => {
+                    puzzle.id = puzzle.id.or_else(|| reader.title_below());
                     // A full grid behind a puzzle that it agrees with is its answer.
                     if !kept.answer(&puzzle) {
                         kept.push(puzzle)?;
                     }
                     reader.title = None;
+                    reader.said.clear();
                 }
                 Ok(None) => {
+                    reader.hear(line);
                     reader.title = Some(line.text.trim());
                     reader.at += 1;
                 }
@@ -118,6 +133,30 @@ fn is_comment(text: &str, reading: &Reading) -> bool {
 }
 
 impl<'a> Reader<'_, 'a, '_> {
+    /// Remembers what a line beside puzzles says of boxes.
+    fn hear(&mut self, line: Line<'_>) {
+        self.said.extend(said::numbers(line.text));
+        let spare = self.said.len().saturating_sub(3);
+        self.said.drain(..spare);
+    }
+
+    /// The name of the puzzle that was read, if it stands right below it and apart from the next one; it is passed over.
+    fn title_below(&mut self) -> Option<String> {
+        let line = self.lines.get(self.at)?;
+        let is_apart = self.lines.get(self.at + 1).is_none_or(Line::is_blank);
+        let is_name = is_apart
+            && !line.is_blank()
+            && line.text.contains(|c: char| c.is_alphabetic())
+            && is_title(line.text)
+            && section(line.text).is_none()
+            && !is_comment(line.text, self.reading)
+            && self.first_row().is_none();
+        is_name.then(|| {
+            self.at += 1;
+            line.text.trim().chars().take(80).collect()
+        })
+    }
+
     /// The puzzle that begins in this line, behind which reading goes on; `None` for a title.
     fn puzzle(&mut self) -> Result<Option<Puzzle>> {
         let line = self.lines[self.at];
@@ -129,13 +168,25 @@ impl<'a> Reader<'_, 'a, '_> {
         let start = self.at;
         let found = match self.first_row() {
             Some(row) => self.grid(&row),
-            None if is_title(line.text) && spaced::find(&self.lines[start..]).is_none() => return Ok(None),
+            None if is_title(line.text)
+                && self.columns(start).is_none()
+                && short::find(&self.lines[start..]).is_none() =>
+            {
+                return Ok(None);
+            }
             None => Err(unusable(self.origin, line)),
         };
         found.map(Some).or_else(|error| {
             // A number alone, and rows of another length behind it.
             let alone = self.lines.get(start + 1).is_some_and(|next| cells(next.text) != cells(line.text));
-            if let Some(spaced) = spaced::find(&self.lines[start..]) {
+            if let Some(short) = short::find(&self.lines[start..]) {
+                self.at = start + short.lines;
+                let values = short.values(self.reading).ok_or(error)?;
+                let mut puzzle = self.finish(line.number, short.side, values, &[], &[])?;
+                puzzle.note = puzzle.note.or_else(|| short.is_filled.then(|| SHORT_ROWS.to_owned()));
+                return Ok(Some(puzzle));
+            }
+            if let Some(spaced) = self.columns(start) {
                 self.at = start + spaced.lines;
                 let values = spaced.values(self.reading).ok_or(error)?;
                 return self.finish(line.number, spaced.side, values, &spaced.breaks, &[]).map(Some);
@@ -146,6 +197,28 @@ impl<'a> Reader<'_, 'a, '_> {
             }
             Err(error)
         })
+    }
+
+    /// The grid that begins in this line, its blank cells being spaces. Where a last row of blanks is missing, the puzzle
+    /// must have one answer.
+    fn columns(&self, start: usize) -> Option<spaced::Spaced> {
+        // The last lines of a longer list are no grid.
+        let is_like = |before: &Line<'_>| {
+            let is_cell = |c: char| c.is_ascii_digit() || c == ' ';
+            let (text, first) = (before.text.trim_end(), self.lines[start].text.trim_end());
+            !before.is_blank() && text.len() == first.len() && text.chars().all(is_cell)
+        };
+        if start.checked_sub(1).is_some_and(|before| is_like(&self.lines[before])) {
+            return None;
+        }
+        let spaced = spaced::find(&self.lines[start..])?;
+        if spaced.is_whole {
+            return Some(spaced);
+        }
+        let (values, _) = spaced.values(self.reading)?;
+        let grid = Grid::from_cells(spaced.side, spaced.side, values).ok()?;
+        let (task, _) = boxes(spaced.side, &grid, (None, None), self.reading);
+        (task.count_answers(&grid) == AnswerCount::One).then_some(spaced)
     }
 
     /// Passes over what could not be read from this line on: to a blank line or one that is a puzzle.
@@ -171,20 +244,25 @@ impl<'a> Reader<'_, 'a, '_> {
     }
 
     /// True if 16 characters are a row of a 16x16 grid and not a 4x4 puzzle in one line: a grid has 16 such lines, and
-    /// symbols above 4.
+    /// symbols above 4 or lines between its boxes.
     fn is_sixteen_grid(&self) -> bool {
-        cells(self.lines[self.at].text) == 16 && {
-            let (rows, ..) = self.next_rows(16);
+        let is_row = |line: &Line<'_>| cells(line.text) == 16 || Row::of(*line, true).cells.len() == 16;
+        is_row(&self.lines[self.at]) && {
+            let (rows, breaks, _) = self.next_rows(16);
             let above = |line: &Line<'_>| {
                 line.text.contains(|c: char| matches!(c, '5'..='9' | 'E'..='Z' | 'e'..='w' | 'y'..='z'))
             };
-            rows.len() == 16 && rows.iter().all(|line| cells(line.text) == 16) && rows.iter().any(above)
+            let is_told = rows.iter().any(above) || period(&breaks, 16) == Some(4);
+            rows.len() == 16 && rows.iter().all(is_row) && is_told
         }
     }
 
     /// The first row of a grid; `None` if the line is none.
     fn first_row(&self) -> Option<Row<'a>> {
         let line = self.lines[self.at];
+        if let Some(pairs) = self.pairs() {
+            return Some(pairs);
+        }
         let numbers = Row::of(line, true);
         let count = numbers.cells.len();
         if count > 1 && is_side(count) {
@@ -208,6 +286,17 @@ impl<'a> Reader<'_, 'a, '_> {
         (is_side(row.cells.len()) && !is_word_row(&row) && !alone).then_some(row)
     }
 
+    /// The first row of a grid of two digits a cell.
+    fn pairs(&self) -> Option<Row<'a>> {
+        let row = Row::of_pairs(self.lines[self.at])?;
+        let side = row.cells.len();
+        let (rows, ..) = self.next_rows(side + 1);
+        let is_row = |line: &Line<'_>| Row::of_pairs(*line).is_some_and(|row| row.cells.len() == side);
+        // As many rows of twice as many characters are a larger grid.
+        let is_larger = |line: &Line<'_>| cells(line.text) == 2 * side;
+        (rows.len() >= side && rows[..side].iter().all(is_row) && !rows.get(side).is_some_and(is_larger)).then_some(row)
+    }
+
     /// A grid whose first row is known.
     fn grid(&mut self, first: &Row<'a>) -> Result<Puzzle> {
         let (side, first_line) = (first.cells.len(), first.line.number);
@@ -215,8 +304,10 @@ impl<'a> Reader<'_, 'a, '_> {
             first.has_numbers() || self.next_rows(side).0.iter().all(|&line| Row::of(line, true).cells.len() == side);
         let (lines, breaks, behind) = self.next_rows(side);
         let mut rows = Vec::with_capacity(side);
+        let of_pairs = Row::of_pairs(first.line).is_some_and(|pairs| pairs.cells.len() == side);
         for line in lines {
-            let row = Row::of(line, of_numbers);
+            let row = if of_pairs { Row::of_pairs(line) } else { None };
+            let row = row.unwrap_or_else(|| Row::of(line, of_numbers));
             if row.cells.len() != side {
                 return Err(self.ragged(&row, side, first_line, rows.len()));
             }
@@ -276,7 +367,10 @@ impl<'a> Reader<'_, 'a, '_> {
         breaks: &[usize],
         widths: &[usize],
     ) -> Result<Puzzle> {
-        let shown = (period(breaks, side), period(widths, side));
+        let shown = match (period(breaks, side), period(widths, side)) {
+            (None, None) => boxes_said(&self.said, side, &values),
+            shown => shown,
+        };
         let mut puzzle = puzzle(self.origin, line, side, values, written, shown, self.reading)?;
         let name = self.title.filter(|title| title.contains(|c: char| c.is_alphabetic()));
         puzzle.id = name.map(|title| title.chars().take(80).collect());
@@ -313,54 +407,6 @@ fn is_letters(row: &Row<'_>) -> bool {
     let others = row.cells.iter().flat_map(|(_, text)| text.chars());
     let mut others = others.filter(|&c| Numerals::Letters.value(c).is_none_or(|value| usize::from(value) > side));
     others.next().is_none_or(|blank| others.all(|c| c == blank))
-}
-
-/// The values of a grid of characters.
-fn characters(origin: &str, rows: &[Row<'_>], side: usize, reading: &Reading) -> Result<(Vec<u8>, Written)> {
-    let character = |text: &str| text.chars().next().unwrap_or(' ');
-    let all = || rows.iter().flat_map(|row| row.cells.iter().map(|&(_, text)| character(text)));
-    let written = Written::count(side, all(), reading).map_err(|misfit| {
-        let (sought, allowed) = match misfit {
-            Misfit::Unknown(sought) => (sought, allowed(side)),
-            Misfit::ZeroAndBlank(blank) => return two_blanks(origin, rows[0].line, side, blank),
-        };
-        let mut places = rows.iter().flat_map(|row| row.cells.iter().map(move |&(index, text)| (row, index, text)));
-        match places.find(|&(_, _, text)| character(text) == sought) {
-            Some((row, index, _)) => row.line.unknown(origin, index, &allowed),
-            None => unusable(origin, rows[0].line),
-        }
-    })?;
-    Ok((all().map(|c| written.value(side, c).unwrap_or(BLANK)).collect(), written))
-}
-
-/// The values of a grid of whole numbers.
-fn numbers(origin: &str, rows: &[Row<'_>], side: usize) -> Result<(Vec<u8>, Written)> {
-    let all = || rows.iter().flat_map(|row| row.cells.iter().map(move |&(index, text)| (row, index, text)));
-    let is_zero = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte == b'0');
-    let other = all().map(|(_, _, text)| text).find(|text| !text.bytes().any(|byte| byte.is_ascii_digit()));
-    let from_zero = other.is_some() && all().any(|(_, _, text)| is_zero(text));
-    let value = |text: &str| -> Option<u8> {
-        if !text.bytes().any(|byte| byte.is_ascii_digit()) {
-            let is_blank =
-                text.chars().count() <= 1 && !text.contains(|c: char| c.is_alphabetic() && !matches!(c, 'x' | 'X'));
-            return (is_blank || is_blank_word(text)).then_some(BLANK);
-        }
-        let number = text.parse::<usize>().ok()? + usize::from(from_zero);
-        (number <= side).then_some(number as u8)
-    };
-    let values = all().map(|(row, index, text)| {
-        value(text).ok_or_else(|| match text.len() {
-            2.. if side <= 9 => pencil_marks(origin, row.line),
-            _ => row.line.unknown(
-                origin,
-                index,
-                &format!("a {side}x{side} sudoku of numbers has 1 to {side}, and 0 or . for blank"),
-            ),
-        })
-    });
-    let numerals = if from_zero { Numerals::FromZero } else { Numerals::FromOne };
-    let blank = other.and_then(|text| text.chars().next()).filter(|c| !c.is_alphanumeric()).unwrap_or('.');
-    Ok((values.collect::<Result<_>>()?, Written { numerals, blank: Some(if other.is_some() { blank } else { '0' }) }))
 }
 
 fn pencil_marks(origin: &str, line: Line<'_>) -> PuzzleError {

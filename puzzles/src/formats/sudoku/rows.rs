@@ -112,6 +112,18 @@ impl<'a> Row<'a> {
         Self { line, cells, breaks }
     }
 
+    /// Cells of two digits each, with nothing between them: `0806`, of values up to their number.
+    pub(super) fn of_pairs(line: Line<'a>) -> Option<Self> {
+        let text = line.text.trim_end();
+        let side = text.len() / 2;
+        if !text.len().is_multiple_of(2) || !is_side(side) || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let cells = (0..side).map(|at| (2 * at, &line.text[2 * at..2 * at + 2])).collect::<Vec<_>>();
+        let is_cell = |(_, text): &(usize, &str)| text.parse::<usize>().is_ok_and(|number| number <= side);
+        cells.iter().all(is_cell).then_some(Self { line, cells, breaks: Vec::new() })
+    }
+
     /// Cells parted by commas, semicolons or tabs, some of them empty.
     fn of_fields(line: Line<'a>) -> Option<Self> {
         let text = line.text;

@@ -10,6 +10,8 @@ pub(super) struct Spaced {
     pub(super) side: usize,
     /// Lines that it takes.
     pub(super) lines: usize,
+    /// False if its last row is missing, which has only blanks.
+    pub(super) is_whole: bool,
     cells: Vec<char>,
     /// Rows before each rule.
     pub(super) breaks: Vec<usize>,
@@ -39,11 +41,19 @@ pub(super) fn find(lines: &[Line<'_>]) -> Option<Spaced> {
         }
         taken += 1;
     }
+    let length = rows.iter().map(Vec::len).max()?;
+    let is_whole = is_usual(rows.len()) || rows.len() + 1 != length || !lines[taken..].iter().all(Line::is_blank);
+    if !is_whole {
+        rows.push(Vec::new());
+    }
     let side = rows.len();
-    if !is_usual(side) {
+    // A number of rows that stands before them is none of them.
+    let is_header = rows.first().is_some_and(|row| {
+        row.iter().collect::<String>().trim().parse::<usize>().is_ok_and(|number| number + 1 == side)
+    });
+    if !is_usual(side) || is_header {
         return None;
     }
-    let length = rows.iter().map(Vec::len).max()?;
     let at = |row: &Vec<char>, column: usize| row.get(column).copied().unwrap_or(' ');
     let is_bar_column = |column: usize| rows.iter().any(|row| is_bar(at(row, column)));
     for step in [1, 2, 4] {
@@ -61,7 +71,7 @@ pub(super) fn find(lines: &[Line<'_>]) -> Option<Spaced> {
                 let cells =
                     rows.iter().flat_map(|row| slots.iter().map(move |&column| at(row, column))).collect::<Vec<_>>();
                 if cells.iter().any(|&c| c != ' ') && !cells.iter().any(|&c| is_bar(c)) {
-                    return Some(Spaced { side, lines: taken, cells, breaks });
+                    return Some(Spaced { side, lines: taken, is_whole, cells, breaks });
                 }
             }
         }
