@@ -40,7 +40,7 @@ fn leaked(text: String) -> &'static [u8] {
 fn lines(count: usize) -> Vec<(String, String)> {
     let generator = SudokuGenerator::easy(Sudoku::default()).expect("a size");
     let mut rng = seeded(5);
-    let line = |grid: &Grid| grid.cells().iter().map(|cell| cell.to_string()).collect::<String>();
+    let line = |grid: &Grid| grid.cells().iter().map(u8::to_string).collect::<String>();
     let example = |_| generator.generate(&mut rng).map(|example| (line(&example.puzzle), line(&example.solution)));
     (0..count).map(example).collect::<Result<_, _>>().expect("made")
 }
@@ -78,7 +78,8 @@ fn pieces_of_any_size_are_the_puzzles_of_the_whole() {
 }
 
 fn rows(line: &str) -> String {
-    line.as_bytes().chunks(9).map(|row| format!("{}\n", String::from_utf8_lossy(row))).collect()
+    let rows = line.as_bytes().chunks(9).map(String::from_utf8_lossy).collect::<Vec<_>>();
+    rows.join("\n") + "\n"
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn an_error_names_the_line_of_the_whole_input() {
     let mut lines = lines(2000).into_iter().map(|(puzzle, _)| puzzle).collect::<Vec<_>>();
     lines[1500].replace_range(80.., "?");
     let table = "puzzle\n".to_owned() + &lines.join("\n") + "\n";
-    let json = lines.iter().map(|line| format!("{{\"puzzle\": \"{line}\"}}\n")).collect::<String>();
+    let json = lines.iter().map(|line| format!("{{\"puzzle\": \"{line}\"}}")).collect::<Vec<_>>().join("\n");
     for (text, line) in [(lines.join("\n"), 1501), (table, 1502), (json, 1501)] {
         let text = leaked(text);
         let mut stream = Stream::of("t", Drops(Cursor::new(text), 999, Rc::default()), &Reading::default());

@@ -15,16 +15,14 @@ pub(super) type Member = (PathBuf, Vec<u8>);
 
 /// The files in a compressed one; `None` if it is not compressed.
 pub(super) fn members(path: &Path, bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<Member>>> {
-    match bytes {
-        [b'P', b'K', 3, 4, ..] => zipped(path, bytes, budget).map(Some),
-        _ => {
-            let Some(unpacking) = Unpacking::of(bytes) else { return Ok(None) };
-            let reader = unpacking.reader(bytes).map_err(|error| damaged(path, &error))?;
-            let inside = unpacked(path, reader, budget)?;
-            // `puzzles.csv.gz` is known as `puzzles.csv`.
-            Ok(Some(vec![(path.with_extension(""), inside)]))
-        }
+    if let [b'P', b'K', 3, 4, ..] = bytes {
+        return zipped(path, bytes, budget).map(Some);
     }
+    let Some(unpacking) = Unpacking::of(bytes) else { return Ok(None) };
+    let reader = unpacking.reader(bytes).map_err(|error| damaged(path, &error))?;
+    let inside = unpacked(path, reader, budget)?;
+    // `puzzles.csv.gz` is known as `puzzles.csv`.
+    Ok(Some(vec![(path.with_extension(""), inside)]))
 }
 
 /// A way to compress one file.
@@ -44,7 +42,7 @@ impl Unpacking {
         }
     }
 
-    /// What comes out of what goes in.
+    /// A reader of what the packed bytes hold.
     pub(super) fn reader<'r>(self, packed: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
         Ok(match self {
             Self::Gzip => Box::new(MultiGzDecoder::new(packed)),

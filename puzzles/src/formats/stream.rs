@@ -45,9 +45,19 @@ enum State {
     /// Nothing is known of it yet.
     Fresh,
     /// Its lines are puzzles.
-    Lines { form: Form, lines_before: usize, last: Option<Last>, is_fresh: bool },
+    Lines(Box<Lines>),
     /// Nothing follows.
     Done,
+}
+
+/// Lines that are puzzles.
+struct Lines {
+    form: Form,
+    /// Lines that were taken.
+    before: usize,
+    last: Option<Last>,
+    /// True until the first piece is taken.
+    is_fresh: bool,
 }
 
 /// The last puzzle of a piece, whose answer may come with the next.
@@ -154,7 +164,7 @@ impl Stream {
         };
         match form {
             Some(form) => {
-                self.state = State::Lines { form, lines_before: 0, last: None, is_fresh: true };
+                self.state = State::Lines(Box::new(Lines { form, before: 0, last: None, is_fresh: true }));
                 self.piece()
             }
             None => self.rest().map(Some),
@@ -216,9 +226,9 @@ impl Stream {
     /// The puzzles of the lines that are there; `None` at the end.
     fn piece(&mut self) -> Result<Option<Found>> {
         loop {
-            let State::Lines { form, .. } = &self.state else { return Ok(None) };
+            let State::Lines(lines) = &self.state else { return Ok(None) };
             let ended = self.source.ended;
-            let end = if ended { self.source.buffer.len() } else { form.end(&self.source.buffer, &self.reading) };
+            let end = if ended { self.source.buffer.len() } else { lines.form.end(&self.source.buffer, &self.reading) };
             if end > 0 || ended {
                 let found = self.take(end)?;
                 if !found.puzzles.is_empty() || !found.failures.is_empty() {
@@ -244,11 +254,12 @@ impl Stream {
 
     /// The puzzles of the first `end` bytes that are there.
     fn take(&mut self, end: usize) -> Result<Found> {
-        let State::Lines { form, lines_before, last, is_fresh } = &mut self.state else { return Ok(Found::default()) };
+        let State::Lines(state) = &mut self.state else { return Ok(Found::default()) };
+        let Lines { form, before, last, is_fresh } = &mut **state;
         let (origin, reading) = (self.origin.as_str(), &self.reading);
         let body = Body::of(&self.source.buffer[..end]);
         let mut kept = Kept::new(origin, end);
-        let lines = lines_from(origin, body, *lines_before, &mut Budget::new(LIMITS))?;
+        let lines = lines_from(origin, body, *before, &mut Budget::new(LIMITS))?;
         let mut found;
         match form {
             Form::Json => {
@@ -256,7 +267,7 @@ impl Stream {
                 found = kept.whatever();
             }
             Form::Csv(columns) => {
-                columns.read(origin, body, *lines_before, *is_fresh, reading, &mut kept)?;
+                columns.read(origin, body, *before, *is_fresh, reading, &mut kept)?;
                 found = kept.whatever();
             }
             Form::Sudoku(answers_follow) => {
@@ -278,7 +289,7 @@ impl Stream {
                 }
             }
         }
-        *lines_before += body.iter().filter(|&&byte| byte == b'\n').count();
+        *before += body.split(|&byte| byte == b'\n').count() - 1;
         *is_fresh = false;
         self.source.buffer.drain(..end);
         Ok(found)
@@ -300,10 +311,10 @@ impl Iterator for Stream {
     fn next(&mut self) -> Option<Result<Found>> {
         let found = match self.state {
             State::Fresh => self.first(),
-            State::Lines { .. } => self.piece(),
+            State::Lines(_) => self.piece(),
             State::Done => return None,
         };
-        if !matches!((&found, &self.state), (Ok(Some(_)), State::Lines { .. })) {
+        if !matches!((&found, &self.state), (Ok(Some(_)), State::Lines(_))) {
             self.state = State::Done;
         }
         found.transpose()
@@ -368,7 +379,7 @@ fn is_sudoku(line: Line<'_>, reading: &Reading) -> bool {
 /// Bytes as they come.
 struct Source {
     reader: Box<dyn Read>,
-    /// What came and was not taken yet.
+    /// Bytes that came and were not taken yet.
     buffer: Vec<u8>,
     ended: bool,
     /// True if the reader unpacks what it reads.

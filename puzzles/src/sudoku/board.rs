@@ -129,7 +129,7 @@ impl Board {
         Ok(board)
     }
 
-    /// What the digits of a grid leave to its other cells, and nothing that follows from that: a cell with one candidate left
+    /// Candidates that the digits of a grid leave to its other cells, and nothing that follows from that: a cell with one left
     /// is not decided, as it is after [`new`](Self::new).
     pub(super) fn pencil_marks(geometry: &Geometry, grid: &Grid) -> Result<Self, Contradiction> {
         let mut board = Self::empty(geometry);

@@ -228,7 +228,7 @@ struct Seeker<'a> {
     geometry: &'a Geometry,
     /// True for every cell that has its digit.
     filled: Vec<bool>,
-    /// What the digits in the grid leave to the open cells.
+    /// Candidates that the digits in the grid leave to the open cells.
     start: Board,
 }
 

@@ -43,8 +43,7 @@ impl Form {
     /// Refuses a puzzle that has no such form.
     pub(crate) fn check(&self, puzzle: &Puzzle) -> anyhow::Result<()> {
         let has_form = match (self.format, puzzle.kind) {
-            (Format::Grid | Format::Json, _) | (_, PuzzleKind::Sudoku(_)) => true,
-            (Format::Csv, PuzzleKind::Maze(_)) => true,
+            (Format::Grid | Format::Json, _) | (_, PuzzleKind::Sudoku(_)) | (Format::Csv, PuzzleKind::Maze(_)) => true,
             (Format::Csv | Format::Lines, _) => false,
         };
         if has_form {
@@ -228,7 +227,7 @@ impl Solved<'_> {
         writeln!(out, "{}:{solutions}:{answer}", self.puzzle.line(&self.puzzle.grid))
     }
 
-    /// What stands in a table's columns.
+    /// The fields of a table's columns.
     fn record(&self) -> [String; 9] {
         let Self { puzzle, report, .. } = self;
         // A maze keeps its rows.

@@ -1,18 +1,16 @@
 //! `trm solve --hint`: the next deduction instead of the answer.
 
-use std::cell::OnceCell;
-
 use schemars::JsonSchema;
 use serde::Serialize;
-use trm_cli::{Exit, InvalidOption, console, deadline, interrupt};
+use trm_cli::{Exit, InvalidOption, console, interrupt};
 use trm_intake::Printable;
 use trm_puzzles::{AnswerCount, Cell, Grid, Puzzle, PuzzleKind, Task, maze, sudoku};
-use trm_solver::{Model, Question, SolveOptions, model};
+use trm_solver::{Question, model};
 
 use super::Args;
 use super::input::Input;
 use super::printer::Sink;
-use super::solvers::{Solvers, model_for};
+use super::solvers::Solvers;
 use crate::output::Format;
 
 /// The object that is printed for a puzzle with `--hint --json`.
@@ -39,7 +37,7 @@ pub(crate) struct JsonHint<'a> {
     /// The technique that gives it: `naked single` and the like; `model` where none does and the model was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     technique: Option<String>,
-    /// What has to be seen before, in its order.
+    /// Deductions that have to be seen before, in their order.
     because: Vec<String>,
 }
 
@@ -61,16 +59,14 @@ impl Hint {
 /// Prints a hint for each puzzle.
 pub(super) fn run(
     args: &Args,
-    options: &SolveOptions,
-    verbose: bool,
     input: &mut Input,
-    model: Option<&Model>,
+    solvers: &mut Solvers<'_>,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<Exit> {
-    let as_json = match (args.json, args.format) {
-        (true, _) | (_, Format::Json) => true,
-        (_, Format::Grid) => false,
-        _ => {
+    let as_json = match args.form.format() {
+        Format::Json => true,
+        Format::Grid => false,
+        Format::Lines | Format::Csv => {
             return Err(InvalidOption {
                 option: "--format",
                 reason: "hints are printed in words or as JSON".to_owned(),
@@ -79,35 +75,13 @@ pub(super) fn run(
             .into());
         }
     };
-    let backend = OnceCell::new();
-    let mut solvers: Option<Solvers<'_>> = None;
     let mut all_given = true;
     while let Some(puzzles) = input.next()? {
         for puzzle in &puzzles {
-            if interrupt::requested() {
-                return Ok(Exit::Interrupted);
+            if console::is_closed() || interrupt::requested() {
+                return Ok(if interrupt::requested() { Exit::Interrupted } else { Exit::Done });
             }
-            if console::is_closed() {
-                return Ok(Exit::Done);
-            }
-            let hint = match known(puzzle)? {
-                Some(hint) => hint,
-                None => {
-                    let solvers = match &mut solvers {
-                        Some(solvers) => solvers,
-                        None => {
-                            model_for(puzzle, model)?;
-                            deadline::start(args.run.time_limit);
-                            let opened = args.backend.open(verbose)?;
-                            let backend = backend.get_or_init(|| opened);
-                            let new = Solvers::new(model.cloned(), backend, &args.backend, &args.run, options);
-                            solvers.insert(new.with_logits(true))
-                        }
-                    };
-                    asked(args, puzzle, solvers)?
-                }
-            };
-            interrupt::prepared();
+            let hint = known(puzzle)?.map_or_else(|| asked(args, puzzle, solvers), Ok)?;
             all_given &= hint.technique.is_some();
             let text = if as_json {
                 serde_json::to_string(&object(puzzle, hint))? + "\n"

@@ -5,13 +5,12 @@ mod input;
 mod printer;
 mod solvers;
 
-use std::cell::OnceCell;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use trm_cli::backend::BackendArgs;
-use trm_cli::deadline::{self, TimeLimit};
+use trm_cli::deadline::TimeLimit;
 use trm_cli::{Exit, InvalidOption, console, interrupt};
 use trm_engine::tuning::Tuning;
 use trm_intake::file::{is_same, write_atomically};
@@ -24,7 +23,7 @@ pub(crate) use self::hint::JsonHint;
 use self::input::Input;
 pub(crate) use self::input::read_puzzles;
 use self::printer::{GroupPrinter, Printer, Sink};
-use self::solvers::{Solvers, model_for};
+use self::solvers::Solvers;
 use crate::output::Format;
 use crate::reading::ReadingArgs;
 
@@ -64,15 +63,8 @@ pub(crate) struct Args {
     /// The model's number for the puzzle's rule (ARC)
     #[arg(long, value_name = "ID", default_value_t = 0)]
     puzzle_id: i32,
-    /// Form of the answers
-    #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Grid)]
-    format: Format,
-    /// Print one JSON object for each puzzle: --format json
-    #[arg(long, conflicts_with_all = ["watch", "format"])]
-    json: bool,
-    /// Write the answers into this file, whole when the program ends
-    #[arg(long, short, value_name = "FILE", conflicts_with = "watch")]
-    output: Option<PathBuf>,
+    #[command(flatten)]
+    form: FormArgs,
     /// Say the next deduction instead of the answer: of sudokus a single and what it follows from, else what the model is surest
     /// of, checked; of mazes the first moves
     #[arg(long, conflicts_with_all = ["watch", "png"])]
@@ -88,6 +80,26 @@ pub(crate) struct Args {
     watch: bool,
     #[command(flatten)]
     backend: BackendArgs,
+}
+
+/// Where answers go, and in which form.
+#[derive(Debug, clap::Args)]
+struct FormArgs {
+    /// Form of the answers
+    #[arg(long, value_enum, value_name = "FORM", default_value_t = Format::Grid)]
+    format: Format,
+    /// Print one JSON object for each puzzle: --format json
+    #[arg(long, conflicts_with_all = ["watch", "format"])]
+    json: bool,
+    /// Write the answers into this file, whole when the program ends
+    #[arg(long, short, value_name = "FILE", conflicts_with = "watch")]
+    output: Option<PathBuf>,
+}
+
+impl FormArgs {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// A classical search behind the model.
@@ -159,7 +171,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if let Some(path) = &args.png {
         check_png_path(path, &inputs).map_err(InvalidOption::named("--png"))?;
     }
-    let Some(path) = &args.output else {
+    let Some(path) = &args.form.output else {
         interrupt::listen_while_preparing()?;
         let mut out = BufWriter::new(console::stdout());
         return solve(args, &options, verbose, &mut out).0;
@@ -199,11 +211,11 @@ fn solve_into(args: &Args, options: &SolveOptions, verbose: bool, sink: &mut Sin
     let model = args.model.as_deref().map(Model::open).transpose()?;
     let most = args.first.unwrap_or(usize::MAX);
     let mut input = Input::open(&args.files, model.as_ref(), &args.reading, args.keep_going, most)?;
+    let want_logits = args.hint || args.fallback == Fallback::Exact;
+    let mut solvers = Solvers::new(args, options, model, verbose, want_logits);
     if args.hint {
-        return hint::run(args, options, verbose, &mut input, model.as_ref(), sink);
+        return hint::run(args, &mut input, &mut solvers, sink);
     }
-    let backend = OnceCell::new();
-    let mut solvers: Option<Solvers<'_>> = None;
     while let Some(mut puzzles) = input.next()? {
         // Pictures are numbered by how many there are.
         while args.png.is_some()
@@ -214,27 +226,12 @@ fn solve_into(args: &Args, options: &SolveOptions, verbose: bool, sink: &mut Sin
         sink.check(&puzzles)?;
         sink.expect(input.extent());
         let counts = puzzles.iter().map(|puzzle| puzzle.task().count_answers(&puzzle.grid)).collect::<Vec<_>>();
-        let solvable = || puzzles.iter().zip(&counts).filter(|&(_, &count)| count != AnswerCount::None);
-        if solvers.is_none() && solvable().next().is_some() {
-            // Every size needs a model before the first is loaded.
-            let mut kinds = Vec::new();
-            for (puzzle, _) in solvable() {
-                if !kinds.contains(&puzzle.kind) {
-                    model_for(puzzle, model.as_ref())?;
-                    kinds.push(puzzle.kind);
-                }
-            }
-            deadline::start(args.run.time_limit);
-            let opened = args.backend.open(verbose)?;
-            interrupt::prepared();
-            let new = Solvers::new(model.clone(), backend.get_or_init(|| opened), &args.backend, &args.run, options);
-            solvers = Some(new.with_logits(args.fallback == Fallback::Exact));
-        }
+        // Every size needs a model before the first is loaded.
+        let solvable = puzzles.iter().zip(&counts).filter(|&(_, &count)| count != AnswerCount::None);
+        solvers.check(solvable.map(|(puzzle, _)| puzzle))?;
         let mut printer = Printer::new(&puzzles, &counts, sink);
         printer.print_unsolvable()?;
-        if let Some(solvers) = &mut solvers {
-            solve_piece(args, &puzzles, &counts, solvers, &mut printer)?;
-        }
+        solve_piece(args, &puzzles, &counts, &mut solvers, &mut printer)?;
         if interrupt::requested() && (printer.print_waiting()? || !input.extent().is_all) {
             return Ok(Exit::Interrupted);
         }

@@ -13,7 +13,7 @@ use trm_solver::{Observer, Question, SolveReport, StepView};
 
 use super::input::Extent;
 use super::{Args, Fallback};
-use crate::output::{Form, Format, Solved};
+use crate::output::{Form, Solved};
 use crate::watch::Watch;
 
 /// The model of an answer that no model gave.
@@ -33,11 +33,11 @@ pub(super) struct Sink<'o> {
 
 impl<'o> Sink<'o> {
     pub(super) fn new(args: &'o Args, out: &'o mut dyn Write) -> Self {
-        let format = if args.json { Format::Json } else { args.format };
-        let on_terminal = args.output.is_none() && console::stdout().is_terminal();
+        let to_stdout = args.form.output.is_none();
+        let on_terminal = to_stdout && console::stdout().is_terminal();
         Self {
             out,
-            form: Form::new(format, args.output.is_none()),
+            form: Form::new(args.form.format(), to_stdout),
             png: args.png.as_deref(),
             fallback: args.fallback,
             watch: args.watch.then(Watch::new),
@@ -88,6 +88,7 @@ impl<'o> Sink<'o> {
     /// Writes a text as it is.
     pub(super) fn say(&mut self, text: &str) -> anyhow::Result<()> {
         let Self { out, .. } = self;
+        interrupt::prepared();
         self.bar.suspend(|| out.write_all(text.as_bytes()).and_then(|()| out.flush()))?;
         self.shown += 1;
         Ok(())
@@ -96,6 +97,7 @@ impl<'o> Sink<'o> {
     /// Writes an answer: that of puzzle `index` of `count`.
     fn show(&mut self, solved: &Solved<'_>, index: usize, count: usize) -> anyhow::Result<()> {
         let Self { out, form, .. } = self;
+        interrupt::prepared();
         self.bar.suspend(|| form.write(out, solved, self.shown == 0).and_then(|()| out.flush()))?;
         self.shown += 1;
         self.bar.inc(1);
