@@ -206,6 +206,10 @@ impl Stream {
     /// All that is left, as one input.
     fn rest(&mut self) -> Result<Found> {
         self.state = State::Done;
+        if let Some(found) = self.length.filter(|&length| length > LIMITS.bytes && !self.source.unpacks) {
+            let (origin, limit) = (self.origin.clone(), LIMITS.bytes);
+            return Err(PuzzleError::TooLarge { origin, unit: "bytes", found, limit });
+        }
         let mut budget = Budget::new(LIMITS);
         let mut bytes = std::mem::take(&mut self.source.buffer);
         let too_large = || PuzzleError::exceeded(self.origin.clone(), "bytes");

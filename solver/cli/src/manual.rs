@@ -41,13 +41,20 @@ pub fn write(command: Command, examples: &[(&'static str, Examples)], folder: &P
     fs::create_dir_all(&pages)?;
     command.build();
     let exit_codes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    write_page(&command, &[], &exit_codes, &pages)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
-        let examples =
-            examples.iter().find(|(name, _)| *name == subcommand.get_name()).map_or(&[][..], |found| found.1);
-        write_page(subcommand, examples, &exit_codes, &pages)?;
-    }
-    Ok(())
+    write_pages(&command, examples, &exit_codes, &pages)
+}
+
+/// The page of a command, and those of its subcommands.
+fn write_pages(
+    command: &Command,
+    examples: &[(&'static str, Examples)],
+    exit_codes: &str,
+    folder: &Path,
+) -> io::Result<()> {
+    let own = examples.iter().find(|(name, _)| *name == command.get_name()).map_or(&[][..], |found| found.1);
+    write_page(command, own, exit_codes, folder)?;
+    let mut subcommands = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set());
+    subcommands.try_for_each(|subcommand| write_pages(subcommand, examples, exit_codes, folder))
 }
 
 /// One page, with the sections that man-pages(7) asks for.

@@ -25,7 +25,11 @@ fn every_command_has_a_page_and_is_completed() {
     let help = trm(&["--help"]);
     let commands = commands(&help);
     assert!(commands.contains(&"solve") && commands.len() >= 10, "{commands:?}");
-    assert!(read("man1/trm.1").contains("Exit codes: 0 done"));
+    let pages = [read("man1/trm.1"), read("man1/trm-solve.1")];
+    for section in ["NAME", "SYNOPSIS", "OPTIONS", "\"EXIT STATUS\""] {
+        assert!(pages.iter().all(|page| page.contains(&format!(".SH {section}\n"))), "{section}");
+    }
+    assert!(pages[1].contains(".SH EXAMPLES\n") && pages[1].contains("\\fB130\\fR\ninterrupted"), "{}", pages[1]);
     for command in &commands {
         assert!(read(&format!("man1/trm-{command}.1")).starts_with(".ie"), "{command}");
         for file in ["trm.bash", "_trm", "trm.fish"] {

@@ -10,11 +10,12 @@ use outputs::{NO_SPACE, closed, errors, full};
 use tempfile::TempDir;
 
 /// Each command's words, in the folder of the package; `OUT` is a place that is not there yet.
-const COMMANDS: [&[&str]; 19] = [
+const COMMANDS: [&[&str]; 20] = [
     &["--help"],
     &["--version"],
     &["formats"],
     &["models"],
+    &["schema", "solve"],
     &["completions", "bash"],
     &["solve", "--help"],
     &["solve", "../../examples/maze.txt", "--backend", "tract"],

@@ -19,7 +19,7 @@ use super::super::{Alphabet, Puzzle, Reading};
 use super::header::headed;
 use super::places::{self, mark_missing};
 use super::{check_sides, mark_openings, maze_puzzle};
-use crate::maze::{FREE, GOAL, START, WALL};
+use crate::maze::{FREE, GOAL, MAX_SIDE, START, WALL};
 use crate::{Cell, Grid, PuzzleError, Result};
 
 /// A text without the lines of numbers and the blank lines around its drawing, and whether floors are within its rooms.
@@ -51,6 +51,9 @@ fn is_ceiling(text: &str) -> bool {
 fn drawing<'l, 'a>(lines: &'l [Line<'a>]) -> Option<Drawing<'l, 'a>> {
     let first = lines.iter().position(|line| !line.is_blank())?;
     let last = lines.iter().rposition(|line| !line.is_blank())?;
+    if last - first > 2 * MAX_SIDE {
+        return None;
+    }
     let lines = headed(&lines[first..=last]).rows;
     let first = lines.iter().position(|line| !line.is_blank())?;
     let lines = &lines[first..];

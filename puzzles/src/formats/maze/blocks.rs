@@ -17,6 +17,9 @@ use crate::{Grid, Maze, PuzzleError, Result, Task};
 const DRAWN: &str = "a maze is drawn with # wall, space or . free, S start, G goal, o path";
 const NUMBERED: &str = "a maze of numbers has 0 free, 1 wall, 2 start, 3 goal";
 
+/// Lines of a maze with what may stand around it: more are not looked at cell by cell.
+const MOST_LINES: usize = MAX_SIDE + 64;
+
 /// True if a text looks like mazes: lines of maze characters with a wall, against lines of digits; an open field with ends; or
 /// two characters, one around the other, with ends.
 pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
@@ -42,7 +45,7 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
 
 /// True for a block of characters that tell themselves which is the wall, and where the ends are.
 fn is_told(lines: &[Line<'_>]) -> bool {
-    let Some(block) = first_block(lines).filter(|block| block.len() > 2) else { return false };
+    let Some(block) = first_block(lines).filter(|block| (3..=MOST_LINES).contains(&block.len())) else { return false };
     let rows = headed(block).rows;
     let layout = Layout::of(rows);
     let Some(width) =
@@ -73,7 +76,7 @@ pub(in super::super) fn looks_like_matrix(lines: &[Line<'_>]) -> bool {
     let mut blocks = lines.split(Line::is_blank).filter(|block| !block.iter().all(is_said) || block.len() > 2);
     let is_matrix = |block: &[Line<'_>]| {
         let rows = headed(block).rows;
-        rows.len() > 1 && Layout::of(rows) == Layout::Marks
+        (2..=MOST_LINES).contains(&rows.len()) && Layout::of(rows) == Layout::Marks
     };
     blocks.next().is_some_and(is_matrix) && blocks.all(is_matrix)
 }
@@ -124,6 +127,9 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading
         };
         let is_row = |line: &Line<'_>| !line.is_blank() || line.text.len() == width;
         for rows in block.split(|line| !is_row(line)) {
+            if rows.len() > MOST_LINES {
+                check_sides(&format!("{origin}:{}", rows[0].number), rows.len(), 0)?;
+            }
             if !rows.is_empty() && rows.len() <= 2 && rows.iter().all(is_said) && said.len() < 4 {
                 said.extend(rows);
             } else if !rows.is_empty() {

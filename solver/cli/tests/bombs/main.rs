@@ -68,7 +68,7 @@ fn puzzles_without_end_end_with_their_reader() {
     child.stdout.take().expect("piped").read_exact(&mut first).expect("puzzles");
     let output = child.wait_with_output().expect("an end");
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    assert!(first.starts_with(b"{\"answer\":"), "{}", String::from_utf8_lossy(&first[..100]));
+    assert!(first.starts_with(b"{\"puzzle\":"), "{}", String::from_utf8_lossy(&first[..100]));
 }
 
 /// Large honest inputs are read.

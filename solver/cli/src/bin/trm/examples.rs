@@ -28,10 +28,10 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
         "plan",
         &[
             (
-                "trm plan map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2",
+                "trm plan --map map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2",
                 "Plan a path between two points, in metres, for a robot of that radius.",
             ),
-            ("trm plan map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2 --json", "The same for a program."),
+            ("trm plan --map map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2 --json", "The same for a program."),
         ],
     ),
     (

@@ -17,7 +17,8 @@ const STDIN: &str = "stdin";
 
 /// Files of puzzles, of which the first puzzles are read when they are opened, and the others when they are asked for.
 pub(crate) struct Input {
-    sources: VecDeque<Source>,
+    /// Those that could not be opened keep their turn.
+    sources: VecDeque<anyhow::Result<Source>>,
     reading: Reading,
     keep_going: bool,
     /// Puzzles that may still be taken.
@@ -80,13 +81,15 @@ impl Input {
             bytes: Some(0),
         };
         for file in files {
-            match input.source(file) {
+            let source = input.source(file);
+            match &source {
                 Ok(source) => {
                     input.bytes = input.bytes.zip(source.stream.length()).map(|(sum, length)| sum + length);
-                    input.sources.push_back(source);
                 }
-                Err(error) => input.fail(error)?,
+                Err(_) if keep_going => {}
+                Err(_) => return source.map(|_| input),
             }
+            input.sources.push_back(source);
         }
         Ok(input)
     }
@@ -111,6 +114,12 @@ impl Input {
         while self.left > 0
             && let Some(source) = self.sources.front_mut()
         {
+            let Ok(source) = source else {
+                if let Some(Err(error)) = self.sources.pop_front() {
+                    self.fail(error)?;
+                }
+                continue;
+            };
             let is_first = source.first.is_some();
             if !is_first && !puzzles.is_empty() {
                 break;
@@ -127,7 +136,7 @@ impl Input {
             }
             if is_done {
                 let ended = self.sources.pop_front();
-                self.bytes_before += ended.and_then(|source| source.stream.length()).unwrap_or(0);
+                self.bytes_before += ended.and_then(|source| source.ok()?.stream.length()).unwrap_or(0);
             }
         }
         if !self.noted {
@@ -154,7 +163,8 @@ impl Input {
     /// The part that was read so far.
     pub(crate) fn extent(&self) -> Extent {
         let is_all = self.sources.is_empty() || self.left == 0;
-        let position = self.bytes_before + self.sources.front().map_or(0, |source| source.stream.position());
+        let position = self.bytes_before
+            + self.sources.front().and_then(|source| source.as_ref().ok()).map_or(0, |source| source.stream.position());
         let share = self.bytes.filter(|&bytes| bytes > 0).map(|bytes| position as f64 / bytes as f64);
         Extent { puzzles: self.read, is_all, share }
     }
