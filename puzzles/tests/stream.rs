@@ -100,6 +100,30 @@ fn the_first_puzzle_comes_before_the_input_ends() {
 }
 
 #[test]
+fn lists_of_four_by_four_are_no_rows_of_sixteen() {
+    let line = "1..4..1.2..33..2\n";
+    let text = leaked(line.repeat(3000));
+    let asked = Rc::new(Cell::new(0));
+    let mut stream = Stream::of("t", Drops(Cursor::new(text), 17, Rc::clone(&asked)), &Reading::default());
+    let first = stream.next().expect("a piece").expect("readable");
+    assert!(first.puzzles.len() >= 17 && asked.get() <= 20 * 17, "{}", asked.get());
+    assert_eq!(first.puzzles.len() + stream.flat_map(|found| found.expect("readable").puzzles).count(), 3000);
+    // Said, the first line is enough.
+    let boxes = Reading { boxes: Some(Sudoku::new(2, 2).expect("a shape")), ..Reading::default() };
+    let asked = Rc::new(Cell::new(0));
+    let mut stream = Stream::of("t", Drops(Cursor::new(text), 17, Rc::clone(&asked)), &boxes);
+    assert_eq!((stream.next().expect("a piece").expect("readable").puzzles.len(), asked.get()), (1, 17));
+    let grid = include_bytes!("dialects/sixteen-one-to-g.txt");
+    let whole = formats::parse("t", grid).expect("readable");
+    for pieces in streamed(grid, &Reading::default()) {
+        assert_eq!(
+            pieces.iter().map(|piece| &piece.grid).collect::<Vec<_>>(),
+            whole.iter().map(|puzzle| &puzzle.grid).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
 fn an_error_names_the_line_of_the_whole_input() {
     let mut lines = lines(2000).into_iter().map(|(puzzle, _)| puzzle).collect::<Vec<_>>();
     lines[1500].replace_range(80.., "?");

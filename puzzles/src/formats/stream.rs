@@ -192,9 +192,18 @@ impl Stream {
         if !self.reading.allows(Family::Sudoku) {
             return Ok(Told::Other);
         }
+        let mut of_four = 0;
         for line in lines.take(LEFT_OVER) {
             if is_sudoku(line, &self.reading) {
                 return Ok(Told::Form(Form::Sudoku(false)));
+            }
+            // A 4x4 sudoku may be a row of a 16x16 one, unless it is said or more of them follow than there are rows.
+            if is_four(line, &self.reading) {
+                of_four += 1;
+                if of_four > 16 || self.reading.boxes.is_some_and(|boxes| boxes.side() == 4) {
+                    return Ok(Told::Form(Form::Sudoku(false)));
+                }
+                continue;
             }
             if !sudoku::is_remark(line.text, &self.reading) {
                 return Ok(Told::Other);
@@ -378,6 +387,11 @@ fn is_sudoku(line: Line<'_>, reading: &Reading) -> bool {
     cells().count() >= LONGER_THAN_A_ROW
         && cells().any(|c| c.is_alphabetic() || matches!(c, '4'..='9'))
         && sudoku::is_whole(line, reading)
+}
+
+/// True for a line of 16 cells that is a 4x4 sudoku.
+fn is_four(line: Line<'_>, reading: &Reading) -> bool {
+    line.text.chars().filter(|c| !c.is_whitespace()).count() == 16 && sudoku::is_whole(line, reading)
 }
 
 /// Bytes as they come.

@@ -73,6 +73,11 @@ fn where_there_is_no_hint_the_reason_is_said() {
     let arc = run(&["solve", "--hint"], b"{\"train\": [], \"test\": [{\"input\": [[7]]}]}");
     assert_eq!(arc.status.code(), Some(2));
     assert!(text(&arc.stderr).contains("hints are for sudokus and mazes"), "{}", text(&arc.stderr));
+    let (several, _) = hint(&".".repeat(81));
+    assert_eq!(several["solutions"], "2+");
+    assert!(
+        several["hint"].as_str().is_some_and(|words| words.contains("there are several solutions; one of them has"))
+    );
     let lines = run(&["solve", "--hint", "--format", "lines"], LINE.as_bytes());
     assert!(text(&lines.stderr).starts_with("error: --format: hints are printed in words"), "{}", text(&lines.stderr));
 }

@@ -26,6 +26,9 @@ pub(crate) struct JsonHint<'a> {
     puzzle: String,
     /// `sudoku` or `maze`.
     task: &'static str,
+    /// `0`, `1` or `2+`, as for an answer: of several solutions a hint of the model belongs to one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    solutions: Option<&'static str>,
     /// The hint in words; without the other keys below, why there is none.
     hint: String,
     /// Row and column from 1.
@@ -34,7 +37,8 @@ pub(crate) struct JsonHint<'a> {
     /// The character that belongs there.
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
-    /// The technique that gives it: `naked single` and the like; `model` where none does and the model was asked.
+    /// The technique that places it: `naked single` and the like, behind those of `because`; `model` where none does and the
+    /// model was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     technique: Option<String>,
     /// Deductions that have to be seen before, in their order.
@@ -101,6 +105,7 @@ fn object(puzzle: &Puzzle, hint: Hint) -> JsonHint<'_> {
         id: puzzle.id.as_deref(),
         puzzle: puzzle.line(&puzzle.grid),
         task: puzzle.task().name(),
+        solutions: puzzle.task().count_answers(&puzzle.grid).as_str(),
         hint: hint.words,
         cell,
         value,
@@ -120,7 +125,7 @@ fn known(puzzle: &Puzzle) -> anyhow::Result<Option<Hint>> {
         PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => {
             return Err(InvalidOption {
                 option: "--hint",
-                reason: format!("{}: nothing is known of {}", Printable(&puzzle.source), model::describe(&puzzle.kind)),
+                reason: format!("{}: a {} has no hints", Printable(&puzzle.source), model::describe(&puzzle.kind)),
                 hint: Some("hints are for sudokus and mazes".to_owned()),
             }
             .into());
@@ -159,11 +164,19 @@ fn asked(args: &Args, puzzle: &Puzzle, solvers: &mut Solvers<'_>) -> anyhow::Res
         tried.cells_mut()[cell.row * width + cell.column] = digit;
         if task.check(&tried).is_ok() && task.exact_answer(&tried).is_some() {
             let value = puzzle.alphabet.symbol(digit).to_string();
-            let words = format!(
-                "no single follows; the model is surest that {} is {value} ({:.1} %), and a search agrees",
-                short(cell),
-                100.0 * probability
-            );
+            let words = match task.count_answers(&puzzle.grid) {
+                AnswerCount::Several => {
+                    format!(
+                        "nothing follows, since there are several solutions; one of them has {value} at {}",
+                        short(cell)
+                    )
+                }
+                _ => format!(
+                    "no single follows; the model is surest that {} is {value} ({:.1} %), and a search agrees",
+                    short(cell),
+                    100.0 * probability
+                ),
+            };
             let technique = Some("model".to_owned());
             return Ok(Hint { words, place: Some((cell, value)), technique, because: Vec::new() });
         }
