@@ -27,6 +27,17 @@ fn anything_with_a_header() -> impl Strategy<Value = Vec<u8>> {
     (header, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(header, rest)| [header.as_bytes(), &rest].concat())
 }
 
+/// A reader of pieces.
+struct Drops(std::vec::IntoIter<Vec<u8>>);
+
+impl std::io::Read for Drops {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let Some(piece) = self.0.next() else { return Ok(0) };
+        buffer[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
 fn read_every_way(bytes: &[u8]) {
     for puzzle in formats::parse("in", bytes).unwrap_or_default() {
         let _ = puzzle.check();
@@ -34,7 +45,11 @@ fn read_every_way(bytes: &[u8]) {
         assert!(!puzzle.drawing(&puzzle.grid).is_empty());
         let _ = puzzle.task().verify(&puzzle.grid, &puzzle.grid);
     }
-    let _ = formats::parse("in", bytes);
+    let streamed = |drop: usize| {
+        let pieces = bytes.chunks(drop).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        formats::Stream::of("in", Drops(pieces.into_iter()), &formats::Reading::default()).last()
+    };
+    let _ = (streamed(1), streamed(17));
     let _ = formats::text::parse_as_mazes("in", bytes);
     let _ = moving_ai::MovingAiMap::parse("in", bytes);
     let _ = moving_ai::parse_scenarios("in", bytes);

@@ -1,10 +1,11 @@
 //! Readers of puzzles and data sets.
 
+use std::io;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use trm_puzzles::formats::moving_ai::{MovingAiMap, parse_scenarios};
-use trm_puzzles::formats::{self, Puzzle};
+use trm_puzzles::formats::{self, Puzzle, Reading, Stream};
 use trm_puzzles::{DataSet, Maze, MazeGenerator};
 
 use crate::scratch::with_folder;
@@ -23,6 +24,10 @@ fn used(puzzles: trm_puzzles::Result<Vec<Puzzle>>) -> bool {
 
 /// Any of the text formats, told apart by what is in them.
 pub(crate) fn text(data: &[u8]) -> bool {
+    // In pieces as well: what a part of an input means may not depend on more than that part.
+    let stream = Stream::of("puzzles.txt", io::Cursor::new(data.to_vec()), &Reading::default());
+    let pieces = stream.collect::<trm_puzzles::Result<Vec<_>>>();
+    used(pieces.map(|pieces| pieces.into_iter().flat_map(|found| found.puzzles).collect()));
     used(formats::parse("puzzles.txt", data))
 }
 
