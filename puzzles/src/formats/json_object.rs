@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::json_grid::JsonGrid;
-use super::keys::Role;
+use super::keys::{Role, names_a_rule};
 
 /// True if a text is in this form: its first line, or all of it, is an object with a puzzle of its own.
 pub(super) fn looks_like(body: &[u8]) -> bool {
@@ -129,6 +129,8 @@ enum Key {
     Boxes,
     Start,
     Goal,
+    /// The rule of a variant.
+    Rule,
 }
 
 impl Key {
@@ -141,6 +143,7 @@ impl Key {
             "boxes" => Self::Boxes,
             "start" | "entrance" | "entry" => Self::Start,
             "end" | "goal" | "exit" | "finish" => Self::Goal,
+            _ if names_a_rule(key) => Self::Rule,
             _ => match Role::of(key)? {
                 Role::Question => Self::Question,
                 Role::Answer => Self::Answer,
@@ -169,6 +172,8 @@ pub(super) struct Object {
     /// The start and the goal of a maze, as they stand beside it.
     pub(super) start: Option<[usize; 2]>,
     pub(super) goal: Option<[usize; 2]>,
+    /// The rule that a sudoku has beside the usual ones.
+    pub(super) rule: Option<String>,
 }
 
 /// The place of an end: two numbers, or a row and a column by name.
@@ -207,6 +212,28 @@ impl<T> Maybe<T> {
             Self::Is(value) => Some(value),
             Self::Other(_) => None,
         }
+    }
+}
+
+/// True for a value that says something: true, or a list or an object that is not empty.
+struct Filled(bool);
+
+impl<'de> Deserialize<'de> for Filled {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Value {
+            Truth(bool),
+            List(Vec<IgnoredAny>),
+            Object(std::collections::HashMap<String, IgnoredAny>),
+            Other(IgnoredAny),
+        }
+        Ok(Self(match Value::deserialize(deserializer)? {
+            Value::Truth(truth) => truth,
+            Value::List(list) => !list.is_empty(),
+            Value::Object(object) => !object.is_empty(),
+            Value::Other(_) => false,
+        }))
     }
 }
 
@@ -257,6 +284,10 @@ impl<'de> Visitor<'de> for ObjectVisitor {
                 Some(Key::Size) => object.size = map.next_value::<Maybe<_>>()?.value(),
                 Some(Key::Start) => object.start = map.next_value::<Maybe<Place>>()?.value().map(Place::pair),
                 Some(Key::Goal) => object.goal = map.next_value::<Maybe<Place>>()?.value().map(Place::pair),
+                Some(Key::Rule) => {
+                    let Filled(is_filled) = map.next_value()?;
+                    object.rule = object.rule.or_else(|| is_filled.then(|| name.into_owned()));
+                }
                 Some(Key::Boxes) => object.boxes = map.next_value::<Maybe<_>>()?.value(),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }

@@ -12,7 +12,7 @@ use super::body::Body;
 use super::json_grid::{self, JsonGrid};
 use super::json_object::Object;
 use super::kept::Kept;
-use super::keys::Role;
+use super::keys::{Role, more_rules, names_a_rule};
 use super::{LIMITS, Puzzle, PuzzleKind, Reading, givens, jsonl};
 use crate::{PuzzleError, Result};
 
@@ -178,6 +178,16 @@ fn has_puzzle(node: &Node, depth: usize, reading: &Reading) -> bool {
     }
 }
 
+/// True for the rule of a variant.
+fn is_rule((key, node): &(String, Node)) -> bool {
+    let is_said = match node {
+        Node::Map(entries) => !entries.is_empty(),
+        Node::List(nodes) => !nodes.is_empty(),
+        Node::Leaf(value) => value == &Value::Bool(true),
+    };
+    is_said && names_a_rule(key)
+}
+
 /// True unless a key names answers.
 fn is_puzzle_key(key: &str) -> bool {
     Role::of(key) != Some(Role::Answer)
@@ -224,6 +234,9 @@ fn walk(
         };
     }
     match node {
+        Node::Map(entries) if let Some((rule, _)) = entries.iter().find(|entry| is_rule(entry)) => {
+            kept.fail(reading, more_rules(place, rule))
+        }
         Node::List(nodes) if depth > 0 => nodes
             .iter()
             .enumerate()

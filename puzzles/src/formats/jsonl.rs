@@ -10,6 +10,7 @@ use super::body::{Body, counted};
 use super::json_grid::{self, JsonGrid};
 use super::json_object::{Object, is_spread};
 use super::kept::Kept;
+use super::keys::more_rules;
 use super::lines::{Line as TextLine, lines};
 use super::{Alphabet, Family, Puzzle, PuzzleKind, Reading, maze, sudoku, text, token_text};
 use crate::{AnswerCount, Arc, Grid, PuzzleError, Result, Sudoku, Task};
@@ -109,7 +110,7 @@ pub(super) fn puzzle(
 impl Object {
     /// Its puzzle.
     pub(super) fn puzzle(self, source: &str, kind: Option<PuzzleKind>, reading: &Reading) -> Result<Puzzle> {
-        let Self { question, is_input, answer, id, size, boxes, start, goal } = self;
+        let Self { question, is_input, answer, id, size, boxes, start, goal, rule } = self;
         let question = question.ok_or_else(|| {
             PuzzleError::data(source, Fault::from("no `puzzle` among the keys").advise(format!("expected {EXPECTED}")))
         })?;
@@ -128,6 +129,9 @@ impl Object {
             return Err(PuzzleError::Ambiguous { origin: source.to_owned(), readings });
         }
         let mut puzzle = grid(&place, &question, kind, reading)?;
+        if let (Some(rule), PuzzleKind::Sudoku(_)) = (&rule, puzzle.kind) {
+            return Err(more_rules(source, rule));
+        }
         if let (Some(start), Some(goal), PuzzleKind::Maze(_)) = (start, goal, puzzle.kind) {
             // What stands beside the maze counts, not the gaps in its border.
             let drawn = Reading { as_drawn: true, family: Some(Family::Maze), ..*reading };

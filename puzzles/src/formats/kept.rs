@@ -88,6 +88,16 @@ impl<'o> Kept<'o> {
         is_answer
     }
 
+    /// Gives up the puzzle that was kept last.
+    pub(super) fn take_back(&mut self) {
+        self.puzzles.pop();
+    }
+
+    /// Gives up the sudokus without givens.
+    pub(super) fn take_back_empty(&mut self) {
+        self.puzzles.retain(|puzzle| puzzle.grid.cells().iter().any(|&value| value != BLANK));
+    }
+
     /// True if an answer stood behind its puzzle.
     pub(super) fn answered(&self) -> bool {
         self.answered

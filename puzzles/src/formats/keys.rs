@@ -1,5 +1,9 @@
 //! Names under which puzzles and their answers stand, in tables and in JSON.
 
+use trm_intake::{Fault, Printable};
+
+use crate::PuzzleError;
+
 /// The meaning of a column or a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -42,4 +46,54 @@ impl Role {
         let roles = [(is(&QUESTIONS), Self::Question), (is(&ANSWERS), Self::Answer), (is(&IDS), Self::Id)];
         roles.into_iter().find(|(is, _)| *is).map(|(_, role)| role)
     }
+}
+
+/// Parts of names of rules that a sudoku can have beside the usual ones, in small letters.
+const RULES: [&str; 27] = [
+    "thermo",
+    "arrow",
+    "kropki",
+    "whisper",
+    "killer",
+    "cage",
+    "palindrome",
+    "renban",
+    "sandwich",
+    "quadruple",
+    "regionsum",
+    "betweenline",
+    "littlekiller",
+    "zipper",
+    "nabner",
+    "entropic",
+    "modular",
+    "skyscraper",
+    "xsum",
+    "antiknight",
+    "antiking",
+    "nonconsecutive",
+    "disjoint",
+    "inequalit",
+    "extraregion",
+    "dominoes",
+    "clones",
+];
+
+/// True for a key beside a sudoku that names a rule of a variant.
+pub(super) fn names_a_rule(key: &str) -> bool {
+    if key.len() > 40 {
+        return false;
+    }
+    let key = key.chars().filter(|c| c.is_alphabetic()).map(|c| c.to_ascii_lowercase()).collect::<String>();
+    RULES.iter().any(|rule| key.contains(rule))
+}
+
+/// The error of a sudoku that has such a rule.
+pub(super) fn more_rules(place: &str, key: &str) -> PuzzleError {
+    let key = Printable(key).to_string();
+    PuzzleError::data(
+        place,
+        Fault::from(format!("a sudoku with more rules than the usual ones: `{key}`"))
+            .advise("only rows, columns and boxes are known"),
+    )
 }

@@ -12,6 +12,8 @@ pub(super) enum Layout {
     Joined,
     /// Every other character is a cell, with spaces between.
     Spaced,
+    /// Two equal characters are a cell, or an end and a space.
+    Doubled,
     /// Every character that parts nothing is a cell: `[0, 1, 1],`.
     Marks,
     /// Every field is a cell, a space where it is empty.
@@ -36,6 +38,9 @@ impl Layout {
         if is_matrix(rows) {
             return Self::Marks;
         }
+        if is_doubled(rows) {
+            return Self::Doubled;
+        }
         let fields = [',', ';', '\t'].map(Self::Fields);
         let is_one = |layout: &Self| rows.iter().all(|row| layout.fits(row.text));
         fields.into_iter().chain([Self::Spaced]).find(is_one).unwrap_or(Self::Joined)
@@ -52,7 +57,7 @@ impl Layout {
                     && text.chars().skip(1).step_by(2).all(|c| c == ' ')
                     && !text.starts_with(' ')
             }
-            Self::Joined | Self::Marks => true,
+            Self::Joined | Self::Doubled | Self::Marks => true,
         }
     }
 
@@ -68,6 +73,7 @@ impl Layout {
     pub(super) fn cells(self, text: &str) -> Vec<char> {
         match self {
             Self::Joined => text.chars().collect(),
+            Self::Doubled => text.chars().step_by(2).collect(),
             Self::Spaced => text.trim_end().chars().step_by(2).collect(),
             Self::Marks => text.chars().filter(|&c| !is_between(c)).collect(),
             Self::Fields(delimiter) => {
@@ -76,6 +82,21 @@ impl Layout {
             }
         }
     }
+}
+
+/// True for rows in which two characters are a cell. Of fewer rows each may be so by chance.
+fn is_doubled(rows: &[Line<'_>]) -> bool {
+    let is_row = |row: &Line<'_>| {
+        let mut characters = row.text.chars();
+        while let Some(first) = characters.next() {
+            let second = characters.next();
+            if second != Some(first) && !(first.is_ascii_alphabetic() && second == Some(' ')) {
+                return false;
+            }
+        }
+        row.text.len() >= 10
+    };
+    rows.len() >= 5 && rows.iter().all(is_row)
 }
 
 fn content(field: &str) -> &str {

@@ -7,7 +7,7 @@ use super::rows::side_of;
 use super::{looks_like_row, puzzle, unusable};
 use crate::{Grid, Result};
 
-/// A line that is a puzzle, maybe with its solution, a name before it and a rating behind.
+/// A puzzle in a line, maybe with its solution, a name before it and a rating behind.
 pub(super) struct Whole<'a> {
     line: Line<'a>,
     side: usize,
@@ -16,15 +16,15 @@ pub(super) struct Whole<'a> {
     solution: Option<Vec<char>>,
 }
 
-/// The puzzle that a line is; `None` if it is none.
-pub(super) fn whole<'a>(line: Line<'a>, reading: &Reading) -> Option<Whole<'a>> {
-    let of = |cells: Vec<char>, solution| {
+/// The puzzles that a line holds, one after the other; none if it is no such line.
+pub(super) fn all<'a>(line: Line<'a>, reading: &Reading) -> Vec<Whole<'a>> {
+    let of = |cells: Vec<char>| {
         let side = side_of(cells.len())?;
         let written = Written::count(side, cells.iter().copied(), reading).ok()?;
-        Some(Whole { line, side, cells, written, solution })
+        Some(Whole { line, side, cells, written, solution: None })
     };
     if line.text.len() < 16 {
-        return None;
+        return Vec::new();
     }
     let parted = |c: char| {
         c.is_whitespace() || matches!(c, ',' | ';' | ':' | '"' | '\'' | '|' | '=' | '(' | ')' | '[' | ']' | '{' | '}')
@@ -34,27 +34,38 @@ pub(super) fn whole<'a>(line: Line<'a>, reading: &Reading) -> Option<Whole<'a>> 
         .split(parted)
         .filter(|field| field.len() >= 16)
         .map(|field| if field.contains('+') { without_placed(field) } else { field.chars().collect() });
-    let mut puzzles = fields.filter_map(|cells| of(cells, None));
-    if let Some(first) = puzzles.next() {
-        let second = puzzles.next().filter(|second| second.side == first.side);
-        let is_full = |whole: &Whole<'_>| whole.cells.iter().all(|&c| Some(c) != whole.written.blank);
-        // Either may come first; the one with blanks is the puzzle.
-        return Some(match second {
-            Some(second) if is_full(&second) => Whole { solution: Some(second.cells), ..first },
-            Some(second) if is_full(&first) => Whole { solution: Some(first.cells), ..second },
-            _ => first,
-        });
+    let mut found: Vec<Whole<'_>> = Vec::new();
+    for next in fields.filter_map(of) {
+        let Some(last) = found.last_mut() else {
+            found.push(next);
+            continue;
+        };
+        if next.side != last.side || next.cells == last.cells || last.solution.as_ref() == Some(&next.cells) {
+            continue;
+        }
+        match (last.solution.is_none(), last.is_full(), next.is_full()) {
+            (true, _, true) => last.solution = Some(next.cells),
+            // Either may come first; the one with blanks is the puzzle.
+            (true, true, false) => {
+                let solution = std::mem::replace(last, next).cells;
+                last.solution = Some(solution);
+            }
+            _ => found.push(next),
+        }
+    }
+    if !found.is_empty() {
+        return found;
     }
     if let Some(cells) = grouped(line.text) {
-        return of(cells, None);
+        return Vec::from_iter(of(cells));
     }
     let all = || line.text.chars();
     if all().any(char::is_alphabetic) && !looks_like_row(line.text) {
-        return None;
+        return Vec::new();
     }
     // Cells with something between each two of them; or blanks that are spaces.
-    of(all().filter(|&c| !parted(c)).collect(), None)
-        .or_else(|| of(all().collect(), None).filter(|whole| whole.written.blank == Some(' ')))
+    let spaced = || of(all().collect()).filter(|whole| whole.written.blank == Some(' '));
+    Vec::from_iter(of(all().filter(|&c| !parted(c)).collect()).or_else(spaced))
 }
 
 /// The cells of rows that one character parts, and another the cells within them: `5,3,0,.7,0,0,` and so on.
@@ -97,6 +108,10 @@ fn without_placed(field: &str) -> Vec<char> {
 }
 
 impl Whole<'_> {
+    fn is_full(&self) -> bool {
+        self.cells.iter().all(|&c| Some(c) != self.written.blank)
+    }
+
     pub(super) fn puzzle(self, origin: &str, reading: &Reading) -> Result<Puzzle> {
         let Self { line, side, cells, written, solution } = self;
         let values = |cells: &[char]| cells.iter().map(|&c| written.value(side, c)).collect::<Option<Vec<_>>>();

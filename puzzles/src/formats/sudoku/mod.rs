@@ -13,7 +13,7 @@ mod values;
 
 use boxes::boxes;
 pub(super) use drawing::drawing;
-use line::whole;
+use line::all as all_in;
 pub use numerals::Numerals;
 use numerals::{Misfit, Written};
 pub(super) use rows::side_of;
@@ -65,6 +65,8 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
     }
     let mut reader = Reader { origin, lines, at: 0, reading, title: None, said: Vec::new() };
     let mut skipped = false;
+    // The line behind rows that were a puzzle; whether such rows had no givens; whether a line failed.
+    let (mut drawn, mut empty, mut failed) = (None, false, false);
     while let Some(&line) = reader.lines.get(reader.at) {
         if let Some(section) = section(line.text) {
             // SadMan's files say in which state they left a puzzle, and more.
@@ -75,39 +77,66 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
             reader.at += 1;
         } else {
             let start = reader.at;
-            match reader.puzzle() {
-                Ok(Some(mut puzzle)) => {
-                    puzzle.id = puzzle.id.or_else(|| reader.title_below());
-                    // A full grid behind a puzzle that it agrees with is its answer.
-                    if !kept.answer(&puzzle) {
-                        kept.push(puzzle)?;
-                    }
-                    reader.title = None;
-                    reader.said.clear();
-                }
-                Ok(None) => {
+            match reader.puzzles() {
+                Ok(puzzles) if puzzles.is_empty() => {
                     reader.hear(line);
                     reader.title = Some(line.text.trim());
                     reader.at += 1;
                 }
+                Ok(puzzles) => {
+                    // Rows, and no line that is a puzzle by itself.
+                    drawn = (puzzles.len() == 1 && reader.at > start + 1).then_some(reader.at);
+                    for mut puzzle in puzzles {
+                        puzzle.id = puzzle.id.or_else(|| reader.title_below());
+                        // A full grid behind a puzzle that it agrees with is its answer.
+                        if kept.answer(&puzzle) {
+                            drawn = None;
+                        } else {
+                            let is_empty = puzzle.grid.cells().iter().all(|&value| value == crate::sudoku::BLANK);
+                            empty |= is_empty && drawn.is_some();
+                            kept.push(puzzle)?;
+                        }
+                    }
+                    reader.title = None;
+                    reader.said.clear();
+                }
                 Err(error) => {
                     kept.fail(reading, error)?;
+                    // The first rows of something else, of which these are the next, are no puzzle.
+                    if drawn == Some(start) {
+                        kept.take_back();
+                    }
+                    failed = true;
                     reader.pass_over(start);
                 }
             }
         }
+    }
+    // Rows without givens are likelier what the lines that failed are.
+    if empty && failed {
+        kept.take_back_empty();
     }
     Ok(())
 }
 
 /// The puzzle that a line is by itself; `None` if it is none.
 pub(super) fn in_line(origin: &str, line: Line<'_>, reading: &Reading) -> Option<Result<Puzzle>> {
-    whole(line, reading).map(|whole| whole.puzzle(origin, reading))
+    let mut found = all_in(line, reading);
+    let puzzle = found.pop()?;
+    Some(if found.is_empty() {
+        puzzle.puzzle(origin, reading)
+    } else {
+        Err(PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line: line.number,
+            fault: format!("{} sudokus where one is expected", found.len() + 1).into(),
+        })
+    })
 }
 
 /// True if a line is a puzzle by itself.
 pub(super) fn is_whole(line: Line<'_>, reading: &Reading) -> bool {
-    line.text.len() <= LONGEST_LINE && whole(line, reading).is_some()
+    line.text.len() <= LONGEST_LINE && !all_in(line, reading).is_empty()
 }
 
 /// True for a line that says something about the puzzles of its text and is part of none.
@@ -157,13 +186,16 @@ impl<'a> Reader<'_, 'a, '_> {
         })
     }
 
-    /// The puzzle that begins in this line, behind which reading goes on; `None` for a title.
-    fn puzzle(&mut self) -> Result<Option<Puzzle>> {
+    /// The puzzles that begin in this line, behind which reading goes on; none for a title.
+    fn puzzles(&mut self) -> Result<Vec<Puzzle>> {
         let line = self.lines[self.at];
         let sixteen = self.is_sixteen_grid();
-        if !sixteen && let Some(whole) = whole(line, self.reading) {
-            self.at += 1;
-            return whole.puzzle(self.origin, self.reading).map(Some);
+        if !sixteen {
+            let found = all_in(line, self.reading);
+            if !found.is_empty() {
+                self.at += 1;
+                return found.into_iter().map(|whole| whole.puzzle(self.origin, self.reading)).collect();
+            }
         }
         let start = self.at;
         let found = match self.first_row() {
@@ -172,11 +204,11 @@ impl<'a> Reader<'_, 'a, '_> {
                 && self.columns(start).is_none()
                 && short::find(&self.lines[start..]).is_none() =>
             {
-                return Ok(None);
+                return Ok(Vec::new());
             }
             None => Err(unusable(self.origin, line)),
         };
-        found.map(Some).or_else(|error| {
+        found.map(|puzzle| vec![puzzle]).or_else(|error| {
             // A number alone, and rows of another length behind it.
             let alone = self.lines.get(start + 1).is_some_and(|next| cells(next.text) != cells(line.text));
             if let Some(short) = short::find(&self.lines[start..]) {
@@ -184,16 +216,16 @@ impl<'a> Reader<'_, 'a, '_> {
                 let values = short.values(self.reading).ok_or(error)?;
                 let mut puzzle = self.finish(line.number, short.side, values, &[], &[])?;
                 puzzle.note = puzzle.note.or_else(|| short.is_filled.then(|| SHORT_ROWS.to_owned()));
-                return Ok(Some(puzzle));
+                return Ok(vec![puzzle]);
             }
             if let Some(spaced) = self.columns(start) {
                 self.at = start + spaced.lines;
                 let values = spaced.values(self.reading).ok_or(error)?;
-                return self.finish(line.number, spaced.side, values, &spaced.breaks, &[]).map(Some);
+                return self.finish(line.number, spaced.side, values, &spaced.breaks, &[]).map(|puzzle| vec![puzzle]);
             }
             if alone && line.text.trim().bytes().all(|byte| byte.is_ascii_digit()) && line.text.trim().len() <= 7 {
                 self.at = start;
-                return Ok(None);
+                return Ok(Vec::new());
             }
             Err(error)
         })
@@ -339,7 +371,7 @@ impl<'a> Reader<'_, 'a, '_> {
             return pencil_marks(self.origin, row.line);
         }
         let heading = is_title(row.line.text) && row.line.text.contains(|c: char| c.is_alphabetic());
-        if heading || whole(row.line, self.reading).is_some() {
+        if heading || is_whole(row.line, self.reading) {
             if before == 1 {
                 return unusable(self.origin, self.lines[self.at]);
             }
