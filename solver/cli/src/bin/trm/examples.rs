@@ -73,7 +73,7 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
         "export",
         &[
             (
-                "trm export checkpoint.pt --task sudoku-9 --out bundle",
+                "trm export checkpoint.pt --task sudoku --out bundle",
                 "Turn a checkpoint of the public code into a bundle.",
             ),
             (
@@ -91,8 +91,8 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
     ),
     ("inspect", &[("trm inspect models/sudoku", "Say what a bundle holds, and how its weights were made.")]),
     ("sign", &[("trm sign models/maze-9 --key trm.key", "Sign a bundle with a key of minisign.")]),
-    ("verify", &[("trm verify models/maze-9 --public-key trm.pub", "Check a bundle's signature and its files.")]),
-    ("parity", &[("trm parity golden --bundle bundle", "Compare a bundle with recorded numbers of the public code.")]),
+    ("verify", &[("trm verify maze-9-signed --trust trm.pub", "Check a bundle's signature and its files.")]),
+    ("parity", &[("trm parity bundle --golden golden", "Compare a bundle with recorded numbers of the public code.")]),
     ("bench", &[("trm bench models/maze-9 --tune", "Find the batch and the threads that suit this machine.")]),
     ("doctor", &[("trm doctor", "Check engines, providers and models.")]),
     ("models", &[("trm models --json", "List the shipped models for a program.")]),
