@@ -156,12 +156,14 @@ pub static DIALECTS: [Dialect; 17] = [
             text.body.trim_ascii_start().starts_with(b"type ") || text.body.trim_ascii_start().starts_with(b"version ")
         },
         read: |text, _, _| {
-            Err(PuzzleError::Syntax {
-                origin: text.origin.to_owned(),
-                line: 1,
-                fault: trm_intake::Fault::from("a MovingAI map has no start and goal of its own")
-                    .advise("give the path of the .map with its .map.scen beside it"),
-            })
+            let fault = if is_pointer(&text.body) {
+                trm_intake::Fault::from("a Git LFS pointer: the file itself is not here")
+                    .advise("`git lfs pull` fetches it")
+            } else {
+                trm_intake::Fault::from("a MovingAI map has no start and goal of its own")
+                    .advise("give the path of the .map with its .map.scen beside it")
+            };
+            Err(PuzzleError::Syntax { origin: text.origin.to_owned(), line: 1, fault })
         },
     },
     Dialect {
@@ -223,6 +225,46 @@ pub static DIALECTS: [Dialect; 17] = [
         read: |text, reading, kept| sudoku::read(text.origin, &text.lines, reading, kept),
     },
 ];
+
+/// True for what stands in place of a file that Git LFS keeps elsewhere.
+fn is_pointer(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"version https://git-lfs")
+}
+
+/// The most bytes of a file that are looked at to see that it holds no puzzle.
+pub(super) const BEGINNING: usize = 64 << 10;
+
+/// True for a file that holds no puzzle at all, after this error: one that is not text, or in no form that is told for sure,
+/// and whose first line is no cells of a puzzle.
+pub(super) fn is_foreign(bytes: &[u8], error: &PuzzleError) -> bool {
+    let beginning = &bytes[..bytes.len().min(BEGINNING)];
+    let line = match error {
+        PuzzleError::Syntax { line, .. } | PuzzleError::UnknownCharacter { line, .. } => Some(*line),
+        _ => None,
+    };
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        // A character that the end of what is looked at parts.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&beginning[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return line.is_some(),
+    };
+    if text.contains('\0') || is_pointer(beginning) {
+        return true;
+    }
+    let Some((first, number)) = text.lines().zip(1..).find(|(text, _)| !text.trim().is_empty()) else { return false };
+    let lines = text.lines().zip(1..).map(|(text, number)| Line { number, text }).collect::<Vec<_>>();
+    let text = Text { origin: "", body: Body::of(beginning), lines };
+    let is_sure = DIALECTS.iter().any(|dialect| {
+        let is_other_json = || dialect.name == "arc-json" && !beginning.windows(5).any(|word| word == b"\"test");
+        dialect.sure && (dialect.tells)(&text) && !is_other_json()
+    });
+    let is_cell = |c: &char| c.is_ascii_digit() || " \t.,;|#*_-█".contains(*c);
+    let cells = first.chars().filter(is_cell).count();
+    let begins_as_puzzle = first.len() > 3 && 3 * cells > 2 * first.chars().count();
+    !is_sure && !begins_as_puzzle && line == Some(number)
+}
 
 /// True if JSON holds puzzles and not tasks of ARC.
 fn json_puzzles(text: &Text<'_>) -> bool {

@@ -32,13 +32,21 @@ pub(super) fn of_lines(lines: &[Line<'_>]) -> Option<Givens> {
         let words = line.text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()).take(4);
         words.map(|word| word.parse::<u8>().ok()).collect::<Option<Vec<_>>>()
     };
-    let [side] = numbers(lines.next()?)?[..] else { return None };
+    let first = lines.next()?;
+    // The side alone, or `4x4`.
+    let squared = first.text.trim().split_once(['x', 'X']).filter(|(height, width)| height == width);
+    let squared = squared.and_then(|(side, _)| side.parse::<u8>().ok());
+    let side = match squared {
+        Some(side) => side,
+        None => *numbers(first)?.first().filter(|_| numbers(first).is_some_and(|numbers| numbers.len() == 1))?,
+    };
     let count = lines.next_if(|line| numbers(line).is_some_and(|numbers| numbers.len() == 1));
     let count = count.and_then(|line| line.text.trim().parse::<usize>().ok());
     let cells = lines.take(MOST + 1).map(|line| numbers(line)?.try_into().ok()).collect::<Option<Vec<[u8; 3]>>>()?;
     let fits = |cell: &[u8; 3]| cell.iter().all(|&number| number <= side);
-    let is_list =
-        (4..=MOST).contains(&cells.len()) && cells.iter().all(fits) && Sudoku::with_side(side.into()).is_some();
+    let is_list = (if squared.is_some() { 1 } else { 4 }..=MOST).contains(&cells.len())
+        && cells.iter().all(fits)
+        && Sudoku::with_side(side.into()).is_some();
     is_list.then_some(Givens { cells, side: Some(side.into()), count })
 }
 

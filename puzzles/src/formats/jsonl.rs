@@ -139,7 +139,7 @@ impl Object {
             maze::places::mark(&mut puzzle.grid, &[start, goal]).map_err(|fault| PuzzleError::data(source, fault))?;
         }
         if let Some(answer) = &answer {
-            let asked = Reading { family: None, ..Reading::like(&puzzle) };
+            let asked = Reading { family: None, boxes: None, ..Reading::like(&puzzle) };
             let answer = grid(&format!("{source} (answer)"), answer, Some(puzzle.kind), &asked)?.grid;
             if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
                 let (found, expected) = (answer.size(), puzzle.grid.size());

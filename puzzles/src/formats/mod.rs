@@ -247,7 +247,24 @@ fn read_file_bytes(path: &Path, bytes: &[u8], reading: &Reading, budget: &mut Bu
 /// The puzzles of all files in a folder that hold any.
 fn read_folder(folder: &Path, reading: &Reading, budget: &mut Budget) -> Result<Found> {
     let files = packed::files(folder, budget)?;
-    all_of(folder, files.iter().map(|file| read_within(file, reading, budget)), reading)
+    let read = |file: &PathBuf| {
+        read_within(file, reading, budget).map_err(|error| match start_of(file) {
+            Some(start) if dialect::is_foreign(&start, &error) => {
+                PuzzleError::Empty { origin: file.display().to_string() }
+            }
+            _ => error,
+        })
+    };
+    all_of(folder, files.iter().map(read), reading)
+}
+
+/// The beginning of a file that is not packed, as text; `None` if it cannot be read.
+fn start_of(file: &Path) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    std::fs::File::open(file).ok()?.take(dialect::BEGINNING as u64).read_to_end(&mut start).ok()?;
+    let is_packed = start.starts_with(b"PK\x03\x04") || packed::Unpacking::of(&start).is_some();
+    (!is_packed).then(|| encoding::utf8(&start).into_owned())
 }
 
 /// Joins what several files hold. One without puzzles is passed over.

@@ -84,19 +84,22 @@ impl Layout {
     }
 }
 
-/// True for rows in which two characters are a cell. Of fewer rows each may be so by chance.
+/// True for rows in which two characters are a cell. Of few rows, or of rows of one character, each may be so by chance.
 fn is_doubled(rows: &[Line<'_>]) -> bool {
-    let is_row = |row: &Line<'_>| {
-        let mut characters = row.text.chars();
+    let mut changes = 0;
+    let mut is_row = |row: &Line<'_>| {
+        let (mut characters, mut before) = (row.text.chars(), None);
         while let Some(first) = characters.next() {
             let second = characters.next();
             if second != Some(first) && !(first.is_ascii_alphabetic() && second == Some(' ')) {
                 return false;
             }
+            changes += usize::from(before.is_some_and(|before| before != first));
+            before = Some(first);
         }
         row.text.len() >= 10
     };
-    rows.len() >= 5 && rows.iter().all(is_row)
+    rows.len() >= 5 && rows.iter().all(&mut is_row) && changes >= rows.len()
 }
 
 fn content(field: &str) -> &str {

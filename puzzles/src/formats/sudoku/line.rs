@@ -3,8 +3,8 @@
 use super::super::lines::Line;
 use super::super::{Puzzle, Reading};
 use super::numerals::Written;
-use super::rows::side_of;
-use super::{looks_like_row, puzzle, unusable};
+use super::rows::{is_usual, side_of};
+use super::{Numerals, looks_like_row, puzzle, unusable};
 use crate::{Grid, Result};
 
 /// A puzzle in a line, maybe with its solution, a name before it and a rating behind.
@@ -14,6 +14,7 @@ pub(super) struct Whole<'a> {
     cells: Vec<char>,
     written: Written,
     solution: Option<Vec<char>>,
+    name: Option<&'a str>,
 }
 
 /// The puzzles that a line holds, one after the other; none if it is no such line.
@@ -21,7 +22,7 @@ pub(super) fn all<'a>(line: Line<'a>, reading: &Reading) -> Vec<Whole<'a>> {
     let of = |cells: Vec<char>| {
         let side = side_of(cells.len())?;
         let written = Written::count(side, cells.iter().copied(), reading).ok()?;
-        Some(Whole { line, side, cells, written, solution: None })
+        Some(Whole { line, side, cells, written, solution: None, name: None })
     };
     if line.text.len() < 16 {
         return Vec::new();
@@ -54,10 +55,18 @@ pub(super) fn all<'a>(line: Line<'a>, reading: &Reading) -> Vec<Whole<'a>> {
         }
     }
     if !found.is_empty() {
+        if let [only] = &mut found[..] {
+            only.name = name(line.text);
+        }
         return found;
     }
     if let Some(cells) = grouped(line.text) {
         return Vec::from_iter(of(cells));
+    }
+    if let Some((cells, numerals)) = listed(line.text, reading) {
+        let side = cells.len().isqrt();
+        let (written, name) = (Written { numerals, blank: Some('.') }, None);
+        return vec![Whole { line, side, cells, written, solution: None, name }];
     }
     let all = || line.text.chars();
     if all().any(char::is_alphabetic) && !looks_like_row(line.text) {
@@ -66,6 +75,55 @@ pub(super) fn all<'a>(line: Line<'a>, reading: &Reading) -> Vec<Whole<'a>> {
     // Cells with something between each two of them; or blanks that are spaces.
     let spaced = || of(all().collect()).filter(|whole| whole.written.blank == Some(' '));
     Vec::from_iter(of(all().filter(|&c| !parted(c)).collect()).or_else(spaced))
+}
+
+/// The name at the beginning of a line whose puzzle is the next word: a word with a letter, or a number of many digits.
+fn name(text: &str) -> Option<&str> {
+    let (name, behind) = text.trim_start().split_once(char::is_whitespace)?;
+    let is_name = name.len() >= 8 || name.contains(char::is_alphabetic);
+    let cells = behind.trim_start().split(char::is_whitespace).next().map_or(0, |word| word.chars().count());
+    (is_name && name.len() < 16 && name.chars().all(char::is_alphanumeric) && side_of(cells).is_some()).then_some(name)
+}
+
+/// The cells of a line of numbers in which a blank is -1, or nothing between two commas. With -1, they may count from 0.
+fn listed(text: &str, reading: &Reading) -> Option<(Vec<char>, Numerals)> {
+    let delimiter = [',', ';', '\t'].into_iter().find(|&delimiter| text.contains(delimiter));
+    let text = text.trim_matches([' ', '[', ']', '\r']);
+    let fields = match delimiter {
+        Some(delimiter) => text.split(delimiter).map(str::trim).take(626).collect::<Vec<_>>(),
+        None => text.split_whitespace().take(626).collect(),
+    };
+    // A delimiter behind the last cell.
+    let count = fields.len();
+    let all = if is_cells(count) { &fields[..] } else { fields.split_last().filter(|(last, _)| last.is_empty())?.1 };
+    let side = side_of(all.len()).filter(|_| is_cells(all.len()))?;
+    let blank = |field: &&str| *field == super::MINUS_ONE || field.is_empty();
+    let (minus, empty) = (all.contains(&super::MINUS_ONE), all.contains(&""));
+    if minus == empty {
+        return None;
+    }
+    let numbers = all
+        .iter()
+        .filter(|field| !blank(field))
+        .map(|field| field.parse::<usize>().ok())
+        .collect::<Option<Vec<_>>>()?;
+    let (least, most) = (numbers.iter().min().copied()?, numbers.iter().max().copied()?);
+    let numerals = match (least, most) {
+        (0, most) if minus && most < side => Numerals::FromZero,
+        (0, _) => return None,
+        (_, most) if most > side => return None,
+        (_, most) if minus && most < side => reading.symbols?,
+        _ => Numerals::FromOne,
+    };
+    let symbol = |field: &&str| {
+        let number = if blank(field) { None } else { field.parse::<u8>().ok() };
+        number.map_or(Some('.'), |number| numerals.symbol(number + u8::from(numerals == Numerals::FromZero)))
+    };
+    Some((all.iter().map(symbol).collect::<Option<_>>()?, numerals))
+}
+
+fn is_cells(count: usize) -> bool {
+    side_of(count).is_some_and(is_usual)
 }
 
 /// The cells of rows that one character parts, and another the cells within them: `5,3,0,.7,0,0,` and so on.
@@ -80,7 +138,7 @@ fn grouped(text: &str) -> Option<Vec<char>> {
             "" => Some('.'),
             field => match field.parse::<u8>() {
                 Ok(0) => Some('0'),
-                Ok(number) => super::Numerals::FromOne.symbol(number),
+                Ok(number) => Numerals::FromOne.symbol(number),
                 Err(_) => field.chars().next().filter(|_| field.chars().count() == 1),
             },
         };
@@ -113,10 +171,11 @@ impl Whole<'_> {
     }
 
     pub(super) fn puzzle(self, origin: &str, reading: &Reading) -> Result<Puzzle> {
-        let Self { line, side, cells, written, solution } = self;
+        let Self { line, side, cells, written, solution, name } = self;
         let values = |cells: &[char]| cells.iter().map(|&c| written.value(side, c)).collect::<Option<Vec<_>>>();
         let found = values(&cells).ok_or_else(|| unusable(origin, line))?;
         let mut puzzle = puzzle(origin, line.number, side, found, written, (None, None), reading)?;
+        puzzle.id = name.map(str::to_owned);
         let solution = solution.and_then(|cells| values(&cells));
         puzzle.solution = solution.map(|values| Grid::from_cells(side, side, values)).transpose()?;
         Ok(puzzle)

@@ -2,7 +2,9 @@
 
 mod boxes;
 mod drawing;
+mod faults;
 mod line;
+mod margin;
 mod numerals;
 mod rows;
 mod said;
@@ -13,9 +15,10 @@ mod values;
 
 use boxes::boxes;
 pub(super) use drawing::drawing;
+use faults::{is_word_row, pencil_marks, unusable};
 use line::all as all_in;
 pub use numerals::Numerals;
-use numerals::{Misfit, Written};
+use numerals::Written;
 pub(super) use rows::side_of;
 use rows::{Row, is_rule, is_side, is_title, period};
 use said::boxes_said;
@@ -63,6 +66,8 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
             fault: format!("a line of {} characters, a sudoku takes {LONGEST_LINE} at most", line.text.len()).into(),
         });
     }
+    let plain = margin::without(lines);
+    let lines = plain.as_deref().unwrap_or(lines);
     let mut reader = Reader { origin, lines, at: 0, reading, title: None, said: Vec::new() };
     let mut skipped = false;
     // The line behind rows that were a puzzle; whether such rows had no givens; whether a line failed.
@@ -301,8 +306,9 @@ impl<'a> Reader<'_, 'a, '_> {
             let (rows, ..) = self.next_rows(count);
             let is_cell = |&(_, text): &(usize, &str)| {
                 text.chars().count() <= 1
-                    || text.parse::<usize>().is_ok_and(|number| number <= count)
+                    || number(text).is_some_and(|number| number <= count)
                     || is_blank_word(text)
+                    || text == MINUS_ONE
             };
             let of_numbers = |row: &Line<'_>| {
                 let row = Row::of(*row, true);
@@ -415,39 +421,16 @@ fn cells(text: &str) -> usize {
     text.chars().filter(|&c| !rows::is_bar(c) && !c.is_whitespace() && c != ',').count()
 }
 
+/// A blank cell beside numbers from 0 or 1.
+const MINUS_ONE: &str = "-1";
+
+/// The number of a cell, which a point may stand before, to fill its column, or behind, for a given.
+fn number(text: &str) -> Option<usize> {
+    text.trim_matches(['.', '_']).parse().ok()
+}
+
 fn is_blank_word(text: &str) -> bool {
     text.chars().all(|c| matches!(c, '.' | '_' | '-' | '*'))
-}
-
-/// True for a row that is a word rather than cells: `easy`, `level 1`.
-fn is_word_row(row: &Row<'_>) -> bool {
-    let characters = || row.cells.iter().flat_map(|(_, text)| text.chars());
-    let letters = characters().filter(|c| c.is_alphabetic()).count();
-    let odd = |c: char| {
-        c.is_alphabetic() && Numerals::FromOne.value(c).is_none_or(|value| usize::from(value) > row.cells.len())
-    };
-    let mut first = characters().filter(|c| c.is_alphabetic());
-    let letter = first.next();
-    // One letter again and again, with digits, is the blank.
-    let several = first.any(|c| Some(c) != letter) || !characters().any(|c| c.is_ascii_digit());
-    letters >= 3 && several && characters().any(|c| odd(c) && !matches!(c, 'x' | 'X')) && !is_letters(row)
-}
-
-/// True for rows of the letters from A to that of the side, and one other character.
-fn is_letters(row: &Row<'_>) -> bool {
-    let side = row.cells.len();
-    let others = row.cells.iter().flat_map(|(_, text)| text.chars());
-    let mut others = others.filter(|&c| Numerals::Letters.value(c).is_none_or(|value| usize::from(value) > side));
-    others.next().is_none_or(|blank| others.all(|c| c == blank))
-}
-
-fn pencil_marks(origin: &str, line: Line<'_>) -> PuzzleError {
-    PuzzleError::Syntax {
-        origin: origin.to_owned(),
-        line: line.number,
-        fault: Fault::from("several digits in a cell: these are pencil marks, not a puzzle")
-            .advise("export the puzzle itself, a digit or a blank in each cell"),
-    }
 }
 
 /// The puzzle of these values. `shown` is the height and the width of its boxes, as far as the text shows them.
@@ -461,6 +444,17 @@ fn puzzle(
     reading: &Reading,
 ) -> Result<Puzzle> {
     let grid = Grid::from_cells(side, side, values)?;
+    // What a model solves is said with the kind of its puzzles, and refused by the model.
+    if let Some(task) = reading.boxes.filter(|task| reading.family.is_none() && task.side() != side) {
+        let (height, width, asked) = (task.box_height(), task.box_width(), task.side());
+        return Err(PuzzleError::Syntax {
+            origin: origin.to_owned(),
+            line,
+            fault: Fault::from(format!(
+                "boxes of {height}x{width} are a sudoku of {asked}x{asked}, this one is {side}x{side}"
+            )),
+        });
+    }
     let (task, note) = boxes(side, &grid, shown, reading);
     let blank = written.blank.filter(|c| !c.is_whitespace()).unwrap_or('.');
     Ok(Puzzle {
@@ -472,43 +466,4 @@ fn puzzle(
         solution: None,
         note,
     })
-}
-
-/// An error for a line that is neither a whole puzzle nor a row of one: its first odd character, or its length.
-fn unusable(origin: &str, line: Line<'_>) -> PuzzleError {
-    let marks = Row::of(line, true);
-    let is_number = |&(_, text): &(usize, &str)| text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_side(marks.cells.len()) && marks.has_numbers() && marks.cells.len() <= 9 && marks.cells.iter().all(is_number)
-    {
-        return pencil_marks(origin, line);
-    }
-    let row = Row::of(line, false);
-    let characters = || row.cells.iter().filter_map(|(_, text)| text.chars().next());
-    let side = side_of(row.cells.len()).unwrap_or(9);
-    match Written::count(side, characters(), &Reading::default()) {
-        Err(Misfit::ZeroAndBlank(blank)) if side_of(row.cells.len()).is_some() => two_blanks(origin, line, side, blank),
-        Err(Misfit::Unknown(odd)) if odd != '0' && (!odd.is_ascii_digit() || side_of(row.cells.len()).is_some()) => {
-            let place = row.cells.iter().find(|(_, text)| text.starts_with(odd)).map_or(0, |&(index, _)| index);
-            line.unknown(origin, place, &allowed(side))
-        }
-        _ => PuzzleError::Syntax {
-            origin: origin.to_owned(),
-            line: line.number,
-            fault: Fault::from(format!("a line of {} cells is neither a sudoku nor a row of one", row.cells.len()))
-                .advise("give 81 characters in one line, or 9 rows of 9"),
-        },
-    }
-}
-
-fn allowed(side: usize) -> String {
-    let symbols = match side {
-        ..=9 => format!("1 to {side}"),
-        _ => format!("1 to 9, A to {}", Numerals::FromOne.symbol(side as u8).unwrap_or('?')),
-    };
-    format!("a {side}x{side} sudoku is written with {symbols}, and 0 or . or one other character for blank")
-}
-
-fn two_blanks(origin: &str, line: Line<'_>, side: usize, blank: char) -> PuzzleError {
-    let symbols = Numerals::FromZero.range(side);
-    PuzzleError::TwoBlanks { origin: origin.to_owned(), line: line.number, blank, symbols }
 }

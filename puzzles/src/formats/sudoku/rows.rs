@@ -49,6 +49,11 @@ fn is_separator(character: char) -> bool {
 
 /// True for a line between boxes, or of a frame: `---+---+---`.
 pub(super) fn is_rule(text: &str) -> bool {
+    // Between any two cells there may be a cross.
+    let is_drawn = |c: char| matches!(c, '\u{2500}'..='\u{257f}') || c.is_whitespace();
+    if text.chars().all(is_drawn) && text.chars().filter(|c| "─━═".contains(*c)).count() >= 3 {
+        return true;
+    }
     let mut run = 0;
     let mut longest = 0;
     let mut before = ' ';
@@ -163,7 +168,8 @@ pub(super) fn period(breaks: &[usize], side: usize) -> Option<usize> {
     let inner = breaks.iter().copied().filter(|&at| at > 0 && at < side).collect::<Vec<_>>();
     let &first = inner.first()?;
     let expected = (first..side).step_by(first).collect::<Vec<_>>();
-    (side.is_multiple_of(first) && inner == expected).then_some(first)
+    // Bars between all cells show no boxes.
+    (first > 1 && side.is_multiple_of(first) && inner == expected).then_some(first)
 }
 
 /// True for what people write around puzzles: comments, headings, names, sizes. A row that is damaged is none.
@@ -187,12 +193,22 @@ pub(super) fn is_title(text: &str) -> bool {
         && number.split_ascii_whitespace().count() <= 3;
     // Digits in a row are cells that would be lost.
     let run = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
-    if !comment && !is_number && run > 5 {
+    if !comment && !is_number && !is_sum(text) && run > 5 {
         return false;
     }
     comment
+        || is_sum(text)
         || section
         || is_number
         || (longest >= 3 && digits <= 12)
         || text.chars().all(|c| !c.is_alphanumeric() && c != '.' && c != '_')
+}
+
+/// True for the checksum of a puzzle.
+fn is_sum(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    matches!(text.len(), 32 | 40)
+        && text.bytes().all(|byte| is_digit(byte) || matches!(byte, b'a'..=b'f'))
+        && text.bytes().any(is_digit)
+        && !text.bytes().all(is_digit)
 }

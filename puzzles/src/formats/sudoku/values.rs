@@ -1,9 +1,10 @@
 //! The values of the cells of a grid.
 
 use super::super::Reading;
+use super::faults::{allowed, pencil_marks, two_blanks, unusable};
 use super::numerals::{Misfit, Written};
 use super::rows::Row;
-use super::{Numerals, allowed, is_blank_word, pencil_marks, two_blanks, unusable};
+use super::{MINUS_ONE, Numerals, is_blank_word, number};
 use crate::Result;
 use crate::sudoku::BLANK;
 
@@ -29,7 +30,9 @@ pub(super) fn characters(origin: &str, rows: &[Row<'_>], side: usize, reading: &
 pub(super) fn numbers(origin: &str, rows: &[Row<'_>], side: usize) -> Result<(Vec<u8>, Written)> {
     let all = || rows.iter().flat_map(|row| row.cells.iter().map(move |&(index, text)| (row, index, text)));
     let is_zero = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte == b'0');
-    let other = all().map(|(_, _, text)| text).find(|text| !text.bytes().any(|byte| byte.is_ascii_digit()));
+    let other = all()
+        .map(|(_, _, text)| text)
+        .find(|&text| text == MINUS_ONE || !text.bytes().any(|byte| byte.is_ascii_digit()));
     let from_zero = other.is_some() && all().any(|(_, _, text)| is_zero(text));
     let value = |text: &str| -> Option<u8> {
         if !text.bytes().any(|byte| byte.is_ascii_digit()) {
@@ -37,7 +40,10 @@ pub(super) fn numbers(origin: &str, rows: &[Row<'_>], side: usize) -> Result<(Ve
                 text.chars().count() <= 1 && !text.contains(|c: char| c.is_alphabetic() && !matches!(c, 'x' | 'X'));
             return (is_blank || is_blank_word(text)).then_some(BLANK);
         }
-        let number = text.parse::<usize>().ok()? + usize::from(from_zero);
+        if text == MINUS_ONE {
+            return Some(BLANK);
+        }
+        let number = number(text)? + usize::from(from_zero);
         (number <= side).then_some(number as u8)
     };
     let values = all().map(|(row, index, text)| {
@@ -51,6 +57,7 @@ pub(super) fn numbers(origin: &str, rows: &[Row<'_>], side: usize) -> Result<(Ve
         })
     });
     let numerals = if from_zero { Numerals::FromZero } else { Numerals::FromOne };
-    let blank = other.and_then(|text| text.chars().next()).filter(|c| !c.is_alphanumeric()).unwrap_or('.');
+    let blank = other.filter(|&text| text != MINUS_ONE).and_then(|text| text.chars().next());
+    let blank = blank.filter(|c| !c.is_alphanumeric()).unwrap_or('.');
     Ok((values.collect::<Result<_>>()?, Written { numerals, blank: Some(if other.is_some() { blank } else { '0' }) }))
 }
