@@ -220,19 +220,11 @@ struct Filled(bool);
 
 impl<'de> Deserialize<'de> for Filled {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Value {
-            Truth(bool),
-            List(Vec<IgnoredAny>),
-            Object(std::collections::HashMap<String, IgnoredAny>),
-            Other(IgnoredAny),
-        }
-        Ok(Self(match Value::deserialize(deserializer)? {
-            Value::Truth(truth) => truth,
-            Value::List(list) => !list.is_empty(),
-            Value::Object(object) => !object.is_empty(),
-            Value::Other(_) => false,
+        Ok(Self(match serde_json::Value::deserialize(deserializer)? {
+            serde_json::Value::Bool(truth) => truth,
+            serde_json::Value::Array(list) => !list.is_empty(),
+            serde_json::Value::Object(object) => !object.is_empty(),
+            _ => false,
         }))
     }
 }
