@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use trm_intake::explained;
-use trm_puzzles::formats::{self, Alphabet, DIALECTS};
+use trm_puzzles::formats::{self, Alphabet, DIALECTS, Reading, Stream};
 use trm_puzzles::{Grid, Puzzle, PuzzleKind};
 
 fn folder() -> PathBuf {
@@ -64,6 +64,42 @@ fn every_file_is_read_as_it_was_meant() {
     assert_eq!(files, names, "every file is in the table");
     assert!(names.len() > 100, "{}", names.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), names.len() - 1, wrong.join("\n"));
+}
+
+/// A reader that gives out so many bytes at once.
+struct Drops(std::io::Cursor<Vec<u8>>, usize);
+
+impl std::io::Read for Drops {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+#[test]
+fn every_file_is_the_same_in_drops() {
+    let mut read = 0;
+    for file in std::fs::read_dir(folder()).expect("a folder") {
+        let path = file.expect("a file").path();
+        if path.ends_with("expected.tsv") {
+            continue;
+        }
+        let bytes = std::fs::read(path).expect("readable");
+        let Ok(whole) = formats::parse("f", &bytes) else { continue };
+        for drop in [1, 30, 100] {
+            let stream = Stream::of("f", Drops(std::io::Cursor::new(bytes.clone()), drop), &Reading::default());
+            let pieces = stream.collect::<Result<Vec<_>, _>>().expect("readable");
+            let pieces = pieces.into_iter().flat_map(|found| found.puzzles).collect::<Vec<_>>();
+            assert_eq!(pieces.len(), whole.len(), "{}", String::from_utf8_lossy(&bytes));
+            for (number, (piece, whole)) in pieces.iter().zip(&whole).enumerate() {
+                // Of the first puzzle nobody knows that its answer will follow in a line of its own.
+                let solution = if number == 0 && piece.solution.is_none() { None } else { whole.solution.clone() };
+                assert_eq!(*piece, Puzzle { solution, ..whole.clone() }, "{}", String::from_utf8_lossy(&bytes));
+            }
+        }
+        read += 1;
+    }
+    assert!(read > 100, "{read}");
 }
 
 #[test]

@@ -445,3 +445,17 @@ fn long_lists_of_what_looks_like_headers_take_no_time() {
     }
     assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }
+
+/// Empty boards that a line of something else makes doubtful go; those that stand alone stay.
+#[test]
+fn only_doubtful_boards_are_set_aside() {
+    let alone = ".".repeat(81);
+    let rows = "....\n".repeat(4);
+    let text = format!("{alone}\n\n{rows}\n1x2\n");
+    let reading = Reading { keep_going: true, ..Reading::default() };
+    let found = formats::parse_all("t", text.as_bytes(), &reading).expect("goes on");
+    let sources = found.puzzles.iter().map(|puzzle| puzzle.source.as_str()).collect::<Vec<_>>();
+    assert_eq!((sources, found.failures.len()), (vec!["t:1"], 1));
+    let text = format!("{alone}\n\n{rows}");
+    assert_eq!(formats::parse_all("t", text.as_bytes(), &reading).expect("both").puzzles.len(), 2);
+}

@@ -93,9 +93,15 @@ impl<'o> Kept<'o> {
         self.puzzles.pop();
     }
 
-    /// Gives up the sudokus without givens.
-    pub(super) fn take_back_empty(&mut self) {
-        self.puzzles.retain(|puzzle| puzzle.grid.cells().iter().any(|&value| value != BLANK));
+    /// Puzzles so far: the place of the next one.
+    pub(super) fn len(&self) -> usize {
+        self.puzzles.len()
+    }
+
+    /// Gives up the puzzles at these places.
+    pub(super) fn take_back_all(&mut self, places: &[usize]) {
+        let mut place = 0..;
+        self.puzzles.retain(|_| place.next().is_none_or(|place| !places.contains(&place)));
     }
 
     /// True if an answer stood behind its puzzle.

@@ -25,6 +25,25 @@ pub fn with_examples(command: Command, examples: &[(&'static str, Examples)]) ->
     })
 }
 
+/// Faults of examples: a visible command without any, an example that the command line does not take.
+#[must_use]
+pub fn faults(command: &Command, examples: &[(&'static str, Examples)]) -> Vec<String> {
+    let visible = command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()).map(Command::get_name);
+    let has_own = |name: &str| {
+        let own = examples.iter().find(|(other, _)| *other == name).map_or(&[][..], |found| found.1);
+        own.iter().any(|(line, _)| line.contains(&format!("{} {name}", command.get_name())))
+    };
+    let lacking = visible.filter(|name| !has_own(name)).map(|name| format!("{name} has no example"));
+    let lines = examples.iter().flat_map(|(_, examples)| examples.iter()).map(|(line, _)| *line);
+    // Of a pipe every program, and nothing of what it is written into.
+    let programs = lines.flat_map(|line| line.split('|')).filter_map(|part| part.split('>').next());
+    let refused = programs.filter_map(|words| {
+        let taken = command.clone().try_get_matches_from(words.split_whitespace());
+        taken.err().map(|error| format!("{words}: {error}"))
+    });
+    lacking.chain(refused).collect()
+}
+
 /// Writes `man1/NAME.1` with a page for each subcommand, and `completions/` for bash, zsh and fish, below `folder`.
 ///
 /// # Errors
@@ -123,6 +142,8 @@ mod tests {
             .subcommand(Command::new("secret").hide(true));
         let folder = tempfile::tempdir().expect("a folder");
         let examples: &[(_, Examples)] = &[("solve", &[("tool solve -m a b", "Solve b.")])];
+        assert_eq!(faults(&command, examples).len(), 1, "its -m is no option");
+        assert_eq!(faults(&command, &[])[..], ["solve has no example".to_owned()]);
         write(command, examples, folder.path()).expect("written");
         let read = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
         assert!(read("man1/tool.1").contains("Does things"));

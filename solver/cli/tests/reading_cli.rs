@@ -195,3 +195,17 @@ fn formats_lists_every_dialect_with_an_example() {
         assert!(shown.contains(&format!("{} (", dialect.name)) && shown.contains(dialect.about), "{shown}");
     }
 }
+
+#[test]
+fn boxes_of_another_size_are_refused() {
+    for arguments in [&["solve", "--boxes", "2x2"][..], &["solve", "--as", "sudoku", "--boxes", "2x2"]] {
+        let output = run(arguments, LINE);
+        let expected = "error: --boxes: stdin:1: boxes of 2x2 are a sudoku of 4x4, this one is 9x9\n";
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(2), expected));
+    }
+    let output = run(
+        &["solve", "--keep-going", "--json", "--boxes", "3x2"],
+        &format!("{LINE}\n200000000000000006060004450000000000\n"),
+    );
+    assert_eq!((output.status.code(), json_lines(&output).len()), (Some(1), 1));
+}

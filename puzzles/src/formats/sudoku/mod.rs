@@ -23,12 +23,12 @@ pub(super) use rows::side_of;
 use rows::{Row, is_rule, is_side, is_title, period};
 use said::boxes_said;
 pub(super) use single::{looks_like as looks_like_single, read as read_single};
-use trm_intake::Fault;
 use values::{characters, numbers};
 
 use super::kept::Kept;
 use super::lines::Line;
 use super::{Alphabet, Puzzle, PuzzleKind, Reading};
+use crate::sudoku::BLANK;
 use crate::{AnswerCount, Grid, PuzzleError, Result, Task};
 
 /// The remark about rows that are numbers.
@@ -70,8 +70,8 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
     let lines = plain.as_deref().unwrap_or(lines);
     let mut reader = Reader { origin, lines, at: 0, reading, title: None, said: Vec::new() };
     let mut skipped = false;
-    // The line behind rows that were a puzzle; whether such rows had no givens; whether a line failed.
-    let (mut drawn, mut empty, mut failed) = (None, false, false);
+    // The line behind rows that were a puzzle; where such rows without givens are kept; whether a line failed.
+    let (mut drawn, mut empty, mut failed) = (None, Vec::new(), false);
     while let Some(&line) = reader.lines.get(reader.at) {
         if let Some(section) = section(line.text) {
             // SadMan's files say in which state they left a puzzle, and more.
@@ -97,8 +97,9 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
                         if kept.answer(&puzzle) {
                             drawn = None;
                         } else {
-                            let is_empty = puzzle.grid.cells().iter().all(|&value| value == crate::sudoku::BLANK);
-                            empty |= is_empty && drawn.is_some();
+                            if drawn.is_some() && puzzle.grid.cells().iter().all(|&value| value == BLANK) {
+                                empty.push(kept.len());
+                            }
                             kept.push(puzzle)?;
                         }
                     }
@@ -118,8 +119,8 @@ pub(super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &m
         }
     }
     // Rows without givens are likelier what the lines that failed are.
-    if empty && failed {
-        kept.take_back_empty();
+    if failed {
+        kept.take_back_all(&empty);
     }
     Ok(())
 }
@@ -444,17 +445,6 @@ fn puzzle(
     reading: &Reading,
 ) -> Result<Puzzle> {
     let grid = Grid::from_cells(side, side, values)?;
-    // What a model solves is said with the kind of its puzzles, and refused by the model.
-    if let Some(task) = reading.boxes.filter(|task| reading.family.is_none() && task.side() != side) {
-        let (height, width, asked) = (task.box_height(), task.box_width(), task.side());
-        return Err(PuzzleError::Syntax {
-            origin: origin.to_owned(),
-            line,
-            fault: Fault::from(format!(
-                "boxes of {height}x{width} are a sudoku of {asked}x{asked}, this one is {side}x{side}"
-            )),
-        });
-    }
     let (task, note) = boxes(side, &grid, shown, reading);
     let blank = written.blank.filter(|c| !c.is_whitespace()).unwrap_or('.');
     Ok(Puzzle {

@@ -106,25 +106,13 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use trm_cli::manual;
 
     use super::*;
     use crate::Cli;
 
     #[test]
     fn every_command_has_examples_that_it_takes() {
-        let command = Cli::command();
-        for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
-            let name = subcommand.get_name();
-            let (_, examples) = EXAMPLES.iter().find(|(other, _)| *other == name).unwrap_or_else(|| panic!("{name}"));
-            assert!(!examples.is_empty(), "{name}");
-            assert!(examples.iter().any(|(line, _)| line.contains(&format!("trm {name}"))), "{name}");
-        }
-        for (line, _) in EXAMPLES.iter().flat_map(|(_, examples)| examples.iter()) {
-            for part in line.split('|') {
-                let words = part.split('>').next().unwrap_or_default().split_whitespace();
-                let taken = Cli::command().try_get_matches_from(words);
-                assert!(taken.is_ok(), "{line}: {}", taken.expect_err("not taken"));
-            }
-        }
+        assert_eq!(manual::faults(&Cli::command(), EXAMPLES), Vec::<String>::new());
     }
 }

@@ -117,7 +117,7 @@ pub(crate) struct JsonReport<'a> {
     provider: ExecutionProvider,
     /// Milliseconds from the first step to the answer, loading not included.
     ms: f64,
-    /// Where the puzzle came from: `FILE:LINE`, `FILE:TASK[TEST]` for ARC.
+    /// Place that the puzzle came from: `FILE:LINE`, `FILE:TASK[TEST]` for ARC.
     source: &'a str,
     /// The name that the input gives it.
     #[serde(skip_serializing_if = "Option::is_none")]

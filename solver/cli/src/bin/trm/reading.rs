@@ -4,10 +4,10 @@ use std::io::Write;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use trm_cli::{Exit, console, errln};
+use trm_cli::{Exit, InvalidOption, console, errln};
 use trm_intake::Printable;
 use trm_puzzles::formats::{DIALECTS, Family, Numerals, Reading};
-use trm_puzzles::{Puzzle, Sudoku};
+use trm_puzzles::{Puzzle, PuzzleKind, Sudoku};
 
 use crate::task::Size;
 
@@ -45,7 +45,7 @@ fn symbols(text: &str) -> Result<Numerals, String> {
 
 impl ReadingArgs {
     /// Returns what is said, completed by what a model takes.
-    pub(crate) fn with(&self, model: Option<trm_puzzles::PuzzleKind>) -> Reading {
+    pub(crate) fn with(&self, model: Option<PuzzleKind>) -> Reading {
         let known = model.map(Reading::of).unwrap_or_default();
         Reading {
             family: self.family.or(known.family),
@@ -54,6 +54,23 @@ impl ReadingArgs {
             symbols: self.symbols,
             ..known
         }
+    }
+
+    /// Refuses a sudoku of another size than the boxes that are said.
+    pub(crate) fn check(&self, puzzle: &Puzzle) -> Result<(), InvalidOption> {
+        let (Some(said), PuzzleKind::Sudoku(task)) = (self.boxes, puzzle.kind) else { return Ok(()) };
+        if said.side() == task.side() {
+            return Ok(());
+        }
+        let (height, width, said, side) = (said.box_height(), said.box_width(), said.side(), task.side());
+        Err(InvalidOption {
+            option: "--boxes",
+            reason: format!(
+                "{}: boxes of {height}x{width} are a sudoku of {said}x{said}, this one is {side}x{side}",
+                Printable(&puzzle.source)
+            ),
+            hint: None,
+        })
     }
 
     /// Says on stderr how inputs were taken that do not say it themselves, of many alike once; true if there are any.

@@ -17,7 +17,7 @@ use crate::output::Format;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Hint")]
 pub(crate) struct JsonHint<'a> {
-    /// Where the puzzle came from: `FILE:LINE`.
+    /// Place that the puzzle came from: `FILE:LINE`.
     source: &'a str,
     /// The name that the input gives it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,10 +85,11 @@ pub(super) fn run(
             if console::is_closed() || interrupt::requested() {
                 return Ok(if interrupt::requested() { Exit::Interrupted } else { Exit::Done });
             }
-            let hint = known(puzzle)?.map_or_else(|| asked(args, puzzle, solvers), Ok)?;
+            let count = puzzle.task().count_answers(&puzzle.grid);
+            let hint = known(puzzle, count)?.map_or_else(|| asked(args, puzzle, count, solvers), Ok)?;
             all_given &= hint.technique.is_some();
             let text = if as_json {
-                serde_json::to_string(&object(puzzle, hint))? + "\n"
+                serde_json::to_string(&object(puzzle, count, hint))? + "\n"
             } else {
                 format!("{}  {}\n{}\n", Printable(&puzzle.source), model::describe(&puzzle.kind), hint.words)
             };
@@ -98,14 +99,14 @@ pub(super) fn run(
     Ok(if all_given && !input.failed() { Exit::Done } else { Exit::AnswerFailed })
 }
 
-fn object(puzzle: &Puzzle, hint: Hint) -> JsonHint<'_> {
+fn object(puzzle: &Puzzle, count: AnswerCount, hint: Hint) -> JsonHint<'_> {
     let (cell, value) = hint.place.map(|(cell, value)| ([cell.row + 1, cell.column + 1], value)).unzip();
     JsonHint {
         source: &puzzle.source,
         id: puzzle.id.as_deref(),
         puzzle: puzzle.line(&puzzle.grid),
         task: puzzle.task().name(),
-        solutions: puzzle.task().count_answers(&puzzle.grid).as_str(),
+        solutions: count.as_str(),
         hint: hint.words,
         cell,
         value,
@@ -115,12 +116,11 @@ fn object(puzzle: &Puzzle, hint: Hint) -> JsonHint<'_> {
 }
 
 /// The hint that follows without a model; `None` if one has to be asked.
-fn known(puzzle: &Puzzle) -> anyhow::Result<Option<Hint>> {
+fn known(puzzle: &Puzzle, count: AnswerCount) -> anyhow::Result<Option<Hint>> {
     let task = match puzzle.kind {
         PuzzleKind::Sudoku(task) => task,
-        PuzzleKind::Maze(task) => {
-            let is_blocked = task.count_answers(&puzzle.grid) == AnswerCount::None;
-            return Ok(is_blocked.then(|| Hint::none("no way leads from S to G")));
+        PuzzleKind::Maze(_) => {
+            return Ok((count == AnswerCount::None).then(|| Hint::none("no way leads from S to G")));
         }
         PuzzleKind::Arc(_) | PuzzleKind::Tokens(_) => {
             return Err(InvalidOption {
@@ -131,7 +131,7 @@ fn known(puzzle: &Puzzle) -> anyhow::Result<Option<Hint>> {
             .into());
         }
     };
-    if task.count_answers(&puzzle.grid) == AnswerCount::None {
+    if count == AnswerCount::None {
         return Ok(Some(Hint::none("no grid keeps all givens and rules: one of the digits is wrong")));
     }
     if !puzzle.grid.cells().contains(&sudoku::BLANK) {
@@ -147,7 +147,7 @@ fn known(puzzle: &Puzzle) -> anyhow::Result<Option<Hint>> {
 }
 
 /// The hint that a model gives, if it stands.
-fn asked(args: &Args, puzzle: &Puzzle, solvers: &mut Solvers<'_>) -> anyhow::Result<Hint> {
+fn asked(args: &Args, puzzle: &Puzzle, count: AnswerCount, solvers: &mut Solvers<'_>) -> anyhow::Result<Hint> {
     let loaded = solvers.of(puzzle)?;
     let question = Question::new(loaded.task.as_ref(), puzzle.grid.clone(), args.puzzle_id)?;
     let report = loaded.solver.solve(question)?;
@@ -164,7 +164,7 @@ fn asked(args: &Args, puzzle: &Puzzle, solvers: &mut Solvers<'_>) -> anyhow::Res
         tried.cells_mut()[cell.row * width + cell.column] = digit;
         if task.check(&tried).is_ok() && task.exact_answer(&tried).is_some() {
             let value = puzzle.alphabet.symbol(digit).to_string();
-            let words = match task.count_answers(&puzzle.grid) {
+            let words = match count {
                 AnswerCount::Several => {
                     format!(
                         "nothing follows, since there are several solutions; one of them has {value} at {}",

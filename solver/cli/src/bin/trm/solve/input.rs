@@ -16,7 +16,8 @@ use crate::reading::ReadingArgs;
 const STDIN: &str = "stdin";
 
 /// Files of puzzles, of which the first puzzles are read when they are opened, and the others when they are asked for.
-pub(crate) struct Input {
+pub(crate) struct Input<'a> {
+    said: &'a ReadingArgs,
     /// Those that could not be opened keep their turn.
     sources: VecDeque<anyhow::Result<Source>>,
     reading: Reading,
@@ -35,7 +36,14 @@ pub(crate) struct Input {
 struct Source {
     stream: Stream,
     /// Its first puzzles, until they are taken.
-    first: Option<Found>,
+    first: Option<Piece>,
+}
+
+/// Puzzles that keep their rules, and what was set aside.
+#[derive(Default)]
+struct Piece {
+    puzzles: Vec<Puzzle>,
+    failures: Vec<anyhow::Error>,
 }
 
 /// A part of an input.
@@ -49,13 +57,13 @@ pub(crate) struct Extent {
     pub(crate) share: Option<f64>,
 }
 
-impl Input {
+impl<'a> Input<'a> {
     /// Opens files, `-` or none being stdin, and reads the first puzzles of each, which are checked against their rules. With
     /// `keep_going`, what cannot be read is named on stderr and passed over.
     pub(crate) fn open(
         files: &[PathBuf],
         model: Option<&Model>,
-        reading: &ReadingArgs,
+        said: &'a ReadingArgs,
         keep_going: bool,
         most: usize,
     ) -> anyhow::Result<Self> {
@@ -68,8 +76,9 @@ impl Input {
         } else {
             files
         };
-        let reading = Reading { keep_going, ..reading.with(model.and_then(Model::only_kind)) };
+        let reading = Reading { keep_going, ..said.with(model.and_then(Model::only_kind)) };
         let mut input = Self {
+            said,
             sources: VecDeque::new(),
             reading,
             keep_going,
@@ -100,18 +109,31 @@ impl Input {
         } else {
             Stream::open(file, &self.reading)?
         };
-        let first = stream.next().transpose()?;
-        // Without `keep_going`, nothing is solved before the beginning of every file is known to be good.
-        if let Some(found) = first.as_ref().filter(|_| !self.keep_going) {
-            found.puzzles.iter().try_for_each(|puzzle| prepared(puzzle.clone()).check())?;
-        }
+        // Nothing is solved before the beginning of every file is known to be good.
+        let first = stream.next().map(|found| self.checked(found?)).transpose()?;
         Ok(Source { stream, first })
+    }
+
+    /// The puzzles that keep their rules. Without `keep_going`, the first that does not is an error.
+    fn checked(&self, found: Found) -> anyhow::Result<Piece> {
+        let failures = found.failures.into_iter().map(anyhow::Error::from).collect();
+        let mut piece = Piece { puzzles: Vec::with_capacity(found.puzzles.len()), failures };
+        for puzzle in found.puzzles {
+            let puzzle = prepared(puzzle);
+            let checked = self.said.check(&puzzle).map_err(anyhow::Error::from);
+            match checked.and_then(|()| puzzle.check().map_err(Into::into)) {
+                Ok(()) => piece.puzzles.push(puzzle),
+                Err(error) if self.keep_going => piece.failures.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(piece)
     }
 
     /// The next puzzles, at least one; `None` at the end.
     pub(crate) fn next(&mut self) -> anyhow::Result<Option<Vec<Puzzle>>> {
         let mut puzzles = Vec::new();
-        while self.left > 0
+        while puzzles.len() < self.left
             && let Some(source) = self.sources.front_mut()
         {
             let Ok(source) = source else {
@@ -124,16 +146,19 @@ impl Input {
             if !is_first && !puzzles.is_empty() {
                 break;
             }
-            let found = match source.first.take() {
-                Some(first) => Some(Ok(first)),
-                None => source.stream.next(),
-            };
+            let first = source.first.take();
+            let found = if is_first { None } else { source.stream.next() };
             let is_done = source.stream.is_done();
-            match found {
-                Some(Ok(found)) => self.keep(found, &mut puzzles)?,
-                Some(Err(error)) => self.fail(error.into())?,
-                None => {}
+            let piece = match (first, found) {
+                (Some(piece), _) => piece,
+                (None, Some(Ok(found))) => self.checked(found)?,
+                (None, Some(Err(error))) => Piece { failures: vec![error.into()], ..Piece::default() },
+                (None, None) => Piece::default(),
+            };
+            for failure in piece.failures {
+                self.fail(failure)?;
             }
+            puzzles.extend(piece.puzzles.into_iter().take(self.left - puzzles.len()));
             if is_done {
                 let ended = self.sources.pop_front();
                 self.bytes_before += ended.and_then(|source| source.ok()?.stream.length()).unwrap_or(0);
@@ -143,6 +168,7 @@ impl Input {
             self.noted = ReadingArgs::note(&puzzles);
         }
         self.read += puzzles.len();
+        self.left -= puzzles.len();
         Ok((!puzzles.is_empty()).then_some(puzzles))
     }
 
@@ -167,26 +193,6 @@ impl Input {
             + self.sources.front().and_then(|source| source.as_ref().ok()).map_or(0, |source| source.stream.position());
         let share = self.bytes.filter(|&bytes| bytes > 0).map(|bytes| position as f64 / bytes as f64);
         Extent { puzzles: self.read, is_all, share }
-    }
-
-    fn keep(&mut self, found: Found, puzzles: &mut Vec<Puzzle>) -> anyhow::Result<()> {
-        for failure in found.failures {
-            self.fail(failure.into())?;
-        }
-        for puzzle in found.puzzles {
-            if self.left == 0 {
-                break;
-            }
-            let puzzle = prepared(puzzle);
-            match puzzle.check() {
-                Ok(()) => {
-                    puzzles.push(puzzle);
-                    self.left -= 1;
-                }
-                Err(error) => self.fail(error.into())?,
-            }
-        }
-        Ok(())
     }
 
     /// Names what cannot be read, where the rest is read nevertheless.

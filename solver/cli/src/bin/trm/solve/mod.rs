@@ -82,7 +82,7 @@ pub(crate) struct Args {
     backend: BackendArgs,
 }
 
-/// Where answers go, and in which form.
+/// The form of answers, and the file that they go into.
 #[derive(Debug, clap::Args)]
 struct FormArgs {
     /// Form of the answers
@@ -116,7 +116,7 @@ fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&count| count > 0).ok_or_else(|| "expected a number of puzzles".to_owned())
 }
 
-/// What `solve` and `eval` share.
+/// Options of attempts, which `solve` and `eval` share.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RunArgs {
     /// Most steps of an attempt; left out, as many as the model was trained with

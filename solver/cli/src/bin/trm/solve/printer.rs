@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use trm_cli::{console, interrupt, numbered};
+use trm_cli::{InvalidOption, console, interrupt, numbered};
 use trm_puzzles::{AnswerCount, Puzzle, PuzzleKind, Task, Verdict};
 use trm_solver::{Observer, Question, SolveReport, StepView};
 
@@ -19,7 +19,7 @@ use crate::watch::Watch;
 /// The model of an answer that no model gave.
 const NO_MODEL: &str = "none";
 
-/// Where answers go, in which form, and what came of them.
+/// The place that answers go to, in one form, with an account of them.
 pub(super) struct Sink<'o> {
     out: &'o mut dyn Write,
     form: Form,
@@ -51,9 +51,12 @@ impl<'o> Sink<'o> {
     /// Refuses puzzles that have no such form.
     pub(super) fn check(&self, puzzles: &[Puzzle]) -> anyhow::Result<()> {
         if self.png.is_some() && puzzles.iter().any(|puzzle| matches!(puzzle.kind, PuzzleKind::Tokens(_))) {
-            anyhow::bail!(
-                "--png: sequences of tokens have no picture\nhint: leave --png out; --json prints them for programs"
-            );
+            return Err(InvalidOption {
+                option: "--png",
+                reason: "sequences of tokens have no picture".to_owned(),
+                hint: Some("leave --png out; --json prints them for programs".to_owned()),
+            }
+            .into());
         }
         puzzles.iter().try_for_each(|puzzle| self.form.check(puzzle))
     }
