@@ -35,7 +35,7 @@ impl Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {} column {}", self.row + 1, self.column + 1)
+        write!(f, "row {} column {}", self.row.saturating_add(1), self.column.saturating_add(1))
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::ops::Range;
+
 use common::{maze_example, sudoku_example};
 use proptest::prelude::*;
 use trm_puzzles::formats::{self, arc_json, moving_ai, token_text};
@@ -25,6 +27,66 @@ fn anything_with_a_header() -> impl Strategy<Value = Vec<u8>> {
         "\u{feff}",
     ]);
     (header, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(header, rest)| [header.as_bytes(), &rest].concat())
+}
+
+/// The files of the corpus that are not long.
+fn files_of_people() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialects");
+    let files = std::fs::read_dir(folder).expect("a folder").map(|file| file.expect("a file").path());
+    let mut files = files.collect::<Vec<_>>();
+    files.sort();
+    let files = files.into_iter().map(|file| std::fs::read(file).expect("readable"));
+    files.filter(|bytes| bytes.len() < 4_000).collect()
+}
+
+/// Where the numbers are.
+fn numbers(bytes: &[u8]) -> Vec<Range<usize>> {
+    let starts = |&at: &usize| bytes[at].is_ascii_digit() && (at == 0 || !bytes[at - 1].is_ascii_digit());
+    let end = |start: usize| bytes[start..].iter().position(|byte| !byte.is_ascii_digit());
+    let starts = (0..bytes.len()).filter(starts);
+    starts.map(|start| start..end(start).map_or(bytes.len(), |end| start + end)).collect()
+}
+
+/// Numbers with which arithmetic goes wrong.
+const NUMBERS: [&str; 6] = ["18446744073709551615", "9223372036854775808", "4294967296", "255", "-1", "0"];
+
+/// Files as people have them, changed: a number too large, a character, a line gone or twice, an end that is missing.
+fn damaged_files() -> impl Strategy<Value = Vec<u8>> {
+    let changes = prop::collection::vec((0..6_u8, any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..4);
+    (prop::sample::select(files_of_people()), changes).prop_map(|(mut bytes, changes)| {
+        for (change, at, other) in changes {
+            if !bytes.is_empty() {
+                damage(&mut bytes, change, at, other);
+            }
+        }
+        bytes
+    })
+}
+
+fn damage(bytes: &mut Vec<u8>, change: u8, at: prop::sample::Index, other: prop::sample::Index) {
+    let place = at.index(bytes.len());
+    let line = |bytes: &[u8]| {
+        let start = bytes[..place].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        let end =
+            bytes[place..].iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |newline| place + newline + 1);
+        start..end
+    };
+    match change {
+        0 => {
+            let numbers = numbers(bytes);
+            if !numbers.is_empty() {
+                bytes.splice(at.get(&numbers).clone(), other.get(&NUMBERS).bytes());
+            }
+        }
+        1 => bytes[place] = *other.get(bytes),
+        2 => drop(bytes.drain(line(bytes))),
+        3 => {
+            let line = bytes[line(bytes)].to_vec();
+            bytes.splice(place..place, line);
+        }
+        4 => bytes.truncate(place),
+        _ => drop(bytes.remove(place)),
+    }
 }
 
 /// A reader of pieces.
@@ -76,6 +138,22 @@ fn tasks() -> Vec<Box<dyn Task>> {
     ]
 }
 
+#[test]
+fn numbers_that_are_too_large() {
+    let mut read = 0;
+    for file in files_of_people() {
+        for number in numbers(&file).into_iter().take(12) {
+            for other in &NUMBERS[..4] {
+                let mut bytes = file.clone();
+                bytes.splice(number.clone(), other.bytes());
+                read_every_way(&bytes);
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 1_000, "{read}");
+}
+
 proptest! {
     #[test]
     fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -89,6 +167,11 @@ proptest! {
 
     #[test]
     fn headers_with_anything_after(bytes in anything_with_a_header()) {
+        read_every_way(&bytes);
+    }
+
+    #[test]
+    fn damaged_files_of_people(bytes in damaged_files()) {
         read_every_way(&bytes);
     }
 

@@ -84,7 +84,7 @@ impl Givens {
         }
         let indices = || self.cells.iter().flat_map(|&[row, column, _]| [row, column]);
         let from = u8::from(!indices().any(|index| index == 0));
-        let reach = indices().max().unwrap_or(0) + 1 - from;
+        let reach = indices().max().map_or(0, |index| (index - from).saturating_add(1));
         let largest = self.cells.iter().map(|cell| cell[2]).max().unwrap_or(0).max(reach);
         let side = match (self.side.or(reading.boxes.map(|task| task.side())), largest) {
             (Some(side), _) => side,

@@ -69,9 +69,10 @@ pub(in super::super) fn numbers(origin: &str, lines: &[Line<'_>]) -> Result<Puzz
     for line in lines.iter().filter(|line| !line.is_blank()) {
         let [x, y, walls @ ..] =
             numbers_of(line.text).ok_or_else(|| fault(line.number, "expected x y north east south west".into()))?;
-        let slot = rooms.get_mut(x * side + y).filter(|_| x < side && y < side);
-        let slot = slot.ok_or_else(|| fault(line.number, format!("room {x} {y} is outside of {side}x{side}")))?;
-        *slot = Some(walls.map(|wall| wall == 1));
+        if x >= side || y >= side {
+            return Err(fault(line.number, format!("room {x} {y} is outside of {side}x{side}")));
+        }
+        rooms[x * side + y] = Some(walls.map(|wall| wall == 1));
     }
     contest(origin, side, |x, y| rooms[x * side + y].unwrap_or([true; 4]))
 }

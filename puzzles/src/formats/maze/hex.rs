@@ -63,13 +63,13 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>]) -> Result<Puzzle>
     let mut ends = behind.iter().filter_map(|line| Some((line.number, place(line.text)?)));
     let mut end = |value: u8, name: &str| -> Result<Cell> {
         let (line, [x, y]) = ends.next().ok_or_else(|| PuzzleError::Empty { origin: origin.to_owned() })?;
-        let cell = Cell::new(2 * y + 1, 2 * x + 1);
-        if grid.get(cell).is_none_or(|value| value != FREE) {
+        let cell = (x < width && y < height).then(|| Cell::new(2 * y + 1, 2 * x + 1));
+        let Some(cell) = cell.filter(|&cell| grid.get(cell) == Some(FREE)) else {
             let fault = Fault::from(format!(
                 "the {name} {x},{y} is outside of {width}x{height} rooms, or where the other end is"
             ));
             return Err(PuzzleError::Syntax { origin: origin.to_owned(), line, fault });
-        }
+        };
         grid.set(cell, value);
         Ok(cell)
     };

@@ -82,7 +82,7 @@ fn labelled_rows<'a>(lines: &[Line<'a>], name: &str, first: usize) -> (Vec<Line<
     let (mut rows, mut taken) = (Vec::new(), 0);
     for (at, line) in lines.iter().enumerate().take(64) {
         match labelled(line.text) {
-            Some((label, number, text)) if label == name && number == first + rows.len() => {
+            Some((label, number, text)) if label == name && number.checked_sub(first) == Some(rows.len()) => {
                 rows.push(Line { text, ..*line });
                 taken = at + 1;
             }

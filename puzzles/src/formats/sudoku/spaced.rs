@@ -49,7 +49,7 @@ pub(super) fn find(lines: &[Line<'_>]) -> Option<Spaced> {
     let side = rows.len();
     // A number of rows that stands before them is none of them.
     let is_header = rows.first().is_some_and(|row| {
-        row.iter().collect::<String>().trim().parse::<usize>().is_ok_and(|number| number + 1 == side)
+        row.iter().collect::<String>().trim().parse::<usize>().is_ok_and(|number| number.checked_add(1) == Some(side))
     });
     if !is_usual(side) || is_header {
         return None;

@@ -43,7 +43,7 @@ pub(super) fn numbers(origin: &str, rows: &[Row<'_>], side: usize) -> Result<(Ve
         if text == MINUS_ONE {
             return Some(BLANK);
         }
-        let number = number(text)? + usize::from(from_zero);
+        let number = number(text)?.checked_add(usize::from(from_zero))?;
         (number <= side).then_some(number as u8)
     };
     let values = all().map(|(row, index, text)| {
