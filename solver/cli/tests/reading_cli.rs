@@ -53,6 +53,20 @@ fn what_can_be_two_things_is_refused_until_it_is_said() {
 }
 
 #[test]
+fn symbols_that_are_said_are_those_of_the_puzzle() {
+    let refused = |symbols: &str| {
+        let output = run(&["solve", "--symbols", symbols], LINE);
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr)
+    };
+    assert!(refused("1-6").contains("symbols 1-6 are a sudoku of 6x6, this one is 9x9"), "{}", refused("1-6"));
+    assert!(refused("1-5").contains("these are 5, and no sudoku has so many"), "{}", refused("1-5"));
+    assert!(refused("1").contains("expected 1-9, 0-8, A-I"), "{}", refused("1"));
+    assert!(refused("0-8").contains("a 9x9 sudoku is written with 0-8, and . or one other"), "{}", refused("0-8"));
+    assert_eq!(solved(&["--symbols", "1-9"], LINE).1, 0);
+}
+
+#[test]
 fn boxes_are_those_that_are_shown_or_said_and_a_note_tells_what_is_taken() {
     let gaps = ".. .. ..\n46 .. ..\n.. 13 ..\n.. .. ..\n.. .1 3.\n2. .. .5\n";
     let (shown, code) = solved(&[], gaps);

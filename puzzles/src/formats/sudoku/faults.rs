@@ -41,7 +41,7 @@ pub(super) fn pencil_marks(origin: &str, line: Line<'_>) -> PuzzleError {
 }
 
 /// An error for a line that is neither a whole puzzle nor a row of one: its first odd character, or its length.
-pub(super) fn unusable(origin: &str, line: Line<'_>) -> PuzzleError {
+pub(super) fn unusable(origin: &str, line: Line<'_>, reading: &Reading) -> PuzzleError {
     let marks = Row::of(line, true);
     let is_number = |&(_, text): &(usize, &str)| text.bytes().all(|byte| byte.is_ascii_digit());
     if is_side(marks.cells.len()) && marks.has_numbers() && marks.cells.len() <= 9 && marks.cells.iter().all(is_number)
@@ -51,11 +51,11 @@ pub(super) fn unusable(origin: &str, line: Line<'_>) -> PuzzleError {
     let row = Row::of(line, false);
     let characters = || row.cells.iter().filter_map(|(_, text)| text.chars().next());
     let side = side_of(row.cells.len()).unwrap_or(9);
-    match Written::count(side, characters(), &Reading::default()) {
+    match Written::count(side, characters(), reading) {
         Err(Misfit::ZeroAndBlank(blank)) if side_of(row.cells.len()).is_some() => two_blanks(origin, line, side, blank),
         Err(Misfit::Unknown(odd)) if odd != '0' && (!odd.is_ascii_digit() || side_of(row.cells.len()).is_some()) => {
             let place = row.cells.iter().find(|(_, text)| text.starts_with(odd)).map_or(0, |&(index, _)| index);
-            line.unknown(origin, place, &allowed(side))
+            line.unknown(origin, place, &allowed(side, reading.symbols))
         }
         _ => PuzzleError::Syntax {
             origin: origin.to_owned(),
@@ -66,12 +66,16 @@ pub(super) fn unusable(origin: &str, line: Line<'_>) -> PuzzleError {
     }
 }
 
-pub(super) fn allowed(side: usize) -> String {
-    let symbols = match side {
-        ..=9 => format!("1 to {side}"),
-        _ => format!("1 to 9, A to {}", Numerals::FromOne.symbol(side as u8).unwrap_or('?')),
+/// The characters of this side, and of those that are said.
+pub(super) fn allowed(side: usize, said: Option<Numerals>) -> String {
+    let (symbols, blank) = match (said, side) {
+        (None | Some(Numerals::FromOne), ..=9) => (format!("1 to {side}"), "0 or . or"),
+        (None | Some(Numerals::FromOne), _) => {
+            (format!("1 to 9, A to {}", Numerals::FromOne.symbol(side as u8).unwrap_or('?')), "0 or . or")
+        }
+        (Some(said), _) => (said.range(side), ". or"),
     };
-    format!("a {side}x{side} sudoku is written with {symbols}, and 0 or . or one other character for blank")
+    format!("a {side}x{side} sudoku is written with {symbols}, and {blank} one other character for blank")
 }
 
 pub(super) fn two_blanks(origin: &str, line: Line<'_>, side: usize, blank: char) -> PuzzleError {

@@ -173,7 +173,7 @@ impl Whole<'_> {
     pub(super) fn puzzle(self, origin: &str, reading: &Reading) -> Result<Puzzle> {
         let Self { line, side, cells, written, solution, name } = self;
         let values = |cells: &[char]| cells.iter().map(|&c| written.value(side, c)).collect::<Option<Vec<_>>>();
-        let found = values(&cells).ok_or_else(|| unusable(origin, line))?;
+        let found = values(&cells).ok_or_else(|| unusable(origin, line, reading))?;
         let mut puzzle = puzzle(origin, line.number, side, found, written, (None, None), reading)?;
         puzzle.id = name.map(str::to_owned);
         let solution = solution.and_then(|cells| values(&cells));

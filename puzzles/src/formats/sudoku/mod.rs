@@ -212,7 +212,7 @@ impl<'a> Reader<'_, 'a, '_> {
             {
                 return Ok(Vec::new());
             }
-            None => Err(unusable(self.origin, line)),
+            None => Err(unusable(self.origin, line, self.reading)),
         };
         found.map(|puzzle| vec![puzzle]).or_else(|error| {
             // A number alone, and rows of another length behind it.
@@ -380,7 +380,7 @@ impl<'a> Reader<'_, 'a, '_> {
         let heading = is_title(row.line.text) && row.line.text.contains(|c: char| c.is_alphabetic());
         if heading || is_whole(row.line, self.reading) {
             if before == 1 {
-                return unusable(self.origin, self.lines[self.at]);
+                return unusable(self.origin, self.lines[self.at], self.reading);
             }
             return PuzzleError::Syntax {
                 origin: self.origin.to_owned(),

@@ -52,7 +52,7 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading
             Err(_) => Some(text.chars().next().unwrap_or(' ')),
         }
     };
-    let unusable = |line: &Line<'_>| super::unusable(origin, *line);
+    let unusable = |line: &Line<'_>| super::unusable(origin, *line, reading);
     let characters =
         cells.iter().map(|line| character(line).ok_or_else(|| unusable(line))).collect::<Result<Vec<_>>>()?;
     let first = cells.first().map_or(1, |line| line.number);

@@ -14,13 +14,13 @@ pub(super) fn characters(origin: &str, rows: &[Row<'_>], side: usize, reading: &
     let all = || rows.iter().flat_map(|row| row.cells.iter().map(|&(_, text)| character(text)));
     let written = Written::count(side, all(), reading).map_err(|misfit| {
         let (sought, allowed) = match misfit {
-            Misfit::Unknown(sought) => (sought, allowed(side)),
+            Misfit::Unknown(sought) => (sought, allowed(side, reading.symbols)),
             Misfit::ZeroAndBlank(blank) => return two_blanks(origin, rows[0].line, side, blank),
         };
         let mut places = rows.iter().flat_map(|row| row.cells.iter().map(move |&(index, text)| (row, index, text)));
         match places.find(|&(_, _, text)| character(text) == sought) {
             Some((row, index, _)) => row.line.unknown(origin, index, &allowed),
-            None => unusable(origin, rows[0].line),
+            None => unusable(origin, rows[0].line, reading),
         }
     })?;
     Ok((all().map(|c| written.value(side, c).unwrap_or(BLANK)).collect(), written))

@@ -26,7 +26,14 @@ pub(crate) struct ReadingArgs {
     blank: Option<char>,
     /// The first and last of the characters that stand for 1 to n in sudokus: 1-9, 0-8, A-I, 0-F, …
     #[arg(long, value_name = "FIRST-LAST", value_parser = symbols)]
-    symbols: Option<Numerals>,
+    symbols: Option<Symbols>,
+}
+
+/// Characters that are said, and how many they are.
+#[derive(Debug, Clone, Copy)]
+struct Symbols {
+    numerals: Numerals,
+    count: usize,
 }
 
 fn boxes(text: &str) -> Result<Sudoku, String> {
@@ -34,12 +41,24 @@ fn boxes(text: &str) -> Result<Sudoku, String> {
     Sudoku::new(height, width).map_err(|error| error.to_string())
 }
 
-fn symbols(text: &str) -> Result<Numerals, String> {
-    match text.chars().next() {
-        Some('1') => Ok(Numerals::FromOne),
-        Some('0') => Ok(Numerals::FromZero),
-        Some('A' | 'a') => Ok(Numerals::Letters),
-        _ => Err("expected 1-9, 0-8, A-I or the like, beginning with 1, 0 or A".to_owned()),
+fn symbols(text: &str) -> Result<Symbols, String> {
+    let numerals = match text.chars().next() {
+        Some('1') => Some(Numerals::FromOne),
+        Some('0') => Some(Numerals::FromZero),
+        Some('A' | 'a') => Some(Numerals::Letters),
+        _ => None,
+    };
+    let last = text.split_once('-').and_then(|(_, last)| last.parse().ok());
+    let said = numerals.zip(last).and_then(|(numerals, last)| {
+        let count = usize::from(numerals.value(last)?);
+        text.eq_ignore_ascii_case(&numerals.range(count)).then_some(Symbols { numerals, count })
+    });
+    let said = said.ok_or("expected 1-9, 0-8, A-I or the like, beginning with 1, 0 or A")?;
+    match Sudoku::with_side(said.count) {
+        Some(_) => Ok(said),
+        None => {
+            Err(format!("these are {}, and no sudoku has so many: 4, 6, 8, 9, 10, 12, 15, 16, 20 or 25", said.count))
+        }
     }
 }
 
@@ -51,26 +70,29 @@ impl ReadingArgs {
             family: self.family.or(known.family),
             boxes: self.boxes.or(known.boxes),
             blank: self.blank,
-            symbols: self.symbols,
+            symbols: self.symbols.map(|said| said.numerals),
             ..known
         }
     }
 
-    /// Refuses a sudoku of another size than the boxes that are said.
+    /// Refuses a sudoku of another size than that of the boxes or of the symbols that are said.
     pub(crate) fn check(&self, puzzle: &Puzzle) -> Result<(), InvalidOption> {
-        let (Some(said), PuzzleKind::Sudoku(task)) = (self.boxes, puzzle.kind) else { return Ok(()) };
-        if said.side() == task.side() {
-            return Ok(());
+        let PuzzleKind::Sudoku(task) = puzzle.kind else { return Ok(()) };
+        let side = task.side();
+        let refused = |option, said: String, of: usize| {
+            let source = Printable(&puzzle.source);
+            let reason = format!("{source}: {said} are a sudoku of {of}x{of}, this one is {side}x{side}");
+            Err(InvalidOption { option, reason, hint: None })
+        };
+        match (self.boxes, self.symbols) {
+            (Some(boxes), _) if boxes.side() != side => {
+                refused("--boxes", format!("boxes of {}x{}", boxes.box_height(), boxes.box_width()), boxes.side())
+            }
+            (_, Some(Symbols { numerals, count })) if count != side => {
+                refused("--symbols", format!("symbols {}", numerals.range(count)), count)
+            }
+            _ => Ok(()),
         }
-        let (height, width, said, side) = (said.box_height(), said.box_width(), said.side(), task.side());
-        Err(InvalidOption {
-            option: "--boxes",
-            reason: format!(
-                "{}: boxes of {height}x{width} are a sudoku of {said}x{said}, this one is {side}x{side}",
-                Printable(&puzzle.source)
-            ),
-            hint: None,
-        })
     }
 
     /// Says on stderr how inputs were taken that do not say it themselves, of many alike once; true if there are any.
