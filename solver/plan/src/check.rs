@@ -2,6 +2,7 @@
 //! cells, no planning grid. What both follow is the rule: the robot collides where its centre is in a cell whose centre is
 //! no farther from an obstacle cell's centre than its radius.
 
+use super::costs::CostMap;
 use super::free_space::Robot;
 use super::map::{MapCell, OccupancyMap};
 use super::{Pose, map};
@@ -25,6 +26,11 @@ pub enum PathFault {
         /// The obstacle's cell.
         obstacle: MapCell,
     },
+    /// A point of the path is where a mask forbids to go.
+    Forbidden {
+        /// The point, in the map's frame.
+        at: (f64, f64),
+    },
     /// The path does not begin or end where it should.
     Ends {
         /// Which end: `start` or `goal`.
@@ -45,6 +51,7 @@ impl std::fmt::Display for PathFault {
                 "at {:.3}, {:.3} the robot touches the obstacle in cell {}, {}",
                 at.0, at.1, obstacle.x, obstacle.y
             ),
+            Self::Forbidden { at } => write!(f, "at {:.3}, {:.3} a mask forbids to go", at.0, at.1),
             Self::Ends { which, off } => write!(f, "it misses the {which} by {off:.3} m"),
             Self::Malformed => f.write_str("it has fewer than two poses, or numbers that are not finite"),
         }
@@ -87,6 +94,29 @@ pub fn check_path(map: &OccupancyMap, robot: &Robot, start: Pose, goal: Pose, pa
         }
     }
     Ok(())
+}
+
+/// The cost of a path in metres of free ground, by points along it that are close together.
+///
+/// # Errors
+///
+/// [`PathFault::Outside`] and [`PathFault::Forbidden`].
+pub fn check_costs(map: &OccupancyMap, costs: &CostMap, path: &[Pose]) -> Result<f64, PathFault> {
+    let mut total = 0.0;
+    for pair in path.windows(2) {
+        let length = pair[0].distance(&pair[1]);
+        let points = (length / map.resolution() * POINTS_A_CELL).ceil().max(1.0) as usize;
+        for point in 0..points {
+            let t = (point as f64 + 0.5) / points as f64;
+            let at = (pair[0].x + t * (pair[1].x - pair[0].x), pair[0].y + t * (pair[1].y - pair[0].y));
+            let cell = map.cell_at(at.0, at.1).ok_or(PathFault::Outside { at })?;
+            if costs.is_forbidden(cell) {
+                return Err(PathFault::Forbidden { at });
+            }
+            total += length / points as f64 * costs.weight(cell);
+        }
+    }
+    Ok(total)
 }
 
 /// Offsets of the cells whose centres are within `radius` cells of a cell's.

@@ -37,6 +37,12 @@ pub enum PlanError {
         /// The fault, after "the robot's radius".
         reason: String,
     },
+    /// Costs that are no numbers, or negative.
+    #[error("the costs have {reason}")]
+    Costs {
+        /// The fault, after "the costs have".
+        reason: String,
+    },
     /// A threshold that no value of a map's cell can reach, or that all do.
     #[error("{value} is no value of an obstacle")]
     OccupiedFrom {
@@ -80,6 +86,7 @@ impl Hint for PlanError {
             Self::BadMap { fault, .. } => return fault.hint(),
             Self::MapTooLarge { .. } => "crop the map, or give it a coarser resolution".into(),
             Self::Radius { .. } => "give metres, such as 0.22".into(),
+            Self::Costs { .. } => "give numbers of 0 or more, such as --inflation 0.55,10".into(),
             Self::OccupiedFrom { .. } => "give 1 to 100; ROS counts 65 and more as occupied".into(),
             Self::PlaceRefused { hint, .. } => return hint.as_deref().map(Cow::from),
             Self::PlanFault { .. } => {

@@ -129,6 +129,12 @@ impl FreeSpace {
         cell.x < self.width && cell.y < self.height && self.is_free_index(cell.y * self.width + cell.x)
     }
 
+    /// Takes a cell out of the free ones, whatever its distance from obstacles.
+    pub(crate) fn forbid(&mut self, index: usize) {
+        self.free_cells -= usize::from(self.is_free_index(index));
+        self.squared[index] = 0;
+    }
+
     /// True if the cell at these coordinates is free; coordinates may lie outside the map.
     pub(crate) fn is_free_at(&self, x: i64, y: i64) -> bool {
         x >= 0 && y >= 0 && self.is_free(MapCell { x: x as usize, y: y as usize })

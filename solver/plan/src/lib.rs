@@ -31,6 +31,7 @@
 //! [`map::MAX_CELLS`], robots without a size.
 
 mod check;
+mod costs;
 mod error;
 mod exact;
 mod free_space;
@@ -47,7 +48,8 @@ mod terrain;
 mod watch;
 mod window;
 
-pub use check::{PathFault, check_path};
+pub use check::{PathFault, check_costs, check_path};
+pub use costs::{CostMap, CostOptions, HIGHEST_LEVEL, Inflation, Mask, MaskKind};
 pub use error::PlanError;
 pub use exact::{ExactSearch, length, shortest_path};
 pub use free_space::{FreeSpace, Robot, UnknownSpace};

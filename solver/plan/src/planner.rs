@@ -2,13 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use super::check::check_path;
+use super::PathFault;
+use super::check::{check_costs, check_path};
+use super::costs::{cheapest_path, relax};
+use super::free_space::Robot;
 use super::map::MapCell;
 use super::maze_solver::{Effort, MazeSolver};
 use super::planning_grid::Node;
 use super::report::{NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};
 use super::sight::{Point, is_clear, touched_cells};
-use super::smooth::{Corner, length, smooth};
+use super::smooth::{Corner, divide, length, smooth};
 use super::terrain::Terrain;
 use super::window::{Window, cut};
 use super::{Goal, Pose, StopWatch};
@@ -42,6 +45,8 @@ pub struct PlanOptions {
     pub max_detour: f64,
     /// True to replace pieces of the path by straight lines where nothing is in the way.
     pub smooth: bool,
+    /// True to lead a robot that stands too close to an obstacle out to the nearest free place first.
+    pub escape: bool,
 }
 
 impl Default for PlanOptions {
@@ -55,6 +60,7 @@ impl Default for PlanOptions {
             network_limit: Some(Duration::from_millis(400)),
             max_detour: 1.2,
             smooth: true,
+            escape: false,
         }
     }
 }
@@ -91,7 +97,7 @@ impl<S: MazeSolver> Planner<S> {
         &self.solver
     }
 
-    /// Plans from a place to a goal.
+    /// Plans from a place to a goal. On a terrain with costs that is the exact planner's work alone: a maze knows of none.
     ///
     /// # Errors
     ///
@@ -104,7 +110,7 @@ impl<S: MazeSolver> Planner<S> {
             let reason = format!("cannot be reached at an angle of {yaw} radians");
             return Err(PlanError::PlaceRefused { what: "goal", x: goal.x, y: goal.y, reason, hint: None });
         }
-        let from = terrain.free_cell("start", start.x, start.y)?;
+        let (way_out, from) = self.from(start)?;
         let to = terrain.free_cell("goal", goal.x, goal.y)?;
         let mut time = PlanTime::default();
         let mut watch = StopWatch::start();
@@ -115,6 +121,24 @@ impl<S: MazeSolver> Planner<S> {
             let reachable_cells = terrain.grid.reachable_cells(from_node);
             return Ok(Plan { outcome: Outcome::Unreachable { reachable_cells }, time });
         };
+        if let Some(costs) = &terrain.costs {
+            let (cells, _) =
+                cheapest_path(&terrain.space, costs, from, to).ok_or_else(|| inconsistent("a way costs nothing"))?;
+            time.route = watch.lap();
+            let ends = Ends::new(terrain, start, &way_out, from, goal, to);
+            let mut corners: Vec<Corner> =
+                cells.into_iter().map(|cell| Corner { point: middle(cell), network: false }).collect();
+            corners.insert(0, Corner { point: ends.start, network: false });
+            corners.push(Corner { point: ends.goal, network: false });
+            corners.dedup();
+            if corners.len() == 1 {
+                corners.push(corners[0]);
+            }
+            if self.options.smooth {
+                corners = relax(&terrain.space, costs, corners);
+            }
+            return self.finish(corners, Vec::new(), &way_out, (start, goal), (began, watch, time));
+        }
         time.route = watch.lap();
 
         let windows = cut(&terrain.grid, &route, self.solver.maze_size());
@@ -128,17 +152,44 @@ impl<S: MazeSolver> Planner<S> {
         }
 
         let terrain = &self.terrain;
-        let ends = Ends {
-            start: terrain.map.to_cells(start.x, start.y),
-            from,
-            goal: terrain.map.to_cells(goal.x, goal.y),
-            to,
-        };
+        let ends = Ends::new(terrain, start, &way_out, from, goal, to);
         let mut corners = assemble(terrain, &ends, (from_node, to_node), &ways, &segments);
         if self.options.smooth {
             corners = smooth(&terrain.space, corners);
         }
+        self.finish(corners, segments, &way_out, (start, goal), (began, watch, time))
+    }
+
+    /// The way out to a free cell, where one is needed and wanted, and the cell from which is planned.
+    fn from(&self, start: Pose) -> Result<(Vec<MapCell>, MapCell)> {
+        let refused = match self.terrain.free_cell("start", start.x, start.y) {
+            Ok(cell) => return Ok((Vec::new(), cell)),
+            Err(refused) => refused,
+        };
+        let way_out = if self.options.escape { self.terrain.way_out(start.x, start.y) } else { None };
+        let way_out = way_out.ok_or(refused)?;
+        let last = *way_out.last().ok_or_else(|| inconsistent("a way out has no cells"))?;
+        Ok((way_out, last))
+    }
+
+    /// The path of these corners in the map's frame, behind the way out, once it is checked.
+    fn finish(
+        &self,
+        mut corners: Vec<Corner>,
+        segments: Vec<Segment>,
+        way_out: &[MapCell],
+        (start, goal): (Pose, Goal),
+        (began, mut watch, mut time): (Instant, StopWatch, PlanTime),
+    ) -> Result<Plan> {
+        let terrain = &self.terrain;
+        let straight = straightened(terrain, start, way_out);
+        corners.splice(0..0, straight.iter().map(|&point| Corner { point, network: false }));
         let mut path = in_frame(terrain, &corners, goal.yaw, segments);
+        path.way_out = straight.len();
+        path.cost = terrain.costs.as_ref().map(|costs| {
+            let line = |pair: &[Corner]| costs.of_line(pair[0].point, pair[1].point);
+            corners[straight.len()..].windows(2).map(line).sum::<f64>() * terrain.map.resolution()
+        });
         // What was asked for, not what it became in cells and back.
         if let [first, .., last] = &mut path.poses[..] {
             (first.x, first.y, last.x, last.y) = (start.x, start.y, goal.x, goal.y);
@@ -146,8 +197,22 @@ impl<S: MazeSolver> Planner<S> {
         time.smoothing = watch.lap();
 
         let target = Pose { x: goal.x, y: goal.y, yaw: 0.0 };
-        check_path(&terrain.map, &terrain.robot, start, target, &path.poses)
-            .map_err(|fault| inconsistent(&fault.to_string()))?;
+        let fault = |fault: PathFault| inconsistent(&fault.to_string());
+        let from = path.poses.get(path.way_out).copied().unwrap_or(start);
+        check_path(&terrain.map, &terrain.robot, from, target, &path.poses[path.way_out..]).map_err(fault)?;
+        if let Some(cell) = way_out.first() {
+            // No closer than it was: obstacles a ten-thousandth of a cell nearer would be touched.
+            let radius = (terrain.space.distance(*cell) - 1e-4).max(0.0) * terrain.map.resolution();
+            let robot = Robot { radius, ..terrain.robot };
+            check_path(&terrain.map, &robot, start, from, &path.poses[..=path.way_out]).map_err(fault)?;
+        }
+        if let Some(costs) = &terrain.costs {
+            let checked = check_costs(&terrain.map, costs, &path.poses[path.way_out..]).map_err(fault)?;
+            let claimed = path.cost.unwrap_or(f64::NAN);
+            if !((checked - claimed).abs() <= COST_TOLERANCE * checked.max(terrain.map.resolution())) {
+                return Err(inconsistent(&format!("it costs {checked:.4} m, not {claimed:.4}")));
+            }
+        }
         time.check = watch.lap();
         time.total = began.elapsed();
         Ok(Plan { outcome: Outcome::Planned(path), time })
@@ -192,6 +257,31 @@ impl<S: MazeSolver> Planner<S> {
     }
 }
 
+/// Most points of a path at which its distance from obstacles is looked at, beside its corners.
+const CLEARANCE_POINTS: usize = 20_000;
+
+/// The share by which a path's cost and that of points along it may differ.
+const COST_TOLERANCE: f64 = 0.02;
+
+fn middle(cell: MapCell) -> Point {
+    (cell.x as f64 + 0.5, cell.y as f64 + 0.5)
+}
+
+/// The way out of a place as few straight lines through its cells, without its last cell; empty if there is none.
+fn straightened(terrain: &Terrain, start: Pose, way_out: &[MapCell]) -> Vec<Point> {
+    let Some((_, way)) = way_out.split_last() else { return Vec::new() };
+    let is_between = |cells: &[MapCell]| {
+        let [a, b, c] = [cells[0], cells[1], cells[2]].map(|cell| (cell.x as i64, cell.y as i64));
+        (b.0 - a.0, b.1 - a.1) == (c.0 - b.0, c.1 - b.1)
+    };
+    let turns = way_out.windows(3).filter(|cells| !is_between(cells)).map(|cells| middle(cells[1]));
+    let mut points = vec![terrain.map.to_cells(start.x, start.y)];
+    points.extend(way.first().map(|&cell| middle(cell)));
+    points.extend(turns);
+    points.dedup();
+    points
+}
+
 fn inconsistent(what: &str) -> PlanError {
     PlanError::PlanFault { what: what.to_owned() }
 }
@@ -204,6 +294,14 @@ struct Ends {
     to: MapCell,
 }
 
+impl Ends {
+    fn new(terrain: &Terrain, start: Pose, way_out: &[MapCell], from: MapCell, goal: Goal, to: MapCell) -> Self {
+        let place = terrain.map.to_cells(start.x, start.y);
+        let start = if way_out.is_empty() { place } else { middle(from) };
+        Self { start, from, goal: terrain.map.to_cells(goal.x, goal.y), to }
+    }
+}
+
 /// The path over the map that goes along the nodes: every line of it in free cells.
 fn assemble(
     terrain: &Terrain,
@@ -213,7 +311,6 @@ fn assemble(
     segments: &[Segment],
 ) -> Vec<Corner> {
     let Terrain { space, grid, .. } = terrain;
-    let middle = |cell: MapCell| (cell.x as f64 + 0.5, cell.y as f64 + 0.5);
     let by_network = |segment: Option<&Segment>| segment.is_some_and(|s| s.planner == SegmentPlanner::Network);
     // Start and goal are tied to the grid within their own cell of it: whose segment that is, is the neighbour's.
     let (first, last) = (by_network(segments.first()), by_network(segments.last()));
@@ -283,6 +380,22 @@ fn in_frame(terrain: &Terrain, corners: &[Corner], goal_yaw: Option<f64>, segmen
         by_network: corners.iter().map(|corner| corner.network).collect(),
         length: length(corners) * map.resolution(),
         clearance: clearance * map.resolution(),
+        median_clearance: median_clearance(terrain, corners) * map.resolution(),
+        way_out: 0,
+        cost: None,
         segments,
     }
+}
+
+/// The median distance in cells to the nearest obstacle, of points along a path.
+fn median_clearance(terrain: &Terrain, corners: &[Corner]) -> f64 {
+    let spacing = (length(corners) / CLEARANCE_POINTS as f64).max(0.25);
+    let (width, height) = (terrain.map.width(), terrain.map.height());
+    let distance = |corner: &Corner| {
+        let cell = |value: f64, side: usize| (value.max(0.0) as usize).min(side - 1);
+        terrain.space.distance(MapCell { x: cell(corner.point.0, width), y: cell(corner.point.1, height) })
+    };
+    let mut distances: Vec<f64> = divide(corners, spacing).iter().map(distance).collect();
+    let middle = distances.len() / 2;
+    *distances.select_nth_unstable_by(middle, f64::total_cmp).1
 }

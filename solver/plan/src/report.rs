@@ -64,6 +64,13 @@ pub struct PlannedPath {
     /// Metres from the robot's centre to the nearest obstacle, cell centre to cell centre, at the closest; infinite on a
     /// map without obstacles.
     pub clearance: f64,
+    /// Metres likewise, at the median along the path.
+    pub median_clearance: f64,
+    /// Poses at the beginning of the path that lead out of a place too close to an obstacle; mostly none. The rest keeps its
+    /// distance.
+    pub way_out: usize,
+    /// Metres of free ground that cost as much as the path; `None` without costs.
+    pub cost: Option<f64>,
     /// The windows along it; none if start and goal share a cell of the planning grid.
     pub segments: Vec<Segment>,
 }

@@ -13,7 +13,7 @@ const LEAST_GAIN: f64 = 0.002;
 const HALVINGS: usize = 6;
 /// Corners that a path is divided into for a pass, beside those that it has. On a path of more cells than this they are
 /// farther apart than a cell, so that the time of a pass does not grow with the map.
-const MOST_CORNERS: usize = 4_000;
+pub(crate) const MOST_CORNERS: usize = 4_000;
 
 /// A corner of a path.
 #[derive(Debug, Clone, Copy, PartialEq)]

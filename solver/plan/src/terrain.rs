@@ -1,5 +1,8 @@
 //! A map made ready for a robot.
 
+use std::collections::VecDeque;
+
+use super::costs::{CostMap, CostOptions, cheapest_path};
 use super::exact::{self, ExactSearch};
 use super::free_space::{FreeSpace, Robot};
 use super::map::{MapCell, OccupancyMap, UNKNOWN};
@@ -18,6 +21,7 @@ pub struct Terrain {
     pub(super) robot: Robot,
     pub(super) space: FreeSpace,
     pub(super) grid: PlanningGrid,
+    pub(super) costs: Option<CostMap>,
 }
 
 impl Terrain {
@@ -27,9 +31,28 @@ impl Terrain {
     ///
     /// Those of [`FreeSpace::new`].
     pub fn new(map: OccupancyMap, robot: Robot) -> Result<Self> {
-        let space = FreeSpace::new(&map, &robot)?;
+        Self::with_costs(map, robot, &CostOptions::default())
+    }
+
+    /// As [`new`](Self::new), with costs. Where masks forbid to go, nothing is free.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FreeSpace::new`] and [`CostMap::new`].
+    pub fn with_costs(map: OccupancyMap, robot: Robot, options: &CostOptions) -> Result<Self> {
+        let mut space = FreeSpace::new(&map, &robot)?;
+        let costs = if options.is_empty() { None } else { Some(CostMap::new(&map, &space, &robot, options)?) };
+        if let Some(costs) = &costs {
+            costs.forbid_in(&mut space);
+        }
         let grid = PlanningGrid::new(&space, robot.radius / map.resolution());
-        Ok(Self { map, robot, space, grid })
+        Ok(Self { map, robot, space, grid, costs })
+    }
+
+    /// The costs, if there are any.
+    #[must_use]
+    pub fn costs(&self) -> Option<&CostMap> {
+        self.costs.as_ref()
     }
 
     /// The map.
@@ -81,6 +104,16 @@ impl Terrain {
         Some(exact::length(&path) * self.map.resolution())
     }
 
+    /// The least cost, in metres of free ground, of a path in eight directions over free cells; `None` if there is none. Without
+    /// costs that is its length.
+    #[must_use]
+    pub fn optimal_cost(&self, from: MapCell, to: MapCell) -> Option<f64> {
+        match &self.costs {
+            Some(costs) => Some(cheapest_path(&self.space, costs, from, to)?.1 * self.map.resolution()),
+            None => self.optimal_length(from, to, ExactSearch::AStar),
+        }
+    }
+
     /// The free cell in which a place is; `what` names the place in the error.
     ///
     /// # Errors
@@ -99,6 +132,9 @@ impl Terrain {
         let reason = match self.map.get(cell) {
             Some(UNKNOWN) if self.robot.is_obstacle(UNKNOWN) => "is unknown space".to_owned(),
             Some(value) if self.robot.is_obstacle(value) => "is in an obstacle".to_owned(),
+            _ if self.costs.as_ref().is_some_and(|costs| costs.is_forbidden(cell)) => {
+                "is where a mask forbids to go".to_owned()
+            }
             _ => format!(
                 "is {:.2} m from an obstacle, too close for a robot of radius {} m",
                 self.space.distance(cell) * self.map.resolution(),
@@ -119,6 +155,43 @@ impl Terrain {
             None => format!("no place within {:.2} m is free", within as f64 * self.map.resolution()),
         };
         Err(refuse(reason, Some(hint)))
+    }
+
+    /// The way out of a place that is too close to an obstacle, to the nearest free cell, by cells that are no closer to
+    /// one; both ends included. `None` in an obstacle, and where that leads nowhere within twice the robot's radius and a metre.
+    pub(super) fn way_out(&self, x: f64, y: f64) -> Option<Vec<MapCell>> {
+        let from = self.map.cell_at(x, y)?;
+        let clearance = self.space.distance(from);
+        if clearance == 0.0 {
+            return None;
+        }
+        let most = ((2.0 * self.robot.radius + 1.0) / self.map.resolution()).ceil() as usize;
+        let (left, bottom) = (from.x.saturating_sub(most), from.y.saturating_sub(most));
+        let (columns, rows) =
+            (self.map.width().min(from.x + most + 1) - left, self.map.height().min(from.y + most + 1) - bottom);
+        let local = |cell: MapCell| (cell.y - bottom) * columns + cell.x - left;
+        let mut came_from = vec![None; columns * rows];
+        came_from[local(from)] = Some(from);
+        let mut queue = VecDeque::from([from]);
+        while let Some(here) = queue.pop_front() {
+            if self.space.is_free(here) {
+                let mut way = vec![here];
+                while way[way.len() - 1] != from {
+                    way.push(came_from[local(way[way.len() - 1])]?);
+                }
+                way.reverse();
+                return Some(way);
+            }
+            for (dx, dy) in [(1, 0), (-1, 0), (0, 1), (0, -1)] {
+                let next = MapCell { x: here.x.wrapping_add_signed(dx), y: here.y.wrapping_add_signed(dy) };
+                let is_inside = (left..left + columns).contains(&next.x) && (bottom..bottom + rows).contains(&next.y);
+                if is_inside && came_from[local(next)].is_none() && self.space.distance(next) >= clearance {
+                    came_from[local(next)] = Some(here);
+                    queue.push_back(next);
+                }
+            }
+        }
+        None
     }
 
     /// Length in cells of the way along nodes, pulled tight.

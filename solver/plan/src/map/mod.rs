@@ -21,6 +21,7 @@ mod write;
 use std::ops::RangeInclusive;
 
 pub use moving_ai::{Scenario, scenarios};
+pub(crate) use read::picture_over;
 pub use read::{LIMITS, LoadedMap};
 pub use warehouse::warehouse;
 

@@ -48,6 +48,9 @@ pub(super) const UNKNOWN_GREY: u8 = 205;
 const BRIGHTEST: u16 = u16::MAX;
 
 impl Rule {
+    /// White is 0, black 100, greys between.
+    pub(super) const GREYS: Self = Self { mode: Mode::Scale, negate: false, occupied_thresh: 1.0, free_thresh: 0.0 };
+
     /// The value of a cell, of its pixel's colours and of its alpha where the image has such a channel.
     pub(super) fn value(&self, colours: [u16; 3], alpha: Option<u16>) -> i8 {
         let mut sum: f64 = colours.iter().map(|&colour| f64::from(colour)).sum();

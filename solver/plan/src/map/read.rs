@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use trm_intake::{Budget, Fault, Limits, ReadError};
 
-use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid};
+use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid, pixels};
 use crate::{PlanError, Pose, Result};
 
 /// Limits of a map's text: a `nav_msgs/OccupancyGrid` of 25 million cells, at five characters a cell. Images are
@@ -184,6 +184,30 @@ fn is_image(start: &[u8]) -> bool {
         [b'P', b'1'..=b'7', space, ..] => space.is_ascii_whitespace() || *space == b'#',
         _ => start.starts_with(b"\x89PNG") || start.starts_with(b"BM") || start.starts_with(b"\xff\xd8\xff"),
     }
+}
+
+/// The values of a picture that lies over a map, a pixel a cell, from white (0) to black (100); `None` for a file that is
+/// no picture.
+///
+/// # Errors
+/// [`PlanError::BadMap`] for a picture that cannot be read or has another size than the map.
+pub(crate) fn picture_over(path: &Path, map: &OccupancyMap) -> Result<Option<OccupancyMap>> {
+    let source = path.display().to_string();
+    let mut start = Vec::new();
+    let file = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
+    file.map_err(|error| bad(&source, format!("cannot be read: {error}")))?;
+    if !is_image(&start) {
+        return Ok(None);
+    }
+    let image = pixels::decode(path, &source)?;
+    let size = (image.width() as usize, image.height() as usize);
+    if size != (map.width(), map.height()) {
+        let fault = format!("{}x{} pixels over a map of {}x{} cells", size.0, size.1, map.width(), map.height());
+        let advice = "a picture alone has a pixel for each cell; give one of another size by a yaml with its resolution and origin";
+        return Err(bad(&source, Fault::from(fault).advise(advice)));
+    }
+    let (values, _) = pixels::values(&image, &pixels::Rule::GREYS);
+    OccupancyMap::new(source, size, map.resolution(), map.origin(), values).map(Some)
 }
 
 /// The hint to give a yaml instead of an image.
