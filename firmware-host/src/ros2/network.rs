@@ -166,6 +166,9 @@ mod tests {
             by_network: vec![true, false],
             length: 1.0,
             clearance: 1.0,
+            median_clearance: 1.0,
+            way_out: 0,
+            cost: None,
             segments: [
                 SegmentPlanner::Network,
                 SegmentPlanner::AStar(NetworkMiss::Unverified),

@@ -16,13 +16,16 @@ const FREE: Rgb<u8> = Rgb([255, 255, 255]);
 const OBSTACLE: Rgb<u8> = Rgb([33, 37, 41]);
 const UNKNOWN_SPACE: Rgb<u8> = Rgb([173, 181, 189]);
 const INFLATION: Rgb<u8> = Rgb([255, 216, 168]);
+/// Ground that costs no end; what costs less is on the way to it from white.
+const DEAR: Rgb<u8> = Rgb([232, 89, 12]);
+const FORBIDDEN: Rgb<u8> = Rgb([230, 153, 190]);
 const NETWORK: Rgb<u8> = Rgb([25, 113, 194]);
 const FALLBACK: Rgb<u8> = Rgb([224, 49, 49]);
 const START: Rgb<u8> = Rgb([47, 158, 68]);
 const GOAL: Rgb<u8> = Rgb([156, 54, 181]);
 
 /// Draws the map with its inflation and, if there is one, the path: blue where the network found it, red where the
-/// fallback did; the start green, the goal violet. The map's y axis points up.
+/// fallback or exact search did; the start green, the goal violet. Dear ground is shaded orange, forbidden ground pink. The map's y axis points up.
 #[must_use]
 pub fn picture(terrain: &Terrain, path: Option<&PlannedPath>, start: Pose, goal: Pose) -> RgbImage {
     let map = terrain.map();
@@ -30,9 +33,10 @@ pub fn picture(terrain: &Terrain, path: Option<&PlannedPath>, start: Pose, goal:
     let mut picture = RgbImage::from_fn((map.width() * cell) as u32, (map.height() * cell) as u32, |x, y| {
         let at = MapCell { x: x as usize / cell, y: map.height() - 1 - y as usize / cell };
         match map.get(at) {
-            _ if terrain.free_space().is_free(at) => FREE,
+            _ if terrain.free_space().is_free(at) => terrain.costs().map_or(FREE, |costs| shade(costs.weight(at))),
             Some(UNKNOWN) => UNKNOWN_SPACE,
             Some(value) if terrain.robot().is_obstacle(value) => OBSTACLE,
+            _ if terrain.costs().is_some_and(|costs| costs.is_forbidden(at)) => FORBIDDEN,
             _ => INFLATION,
         }
     });
@@ -53,6 +57,13 @@ pub fn picture(terrain: &Terrain, path: Option<&PlannedPath>, start: Pose, goal:
         }
     }
     picture
+}
+
+/// The colour of ground on which a metre costs so many.
+fn shade(weight: f64) -> Rgb<u8> {
+    let dear = 1.0 - 1.0 / weight.max(1.0);
+    let mix = |free: u8, dear_colour: u8| (f64::from(free) + dear * (f64::from(dear_colour) - f64::from(free))) as u8;
+    Rgb([0, 1, 2].map(|channel| mix(FREE.0[channel], DEAR.0[channel])))
 }
 
 fn line(picture: &mut RgbImage, a: (f64, f64), b: (f64, f64), radius: f64, colour: Rgb<u8>) {

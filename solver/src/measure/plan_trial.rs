@@ -85,6 +85,8 @@ pub struct PairResult {
     pub collision_free: bool,
     /// Metres of the shortest path in eight directions, by A*; `None` if there is none.
     pub optimal: Option<f64>,
+    /// The same for the least cost, in metres of free ground; `None` without costs too.
+    pub optimal_cost: Option<f64>,
     /// The planner's time.
     pub time: Duration,
     /// A*'s time, cell by cell on the whole map.
@@ -149,7 +151,16 @@ pub fn try_pair(planner: &mut Planner<impl MazeSolver>, pair: &Pair, with_dijkst
         }
         _ => false,
     };
-    Ok(PairResult { outcome: plan.outcome, collision_free, optimal, time: plan.time.total, astar, dijkstra })
+    let optimal_cost = terrain.costs().and_then(|_| terrain.optimal_cost(from, to));
+    Ok(PairResult {
+        outcome: plan.outcome,
+        collision_free,
+        optimal,
+        optimal_cost,
+        time: plan.time.total,
+        astar,
+        dijkstra,
+    })
 }
 
 /// Results of many pairs, summed up.
@@ -169,6 +180,12 @@ pub struct Summary {
     pub disagreements: usize,
     /// Length of the path by the exact optimum in eight directions.
     pub length_ratio: Option<Spread>,
+    /// Cost of the path by the least cost in eight directions, where there are costs.
+    pub cost_ratio: Option<Spread>,
+    /// Metres to an obstacle, at the closest of all paths; `None` without obstacles.
+    pub least_clearance: Option<f64>,
+    /// Metres to an obstacle at the median along a path, of all paths the median; likewise.
+    pub median_clearance: Option<f64>,
     /// Segments of all paths.
     pub segments: usize,
     /// Of these, the network's.
@@ -205,6 +222,17 @@ impl Summary {
                 let optimal = result.optimal.filter(|&optimal| optimal > 0.0)?;
                 Some(result.path()?.length / optimal)
             })),
+            cost_ratio: Spread::of(results.iter().filter_map(|result| {
+                let optimal = result.optimal_cost.filter(|&optimal| optimal > 0.0)?;
+                Some(result.path()?.cost? / optimal)
+            })),
+            least_clearance: paths()
+                .map(|path| path.clearance)
+                .min_by(f64::total_cmp)
+                .filter(|least| least.is_finite()),
+            median_clearance: Spread::of(paths().map(|path| path.median_clearance))
+                .map(|spread| spread.p50)
+                .filter(|median| median.is_finite()),
             segments: segments().count(),
             network_segments: segments().filter(|segment| segment.planner == SegmentPlanner::Network).count(),
             detours: segments().filter(|segment| segment.planner == SegmentPlanner::AStar(NetworkMiss::Detour)).count(),

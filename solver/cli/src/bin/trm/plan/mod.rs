@@ -1,5 +1,6 @@
 //! `trm plan`: a map, a start and a goal in, a checked path out.
 
+mod costs;
 mod output;
 mod trial;
 
@@ -22,6 +23,7 @@ use trm_plan::{
 use trm_solver::measure::plan_trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::{Model, Network};
 
+use self::costs::{CostArgs, Finder};
 pub(crate) use self::output::JsonPlan;
 use self::output::{write_json, write_plan};
 
@@ -64,9 +66,8 @@ pub(crate) struct Args {
     /// Who fills in where the network has no verified path
     #[arg(long, value_name = "WHO", default_value = "astar")]
     fallback: FallbackKind,
-    /// A shipped maze model's name, or a bundle's folder
-    #[arg(long, short, value_name = "NAME|DIR", default_value = DEFAULT_MODEL)]
-    model: String,
+    #[arg(long, short, value_name = "NAME|DIR", help = format!("A shipped maze model's name, or a bundle's folder [default: {DEFAULT_MODEL}]"))]
+    model: Option<String>,
     /// Cells along a side of the windows of a model of any size, at most as many as the coarse grid has
     #[arg(long, value_name = "CELLS", default_value_t = Network::WINDOW as u16, value_parser = clap::value_parser!(u16).range(1..=254))]
     window: u16,
@@ -89,7 +90,10 @@ pub(crate) struct Args {
     /// Segments that a session works on together; 0 takes 1, on a GPU 32
     #[arg(long, value_name = "ROWS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=65_536))]
     batch: u32,
-    /// Keep the path as the planning grid has it
+    /// Lead a robot that stands too close to an obstacle, as one that is docked, out to the nearest free place first
+    #[arg(long)]
+    escape: bool,
+    /// Keep the path as the planning grid has it, or exact search by costs
     #[arg(long)]
     no_smooth: bool,
     /// Put a waypoint at least every so many metres; left out, at corners only
@@ -114,6 +118,8 @@ pub(crate) struct Args {
     /// Also draw map, inflation and path into this file: blue by the network, red by the fallback
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
+    #[command(flatten)]
+    costs: CostArgs,
     #[command(flatten)]
     backend: BackendArgs,
 }
@@ -168,8 +174,10 @@ fn parse_place(text: &str) -> Result<Place, String> {
 /// Runs the command.
 pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if let Some(path) = &args.png {
-        check_png_path(path, &[&args.map]).map_err(InvalidOption::named("--png"))?;
+        let read: Vec<_> = std::iter::once(&args.map).chain(args.costs.files()).map(PathBuf::as_path).collect();
+        check_png_path(path, &read).map_err(InvalidOption::named("--png"))?;
     }
+    args.costs.check(args.model.as_ref())?;
     if let Some(spacing) = args.spacing.filter(|spacing| !(spacing.is_finite() && *spacing > 0.0)) {
         bail!("--spacing {spacing}: expected metres above zero");
     }
@@ -184,24 +192,31 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let robot = args.robot(&loaded);
     // What the map's file says beside it, before its cells are divided.
     let task = task(args, &loaded, &robot)?;
+    let costs = args.costs.read(&loaded.map)?;
     let map = fine_enough(loaded.map, &robot)?;
     let read = watch.lap();
-    let terrain = Terrain::new(map, robot)?;
+    let terrain = Terrain::with_costs(map, robot, &costs)?;
     if let Task::Plan(start, goal) = task {
         // Before the model is loaded.
-        terrain.free_cell("start", start.x, start.y)?;
+        if !args.escape {
+            terrain.free_cell("start", start.x, start.y)?;
+        }
         terrain.free_cell("goal", goal.x, goal.y)?;
     }
     let prepared = watch.lap();
-    let model = Model::open(&args.model)?;
-    let (rows, columns) = terrain.planning_size();
-    let side = |cells: usize| cells.min(args.window.into());
-    let model = Network::for_windows(&model, (side(rows), side(columns)))?;
-    let steps = Network::steps(&model);
-    let backend = args.backend.open(verbose)?;
-    let (network, fallbacks) = load_network(args, &model, &backend)?;
+    let (network, steps, fallbacks) = if costs.is_empty() {
+        let model = Model::open(args.model.as_deref().unwrap_or(DEFAULT_MODEL))?;
+        let (rows, columns) = terrain.planning_size();
+        let side = |cells: usize| cells.min(args.window.into());
+        let model = Network::for_windows(&model, (side(rows), side(columns)))?;
+        let backend = args.backend.open(verbose)?;
+        let (network, fallbacks) = load_network(args, &model, &backend)?;
+        (Some(network), Network::steps(&model), fallbacks)
+    } else {
+        (None, 1, Vec::new())
+    };
     let times = LoadTimes { read, prepared, model: watch.lap() };
-    let mut planner = Planner::new(terrain, network, args.options(steps));
+    let mut planner = Planner::new(terrain, Finder(network), args.options(steps));
     match task {
         Task::Plan(start, goal) => plan_one(args, &mut planner, start, goal, &times, &fallbacks),
         Task::RandomPairs(count) => {
@@ -284,8 +299,18 @@ impl Args {
             network_limit: (self.network_limit > 0).then(|| Duration::from_millis(self.network_limit)),
             max_detour: self.max_detour,
             smooth: !self.no_smooth,
+            escape: self.escape,
         }
     }
+}
+
+/// The best that exact search finds, cell by cell in eight directions.
+#[derive(Clone, Copy, Default)]
+struct Optimum {
+    /// Metres of the shortest path.
+    length: Option<f64>,
+    /// Metres of free ground that the cheapest path costs, where there are costs.
+    cost: Option<f64>,
 }
 
 /// Times of the steps before planning.
@@ -370,7 +395,7 @@ fn load_network(args: &Args, model: &Model, backend: &Backend) -> anyhow::Result
 
 fn plan_one(
     args: &Args,
-    planner: &mut Planner<Network>,
+    planner: &mut Planner<Finder>,
     start: Pose,
     goal: Goal,
     times: &LoadTimes,
@@ -388,10 +413,17 @@ fn plan_one(
         }
     }
     let terrain = planner.terrain();
-    let (from, to) = (terrain.free_cell("start", start.x, start.y)?, terrain.free_cell("goal", goal.x, goal.y)?);
-    let optimal = match &plan.outcome {
-        Outcome::Planned(_) if !args.no_optimum => terrain.optimal_length(from, to, ExactSearch::AStar),
-        _ => None,
+    let optimum = match &plan.outcome {
+        Outcome::Planned(path) if !args.no_optimum => {
+            // Behind the way out, if there is one.
+            let from = path.poses.get(path.way_out).copied().unwrap_or(start);
+            let (from, to) = (terrain.free_cell("start", from.x, from.y)?, terrain.free_cell("goal", goal.x, goal.y)?);
+            Optimum {
+                length: terrain.optimal_length(from, to, ExactSearch::AStar),
+                cost: terrain.costs().and_then(|_| terrain.optimal_cost(from, to)),
+            }
+        }
+        _ => Optimum::default(),
     };
     let path = match &plan.outcome {
         Outcome::Planned(path) => Some(path),
@@ -399,9 +431,9 @@ fn plan_one(
     };
     let mut out = console::stdout();
     if args.json {
-        write_json(&mut out, args, planner, &plan, optimal, times, fallbacks)?;
+        write_json(&mut out, args, planner, &plan, optimum, times, fallbacks)?;
     } else {
-        write_plan(&mut out, args, planner, &plan, optimal)?;
+        write_plan(&mut out, args, planner, &plan, optimum)?;
     }
     out.flush()?;
     if let Some(file) = &args.png {

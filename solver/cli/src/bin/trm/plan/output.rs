@@ -8,7 +8,7 @@ use serde::Serialize;
 use trm_plan::{Outcome, Plan, PlannedPath, Planner, Pose, SegmentPlanner};
 use trm_solver::Network;
 
-use super::{Args, LoadTimes};
+use super::{Args, Finder, LoadTimes, Optimum};
 
 /// A plan. Other programs rely on the first seven keys.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -32,6 +32,14 @@ pub(crate) struct JsonPlan<'a> {
     frame: &'a str,
     /// The least distance to an obstacle, in metres.
     clearance_m: Option<f64>,
+    /// The same at the median along the path.
+    clearance_median_m: Option<f64>,
+    /// Metres of free ground that cost as much as the path; null without costs.
+    cost: Option<f64>,
+    /// The same of a cheapest path over the cells.
+    optimal_cost: Option<f64>,
+    /// Poses at the beginning that lead out of a place too close to an obstacle (`--escape`).
+    way_out: usize,
     /// For each waypoint, whether the line to the next one is the network's.
     by_network: Vec<bool>,
     /// Parts that were planned one by one.
@@ -53,9 +61,10 @@ pub(crate) struct JsonPlan<'a> {
     planning_cell_m: f64,
     /// The robot's radius in metres.
     radius_m: f64,
-    model: &'a str,
-    backend: &'a str,
-    provider: &'a str,
+    /// The network's model; null where exact search planned alone. So are the two that follow.
+    model: Option<&'a str>,
+    backend: Option<&'a str>,
+    provider: Option<&'a str>,
     fallbacks: &'a [String],
 }
 
@@ -80,25 +89,25 @@ pub(super) fn ms(time: Duration) -> f64 {
 pub(super) fn write_json(
     out: &mut impl Write,
     args: &Args,
-    planner: &Planner<Network>,
+    planner: &Planner<Finder>,
     plan: &Plan,
-    optimal: Option<f64>,
+    optimum: Optimum,
     times: &LoadTimes,
     fallbacks: &[String],
 ) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, &json(args, planner, plan, optimal, times, fallbacks))?;
+    serde_json::to_writer(&mut *out, &json(args, planner, plan, optimum, times, fallbacks))?;
     writeln!(out)
 }
 
 fn json<'a>(
     args: &'a Args,
-    planner: &'a Planner<Network>,
+    planner: &'a Planner<Finder>,
     plan: &Plan,
-    optimal: Option<f64>,
+    optimum: Optimum,
     times: &LoadTimes,
     fallbacks: &'a [String],
 ) -> JsonPlan<'a> {
-    let (terrain, network) = (planner.terrain(), planner.solver());
+    let (terrain, network) = (planner.terrain(), planner.solver().0.as_ref());
     let path = match &plan.outcome {
         Outcome::Planned(path) => Some(path),
         _ => None,
@@ -113,13 +122,17 @@ fn json<'a>(
         status: status(&plan.outcome),
         path: waypoints.iter().map(|pose| [pose.x, pose.y, pose.yaw]).collect(),
         length_m: path.map(|path| path.length),
-        optimal_length_m: optimal,
+        optimal_length_m: optimum.length,
         network_share: path.and_then(PlannedPath::network_share),
         steps: path.map_or(0, PlannedPath::steps),
         ms: ms(plan.time.total),
         frame: map.frame(),
         // A map without obstacles has no such distance, nor has JSON an infinity.
         clearance_m: path.map(|path| path.clearance).filter(|clearance| clearance.is_finite()),
+        clearance_median_m: path.map(|path| path.median_clearance).filter(|clearance| clearance.is_finite()),
+        cost: path.and_then(|path| path.cost),
+        optimal_cost: optimum.cost,
+        way_out: path.map_or(0, |path| path.way_out),
         by_network,
         segments,
         network_segments,
@@ -138,9 +151,9 @@ fn json<'a>(
         resolution_m: map.resolution(),
         planning_cell_m: rounded(terrain.planning_cell()),
         radius_m: terrain.robot().radius,
-        model: network.name(),
-        backend: network.backend(),
-        provider: network.provider(),
+        model: network.map(Network::name),
+        backend: network.map(Network::backend),
+        provider: network.map(Network::provider),
         fallbacks,
     }
 }
@@ -176,11 +189,11 @@ fn reason(outcome: &Outcome) -> Option<String> {
 pub(super) fn write_plan(
     out: &mut impl Write,
     args: &Args,
-    planner: &Planner<Network>,
+    planner: &Planner<Finder>,
     plan: &Plan,
-    optimal: Option<f64>,
+    optimum: Optimum,
 ) -> io::Result<()> {
-    let (terrain, network) = (planner.terrain(), planner.solver());
+    let (terrain, network) = (planner.terrain(), planner.solver().0.as_ref());
     let map = terrain.map();
     writeln!(
         out,
@@ -205,26 +218,33 @@ pub(super) fn write_plan(
     for pose in &poses {
         writeln!(out, "{:>10.3} {:>10.3} {:>8.3}", pose.x, pose.y, pose.yaw)?;
     }
-    let compared = optimal.filter(|&optimal| optimal > 0.0).map_or_else(String::new, |optimal| {
-        format!(", {:.3} of the exact optimum in eight directions ({optimal:.2} m)", path.length / optimal)
-    });
-    writeln!(out, "planned and checked: {:.2} m{compared}", path.length)?;
+    let compared = |value: f64, optimum: Option<f64>, what: &str| {
+        optimum.filter(|&optimum| optimum > 0.0).map_or_else(String::new, |optimum| {
+            format!(", {:.3} of the exact optimum in eight directions ({optimum:.2} m{what})", value / optimum)
+        })
+    };
+    writeln!(out, "planned and checked: {:.2} m{}", path.length, compared(path.length, optimum.length, ""))?;
+    if let Some(cost) = path.cost {
+        writeln!(out, "cost: {cost:.2} m of free ground{}", compared(cost, optimum.cost, " of free ground"))?;
+    }
+    if path.way_out > 0 {
+        let from = path.poses[path.way_out];
+        writeln!(out, "led out of the place it stands in, to {:.3},{:.3}", from.x, from.y)?;
+    }
+    write!(out, "clearance {:.2} m, {:.2} m at the median; ", path.clearance, path.median_clearance)?;
+    let ms = plan.time.total.as_secs_f64() * 1e3;
+    let Some(network) = network else {
+        writeln!(out, "by exact search")?;
+        return writeln!(out, "{ms:.1} ms");
+    };
     let (segments, by_network) = counts(path);
     writeln!(
         out,
-        "clearance {:.2} m; {by_network} of {segments} segments by the network in {} steps{}",
-        path.clearance,
+        "{by_network} of {segments} segments by the network in {} steps{}",
         path.steps(),
         if by_network < segments { ", the rest by A*" } else { "" }
     )?;
-    writeln!(
-        out,
-        "{:.1} ms, {} on {} ({})",
-        plan.time.total.as_secs_f64() * 1e3,
-        network.name(),
-        network.backend(),
-        network.provider()
-    )
+    writeln!(out, "{ms:.1} ms, {} on {} ({})", network.name(), network.backend(), network.provider())
 }
 
 /// Rounds off the digits that floating point adds.

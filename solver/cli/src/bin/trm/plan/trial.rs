@@ -13,12 +13,12 @@ use trm_solver::measure::bench::Spread;
 use trm_solver::measure::plan_trial::{LEAST_DISTANCE, Pair, PairResult, Summary, try_pair};
 
 use super::output::{ms, rounded};
-use super::{Args, LoadTimes};
+use super::{Args, Finder, LoadTimes};
 
 /// Measures and prints.
 pub(super) fn run(
     args: &Args,
-    planner: &mut Planner<Network>,
+    planner: &mut Planner<Finder>,
     pairs: &[Pair],
     published: Option<&[Scenario]>,
     times: &LoadTimes,
@@ -75,7 +75,7 @@ struct Published {
 }
 
 impl Published {
-    fn of(planner: &Planner<Network>, published: &[Scenario], results: &[PairResult]) -> Self {
+    fn of(planner: &Planner<Finder>, published: &[Scenario], results: &[PairResult]) -> Self {
         let cell = planner.terrain().map().resolution();
         let compared = || published.iter().zip(results);
         let off = |(scenario, result): &(&Scenario, &PairResult)| {
@@ -104,6 +104,12 @@ struct JsonTrial<'a> {
     failed: usize,
     disagreements: usize,
     length_ratio: Option<Spread>,
+    /// Cost of the path by the exact optimum; null without costs.
+    cost_ratio: Option<Spread>,
+    /// Metres to an obstacle, at the closest of all paths.
+    clearance_m: Option<f64>,
+    /// The median along a path, of all paths the median.
+    clearance_median_m: Option<f64>,
     network_share: Option<f64>,
     segments: usize,
     network_segments: usize,
@@ -124,9 +130,9 @@ struct JsonTrial<'a> {
     resolution_m: f64,
     planning_cell_m: f64,
     radius_m: f64,
-    model: &'a str,
-    backend: &'a str,
-    provider: &'a str,
+    model: Option<&'a str>,
+    backend: Option<&'a str>,
+    provider: Option<&'a str>,
     fallbacks: &'a [String],
 }
 
@@ -140,13 +146,13 @@ struct JsonPublished {
 
 fn json<'a>(
     args: &Args,
-    planner: &'a Planner<Network>,
+    planner: &'a Planner<Finder>,
     summary: &Summary,
     published: Option<&Published>,
     times: &LoadTimes,
     fallbacks: &'a [String],
 ) -> JsonTrial<'a> {
-    let (terrain, network) = (planner.terrain(), planner.solver());
+    let (terrain, network) = (planner.terrain(), planner.solver().0.as_ref());
     let map = terrain.map();
     JsonTrial {
         pairs: summary.pairs,
@@ -156,6 +162,9 @@ fn json<'a>(
         failed: summary.network_failed,
         disagreements: summary.disagreements,
         length_ratio: summary.length_ratio,
+        cost_ratio: summary.cost_ratio,
+        clearance_m: summary.least_clearance,
+        clearance_median_m: summary.median_clearance,
         network_share: summary.network_share(),
         segments: summary.segments,
         network_segments: summary.network_segments,
@@ -179,21 +188,21 @@ fn json<'a>(
         resolution_m: map.resolution(),
         planning_cell_m: rounded(terrain.planning_cell()),
         radius_m: terrain.robot().radius,
-        model: network.name(),
-        backend: network.backend(),
-        provider: network.provider(),
+        model: network.map(Network::name),
+        backend: network.map(Network::backend),
+        provider: network.map(Network::provider),
         fallbacks,
     }
 }
 
 fn write_table(
     out: &mut impl Write,
-    planner: &Planner<Network>,
+    planner: &Planner<Finder>,
     summary: &Summary,
     published: Option<&Published>,
     times: &LoadTimes,
 ) -> io::Result<()> {
-    let (terrain, network) = (planner.terrain(), planner.solver());
+    let (terrain, network) = (planner.terrain(), planner.solver().0.as_ref());
     let map = terrain.map();
     writeln!(
         out,
@@ -229,7 +238,17 @@ fn write_table(
             )?;
         }
     }
-    if let Some(share) = summary.network_share() {
+    if let Some(ratio) = summary.cost_ratio {
+        writeln!(
+            out,
+            "  cost       {:.3} of the exact optimum in eight directions at the median, {:.3} at worst",
+            ratio.p50, ratio.max
+        )?;
+    }
+    if let (Some(least), Some(median)) = (summary.least_clearance, summary.median_clearance) {
+        writeln!(out, "  clearance  {least:.2} m at the closest; along a path {median:.2} m at the median")?;
+    }
+    if let (Some(share), Some(network)) = (summary.network_share(), network) {
         writeln!(
             out,
             "  network    {} of {} segments ({:.1} %; {} unverified, {} detours), {} steps; {} on {} ({})",
