@@ -68,6 +68,7 @@ impl PathPlanner for NetworkPlanner {
             trm_plan::Outcome::Unreachable { reachable_cells } => Outcome::Unreachable(format!(
                 "none of the {reachable_cells} cells that the robot can get to from the start is the goal's"
             )),
+            trm_plan::Outcome::DoesNotFit { fault } => Outcome::Failed(fault.to_string()),
             trm_plan::Outcome::NetworkFailed { failed, segments } => Outcome::Failed(network_failed(failed, segments)),
         })
     }

@@ -221,3 +221,93 @@ fn no_map_is_drawn_over() {
     let same = |file: &str| std::fs::read(folder.path().join(file)).ok() == std::fs::read(maps.join(file)).ok();
     assert!(same("depot.png"));
 }
+
+#[test]
+fn inflation_keeps_paths_off_the_walls_and_says_what_they_cost() {
+    let ends = ["--map", "depot.yaml", "--start", "2,7", "--goal", "25,4"];
+    let output = plan(&[&ends[..], &["--inflation", "1.5,2", "--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let inflated = json(&output);
+    let number = |plan: &Value, key: &str| plan[key].as_f64().unwrap_or_else(|| panic!("{key} in {plan}"));
+    assert!(number(&inflated, "clearance_m") > 0.5 && number(&inflated, "clearance_median_m") > 1.0);
+    assert!(number(&inflated, "cost") > number(&inflated, "length_m"));
+    let ratio = number(&inflated, "cost") / number(&inflated, "optimal_cost");
+    assert!((0.9..1.0001).contains(&ratio), "{ratio}");
+    assert_eq!(inflated["model"], Value::Null);
+    assert_eq!(inflated["network_share"], Value::Null);
+
+    let output = plan(&[&ends[..], &["--inflation", "1.5,2"]].concat());
+    assert!(text(&output.stdout).contains("by exact search"), "{}", text(&output.stdout));
+    for (options, message) in [
+        (&["--inflation", "wide"][..], "expected metres, or metres and a scaling, such as 0.55,10; found `wide`"),
+        (&["--inflation", "1", "--model", "maze-9"], "maze-9 solves mazes, and these know of no costs"),
+        (&["--inflation", "1", "--cost-factor", "NaN"], "the costs have a factor of NaN"),
+        (&["--costs", "missing.yaml"], "missing.yaml: cannot be read"),
+        (&["--footprint", "[[1,1],[2,1],[2,2]]"], "the footprint has its centre, 0,0, outside of it"),
+    ] {
+        let output = plan(&[&ends[..], options].concat());
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        assert!(text(&output.stderr).contains(message), "{options:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn measuring_with_costs_compares_them_with_exact_search() {
+    let output = plan(&["--map", "tb3_sandbox.yaml", "--pairs", "30", "--seed", "1", "--inflation", "1,3", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let trial = json(&output);
+    assert_eq!((trial["planned"].as_u64(), trial["collision_free"].as_u64()), (Some(30), Some(30)));
+    assert!(trial["cost_ratio"]["max"].as_f64() < Some(1.0001) && trial["cost_ratio"]["p50"].as_f64() > Some(0.9));
+    assert!(trial["clearance_median_m"].as_f64() > Some(0.44), "{trial}");
+}
+
+#[test]
+fn a_footprint_drives_where_its_circle_cannot_and_not_where_it_cannot_turn() {
+    let folder = TempDir::new().expect("a folder");
+    // A corridor of 0.6 m between two rooms, in cells of 0.05 m.
+    let rows = (0..40).map(|y| {
+        let cells = (0..120).map(|x| {
+            let in_room = (2..38).contains(&y) && ((2..40).contains(&x) || (80..118).contains(&x));
+            if in_room || (14..26).contains(&y) && (2..118).contains(&x) { "254" } else { "0" }
+        });
+        cells.collect::<Vec<_>>().join(" ")
+    });
+    let pgm = format!("P2\n120 40\n255\n{}\n", rows.collect::<Vec<_>>().join("\n"));
+    std::fs::write(folder.path().join("c.pgm"), pgm).expect("written");
+    let yaml =
+        "image: c.pgm\nresolution: 0.05\norigin: [0, 0, 0]\nnegate: 0\noccupied_thresh: 0.65\nfree_thresh: 0.196\n";
+    let map = folder.path().join("c.yaml");
+    std::fs::write(&map, yaml).expect("written");
+    let map = map.to_str().expect("UTF-8");
+    let ends = |goal| ["--map", map, "--start", "1,1", "--goal", goal, "--inflation", "0.3", "--json"];
+    // 0.9 m long: its circle of 0.49 m does not fit into the corridor.
+    let long = ["--footprint", "[[0.45,0.2],[0.45,-0.2],[-0.45,-0.2],[-0.45,0.2]]"];
+    let round = plan(&[&ends("5,1")[..], &["--radius", "0.49"]].concat());
+    assert_eq!((round.status.code(), json(&round)["status"].as_str()), (Some(1), Some("unreachable")));
+    let through = plan(&[&ends("5,1")[..], &long].concat());
+    assert_eq!(through.status.code(), Some(0), "{}", text(&through.stderr));
+    // A goal in the corridor across it: there it cannot turn.
+    let across = plan(&[&ends("3,1,1.57")[..], &long].concat());
+    let across_json = json(&across);
+    assert_eq!((across.status.code(), across_json["status"].as_str()), (Some(1), Some("failed")), "{across_json}");
+    let reason = across_json["reason"].as_str().expect("a reason");
+    assert!(reason.contains("the footprint touches the obstacle in cell"), "{reason}");
+    // Wider than the corridor.
+    let wide =
+        plan(&[&ends("5,1")[..], &["--footprint", "[[0.4,0.35],[0.4,-0.35],[-0.4,-0.35],[-0.4,0.35]]"]].concat());
+    assert_eq!(wide.status.code(), Some(1), "{}", text(&wide.stdout));
+}
+
+#[test]
+fn a_docked_robot_is_led_out_and_the_output_says_so() {
+    let ends = ["--map", "tb3_sandbox.yaml", "--goal", "0.5,0.5", "--json"];
+    let refused = plan(&[&ends[..], &["--start", "-2.0,-1.05", "--radius", "0.3"]].concat());
+    let hint = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{hint}");
+    assert!(hint.contains("too close for a robot of radius 0.3 m"), "{hint}");
+    let led =
+        plan(&[&ends[..], &["--start", "-2.0,-1.05", "--radius", "0.3", "--escape", "--inflation", "0.6"]].concat());
+    assert_eq!(led.status.code(), Some(0), "{}", text(&led.stderr));
+    let led = json(&led);
+    assert!(led["way_out"].as_u64() >= Some(1) && led["clearance_m"].as_f64() < Some(0.3), "{led}");
+}

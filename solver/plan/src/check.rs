@@ -31,6 +31,13 @@ pub enum PathFault {
         /// The point, in the map's frame.
         at: (f64, f64),
     },
+    /// At a pose of the path the footprint touches an obstacle.
+    Footprint {
+        /// The pose, in the map's frame.
+        at: Pose,
+        /// The obstacle's cell.
+        obstacle: MapCell,
+    },
     /// The path does not begin or end where it should.
     Ends {
         /// Which end: `start` or `goal`.
@@ -50,6 +57,11 @@ impl std::fmt::Display for PathFault {
                 f,
                 "at {:.3}, {:.3} the robot touches the obstacle in cell {}, {}",
                 at.0, at.1, obstacle.x, obstacle.y
+            ),
+            Self::Footprint { at, obstacle } => write!(
+                f,
+                "at {:.3}, {:.3}, turned to {:.2}, the footprint touches the obstacle in cell {}, {}",
+                at.x, at.y, at.yaw, obstacle.x, obstacle.y
             ),
             Self::Forbidden { at } => write!(f, "at {:.3}, {:.3} a mask forbids to go", at.0, at.1),
             Self::Ends { which, off } => write!(f, "it misses the {which} by {off:.3} m"),

@@ -37,6 +37,12 @@ pub enum PlanError {
         /// The fault, after "the robot's radius".
         reason: String,
     },
+    /// A footprint that is none.
+    #[error("the footprint has {reason}")]
+    Footprint {
+        /// The fault, after "the footprint has".
+        reason: String,
+    },
     /// Costs that are no numbers, or negative.
     #[error("the costs have {reason}")]
     Costs {
@@ -86,6 +92,9 @@ impl Hint for PlanError {
             Self::BadMap { fault, .. } => return fault.hint(),
             Self::MapTooLarge { .. } => "crop the map, or give it a coarser resolution".into(),
             Self::Radius { .. } => "give metres, such as 0.22".into(),
+            Self::Footprint { .. } => {
+                "give its corners around the robot's centre in metres, x ahead, such as [[0.3,0.2],[0.3,-0.2],[-0.3,-0.2],[-0.3,0.2]]".into()
+            }
             Self::Costs { .. } => "give numbers of 0 or more, such as --inflation 0.55,10".into(),
             Self::OccupiedFrom { .. } => "give 1 to 100; ROS counts 65 and more as occupied".into(),
             Self::PlaceRefused { hint, .. } => return hint.as_deref().map(Cow::from),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::PathFault;
 use super::check::{check_costs, check_path};
 use super::costs::{cheapest_path, relax};
+use super::footprint::{Footprint, check_footprint};
 use super::free_space::Robot;
 use super::map::MapCell;
 use super::maze_solver::{Effort, MazeSolver};
@@ -45,6 +46,10 @@ pub struct PlanOptions {
     pub max_detour: f64,
     /// True to replace pieces of the path by straight lines where nothing is in the way.
     pub smooth: bool,
+    /// The robot's outline, if it is not round: a path on which it touches anything is none.
+    pub footprint: Option<Footprint>,
+    /// True if the start's angle is the robot's, from which a footprint has to turn.
+    pub turns_at_start: bool,
     /// True to lead a robot that stands too close to an obstacle out to the nearest free place first.
     pub escape: bool,
 }
@@ -60,6 +65,8 @@ impl Default for PlanOptions {
             network_limit: Some(Duration::from_millis(400)),
             max_detour: 1.2,
             smooth: true,
+            footprint: None,
+            turns_at_start: false,
             escape: false,
         }
     }
@@ -213,9 +220,14 @@ impl<S: MazeSolver> Planner<S> {
                 return Err(inconsistent(&format!("it costs {checked:.4} m, not {claimed:.4}")));
             }
         }
+        let touches = self.options.footprint.as_ref().and_then(|footprint| {
+            let yaws = ((path.way_out == 0 && self.options.turns_at_start).then_some(start.yaw), goal.yaw);
+            check_footprint(&terrain.map, &terrain.robot, footprint, yaws, &path.poses[path.way_out..]).err()
+        });
         time.check = watch.lap();
         time.total = began.elapsed();
-        Ok(Plan { outcome: Outcome::Planned(path), time })
+        let outcome = touches.map_or(Outcome::Planned(path), |fault| Outcome::DoesNotFit { fault });
+        Ok(Plan { outcome, time })
     }
 
     /// The way through each window, and the planner that found it.

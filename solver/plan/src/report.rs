@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Pose;
+use super::{PathFault, Pose};
 
 /// The most poses that a path is divided into: a kilometre, a millimetre apart.
 pub const MOST_POSES: usize = 1_000_000;
@@ -129,6 +129,11 @@ pub enum Outcome {
     Unreachable {
         /// Number of cells of the map that can be reached from the start.
         reachable_cells: usize,
+    },
+    /// There is a path for a round robot, but on it the footprint touches an obstacle.
+    DoesNotFit {
+        /// The place.
+        fault: PathFault,
     },
     /// There is a path, but the network did not find all of it, and nobody was to fill in.
     NetworkFailed {

@@ -110,7 +110,7 @@ impl PairResult {
     pub fn agrees(&self) -> bool {
         match self.outcome {
             Outcome::Unreachable { .. } => self.optimal.is_none(),
-            Outcome::Planned(_) | Outcome::NetworkFailed { .. } => self.optimal.is_some(),
+            Outcome::Planned(_) | Outcome::NetworkFailed { .. } | Outcome::DoesNotFit { .. } => self.optimal.is_some(),
         }
     }
 }

@@ -6,7 +6,7 @@ mod trial;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::ValueEnum;
@@ -17,8 +17,8 @@ use trm_intake::explained;
 use trm_pictures::{check_png_path, write_png};
 use trm_plan::map::{LoadedMap, Scenario, scenarios, warehouse};
 use trm_plan::{
-    ExactSearch, Fallback, Goal, MOST_POSES, OccupancyMap, Outcome, PlanOptions, Planner, Pose, Robot, StopWatch,
-    Terrain, UnknownSpace, picture,
+    CostOptions, ExactSearch, Fallback, Footprint, Goal, MOST_POSES, OccupancyMap, Outcome, Plan, PlanError,
+    PlanOptions, Planner, Pose, Robot, StopWatch, Terrain, UnknownSpace, picture,
 };
 use trm_solver::measure::plan_trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::{Model, Network};
@@ -54,6 +54,11 @@ pub(crate) struct Args {
     /// The robot's radius, in metres; left out, 0.22, and 0 for mazes and MovingAI maps, which tell no metres
     #[arg(long, value_name = "M", allow_hyphen_values = true)]
     radius: Option<f64>,
+    /// The robot's outline in place of a radius: its corners around its centre in metres, x ahead, as nav2 has them:
+    /// [[0.3,0.2],[0.3,-0.2],[-0.3,-0.2],[-0.3,0.2]]
+    #[arg(long, value_name = "CORNERS", allow_hyphen_values = true, value_parser = parse_footprint,
+        conflicts_with_all = ["radius", "pairs", "scenarios"])]
+    footprint: Option<Footprint>,
     /// What unknown space is
     #[arg(long, value_name = "KIND", default_value = "blocked")]
     unknown: UnknownKind,
@@ -171,6 +176,10 @@ fn parse_place(text: &str) -> Result<Place, String> {
     }
 }
 
+fn parse_footprint(text: &str) -> Result<Footprint, String> {
+    text.parse().map_err(|error: PlanError| explained(&error))
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     if let Some(path) = &args.png {
@@ -218,7 +227,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let times = LoadTimes { read, prepared, model: watch.lap() };
     let mut planner = Planner::new(terrain, Finder(network), args.options(steps));
     match task {
-        Task::Plan(start, goal) => plan_one(args, &mut planner, start, goal, &times, &fallbacks),
+        Task::Plan(start, goal) => plan_one(args, &mut planner, &costs, (start, goal), &times, &fallbacks),
         Task::RandomPairs(count) => {
             let pairs = random_pairs(planner.terrain(), count, args.seed)?;
             trial::run(args, &mut planner, &pairs, None, &times, &fallbacks)
@@ -284,7 +293,8 @@ impl Args {
             UnknownKind::Free => UnknownSpace::Free,
         };
         let default = if loaded.metric { Robot::default().radius } else { 0.0 };
-        Robot { radius: self.radius.unwrap_or(default), unknown, occupied_from: self.occupied_from }
+        let radius = self.footprint.as_ref().map(Footprint::inscribed).or(self.radius);
+        Robot { radius: radius.unwrap_or(default), unknown, occupied_from: self.occupied_from }
     }
 
     fn options(&self, steps: usize) -> PlanOptions {
@@ -300,6 +310,8 @@ impl Args {
             max_detour: self.max_detour,
             smooth: !self.no_smooth,
             escape: self.escape,
+            footprint: self.footprint.clone(),
+            turns_at_start: self.start.is_some_and(|start| start.yaw.is_some()),
         }
     }
 }
@@ -393,15 +405,38 @@ fn load_network(args: &Args, model: &Model, backend: &Backend) -> anyhow::Result
     Ok((network, fallbacks))
 }
 
+/// Plans; a robot that is not round with one radius after the other, from that of the circle around it, until it fits.
+fn plan_fitting(
+    args: &Args,
+    planner: &mut Planner<Finder>,
+    costs: &CostOptions,
+    start: Pose,
+    goal: Goal,
+) -> anyhow::Result<Plan> {
+    let began = Instant::now();
+    let Some(footprint) = &args.footprint else { return Ok(planner.plan(start, goal)?) };
+    let (map, robot) = (planner.terrain().map().clone(), *planner.terrain().robot());
+    for radius in footprint.radii(map.resolution()) {
+        let terrain = Terrain::with_costs(map.clone(), Robot { radius, ..robot }, costs)?;
+        planner.set_terrain(terrain);
+        // A start or goal may be free for a smaller circle.
+        if let Ok(mut plan @ Plan { outcome: Outcome::Planned(_), .. }) = planner.plan(start, goal) {
+            plan.time.total = began.elapsed();
+            return Ok(plan);
+        }
+    }
+    Ok(planner.plan(start, goal)?)
+}
+
 fn plan_one(
     args: &Args,
     planner: &mut Planner<Finder>,
-    start: Pose,
-    goal: Goal,
+    costs: &CostOptions,
+    (start, goal): (Pose, Goal),
     times: &LoadTimes,
     fallbacks: &[String],
 ) -> anyhow::Result<Exit> {
-    let plan = planner.plan(start, goal)?;
+    let plan = plan_fitting(args, planner, costs, start, goal)?;
     if let (Outcome::Planned(path), Some(spacing)) = (&plan.outcome, args.spacing) {
         let poses = path.poses_at(spacing);
         if poses > MOST_POSES as f64 {

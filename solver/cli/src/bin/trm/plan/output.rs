@@ -162,7 +162,7 @@ fn status(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Planned(_) => "planned",
         Outcome::Unreachable { .. } => "unreachable",
-        Outcome::NetworkFailed { .. } => "failed",
+        Outcome::NetworkFailed { .. } | Outcome::DoesNotFit { .. } => "failed",
     }
 }
 
@@ -179,6 +179,9 @@ fn reason(outcome: &Outcome) -> Option<String> {
         Outcome::Unreachable { reachable_cells } => Some(format!(
             "no way leads to the goal: the {reachable_cells} free cells that can be reached from the start do not hold it"
         )),
+        Outcome::DoesNotFit { fault } => {
+            Some(format!("no path was found on which the footprint fits: on the narrowest tried, {fault}"))
+        }
         Outcome::NetworkFailed { failed, segments } => Some(format!(
             "the network found no verified path through {failed} of {segments} segments, and --fallback is none"
         )),
