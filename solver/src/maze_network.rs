@@ -142,12 +142,13 @@ impl Network {
         let share = |lane: usize| (lane..mazes.len()).step_by(count.max(1));
         let work = |lane: usize, session: &mut dyn StepSession| {
             let indices: Vec<usize> = share(lane).collect();
-            let mut log = Log { attempts: vec![Attempt { answer: None, steps: 0 }; indices.len()], deadline };
+            let mut log = Log { attempts: vec![UNTRIED; indices.len()], deadline, is_late: false };
             let questions = indices.iter().map(|&index| Question::new(task, mazes[index].clone(), 0));
             solve_in(session, task, options, questions, &mut log)?;
-            Ok::<_, SolverError>(indices.into_iter().zip(log.attempts).collect::<Vec<_>>())
+            let attempts = log.attempts();
+            Ok::<_, SolverError>(indices.into_iter().zip(attempts).collect::<Vec<_>>())
         };
-        let mut attempts = vec![Attempt { answer: None, steps: 0 }; mazes.len()];
+        let mut attempts = vec![UNTRIED; mazes.len()];
         let mut lanes = self.lanes.iter_mut().take(count).enumerate();
         let Some((_, own)) = lanes.next() else { return Ok(attempts) };
         let results = std::thread::scope(|scope| {
@@ -169,10 +170,26 @@ impl Network {
     }
 }
 
+/// An attempt of which nothing is known.
+const UNTRIED: Attempt = Attempt { answer: None, steps: 0, timed_out: true };
+
 /// Collects answers.
 struct Log {
     attempts: Vec<Attempt>,
     deadline: Option<Instant>,
+    /// True once the deadline has stopped the work.
+    is_late: bool,
+}
+
+impl Log {
+    /// The attempts; without an answer they have failed, unless the deadline has stopped the work before they were done.
+    fn attempts(self) -> Vec<Attempt> {
+        let judged = |attempt: Attempt| {
+            let timed_out = self.is_late && attempt.timed_out && attempt.answer.is_none();
+            Attempt { timed_out, ..attempt }
+        };
+        self.attempts.into_iter().map(judged).collect()
+    }
 }
 
 impl Observer for Log {
@@ -186,10 +203,12 @@ impl Observer for Log {
         if let Some(attempt) = self.attempts.get_mut(index) {
             attempt.steps = report.total_steps;
             attempt.answer = report.verdict.is_verified().then_some(report.answer);
+            attempt.timed_out = self.is_late;
         }
     }
 
     fn stop(&mut self) -> bool {
-        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.is_late |= self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        self.is_late
     }
 }

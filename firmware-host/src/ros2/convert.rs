@@ -76,15 +76,9 @@ impl OccupancyGrid {
             other => other,
         })?;
         let size = (self.info.width as usize, self.info.height as usize);
-        let map = OccupancyMap::new(source, size, decimal(self.info.resolution), origin, self.data)?;
+        let map = OccupancyMap::new(source, size, trm_plan::map::decimal(self.info.resolution), origin, self.data)?;
         Ok(map.with_frame(self.header.frame_id))
     }
-}
-
-/// The number that was meant by one of single precision: 0.05 of a map's yaml travels as 0.05000000075, which after a
-/// thousand cells is a cell off by a thousandth of its size for nothing.
-fn decimal(value: f32) -> f64 {
-    value.to_string().parse().unwrap_or_else(|_| f64::from(value))
 }
 
 impl Path {

@@ -42,6 +42,8 @@ pub struct Scenario {
     pub goal: Cell,
     /// Length of a shortest path in eight directions, diagonals counting the root of 2.
     pub octile_length: f64,
+    /// Half a unit of the last digit that the file gives of it.
+    pub rounding: f64,
 }
 
 fn syntax(origin: &str, line: usize, fault: impl Into<Fault>) -> PuzzleError {
@@ -250,7 +252,15 @@ fn scenario(line: &Line) -> Option<Scenario> {
         start: cell(sx, sy)?,
         goal: cell(gx, gy)?,
         octile_length: length.parse().ok()?,
+        rounding: half_unit(length),
     })
+}
+
+/// Half a unit of the last digit of a number as it is printed; 0 for an exponent, of which nobody knows.
+fn half_unit(number: &str) -> f64 {
+    let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_plain { 0.5 * 0.1_f64.powi(i32::try_from(decimals).unwrap_or(i32::MAX)) } else { 0.0 }
 }
 
 /// A map file with a scenario file: a puzzle for every scenario that moves at all.

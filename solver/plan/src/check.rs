@@ -2,10 +2,10 @@
 //! cells, no planning grid. What both follow is the rule: the robot collides where its centre is in a cell whose centre is
 //! no farther from an obstacle cell's centre than its radius.
 
+use super::Pose;
 use super::costs::CostMap;
 use super::free_space::Robot;
-use super::map::{MapCell, OccupancyMap};
-use super::{Pose, map};
+use super::map::{MapCell, OccupancyMap, UNKNOWN};
 
 /// Points along a cell at which a path is looked at.
 const POINTS_A_CELL: f64 = 50.0;
@@ -14,7 +14,7 @@ const POINTS_A_CELL: f64 = 50.0;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PathFault {
-    /// A point of the path is outside the map.
+    /// At a point of the path the robot, or a part of it where unknown space is an obstacle, is outside of the map.
     Outside {
         /// The point, in the map's frame.
         at: (f64, f64),
@@ -52,7 +52,7 @@ pub enum PathFault {
 impl std::fmt::Display for PathFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Outside { at } => write!(f, "it leaves the map at {:.3}, {:.3}", at.0, at.1),
+            Self::Outside { at } => write!(f, "at {:.3}, {:.3} the robot reaches beyond the map", at.0, at.1),
             Self::Collision { at, obstacle } => write!(
                 f,
                 "at {:.3}, {:.3} the robot touches the obstacle in cell {}, {}",
@@ -100,8 +100,8 @@ pub fn check_path(map: &OccupancyMap, robot: &Robot, start: Pose, goal: Pose, pa
                 continue;
             }
             seen = Some(cell);
-            if let Some(obstacle) = touched(map, robot, &disc, cell) {
-                return Err(PathFault::Collision { at, obstacle });
+            if let Some(fault) = fault(map, robot, &disc, cell, at) {
+                return Err(fault);
             }
         }
     }
@@ -139,19 +139,22 @@ fn disc(radius: f64) -> Vec<(i64, i64)> {
     all.filter(|&(dx, dy)| ((dx * dx + dy * dy) as f64) <= radius * radius + 1e-6).collect()
 }
 
-fn touched(map: &map::OccupancyMap, robot: &Robot, disc: &[(i64, i64)], cell: MapCell) -> Option<MapCell> {
-    disc.iter()
-        .filter_map(|&(dx, dy)| {
-            let x = usize::try_from(cell.x as i64 + dx).ok()?;
-            let y = usize::try_from(cell.y as i64 + dy).ok()?;
-            Some(MapCell { x, y })
-        })
-        .find(|&near| map.get(near).is_some_and(|value| robot.is_obstacle(value)))
+/// The fault of a robot in a cell, if there is one. What is outside of the map is unknown.
+fn fault(map: &OccupancyMap, robot: &Robot, disc: &[(i64, i64)], cell: MapCell, at: (f64, f64)) -> Option<PathFault> {
+    disc.iter().find_map(|&(dx, dy)| {
+        let near = usize::try_from(cell.x as i64 + dx).ok().zip(usize::try_from(cell.y as i64 + dy).ok());
+        let near = near.map(|(x, y)| MapCell { x, y }).and_then(|near| Some((near, map.get(near)?)));
+        match near {
+            None => robot.is_obstacle(UNKNOWN).then_some(PathFault::Outside { at }),
+            Some((obstacle, value)) => robot.is_obstacle(value).then_some(PathFault::Collision { at, obstacle }),
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::UnknownSpace;
 
     fn map() -> OccupancyMap {
         // 10 x 4 cells of 0.5 m with an obstacle in cell (5, 2).
@@ -161,8 +164,11 @@ mod tests {
     }
 
     fn check(radius: f64, points: &[(f64, f64)]) -> Result<(), PathFault> {
+        check_by(Robot { radius, unknown: UnknownSpace::Free, ..Robot::default() }, points)
+    }
+
+    fn check_by(robot: Robot, points: &[(f64, f64)]) -> Result<(), PathFault> {
         let path: Vec<Pose> = points.iter().map(|&(x, y)| Pose::new(x, y, 0.0)).collect();
-        let robot = Robot { radius, ..Robot::default() };
         let end = |pose: Option<&Pose>| pose.copied().unwrap_or_default();
         check_path(&map(), &robot, end(path.first()), end(path.last()), &path)
     }
@@ -181,6 +187,17 @@ mod tests {
         assert_eq!(check(0.49, &below), Ok(()));
         assert!(matches!(check(0.5, &below), Err(PathFault::Collision { .. })));
         assert!(matches!(check(0.5, &[(0.25, 0.25), (4.75, 0.25)]), Ok(())));
+    }
+
+    #[test]
+    fn beyond_the_map_is_unknown_space() {
+        let along = [(0.25, 0.75), (4.75, 0.75)];
+        let blocked = |radius| check_by(Robot { radius, ..Robot::default() }, &along);
+        assert_eq!(blocked(0.49), Ok(()));
+        let beyond = blocked(0.5).expect_err("the cell outside is half a metre away");
+        assert!(matches!(beyond, PathFault::Outside { .. }), "{beyond}");
+        assert!(beyond.to_string().contains("0.250, 0.750 the robot reaches beyond the map"), "{beyond}");
+        assert_eq!(check(0.49, &along), Ok(()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::check::PathFault;
 use super::free_space::Robot;
-use super::map::{MapCell, OccupancyMap};
+use super::map::{MapCell, OccupancyMap, UNKNOWN};
 use super::pose::{Pose, normalized};
 use crate::{PlanError, Result};
 
@@ -102,7 +102,8 @@ impl FromStr for Footprint {
 ///
 /// # Errors
 ///
-/// [`PathFault::Footprint`] with the first place where it touches.
+/// [`PathFault::Footprint`] with the first place where it touches, [`PathFault::Outside`] where it reaches beyond the map and unknown
+/// space is an obstacle.
 pub fn check_footprint(
     map: &OccupancyMap,
     robot: &Robot,
@@ -153,6 +154,13 @@ fn placed(map: &OccupancyMap, robot: &Robot, footprint: &Footprint, at: Pose) ->
         first..((centre + reach).ceil().max(0.0) as usize + 1).min(side)
     };
     let (sin, cos) = at.yaw.sin_cos();
+    let is_outside = |&(x, y): &(f64, f64)| {
+        let (column, row) = map.to_cells(at.x + cos * x - sin * y, at.y + sin * x + cos * y);
+        !(0.0..=map.width() as f64).contains(&column) || !(0.0..=map.height() as f64).contains(&row)
+    };
+    if robot.is_obstacle(UNKNOWN) && footprint.corners.iter().any(is_outside) {
+        return Err(PathFault::Outside { at: (at.x, at.y) });
+    }
     for y in range(row, map.height()) {
         for x in range(column, map.width()) {
             let cell = MapCell { x, y };

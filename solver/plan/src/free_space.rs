@@ -46,7 +46,7 @@ impl Robot {
         }
     }
 
-    fn check(&self, map: &OccupancyMap) -> Result<()> {
+    pub(crate) fn check(&self, map: &OccupancyMap) -> Result<()> {
         if !(self.radius.is_finite() && self.radius >= 0.0) {
             return Err(PlanError::Radius { reason: format!("is {}", self.radius) });
         }
@@ -66,7 +66,8 @@ impl Robot {
 ///
 /// A cell is free if the centre of every obstacle cell is farther from its own centre than the robot's radius: the rule
 /// of nav2's inflation layer, whose inscribed cost is a collision (`nav2_costmap_2d/plugins/inflation_layer.cpp`).
-/// Outside of the map nothing is free, but the map's edge is no obstacle either.
+/// Outside of the map is unknown space: nothing is free there, and where unknown space is an obstacle the cells along the edge are
+/// one cell away from it.
 #[derive(Debug, Clone)]
 pub struct FreeSpace {
     width: usize,
@@ -91,6 +92,9 @@ impl FreeSpace {
         let mut squared: Vec<u32> =
             map.values().iter().map(|&value| if robot.is_obstacle(value) { 0 } else { FAR }).collect();
         distance_transform(&mut squared, width, height);
+        if robot.is_obstacle(UNKNOWN) {
+            beyond_the_edge(&mut squared, width, height);
+        }
         let cells = robot.radius / map.resolution();
         // A radius of whole cells touches what is exactly so far away, whatever the division has rounded: 0.3 / 0.1 is
         // less than 3. Squared distances are whole numbers, so the margin matters to a square within a millionth only.
@@ -158,6 +162,17 @@ impl FreeSpace {
         rows.flat_map(|y| columns.clone().map(move |x| MapCell { x, y }))
             .filter(|other| self.is_free(*other) && squared(other) <= most * most)
             .min_by_key(squared)
+    }
+}
+
+/// Lowers distances to those from the unknown cells around the map.
+fn beyond_the_edge(squared: &mut [u32], width: usize, height: usize) {
+    for (y, row) in squared.chunks_exact_mut(width).enumerate() {
+        let vertical = (y + 1).min(height - y);
+        for (x, cell) in row.iter_mut().enumerate() {
+            let cells = vertical.min(x + 1).min(width - x) as u64;
+            *cell = u32::try_from(cells * cells).unwrap_or(FAR - 1).min(*cell);
+        }
     }
 }
 
@@ -235,6 +250,9 @@ mod tests {
     use super::*;
     use crate::Pose;
 
+    /// Nothing is around the map, or unknown.
+    const ALL_KNOWN: Robot = Robot { radius: 0.22, unknown: UnknownSpace::Free, occupied_from: 65 };
+
     fn map(width: usize, values: Vec<i8>) -> OccupancyMap {
         let height = values.len() / width;
         OccupancyMap::new("a test", (width, height), 0.5, Pose::default(), values).expect("a map")
@@ -249,7 +267,8 @@ mod tests {
             ))
         ) {
             let map = map(width, values.clone());
-            let space = FreeSpace::new(&map, &Robot::default()).expect("free space");
+            let space = FreeSpace::new(&map, &ALL_KNOWN).expect("free space");
+            let bounded = FreeSpace::new(&map, &Robot::default()).expect("free space");
             let obstacles: Vec<(usize, usize)> =
                 (0..values.len()).filter(|&i| values[i] == 100).map(|i| (i % width, i / width)).collect();
             for index in 0..values.len() {
@@ -257,6 +276,10 @@ mod tests {
                 let nearest = obstacles.iter().map(|o| o.0.abs_diff(x).pow(2) + o.1.abs_diff(y).pow(2)).min();
                 let squared = space.squared[index];
                 prop_assert_eq!((squared < FAR).then_some(squared as usize), nearest, "at {},{}", x, y);
+                // With unknown cells around the map.
+                let height = values.len() / width;
+                let edge = (x + 1).min(width - x).min(y + 1).min(height - y).pow(2);
+                prop_assert_eq!(bounded.squared[index] as usize, nearest.map_or(edge, |nearest| nearest.min(edge)));
             }
         }
     }
@@ -265,9 +288,8 @@ mod tests {
     fn a_radius_of_whole_cells_touches_what_is_so_far_away() {
         let mut values = vec![0; 9];
         values[0] = 100;
-        let space = |radius| {
-            FreeSpace::new(&map(9, values.clone()), &Robot { radius, ..Robot::default() }).expect("free space")
-        };
+        let space =
+            |radius| FreeSpace::new(&map(9, values.clone()), &Robot { radius, ..ALL_KNOWN }).expect("free space");
         let first_free = |radius| (0..9).find(|&x| space(radius).is_free(MapCell { x, y: 0 }));
         assert_eq!(first_free(0.0), Some(1));
         assert_eq!(first_free(0.99), Some(2));
@@ -292,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_map_without_obstacles_is_free_everywhere() {
-        let space = FreeSpace::new(&map(3, vec![0; 6]), &Robot::default()).expect("free space");
+        let space = FreeSpace::new(&map(3, vec![0; 6]), &ALL_KNOWN).expect("free space");
         assert_eq!(space.free_cells(), 6);
         assert!(space.distance(MapCell { x: 0, y: 0 }).is_infinite());
     }
@@ -305,6 +327,13 @@ mod tests {
         assert_eq!(space.nearest(cell(0), 3), Some(cell(3)));
         assert_eq!(space.nearest(cell(0), 2), None);
         assert_eq!(space.nearest(cell(4), 0), Some(cell(4)));
+    }
+
+    #[test]
+    fn the_robot_keeps_off_the_edge_of_the_map_where_unknown_space_is_an_obstacle() {
+        let free = |robot: Robot| FreeSpace::new(&map(5, vec![0; 25]), &robot).expect("free space").free_cells();
+        let robot = Robot { radius: 0.5, ..Robot::default() };
+        assert_eq!((free(robot), free(Robot { unknown: UnknownSpace::Free, ..robot })), (9, 25));
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Attempt {
     pub answer: Option<Grid>,
     /// Steps that it took; ACT steps of all attempts, for a network.
     pub steps: usize,
+    /// True if none was found because time was up, which says nothing about the solver.
+    pub timed_out: bool,
 }
 
 /// The limits of an attempt.
@@ -52,6 +54,6 @@ impl MazeSolver for ExactMazes {
     }
 
     fn solve(&mut self, mazes: &[&Grid], _: &Effort) -> Result<Vec<Attempt>, Box<dyn Error + Send + Sync>> {
-        Ok(mazes.iter().map(|maze| Attempt { answer: maze::shortest_path(maze), steps: 1 }).collect())
+        Ok(mazes.iter().map(|maze| Attempt { answer: maze::shortest_path(maze), steps: 1, timed_out: false }).collect())
     }
 }

@@ -55,14 +55,15 @@ pub struct PlanOptions {
 }
 
 impl Default for PlanOptions {
-    /// A* fills in; 6 steps, 3 tries, 400 ms for the network, detours of a fifth; smoothing.
+    /// A* fills in; 6 steps, 3 tries, no limit of time, so that a plan is the same whatever else runs; detours of a fifth;
+    /// smoothing.
     fn default() -> Self {
         Self {
             fallback: Fallback::AStar,
             max_steps: 6,
             tries: 3,
             seed: 0,
-            network_limit: Some(Duration::from_millis(400)),
+            network_limit: None,
             max_detour: 1.2,
             smooth: true,
             footprint: None,
@@ -246,6 +247,7 @@ impl<S: MazeSolver> Planner<S> {
             .map(|(window, attempt)| {
                 let found = attempt.answer.and_then(|answer| window.path(&answer));
                 let planner = match &found {
+                    None if attempt.timed_out => SegmentPlanner::AStar(NetworkMiss::TimedOut),
                     None => SegmentPlanner::AStar(NetworkMiss::Unverified),
                     Some(way) if self.is_detour(way, &window.route) => SegmentPlanner::AStar(NetworkMiss::Detour),
                     Some(_) => SegmentPlanner::Network,

@@ -19,8 +19,10 @@ pub enum SegmentPlanner {
 /// The reason why a segment is not the network's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkMiss {
-    /// No path of the network's was verified, within its steps, tries and time.
+    /// No path of the network's was verified, within its steps and tries.
     Unverified,
+    /// Time was up before a path was verified.
+    TimedOut,
     /// Its path is right, but longer than [`PlanOptions::max_detour`](super::PlanOptions::max_detour) allows.
     Detour,
 }

@@ -22,14 +22,16 @@ pub struct Terrain {
     pub(super) space: FreeSpace,
     pub(super) grid: PlanningGrid,
     pub(super) costs: Option<CostMap>,
+    parts: usize,
 }
 
 impl Terrain {
-    /// Inflates the map's obstacles by the robot's radius and reduces it to the planning grid.
+    /// Inflates the map's obstacles by the robot's radius and reduces it to the planning grid. A map whose cells are larger than the
+    /// robot's radius is divided into smaller ones before.
     ///
     /// # Errors
     ///
-    /// Those of [`FreeSpace::new`].
+    /// Those of [`FreeSpace::new`] and [`OccupancyMap::divided`].
     pub fn new(map: OccupancyMap, robot: Robot) -> Result<Self> {
         Self::with_costs(map, robot, &CostOptions::default())
     }
@@ -40,13 +42,15 @@ impl Terrain {
     ///
     /// Those of [`FreeSpace::new`] and [`CostMap::new`].
     pub fn with_costs(map: OccupancyMap, robot: Robot, options: &CostOptions) -> Result<Self> {
+        robot.check(&map)?;
+        let (map, parts) = map.fine_enough(&robot)?;
         let mut space = FreeSpace::new(&map, &robot)?;
         let costs = if options.is_empty() { None } else { Some(CostMap::new(&map, &space, &robot, options)?) };
         if let Some(costs) = &costs {
             costs.forbid_in(&mut space);
         }
         let grid = PlanningGrid::new(&space, robot.radius / map.resolution());
-        Ok(Self { map, robot, space, grid, costs })
+        Ok(Self { map, robot, space, grid, costs, parts })
     }
 
     /// The costs, if there are any.
@@ -59,6 +63,13 @@ impl Terrain {
     #[must_use]
     pub fn map(&self) -> &OccupancyMap {
         &self.map
+    }
+
+    /// Parts along a side that each cell of the map was divided into, because it was larger than the robot's radius; 1 for a map as
+    /// it was.
+    #[must_use]
+    pub fn parts(&self) -> usize {
+        self.parts
     }
 
     /// The robot.
@@ -135,6 +146,11 @@ impl Terrain {
             _ if self.costs.as_ref().is_some_and(|costs| costs.is_forbidden(cell)) => {
                 "is where a mask forbids to go".to_owned()
             }
+            _ if self.robot.is_obstacle(UNKNOWN) && self.is_at_edge(cell) => format!(
+                "is {:.2} m from the map's edge, beyond which is unknown space, too close for a robot of radius {} m",
+                self.space.distance(cell) * self.map.resolution(),
+                self.robot.radius
+            ),
             _ => format!(
                 "is {:.2} m from an obstacle, too close for a robot of radius {} m",
                 self.space.distance(cell) * self.map.resolution(),
@@ -155,6 +171,13 @@ impl Terrain {
             None => format!("no place within {:.2} m is free", within as f64 * self.map.resolution()),
         };
         Err(refuse(reason, Some(hint)))
+    }
+
+    /// True if nothing is closer to a cell than the edge of the map.
+    fn is_at_edge(&self, cell: MapCell) -> bool {
+        let (width, height) = (self.map.width(), self.map.height());
+        let cells = (cell.x + 1).min(width - cell.x).min(cell.y + 1).min(height - cell.y);
+        self.space.distance(cell) >= cells as f64
     }
 
     /// The way out of a place that is too close to an obstacle, to the nearest free cell, by cells that are no closer to

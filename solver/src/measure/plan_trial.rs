@@ -192,6 +192,8 @@ pub struct Summary {
     pub network_segments: usize,
     /// Of these, those where its path was right but a detour.
     pub detours: usize,
+    /// Of these, those that ran out of time.
+    pub timed_out: usize,
     /// ACT steps.
     pub steps: usize,
     /// Milliseconds of a plan, of those that led to a path: planning without a way ends at once. Likewise below.
@@ -236,6 +238,9 @@ impl Summary {
             segments: segments().count(),
             network_segments: segments().filter(|segment| segment.planner == SegmentPlanner::Network).count(),
             detours: segments().filter(|segment| segment.planner == SegmentPlanner::AStar(NetworkMiss::Detour)).count(),
+            timed_out: segments()
+                .filter(|segment| segment.planner == SegmentPlanner::AStar(NetworkMiss::TimedOut))
+                .count(),
             steps: segments().map(|segment| segment.steps).sum(),
             plan_ms: Spread::of(planned().map(|result| ms(result.time))),
             astar_ms: Spread::of(planned().map(|result| ms(result.astar))),

@@ -182,12 +182,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Pose;
+    use crate::{Pose, UnknownSpace};
 
     fn costs(values: Vec<i8>, width: usize, options: &CostOptions) -> (OccupancyMap, CostMap) {
         let size = (width, values.len() / width);
         let map = OccupancyMap::new("a test", size, 0.1, Pose::default(), values).expect("a map");
-        let robot = Robot { radius: 0.2, ..Robot::default() };
+        let robot = Robot { radius: 0.2, unknown: UnknownSpace::Free, ..Robot::default() };
         let space = FreeSpace::new(&map, &robot).expect("free space");
         let costs = CostMap::new(&map, &space, &robot, options).expect("costs");
         (map, costs)

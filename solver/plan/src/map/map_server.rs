@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use trm_intake::{Budget, Fault, Limits};
 
-use super::pixels::{self, Mode, Rule, UNKNOWN_GREY};
+use super::pixels::{self, Mode, Odd, Rule, UNKNOWN_GREY};
 use super::read::bad;
-use super::{LoadedMap, OccupancyMap, check_resolution};
+use super::{LoadedMap, OCCUPIED, OccupancyMap, check_resolution};
 use crate::{Pose, Result};
 
 /// Limits of the yaml; that of a map has 150 bytes.
@@ -36,29 +36,33 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<LoadedMap> {
     let rule = yaml.rule()?;
     let image = pixels::decode(&image_path, &yaml.source)?;
     let size = (image.width() as usize, image.height() as usize);
-    let (values, unmapped_but_free) = pixels::values(&image, &rule);
-    let note = note(unmapped_but_free, &rule, &yaml.source);
+    let (values, odd) = pixels::values(&image, &rule);
+    let note = note(&values, odd, &rule, &yaml.source);
     let map = OccupancyMap::new(yaml.source, size, resolution, origin, values)?;
     Ok(LoadedMap { note, image: Some(image_path), ..LoadedMap::from(map) })
 }
 
-/// The note on unmapped space that counts as free. Maps that were saved with nav2's default `free_thresh` of 0.25 lose
-/// their unknown cells: the saver's grey for them is 0.196 black. An alpha channel has the same effect in trinary
-/// mode. nav2 reads such maps as they are; so does this reader, with a note.
-fn note(unmapped_but_free: usize, rule: &Rule, source: &str) -> Option<Fault> {
+/// The note on dark pixels where none is occupied, or on unmapped space that counts as free. Maps that were saved with nav2's
+/// default `free_thresh` of 0.25 lose their unknown cells: the saver's grey for them is 0.196 black. nav2 reads such maps as they are; so does
+/// this reader, with a note.
+fn note(values: &[i8], odd: Odd, rule: &Rule, source: &str) -> Option<Fault> {
+    let Odd { unmapped_but_free, dark_but_not_occupied } = odd;
+    if dark_but_not_occupied > 0 && rule.mode != Mode::Raw && !values.contains(&OCCUPIED) {
+        let (darkness, thresh) = (if rule.negate { "bright" } else { "dark" }, rule.occupied_thresh);
+        let note = format!("{source}: nothing is occupied, although {dark_but_not_occupied} pixels are {darkness}");
+        let advice =
+            format!("occupied_thresh {thresh} asks for more; transparent pixels are unknown whatever their colour");
+        return Some(Fault::from(note).advise(advice));
+    }
     if unmapped_but_free == 0 || rule.mode != Mode::Trinary || rule.negate {
         return None;
     }
-    let (cause, instead) = if 1.0 - f64::from(UNKNOWN_GREY) / 255.0 < rule.free_thresh {
-        (format!("free_thresh {} is above 0.196", rule.free_thresh), "set free_thresh: 0.196")
-    } else {
-        ("the image's alpha channel brightens them".to_owned(), "save the image without alpha")
-    };
     let note = Fault::from(format!(
         "{source}: {unmapped_but_free} pixels of the grey {UNKNOWN_GREY}, which map savers write for unknown, count as \
-         free, as in nav2: {cause}"
+         free, as in nav2: free_thresh {} is above 0.196",
+        rule.free_thresh
     ));
-    Some(note.advise(format!("where unmapped space is not free, {instead}")))
+    Some(note.advise("where unmapped space is not free, set free_thresh: 0.196"))
 }
 
 /// The yaml's fields and the name by which errors call it.

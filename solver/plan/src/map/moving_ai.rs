@@ -26,6 +26,8 @@ pub struct Scenario {
     /// Metres of a shortest way from cell to cell in eight directions, that takes no diagonal past the corner of an
     /// occupied cell: the length in the file, times the map's resolution.
     pub octile_length: f64,
+    /// Metres by which that may be off: half a unit of the last digit that the file gives.
+    pub rounding: f64,
 }
 
 pub(super) fn parse(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
@@ -87,5 +89,6 @@ fn placed(source: &str, scenario: &Cells, map: &OccupancyMap) -> Result<Scenario
         start: place("start", scenario.start)?,
         goal: place("goal", scenario.goal)?,
         octile_length: scenario.octile_length * map.resolution(),
+        rounding: scenario.rounding * map.resolution(),
     })
 }

@@ -12,7 +12,7 @@ use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use trm_intake::{Budget, Exceeded, Fault, Limits};
 
 use super::read::{LIMITS, bad};
-use super::{MAX_CELLS, OccupancyMap, check_size};
+use super::{MAX_CELLS, OccupancyMap, check_size, decimal};
 use crate::{Pose, Result};
 
 /// Largest difference of a quaternion's length from 1: numbers printed with three digits are within this.
@@ -36,6 +36,33 @@ struct Grid {
     header: Header,
     info: Info,
     data: Cells,
+}
+
+/// A message alone, or in rosbridge's envelope: `msg` of a topic, `map` of the values of a service such as `GetMap`.
+#[derive(Deserialize)]
+struct Wire {
+    msg: Option<Grid>,
+    values: Option<Response>,
+    #[serde(default)]
+    header: Header,
+    info: Option<Info>,
+    data: Option<Cells>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    map: Grid,
+}
+
+impl Wire {
+    fn grid(self) -> Result<Grid, &'static str> {
+        match self {
+            Self { msg: Some(grid), .. } | Self { values: Some(Response { map: grid }), .. } => Ok(grid),
+            Self { header, info: Some(info), data: Some(data), .. } => Ok(Grid { header, info, data }),
+            Self { info: None, .. } => Err("missing field `info`"),
+            Self { .. } => Err("missing field `data`"),
+        }
+    }
 }
 
 /// The values of cells, no more than a map may have.
@@ -115,8 +142,8 @@ pub(super) fn from_json(source: &str, bytes: &[u8]) -> Result<OccupancyMap> {
         .take_json(bytes, LONGEST_TEXT)
         .and_then(|()| check_values(bytes, &mut Budget::new(LIMITS)))
         .map_err(|exceeded| refused(exceeded.to_string()))?;
-    let grid = serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
-    map(source, grid)
+    let wire: Wire = serde_json::from_slice(bytes).map_err(|error| refused(error.to_string()))?;
+    map(source, wire.grid().map_err(|reason| refused(reason.to_owned()))?)
 }
 
 /// Holds a yaml against its limits before a parser does, which takes a hundred times as long.
@@ -162,7 +189,11 @@ fn map(source: &str, grid: Grid) -> Result<OccupancyMap> {
     check_size(source, info.width, info.height)?;
     let Origin { position, orientation } = info.origin;
     let origin = Pose { x: position.x, y: position.y, yaw: yaw(source, &orientation)? };
-    let map = OccupancyMap::new(source, (info.width, info.height), info.resolution, origin, data.0)?;
+    // In the message it is of single precision.
+    let single = info.resolution as f32;
+    let is_single = f64::from(single).to_bits() == info.resolution.to_bits();
+    let resolution = if is_single { decimal(single) } else { info.resolution };
+    let map = OccupancyMap::new(source, (info.width, info.height), resolution, origin, data.0)?;
     Ok(if header.frame_id.is_empty() { map } else { map.with_frame(header.frame_id) })
 }
 

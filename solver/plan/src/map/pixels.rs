@@ -1,8 +1,8 @@
 //! The values of cells from the pixels of a `map_server` image.
 //!
-//! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` as ROS 2 Humble and Jazzy
-//! have it. Later releases judge a pixel that sits exactly on a threshold, and pixels with alpha in trinary mode,
-//! otherwise: there every pixel that is not opaque is unknown, here alpha is averaged in.
+//! The formulas are those of `loadMapFromFile` in nav2's `nav2_map_server/src/map_io.cpp` of today: a pixel on a threshold
+//! is occupied or free, one that is not opaque is unknown. Humble and Jazzy leave the first unknown, and average alpha into
+//! the colours in trinary mode, so that black walls of a picture with alpha are 0.75 black.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -33,7 +33,7 @@ pub(super) struct Rule {
 /// The yaml's `mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// Occupied, free or unknown. An alpha channel counts as a fourth colour.
+    /// Occupied, free or unknown; a pixel that is not opaque is unknown.
     Trinary,
     /// As trinary at both ends, 0 to 100 between the thresholds; a pixel that is not opaque is unknown.
     Scale,
@@ -53,22 +53,16 @@ impl Rule {
 
     /// The value of a cell, of its pixel's colours and of its alpha where the image has such a channel.
     pub(super) fn value(&self, colours: [u16; 3], alpha: Option<u16>) -> i8 {
-        let mut sum: f64 = colours.iter().map(|&colour| f64::from(colour)).sum();
-        let mut channels = 3.0;
-        if let (Mode::Trinary, Some(alpha)) = (self.mode, alpha) {
-            sum += f64::from(alpha);
-            channels = 4.0;
-        }
-        let shade = sum / channels / f64::from(BRIGHTEST);
+        let shade = colours.iter().map(|&colour| f64::from(colour)).sum::<f64>() / 3.0 / f64::from(BRIGHTEST);
         let occupied = if self.negate { shade } else { 1.0 - shade };
         match self.mode {
             Mode::Raw => {
                 let value = (shade * 255.0).round();
                 if value <= f64::from(OCCUPIED) { value as i8 } else { UNKNOWN }
             }
-            Mode::Scale if alpha.is_some_and(|alpha| alpha != BRIGHTEST) => UNKNOWN,
-            _ if self.occupied_thresh < occupied => OCCUPIED,
-            _ if occupied < self.free_thresh => FREE,
+            _ if alpha.is_some_and(|alpha| alpha != BRIGHTEST) => UNKNOWN,
+            _ if occupied >= self.occupied_thresh => OCCUPIED,
+            _ if occupied <= self.free_thresh => FREE,
             Mode::Scale => {
                 let share = (occupied - self.free_thresh) / (self.occupied_thresh - self.free_thresh);
                 (share * 100.0).round_ties_even() as i8
@@ -120,25 +114,36 @@ pub(super) fn decode(path: &Path, named_by: &str) -> Result<DynamicImage> {
     DynamicImage::from_decoder(decoder).map_err(|error| refused(PictureError::Image(error)))
 }
 
-/// The values of an image's pixels as a map has them, the bottom row first; and how many pixels of the grey that map
-/// savers write for unknown are free.
-pub(super) fn values(image: &DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
+/// Pixels whose values may surprise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Odd {
+    /// Of the grey that map savers write for unknown, but free.
+    pub(super) unmapped_but_free: usize,
+    /// Darker than the middle, brighter if `negate` is set, but not occupied.
+    pub(super) dark_but_not_occupied: usize,
+}
+
+/// The values of an image's pixels as a map has them, the bottom row first; and the odd ones.
+pub(super) fn values(image: &DynamicImage, rule: &Rule) -> (Vec<i8>, Odd) {
     let width = image.width() as usize;
-    let mut unmapped_but_free = 0;
+    let mut odd = Odd::default();
+    let mut count = |value: i8, brightness: u16, is_unmapped: bool| {
+        odd.unmapped_but_free += usize::from(value == FREE && is_unmapped);
+        let is_dark = (brightness < BRIGHTEST / 2) != rule.negate;
+        odd.dark_but_not_occupied += usize::from(is_dark && value != OCCUPIED);
+        value
+    };
     let values = if let DynamicImage::ImageLuma8(grey) = image {
         let table: Vec<i8> = (0..=u8::MAX).map(|grey| rule.value([wide(grey); 3], None)).collect();
-        let unmapped_is_free = table[usize::from(UNKNOWN_GREY)] == FREE;
-        let value = |&grey: &u8| {
-            unmapped_but_free += usize::from(unmapped_is_free && grey == UNKNOWN_GREY);
-            table[usize::from(grey)]
-        };
+        let value = |&grey: &u8| count(table[usize::from(grey)], wide(grey), grey == UNKNOWN_GREY);
         grey.as_raw().rchunks(width).flatten().map(value).collect()
     } else {
         let has_alpha = image.color().has_alpha();
         let mut value = |&[red, green, blue, alpha]: &[u16; 4]| {
-            let value = rule.value([red, green, blue], has_alpha.then_some(alpha));
-            unmapped_but_free += usize::from(value == FREE && [red, green, blue] == [wide(UNKNOWN_GREY); 3]);
-            value
+            let colours = [red, green, blue];
+            let brightness = colours.iter().map(|&colour| u32::from(colour)).sum::<u32>() / 3;
+            let value = rule.value(colours, has_alpha.then_some(alpha));
+            count(value, brightness as u16, colours == [wide(UNKNOWN_GREY); 3])
         };
         // A row at a time: all of them at 16 bits would take eight bytes a cell.
         let row = |y| image.crop_imm(0, y, image.width(), 1).into_rgba16();
@@ -147,7 +152,7 @@ pub(super) fn values(image: &DynamicImage, rule: &Rule) -> (Vec<i8>, usize) {
             .flat_map(|y| row(y).as_raw().as_chunks().0.iter().map(&mut value).collect::<Vec<_>>())
             .collect()
     };
-    (values, unmapped_but_free)
+    (values, odd)
 }
 
 /// A channel of 8 bits in 16: 255 becomes 65535.

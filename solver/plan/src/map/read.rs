@@ -119,13 +119,15 @@ impl Form {
         let content = bytes.trim_ascii_start();
         if content.starts_with(b"{") {
             // Json is yaml, so map_server takes its settings like that as well.
-            return if has(content, b"info") || !(yaml || has(content, b"image")) {
+            return if has(content, b"info") || has(content, b"data") || !(yaml || has(content, b"image")) {
                 Self::GridJson
             } else {
                 Self::MapServer
             };
         }
-        if content.starts_with(b"type ") || extension == "map" {
+        // Mazes of micromouse are called so as well.
+        let is_drawn = content.starts_with(b"+-") || content.starts_with(b"o-");
+        if content.starts_with(b"type ") || (extension == "map" && !is_drawn) {
             return Self::MovingAi;
         }
         if content.starts_with(b"version ") || extension == "scen" {

@@ -2,7 +2,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use trm_plan::map::{FREE, OCCUPIED, UNKNOWN};
+use trm_plan::map::{FREE, LoadedMap, OCCUPIED, UNKNOWN};
 use trm_plan::{OccupancyMap, Pose};
 
 use crate::{at, folder_with, read};
@@ -133,4 +133,34 @@ fn what_is_read_is_told_by_content_where_the_name_tells_nothing() {
     let path = folder.path().join("settings.json");
     std::fs::write(&path, json).expect("settings");
     assert_eq!(OccupancyMap::read(&path).expect("a map").values(), [100]);
+}
+
+#[test]
+fn a_message_in_rosbridges_envelope_is_the_message() {
+    let message = r#"{"header": {"frame_id": "odom"}, "info": {"resolution": 0.10000000149011612, "width": 2, "height": 1,
+        "origin": {"position": {"x": 1, "y": 2, "z": 0}, "orientation": {"x": 0, "y": 0, "z": 0, "w": 1}}}, "data": [0, 100]}"#;
+    let envelopes = [
+        message.to_owned(),
+        format!(r#"{{"op": "publish", "topic": "/map", "msg": {message}}}"#),
+        format!(
+            r#"{{"op": "service_response", "service": "/map_server/map", "values": {{"map": {message}}}, "result": true}}"#
+        ),
+    ];
+    for envelope in envelopes {
+        let (_folder, path) = folder_with("wire.json", &envelope);
+        let map = LoadedMap::read(&path).expect("a map").map;
+        assert_eq!((map.values(), map.frame(), map.origin().x), (&[0, 100][..], "odom", 1.0));
+        // Of single precision in the message.
+        assert_eq!(map.resolution().to_bits(), 0.1_f64.to_bits());
+    }
+    let (_folder, path) = folder_with("wire.json", r#"{"op": "publish", "msg": {"info": 3}}"#);
+    let refused = LoadedMap::read(&path).expect_err("no map").to_string();
+    assert!(refused.contains("not an OccupancyGrid in json"), "{refused}");
+}
+
+#[test]
+fn a_micromouse_maze_may_be_called_a_map() {
+    let (_folder, path) = folder_with("mouse.map", "+---+---+\n| S   G |\n+---+---+\n");
+    let loaded = LoadedMap::read(&path).expect("a map");
+    assert!(loaded.start.is_some() && loaded.goal.is_some());
 }

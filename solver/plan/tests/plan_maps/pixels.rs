@@ -73,18 +73,31 @@ fn grey_with_alpha() {
     check(
         "grey8_alpha.png",
         [
-            &[100, 100, 100, -1, -1, 0, -1, 0, 0, -1],
+            &[100, -1, -1, -1, -1, -1, -1, 0, -1, -1],
             &[100, -1, -1, 99, -1, 0, -1, 0, -1, -1],
             &[0, 0, 0, 90, -1, -1, -1, -1, -1, -1],
-            &[-1, 0, 0, -1, -1, 100, -1, 100, 100, 100],
+            &[0, -1, -1, -1, -1, 100, -1, 100, -1, -1],
             &[0, -1, -1, 35, -1, 100, -1, 100, -1, -1],
             &[0, 0, 0, 90, -1, -1, -1, -1, -1, -1],
         ],
     );
-    let (_folder, yaml) = folder_with("map.yaml", settings(&fixture("pixels/grey8_alpha.png"), "trinary", "0"));
-    let note = trm_intake::explained(&LoadedMap::read(&yaml).expect("a map").note.expect("a note"));
-    assert!(note.contains("1 pixels of the grey 205"), "{note}");
-    assert!(note.contains("the image's alpha channel brightens them\nhint: "), "{note}");
+}
+
+#[test]
+fn dark_pixels_of_which_none_is_occupied_are_said() {
+    let note = |settings: String| {
+        let (_folder, yaml) = folder_with("map.yaml", settings);
+        LoadedMap::read(&yaml).expect("a map").note.map(|note| trm_intake::explained(&note))
+    };
+    let (_folder, path) = folder_with("map.pgm", b"P5 4 1 255\n\x28\x28\xff\xff");
+    let strict = settings(&path, "trinary", "0").replace("0.65", "0.9");
+    let found = note(strict).expect("a note");
+    assert!(
+        found.contains("nothing is occupied, although 2 pixels are dark\nhint: occupied_thresh 0.9 asks"),
+        "{found}"
+    );
+    assert_eq!(note(settings(&path, "trinary", "0")), None);
+    assert_eq!(note(settings(&path, "raw", "0")), None);
 }
 
 #[test]
@@ -111,10 +124,10 @@ fn colours_with_alpha() {
     check(
         "rgba8.png",
         [
-            &[-1, 100, 100, -1, 100],
+            &[100, 100, -1, -1, 100],
             &[100, 100, -1, -1, 100],
             &[85, 0, 0, -1, 20],
-            &[-1, -1, 0, 100, -1],
+            &[-1, 0, -1, -1, 0],
             &[30, 0, -1, -1, 0],
             &[85, 0, 0, -1, 20],
         ],
@@ -122,7 +135,7 @@ fn colours_with_alpha() {
     // black, white of which all shines through, 205: transparency of a palette is alpha as well.
     check(
         "palette_transparent.png",
-        [&[100, -1, 0], &[100, -1, 0], &[0, -1, -1], &[-1, 100, 100], &[0, -1, 100], &[0, -1, -1]],
+        [&[100, -1, -1], &[100, -1, 0], &[0, -1, -1], &[0, -1, 100], &[0, -1, 100], &[0, -1, -1]],
     );
 }
 
@@ -162,10 +175,10 @@ fn rows_run_bottom_up_in_every_kind_of_image() {
 }
 
 #[test]
-fn a_pixel_on_a_threshold_is_on_neither_side() {
+fn a_pixel_on_a_threshold_is_occupied_or_free() {
     // Negated, 51 and 153 of 255 are exactly 0.2 and 0.6 occupied; 50 and 154 lie beyond.
     let (_folder, path) = folder_with("map.pgm", b"P5 4 1 255\n\x32\x33\x99\x9a");
-    for (mode, expected) in [("trinary", [0, -1, -1, 100]), ("scale", [0, 0, 100, 100])] {
+    for (mode, expected) in [("trinary", [0, 0, 100, 100]), ("scale", [0, 0, 100, 100])] {
         let settings = settings(&path, mode, "1").replace("0.65", "0.6").replace("0.196", "0.2");
         let (_folder, yaml) = folder_with("map.yaml", settings);
         assert_eq!(LoadedMap::read(&yaml).expect("a map").map.values(), expected, "{mode}");

@@ -17,20 +17,18 @@ use trm_intake::explained;
 use trm_pictures::{check_png_path, write_png};
 use trm_plan::map::{LoadedMap, Scenario, scenarios, warehouse};
 use trm_plan::{
-    CostOptions, ExactSearch, Fallback, Footprint, Goal, MOST_POSES, OccupancyMap, Outcome, Plan, PlanError,
-    PlanOptions, Planner, Pose, Robot, StopWatch, Terrain, UnknownSpace, picture,
+    CostOptions, ExactSearch, Fallback, Footprint, Goal, MOST_POSES, Outcome, Plan, PlanError, PlanOptions, Planner,
+    Pose, Robot, StopWatch, Terrain, UnknownSpace, picture,
 };
 use trm_solver::measure::plan_trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::{Model, Network};
 
 use self::costs::{CostArgs, Finder};
 pub(crate) use self::output::JsonPlan;
-use self::output::{write_json, write_plan};
+use self::output::{rounded, write_json, write_plan};
 
 /// The model that is taken if none is named.
 const DEFAULT_MODEL: &str = "maze";
-/// Cells along the radius of a robot for which a map's cells are divided.
-const CELLS_A_RADIUS: f64 = 4.0;
 
 /// Plan a robot's path on a map, and check it.
 ///
@@ -82,8 +80,9 @@ pub(crate) struct Args {
     /// Symmetric copies of a segment to try when its path is not verified; 0 for none
     #[arg(long, value_name = "K", default_value_t = 3, value_parser = clap::value_parser!(u16).range(..=7))]
     tries: u16,
-    /// Milliseconds after which the network begins no further step; 0 for no limit
-    #[arg(long, value_name = "MS", default_value_t = 400)]
+    /// Milliseconds after which the network begins no further step; 0 for no limit, so that a plan does not depend on what else
+    /// runs
+    #[arg(long, value_name = "MS", default_value_t = 0)]
     network_limit: u64,
     /// How much longer than the exact route a segment of the network's may be, both pulled tight; not used with
     /// --fallback none
@@ -202,9 +201,9 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     // What the map's file says beside it, before its cells are divided.
     let task = task(args, &loaded, &robot)?;
     let costs = args.costs.read(&loaded.map)?;
-    let map = fine_enough(loaded.map, &robot)?;
     let read = watch.lap();
-    let terrain = Terrain::with_costs(map, robot, &costs)?;
+    let terrain = Terrain::with_costs(loaded.map, robot, &costs)?;
+    note_parts(&terrain);
     if let Task::Plan(start, goal) = task {
         // Before the model is loaded.
         if !args.escape {
@@ -271,19 +270,16 @@ fn read_scenarios(args: &Args, loaded: &LoadedMap) -> anyhow::Result<Vec<Scenari
     Ok(found)
 }
 
-/// The map with cells that are small compared with the robot: in one cell of its own size a robot could be anywhere.
-fn fine_enough(map: OccupancyMap, robot: &Robot) -> anyhow::Result<OccupancyMap> {
-    if !(robot.radius > 0.0 && map.resolution() > robot.radius) {
-        return Ok(map);
+/// Says that the map's cells were divided.
+fn note_parts(terrain: &Terrain) {
+    let (parts, map) = (terrain.parts(), terrain.map());
+    if parts > 1 {
+        errln!(
+            "note: cells of {} m are larger than the robot's radius of {} m: each is divided into {parts} x {parts}",
+            rounded(map.resolution() * parts as f64),
+            terrain.robot().radius
+        );
     }
-    let parts = (CELLS_A_RADIUS * map.resolution() / robot.radius).ceil();
-    let divided = map.divided(parts as usize)?;
-    errln!(
-        "note: cells of {} m are larger than the robot's radius of {} m: each is divided into {parts} x {parts}",
-        map.resolution(),
-        robot.radius
-    );
-    Ok(divided)
 }
 
 impl Args {
