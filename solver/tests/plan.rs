@@ -56,15 +56,16 @@ impl Stamped {
         let mut free = vec![true; width * height];
         let cells = radius / map.resolution();
         let reach = cells.ceil() as i64;
-        for (index, &value) in map.values().iter().enumerate() {
-            if (0..65).contains(&value) {
+        let inside = |x: i64, y: i64| (0..width as i64).contains(&x) && (0..height as i64).contains(&y);
+        // Around the map is unknown space.
+        let around = (-reach..height as i64 + reach).flat_map(|y| (-reach..width as i64 + reach).map(move |x| (x, y)));
+        for (x, y) in around {
+            if inside(x, y) && (0..65).contains(&map.values()[y as usize * width + x as usize]) {
                 continue;
             }
-            let (x, y) = ((index % width) as i64, (index / width) as i64);
             for dy in -reach..=reach {
                 for dx in -reach..=reach {
-                    let inside = (0..width as i64).contains(&(x + dx)) && (0..height as i64).contains(&(y + dy));
-                    if inside && f64::from((dx * dx + dy * dy) as i32).sqrt() <= cells + 1e-9 {
+                    if inside(x + dx, y + dy) && f64::from((dx * dx + dy * dy) as i32).sqrt() <= cells + 1e-9 {
                         free[(y + dy) as usize * width + (x + dx) as usize] = false;
                     }
                 }
@@ -137,7 +138,9 @@ fn measured(map: OccupancyMap, robot: Robot, pairs: usize, seed: u64) -> Summary
                     assert!(path.clearance > robot.radius);
                 }
                 Outcome::Unreachable { .. } => assert!(!stamped.connected(&pair.start, &pair.goal), "{pair:?}"),
-                Outcome::NetworkFailed { .. } => panic!("a fallback is there"),
+                Outcome::NetworkFailed { .. } | Outcome::DoesNotFit { .. } => {
+                    panic!("a fallback is there, no footprint")
+                }
             }
             result
         })
@@ -292,7 +295,11 @@ fn a_slow_network_is_not_waited_for() {
     let plan = planner.plan(Pose::new(2.0, 7.0, 0.0), Goal { x: 25.0, y: 4.0, yaw: None }).expect("a plan");
     // Unlimited, 13 segments of 6 steps and 3 more tries would take three seconds.
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    assert!(matches!(plan.outcome, Outcome::Planned(path) if path.network_share() == Some(0.0)));
+    let Outcome::Planned(path) = plan.outcome else { panic!("no path") };
+    assert_eq!(path.network_share(), Some(0.0));
+    // No failure of the network's.
+    let late = SegmentPlanner::AStar(NetworkMiss::TimedOut);
+    assert!(path.segments.iter().all(|segment| segment.planner == late), "{:?}", path.segments);
 }
 
 #[test]
@@ -402,15 +409,19 @@ proptest! {
             Just(width),
             proptest::collection::vec(prop_oneof![9 => Just(0_i8), 1 => Just(100_i8), 1 => Just(-1_i8)], width * height),
         )),
-        radius in 0.0..0.2_f64,
+        // Cells of 0.1 m are divided for the smaller ones.
+        radius in prop_oneof![Just(0.0), 0.04..0.2_f64],
         seed in any::<u64>(),
         offsets in proptest::array::uniform4(0.01..0.99_f64),
     ) {
         let size = (width, values.len() / width);
         let map = OccupancyMap::new("random", size, 0.1, Pose::new(-1.0, 2.0, 0.0), values).expect("a map");
         let robot = Robot { radius, ..Robot::default() };
-        let stamped = Stamped::new(&map, radius);
         let terrain = Terrain::new(map, robot).expect("a terrain");
+        prop_assert_eq!(terrain.parts() > 1, radius > 0.0 && radius < 0.1);
+        let stamped = Stamped::new(terrain.map(), radius);
+        let (width, cell) = (terrain.map().width(), terrain.map().resolution());
+        let size = (width, terrain.map().height());
         let free: Vec<MapCell> = (0..size.0 * size.1)
             .map(|index| MapCell { x: index % width, y: index / width })
             .filter(|&cell| terrain.free_space().is_free(cell))
@@ -419,8 +430,8 @@ proptest! {
         prop_assume!(!free.is_empty());
         let mut rng = seeded(seed);
         let mut place = |dx: f64, dy: f64| {
-            let cell = free[(rng.next_u64() % free.len() as u64) as usize];
-            Pose::new(-1.0 + (cell.x as f64 + dx) * 0.1, 2.0 + (cell.y as f64 + dy) * 0.1, 0.0)
+            let at = free[(rng.next_u64() % free.len() as u64) as usize];
+            Pose::new(-1.0 + (at.x as f64 + dx) * cell, 2.0 + (at.y as f64 + dy) * cell, 0.0)
         };
         let (start, goal) = (place(offsets[0], offsets[1]), place(offsets[2], offsets[3]));
         let mut planner = Planner::new(terrain, useless(false, Duration::ZERO), unhurried());
@@ -430,7 +441,9 @@ proptest! {
                 prop_assert!(stamped.connected(&start, &goal));
             }
             Outcome::Unreachable { .. } => prop_assert!(!stamped.connected(&start, &goal)),
-            Outcome::NetworkFailed { .. } => prop_assert!(false, "a fallback is there"),
+            Outcome::NetworkFailed { .. } | Outcome::DoesNotFit { .. } => {
+                prop_assert!(false, "a fallback is there, no footprint");
+            }
         }
     }
 }
