@@ -9,6 +9,7 @@
 
 pub mod cdr;
 mod convert;
+mod latched;
 pub mod messages;
 mod network;
 mod network_access;

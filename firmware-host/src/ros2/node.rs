@@ -10,10 +10,11 @@ use futures::stream::{LocalBoxStream, select_all};
 use ros2_client::log::LogLevel;
 use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
 use ros2_client::{
-    CreateError, MessageInfo, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher, ReadResult,
-    RosoutRaw as _, Subscription, builtin_interfaces,
+    Context, CreateError, MessageInfo, MessageTypeName, Name, Node, NodeName, NodeOptions, ReadResult, RosoutRaw as _,
+    Subscription, builtin_interfaces,
 };
 
+use super::latched::Latched;
 use super::messages::{OccupancyGrid, Path, PoseStamped, PoseWithCovarianceStamped};
 use super::network_access;
 use super::parameters::Parameters;
@@ -76,6 +77,7 @@ impl Default for Topics {
 /// A node that plans.
 pub struct PlanningNode<P> {
     endpoints: Endpoints,
+    plan: Latched<Path>,
     /// Answers requests for parameters, and keeps count of who is connected.
     spinner: JoinHandle<()>,
     node: Node,
@@ -118,7 +120,6 @@ struct Endpoints {
     map: Subscription<OccupancyGrid>,
     goal: Subscription<PoseStamped>,
     start: Subscription<PoseWithCovarianceStamped>,
-    plan: Publisher<Path>,
 }
 
 impl<P: PathPlanner> PlanningNode<P> {
@@ -154,7 +155,8 @@ impl<P: PathPlanner> PlanningNode<P> {
         let mut node = context
             .new_node(name, node_options(parameters, &shared, &wake))
             .map_err(|error| HostError::Ros2 { action: "creating the node", reason: error.to_string() })?;
-        let endpoints = Endpoints::create(&mut node, names, options.latched_map).map_err(failed("creating topics"))?;
+        let (endpoints, plan) =
+            Endpoints::create(&context, &mut node, names, options.latched_map).map_err(failed("creating topics"))?;
         let spinner = node.spinner().map_err(failed("creating services"))?;
         let spinner = std::thread::Builder::new()
             .name("ros2 spinner".to_owned())
@@ -164,7 +166,7 @@ impl<P: PathPlanner> PlanningNode<P> {
             })
             .map_err(|error| HostError::Ros2 { action: "starting a thread", reason: error.to_string() })?;
         let planning = Planning::new(planner, parameters);
-        Ok(Self { endpoints, spinner, node, planning, parameters: shared, wake, woken, log: Box::new(log) })
+        Ok(Self { endpoints, plan, spinner, node, planning, parameters: shared, wake, woken, log: Box::new(log) })
     }
 
     /// Returns a handle that ends the node.
@@ -175,7 +177,7 @@ impl<P: PathPlanner> PlanningNode<P> {
 
     /// Plans until it is stopped. What arrives while it plans is taken afterwards, the newest of each topic.
     pub fn run(self) {
-        let Self { endpoints, spinner, node, mut planning, parameters, wake, woken, mut log } = self;
+        let Self { endpoints, mut plan, spinner, node, mut planning, parameters, wake, woken, mut log } = self;
         let mut say = |level, text: &str| {
             log(level, text);
             let severity = match level {
@@ -223,7 +225,7 @@ impl<P: PathPlanner> PlanningNode<P> {
                 match action {
                     Action::Log(level, text) => say(level, &text),
                     Action::Publish(path) => {
-                        if let Err(error) = endpoints.plan.publish(path) {
+                        if let Err(error) = plan.publish(path) {
                             say(Level::Error, &format!("{}: the plan was not published: {error}", names.plan));
                         }
                     }
@@ -234,6 +236,7 @@ impl<P: PathPlanner> PlanningNode<P> {
         drop(events);
         drop(wake);
         drop(endpoints);
+        drop(plan);
         // Ends the spinner.
         drop(node);
         let _ = spinner.join();
@@ -241,7 +244,12 @@ impl<P: PathPlanner> PlanningNode<P> {
 }
 
 impl Endpoints {
-    fn create(node: &mut Node, names: Topics, latched_map: bool) -> Result<Self, CreateError> {
+    fn create(
+        context: &Context,
+        node: &mut Node,
+        names: Topics,
+        latched_map: bool,
+    ) -> Result<(Self, Latched<Path>), CreateError> {
         // One goal, one start, one map: the newest.
         let newest =
             QosProfile::default().reliability_reliable(WhenFull::DEFAULT).history(History::KeepLast { depth: 1 });
@@ -251,13 +259,13 @@ impl Endpoints {
         let goal = topic(node, &names.goal, "geometry_msgs", "PoseStamped", &newest)?;
         let start = topic(node, &names.start, "geometry_msgs", "PoseWithCovarianceStamped", &newest)?;
         let plan = topic(node, &names.plan, "nav_msgs", "Path", &latched)?;
-        Ok(Self {
+        let endpoints = Self {
             map: node.create_subscription(&map, None)?,
             goal: node.create_subscription(&goal, None)?,
             start: node.create_subscription(&start, None)?,
-            plan: node.create_publisher(&plan, None)?,
             names,
-        })
+        };
+        Ok((endpoints, Latched::create(context, node, plan, &latched)?))
     }
 
     /// Everything that happens to the node, as one stream.
