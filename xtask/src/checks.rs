@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::everything::{EVERYTHING, built_program};
 use crate::python::{self, Environment};
-use crate::{deny, features, fuzz, house, ort, ort_training, process, workspace};
+use crate::{dds, deny, features, fuzz, house, ort, ort_training, process, workspace};
 
 struct Check {
     name: &'static str,
@@ -26,7 +26,7 @@ struct Given {
     fuzz: fuzz::Wanted,
 }
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check { name: "fmt", run: fmt },
     Check { name: "house", run: |_| house::check() },
     Check { name: "deny", run: |_| deny::check() },
@@ -36,6 +36,7 @@ const CHECKS: [Check; 10] = [
     Check { name: "fuzz", run: |given| fuzz::run(&given.fuzz) },
     Check { name: "doc", run: doc },
     Check { name: "python", run: python_side },
+    Check { name: "dds", run: |_| dds::check() },
     Check { name: "instructions", run: instructions },
 ];
 

@@ -13,6 +13,7 @@ mod bench;
 mod checks;
 mod circles;
 mod cross;
+mod dds;
 mod deny;
 mod everything;
 mod features;
@@ -38,7 +39,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test [CHECK…]              fetch what is needed and run every check, or only those named:
-                             fmt, house, deny, clippy, features, test, fuzz, doc, python, instructions
+                             fmt, house, deny, clippy, features, test, fuzz, doc, python, dds, instructions
        --quick               fmt, house, clippy and the unit tests: what is run before a commit
        [--seconds S] [--seed N]
                              for each reader of the fuzz check (default 3), and the seed of its inputs (default 1)

@@ -14,6 +14,8 @@ use crate::{hash, process, workspace};
 
 /// The packages for the check of exported files; a few seconds to install.
 pub(crate) const CHECK: &str = "xtask/python/requirements-check.txt";
+/// The packages for the foreign DDS peer.
+pub(crate) const DDS: &str = "xtask/python/requirements-dds.txt";
 /// The packages for the PyTorch baseline of the benches; gigabytes.
 pub(crate) const BENCH: &str = "xtask/python/requirements-bench.txt";
 
