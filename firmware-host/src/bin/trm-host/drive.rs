@@ -87,7 +87,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         return Ok(Exit::AnswerFailed);
     }
     let route = &file.route;
-    errln!("{:.2} m, {} corners", route.length(), route.corners().len());
+    let lines = route.corners().len().saturating_sub(1);
+    errln!("{:.2} m in {lines} straight line{}", route.length(), if lines == 1 { "" } else { "s" });
     let driven = drive(&client, route, &options, stop, report)?;
     let link = client.stats();
     if link.repeats + link.reconnects > 0 {
@@ -119,7 +120,8 @@ fn report(progress: &Progress) {
     let Progress { pose: Pose { x, y, yaw }, corner, corners, stops, connected } = *progress;
     let link = if connected { "" } else { ", the link is down" };
     let stops = if stops > 0 { format!(", {stops} stops") } else { String::new() };
-    errln!("at {x:.3},{y:.3},{yaw:.4}, corner {corner} of {}{stops}{link}", corners - 1);
+    // Its corners are those between its lines and both ends; it drives to this one.
+    errln!("at {x:.3},{y:.3},{yaw:.4}, line {corner} of {}{stops}{link}", corners - 1);
 }
 
 fn status(outcome: Outcome) -> &'static str {

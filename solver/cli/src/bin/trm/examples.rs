@@ -32,6 +32,10 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
                 "Plan a path between two points, in metres, for a robot of that radius.",
             ),
             ("trm plan --map map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2 --json", "The same for a program."),
+            (
+                "trm plan --map map.yaml --start 0.8,0.8 --goal 8.5,5.2 --radius 0.2 --inflation 0.55,3",
+                "Off the walls, as with nav2's inflation layer.",
+            ),
         ],
     ),
     (
