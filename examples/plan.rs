@@ -25,6 +25,7 @@ fn main() -> anyhow::Result<()> {
         Outcome::Planned(path) => path.poses.iter().for_each(|pose| println!("{:.2} {:.2}", pose.x, pose.y)),
         Outcome::Unreachable { .. } => bail!("no way leads there"),
         Outcome::NetworkFailed { failed, .. } => bail!("the network failed in {failed} windows"),
+        Outcome::DoesNotFit { fault } => bail!("{fault}"),
     }
     Ok(())
 }

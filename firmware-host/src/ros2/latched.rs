@@ -1,6 +1,6 @@
 //! A topic of which a late reader gets the newest message, and no older one.
 //!
-//! RustDDS (0.15) keeps every message that no reader has acknowledged, and sends all of them to a reader that comes late,
+//! `RustDDS` (0.15) keeps every message that no reader has acknowledged, and sends all of them to a reader that comes late,
 //! whatever the depth of the history. So each message has a writer of its own: with the next message the old writer goes, and
 //! takes along what it kept. Writers are made ahead, so that readers have met one before it has something to say.
 

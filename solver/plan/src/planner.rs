@@ -217,7 +217,8 @@ impl<S: MazeSolver> Planner<S> {
         if let Some(costs) = &terrain.costs {
             let checked = check_costs(&terrain.map, costs, &path.poses[path.way_out..]).map_err(fault)?;
             let claimed = path.cost.unwrap_or(f64::NAN);
-            if !((checked - claimed).abs() <= COST_TOLERANCE * checked.max(terrain.map.resolution())) {
+            let is_confirmed = (checked - claimed).abs() <= COST_TOLERANCE * checked.max(terrain.map.resolution());
+            if !is_confirmed {
                 return Err(inconsistent(&format!("it costs {checked:.4} m, not {claimed:.4}")));
             }
         }

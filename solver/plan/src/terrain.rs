@@ -43,7 +43,7 @@ impl Terrain {
     /// Those of [`FreeSpace::new`] and [`CostMap::new`].
     pub fn with_costs(map: OccupancyMap, robot: Robot, options: &CostOptions) -> Result<Self> {
         robot.check(&map)?;
-        let (map, parts) = map.fine_enough(&robot)?;
+        let (map, parts) = map.fine_enough(robot.radius)?;
         let mut space = FreeSpace::new(&map, &robot)?;
         let costs = if options.is_empty() { None } else { Some(CostMap::new(&map, &space, &robot, options)?) };
         if let Some(costs) = &costs {

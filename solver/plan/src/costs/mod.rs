@@ -149,12 +149,12 @@ impl CostMap {
     pub(crate) fn of_line(&self, a: Point, b: Point) -> f64 {
         let delta = (b.0 - a.0, b.1 - a.1);
         let length = delta.0.hypot(delta.1);
-        let border = |from: f64, delta: f64| match delta {
-            0.0 => (f64::INFINITY, f64::INFINITY),
-            _ => {
-                let border = if delta > 0.0 { from.floor() + 1.0 } else { from.ceil() - 1.0 };
-                ((border - from) / delta, 1.0 / delta.abs())
+        let border = |from: f64, delta: f64| {
+            if delta == 0.0 {
+                return (f64::INFINITY, f64::INFINITY);
             }
+            let border = if delta > 0.0 { from.floor() + 1.0 } else { from.ceil() - 1.0 };
+            ((border - from) / delta, 1.0 / delta.abs())
         };
         let (mut next_x, each_x) = border(a.0, delta.0);
         let (mut next_y, each_y) = border(a.1, delta.1);

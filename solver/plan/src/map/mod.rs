@@ -25,7 +25,7 @@ pub(crate) use read::picture_over;
 pub use read::{LIMITS, LoadedMap};
 pub use warehouse::warehouse;
 
-use super::{Pose, Robot};
+use super::Pose;
 use crate::{PlanError, Result};
 
 /// The most cells that a map may have: 5,000 x 5,000. Planning takes some 20 bytes a cell.
@@ -150,18 +150,18 @@ impl OccupancyMap {
         Ok(Self { width, height, resolution: self.resolution / parts as f64, values, ..self.clone() })
     }
 
-    /// The map with cells that are small compared with a robot: in one cell of its own size it could be anywhere. Cells that
+    /// The map with cells that are small compared with a robot of a radius in metres: in one cell of its own size it could be anywhere. Cells that
     /// are larger than its radius are divided until that is four of them, into 32 at most; the number of parts along a side.
     ///
     /// # Errors
     ///
     /// Those of [`divided`](Self::divided).
-    pub(crate) fn fine_enough(self, robot: &Robot) -> Result<(Self, usize)> {
+    pub(crate) fn fine_enough(self, radius: f64) -> Result<(Self, usize)> {
         // Numbers of single precision are off by a ten-millionth.
-        if !(robot.radius > 0.0 && self.resolution > robot.radius * (1.0 + 1e-6)) {
+        if radius <= 0.0 || self.resolution <= radius * (1.0 + 1e-6) {
             return Ok((self, 1));
         }
-        let parts = (CELLS_A_RADIUS * self.resolution / robot.radius).ceil().min(MOST_PARTS) as usize;
+        let parts = (CELLS_A_RADIUS * self.resolution / radius).ceil().min(MOST_PARTS) as usize;
         Ok((self.divided(parts)?, parts))
     }
 
