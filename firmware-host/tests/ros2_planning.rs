@@ -8,7 +8,7 @@ use trm_firmware_host::ros2::messages::{
 };
 use trm_firmware_host::ros2::{Action, Level, Outcome, Parameters, PathPlanner, Planned, PlannerSettings, Planning};
 use trm_firmware_host::{HostError, Result};
-use trm_plan::{Fallback, OccupancyMap, Pose, Robot, UnknownSpace};
+use trm_plan::{Fallback, Inflation, OccupancyMap, Pose, Robot, UnknownSpace};
 
 /// Goes straight; what comes of a goal depends on how far it is.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl PathPlanner for Straight {
         }
         // A planner that went wrong.
         let path = if length_m > 50.0 { vec![start, Pose { x: f64::NAN, ..goal }] } else { vec![start, goal] };
-        Ok(Outcome::Planned(Planned { path, network_share: Some(0.75), length_m, ms: 1.25 }))
+        Ok(Outcome::Planned(Planned { path, network_share: Some(0.75), length_m, cost_m: None, ms: 1.25 }))
     }
 }
 
@@ -283,10 +283,12 @@ fn new_parameters_prepare_the_map_anew() {
         robot: Robot { radius: 0.4, unknown: UnknownSpace::Free, occupied_from: 50 },
         fallback: Fallback::None,
         spacing: 0.0,
+        inflation: Inflation { radius: 0.55, scaling: 3.0 },
+        escape: true,
     };
     let parameters = Parameters { planner: wider, ..Parameters::default() };
     let text = said(&node.parameters(parameters), Level::Info);
-    assert!(text.contains("robot radius 0.4 m, unknown space free, occupied from 50, fallback none"), "{text}");
+    assert!(text.contains("robot radius 0.4 m, unknown space free, occupied from 50, fallback none, inflation of 0.55 m scaled by 3, escape"), "{text}");
     assert!(node.parameters(parameters).is_empty(), "nothing has changed");
     planned(&node.goal(&goal("map", 4.0)));
 }

@@ -20,6 +20,6 @@ mod planning;
 
 pub use network::{NetworkPlanner, cores};
 pub use node::{MAX_DOMAIN, Options, PlanningNode, Stopper, Topics};
-pub use parameters::{Parameters, fallback, metres, occupied_from, pose, unknown_space};
+pub use parameters::{Parameters, fallback, metres, occupied_from, pose, scaling, unknown_space};
 pub use planner::{Outcome, PathPlanner, Planned, PlannerSettings};
 pub use planning::{Action, Level, Planning};

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use trm_engine::{Engine, SessionOptions};
-use trm_plan::{self, Fallback, Goal, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, SegmentPlanner, Terrain};
+use trm_plan::{
+    self, CostOptions, Fallback, Goal, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, SegmentPlanner, Terrain,
+};
 use trm_solver::{Model, Network};
 
 use super::planner::{Outcome, PathPlanner, Planned, PlannerSettings};
@@ -49,10 +51,16 @@ impl NetworkPlanner {
 
 impl PathPlanner for NetworkPlanner {
     fn set_map(&mut self, map: Arc<OccupancyMap>, settings: &PlannerSettings) -> Result<()> {
-        let terrain = Terrain::new(Arc::unwrap_or_clone(map), settings.robot)?;
+        let inflation = Some(settings.inflation).filter(|inflation| inflation.radius > 0.0);
+        let costs = CostOptions { inflation, ..CostOptions::default() };
+        let terrain = Terrain::with_costs(Arc::unwrap_or_clone(map), settings.robot, &costs)?;
+        self.options.escape = settings.escape;
         self.settings = *settings;
         match (&mut self.planner, self.network.take()) {
-            (Some(planner), _) => planner.set_terrain(terrain),
+            (Some(planner), _) => {
+                planner.set_terrain(terrain);
+                planner.set_options(self.options.clone());
+            }
             (None, Some(network)) => self.planner = Some(Planner::new(terrain, network, self.options.clone())),
             (None, None) => return Err(part("its network is gone")),
         }
@@ -96,7 +104,13 @@ fn judged(path: &PlannedPath, fallback: Fallback, spacing: f64, ms: f64) -> Outc
     } else {
         path.poses.clone()
     };
-    Outcome::Planned(Planned { path: poses, network_share: path.network_share(), length_m: path.length, ms })
+    Outcome::Planned(Planned {
+        path: poses,
+        network_share: path.network_share(),
+        length_m: path.length,
+        cost_m: path.cost,
+        ms,
+    })
 }
 
 fn network_failed(failed: usize, segments: usize) -> String {
@@ -108,7 +122,7 @@ fn network_failed(failed: usize, segments: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trm_plan::{NetworkMiss, Robot, Segment};
+    use trm_plan::{Inflation, NetworkMiss, Robot, Segment};
 
     use super::*;
 
@@ -146,6 +160,35 @@ mod tests {
         planner.set_map(map(0), &corners).unwrap();
         let Outcome::Planned(straight) = planner.plan(start, goal).unwrap() else { panic!("there is a way") };
         assert!((straight.length_m - 6.0).abs() < 0.1 && straight.path.len() < 10, "{straight:?}");
+    }
+
+    #[test]
+    fn with_inflation_the_path_keeps_off_the_wall_and_a_docked_robot_is_led_out() {
+        let mut planner = planner();
+        // Around the wall's end at 8 m, a metre from the map's edge and more.
+        let settings = |radius| PlannerSettings {
+            inflation: Inflation { radius, scaling: 1.0 },
+            escape: true,
+            ..PlannerSettings::default()
+        };
+        let beside = |planner: &mut NetworkPlanner, start: Pose, radius| {
+            planner.set_map(map(80), &settings(radius)).unwrap();
+            let Outcome::Planned(around) = planner.plan(start, Pose::new(2.0, 8.0, 1.0)).unwrap() else {
+                panic!("a way")
+            };
+            let at_the_wall = around.path.iter().filter(|pose| (pose.y - 5.05).abs() < 0.3).map(|pose| pose.x - 8.0);
+            (at_the_wall.fold(f64::INFINITY, f64::min), around.cost_m)
+        };
+        let start = Pose::new(2.0, 2.0, 0.0);
+        let (hugging, none) = beside(&mut planner, start, 0.0);
+        let (off, cost) = beside(&mut planner, start, 1.5);
+        assert!(hugging < 0.35 && off > 0.6, "{hugging} and {off}");
+        assert!(none.is_none() && cost > Some(12.0), "{none:?} {cost:?}");
+        // A cell from the wall.
+        assert!(beside(&mut planner, Pose::new(2.0, 4.85, 0.0), 1.5).0 > 0.6);
+        let timid = PlannerSettings { escape: false, ..settings(1.5) };
+        planner.set_map(map(80), &timid).unwrap();
+        assert!(planner.plan(Pose::new(2.0, 4.85, 0.0), Pose::new(2.0, 8.0, 1.0)).is_err());
     }
 
     #[test]

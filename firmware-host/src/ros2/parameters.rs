@@ -12,6 +12,9 @@ const FALLBACK: &str = "fallback";
 const PATH_SPACING: &str = "path_spacing";
 const CHECK_FRAMES: &str = "check_frames";
 const START: &str = "start";
+const INFLATION_RADIUS: &str = "inflation_radius";
+const COST_SCALING_FACTOR: &str = "cost_scaling_factor";
+const ESCAPE: &str = "escape";
 
 const UNKNOWN_SPACES: [(&str, UnknownSpace); 2] = [("blocked", UnknownSpace::Blocked), ("free", UnknownSpace::Free)];
 const FALLBACKS: [(&str, Fallback); 2] = [("astar", Fallback::AStar), ("none", Fallback::None)];
@@ -19,7 +22,8 @@ const FALLBACKS: [(&str, Fallback); 2] = [("astar", Fallback::AStar), ("none", F
 /// The parameters of the node.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Parameters {
-    /// `robot_radius`, `unknown_space`, `occupied_from`, `fallback`, `path_spacing`.
+    /// `robot_radius`, `unknown_space`, `occupied_from`, `fallback`, `path_spacing`, `inflation_radius`, `cost_scaling_factor`,
+    /// `escape`.
     pub planner: PlannerSettings,
     /// `check_frames`: whether a goal and a start must be in the map's frame. Where not, they are taken as if they were.
     pub check_frames: bool,
@@ -36,14 +40,17 @@ impl Default for Parameters {
 
 impl Parameters {
     /// Names and values, as ROS 2 has them.
-    pub(super) fn declared(&self) -> [(&'static str, ParameterValue); 7] {
-        let PlannerSettings { robot, fallback, spacing } = self.planner;
+    pub(super) fn declared(&self) -> [(&'static str, ParameterValue); 10] {
+        let PlannerSettings { robot, fallback, spacing, inflation, escape } = self.planner;
         [
             (ROBOT_RADIUS, ParameterValue::Double(robot.radius)),
             (UNKNOWN_SPACE, ParameterValue::String(name(&UNKNOWN_SPACES, robot.unknown).to_owned())),
             (OCCUPIED_FROM, ParameterValue::Integer(robot.occupied_from.into())),
             (FALLBACK, ParameterValue::String(name(&FALLBACKS, fallback).to_owned())),
             (PATH_SPACING, ParameterValue::Double(spacing)),
+            (INFLATION_RADIUS, ParameterValue::Double(inflation.radius)),
+            (COST_SCALING_FACTOR, ParameterValue::Double(inflation.scaling)),
+            (ESCAPE, ParameterValue::Boolean(escape)),
             (CHECK_FRAMES, ParameterValue::Boolean(self.check_frames)),
             (START, ParameterValue::DoubleArray(self.start.map_or_else(Vec::new, |at| vec![at.x, at.y, at.yaw]))),
         ]
@@ -58,13 +65,19 @@ impl Parameters {
             (OCCUPIED_FROM, &ParameterValue::Integer(value)) => planner.robot.occupied_from = occupied_from(value)?,
             (FALLBACK, ParameterValue::String(stand_in)) => planner.fallback = fallback(stand_in)?,
             (PATH_SPACING, &ParameterValue::Double(spacing)) => planner.spacing = metres(name, spacing)?,
+            (INFLATION_RADIUS, &ParameterValue::Double(radius)) => planner.inflation.radius = metres(name, radius)?,
+            (COST_SCALING_FACTOR, &ParameterValue::Double(value)) => planner.inflation.scaling = scaling(value)?,
+            (ESCAPE, &ParameterValue::Boolean(escape)) => planner.escape = escape,
             (CHECK_FRAMES, &ParameterValue::Boolean(check)) => self.check_frames = check,
             (START, ParameterValue::DoubleArray(numbers)) if numbers.is_empty() => self.start = None,
             (START, ParameterValue::DoubleArray(numbers)) => self.start = Some(pose(numbers)?),
-            (ROBOT_RADIUS | PATH_SPACING, _) => return Err(format!("{name} is a double, metres, such as 0.22")),
+            (COST_SCALING_FACTOR, _) => return Err(format!("{name} is a double, such as 10.0")),
+            (ROBOT_RADIUS | PATH_SPACING | INFLATION_RADIUS, _) => {
+                return Err(format!("{name} is a double, metres, such as 0.22"));
+            }
             (OCCUPIED_FROM, _) => return Err(format!("{name} is an integer")),
             (UNKNOWN_SPACE | FALLBACK, _) => return Err(format!("{name} is a string")),
-            (CHECK_FRAMES, _) => return Err(format!("{name} is a bool")),
+            (CHECK_FRAMES | ESCAPE, _) => return Err(format!("{name} is a bool")),
             (START, _) => return Err(format!("{name} is an array of doubles, such as [1.0, 2.0, 0.0]")),
             _ => return Err(format!("there is no parameter {name}")),
         }
@@ -74,13 +87,18 @@ impl Parameters {
 
 /// A planner's settings, as log lines name them.
 pub(super) fn summary(settings: &PlannerSettings) -> String {
-    let PlannerSettings { robot, fallback, .. } = settings;
+    let PlannerSettings { robot, fallback, inflation, escape, .. } = settings;
+    let inflation = match inflation.radius {
+        0.0 => String::new(),
+        radius => format!(", inflation of {radius} m scaled by {}", inflation.scaling),
+    };
     format!(
-        "robot radius {} m, unknown space {}, occupied from {}, fallback {}",
+        "robot radius {} m, unknown space {}, occupied from {}, fallback {}{inflation}{}",
         robot.radius,
         name(&UNKNOWN_SPACES, robot.unknown),
         robot.occupied_from,
-        name(&FALLBACKS, *fallback)
+        name(&FALLBACKS, *fallback),
+        if *escape { ", escape" } else { "" }
     )
 }
 
@@ -123,6 +141,17 @@ pub fn metres(what: &str, value: f64) -> Result<f64, String> {
     Err(format!("{what} is {value}, expected metres from 0 to 100"))
 }
 
+/// Checks how fast costs fall with the distance from an obstacle: 0 to 1000 per metre.
+///
+/// # Errors
+/// The reason, with the range.
+pub fn scaling(value: f64) -> Result<f64, String> {
+    if (0.0..=1000.0).contains(&value) {
+        return Ok(value);
+    }
+    Err(format!("{COST_SCALING_FACTOR} is {value}, expected 0 to 1000"))
+}
+
 /// Checks the value from which on a cell is an obstacle: 1 to 100.
 ///
 /// # Errors
@@ -153,7 +182,7 @@ pub fn pose(numbers: &[f64]) -> Result<Pose, String> {
 
 #[cfg(test)]
 mod tests {
-    use trm_plan::Robot;
+    use trm_plan::{Inflation, Robot};
 
     use super::*;
 
@@ -164,6 +193,8 @@ mod tests {
                 robot: Robot { radius: 0.3, unknown: UnknownSpace::Free, occupied_from: 50 },
                 fallback: Fallback::None,
                 spacing: 0.5,
+                inflation: Inflation { radius: 0.55, scaling: 3.0 },
+                escape: true,
             },
             check_frames: false,
             start: Some(Pose::new(1.0, -2.0, 0.5)),
@@ -181,7 +212,7 @@ mod tests {
     fn bad_values_are_refused_with_what_is_wrong() {
         let refused = |name, value| Parameters::default().with(name, &value).unwrap_err();
         for radius in [-0.1, f64::NAN, f64::INFINITY, 101.0] {
-            for name in [ROBOT_RADIUS, PATH_SPACING] {
+            for name in [ROBOT_RADIUS, PATH_SPACING, INFLATION_RADIUS] {
                 let said = refused(name, ParameterValue::Double(radius));
                 assert_eq!(said, format!("{name} is {radius}, expected metres from 0 to 100"));
             }
@@ -202,6 +233,8 @@ mod tests {
         }
         assert!(refused(ROBOT_RADIUS, ParameterValue::Integer(1)).contains("is a double"));
         assert!(refused(CHECK_FRAMES, ParameterValue::Integer(1)).contains("is a bool"));
+        assert!(refused(COST_SCALING_FACTOR, ParameterValue::Double(-1.0)).contains("expected 0 to 1000"));
+        assert!(refused(ESCAPE, ParameterValue::Integer(1)).contains("is a bool"));
         assert!(refused("speed", ParameterValue::Integer(1)).contains("no parameter speed"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use trm_plan::{Fallback, OccupancyMap, Pose, Robot};
+use trm_plan::{Fallback, Inflation, OccupancyMap, Pose, Robot};
 
 use crate::Result;
 
@@ -37,10 +37,13 @@ pub enum Outcome {
 pub struct Planned {
     /// From start to goal, in the map's frame.
     pub path: Vec<Pose>,
-    /// The share of the path's segments that the network solved, 0 to 1; `None` where the way is too short for segments.
+    /// The share of the path's segments that the network solved, 0 to 1; `None` where there are none: the way is too short, or
+    /// exact search planned by costs.
     pub network_share: Option<f64>,
     /// Metres along the path.
     pub length_m: f64,
+    /// Metres of free ground that cost as much, where there are costs.
+    pub cost_m: Option<f64>,
     /// Milliseconds that planning took.
     pub ms: f64,
 }
@@ -54,11 +57,21 @@ pub struct PlannerSettings {
     pub fallback: Fallback,
     /// Metres between poses of a path, at most; 0 for the corners alone.
     pub spacing: f64,
+    /// Inflation around obstacles, as nav2's layer has it; none with a radius of 0. With it exact search plans, by costs.
+    pub inflation: Inflation,
+    /// True to lead a robot that stands too close to an obstacle out to the nearest free place first.
+    pub escape: bool,
 }
 
 impl Default for PlannerSettings {
     fn default() -> Self {
         // nav2's controllers want poses closer to each other than they look ahead.
-        Self { robot: Robot::default(), fallback: Fallback::default(), spacing: 0.1 }
+        Self {
+            robot: Robot::default(),
+            fallback: Fallback::default(),
+            spacing: 0.1,
+            inflation: Inflation { radius: 0.0, scaling: Inflation::SCALING },
+            escape: false,
+        }
     }
 }

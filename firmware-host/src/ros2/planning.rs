@@ -205,7 +205,12 @@ impl<P: PathPlanner> Planning<P> {
             return self.no_path("no plan: the planner's path is empty or not finite");
         }
         let share = planned.network_share.map_or_else(
-            || "too short for the network".to_owned(),
+            || {
+                planned.cost_m.map_or_else(
+                    || "too short for the network".to_owned(),
+                    |cost| format!("worth {cost:.2} m of free ground, by exact search"),
+                )
+            },
             |share| format!("{:.0} % of its segments by the network", share * 100.0),
         );
         vec![

@@ -99,6 +99,11 @@ impl<S: MazeSolver> Planner<S> {
         self.terrain = terrain;
     }
 
+    /// Goes on with other options.
+    pub fn set_options(&mut self, options: PlanOptions) {
+        self.options = options;
+    }
+
     /// The solver of the mazes.
     #[must_use]
     pub fn solver(&self) -> &S {

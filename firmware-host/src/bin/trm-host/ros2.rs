@@ -7,7 +7,7 @@ use trm_firmware_host::ros2::{
     self, Level, MAX_DOMAIN, NetworkPlanner, Options, Parameters, PlannerSettings, PlanningNode, Topics,
 };
 use trm_intake::shown;
-use trm_plan::{Fallback, Pose, Robot, UnknownSpace};
+use trm_plan::{Fallback, Inflation, Pose, Robot, UnknownSpace};
 use trm_solver::Model;
 
 use crate::interrupt;
@@ -34,6 +34,16 @@ pub(crate) struct Args {
     /// Metres between two poses of a path, at most; 0 for its corners alone [parameter `path_spacing`]
     #[arg(long, value_name = "METRES", default_value_t = PlannerSettings::default().spacing, value_parser = spacing)]
     spacing: f64,
+    /// Metres from an obstacle within which ground is dear, as with nav2's inflation layer; 0 for none. With it exact search
+    /// plans [parameter `inflation_radius`]
+    #[arg(long, value_name = "METRES", default_value_t = 0.0, value_parser = inflation)]
+    inflation: f64,
+    /// How fast that falls, per metre [parameter `cost_scaling_factor`]
+    #[arg(long, value_name = "FACTOR", default_value_t = Inflation::SCALING, value_parser = scaling)]
+    cost_scaling: f64,
+    /// Lead a robot that stands too close to an obstacle out to the nearest free place first [parameter `escape`]
+    #[arg(long)]
+    escape: bool,
     /// Where to plan from until a start arrives by message: metres and radians in the map's frame [parameter `start`]
     #[arg(long, value_name = "X,Y[,YAW]", value_parser = pose, allow_hyphen_values = true)]
     start: Option<Pose>,
@@ -132,7 +142,13 @@ fn domain_of_environment() -> anyhow::Result<u16> {
 fn parameters(args: &Args) -> Parameters {
     let robot = Robot { radius: args.radius, unknown: args.unknown, occupied_from: args.occupied_from };
     Parameters {
-        planner: PlannerSettings { robot, fallback: args.fallback, spacing: args.spacing },
+        planner: PlannerSettings {
+            robot,
+            fallback: args.fallback,
+            spacing: args.spacing,
+            inflation: Inflation { radius: args.inflation, scaling: args.cost_scaling },
+            escape: args.escape,
+        },
         check_frames: !args.any_frame,
         start: args.start,
     }
@@ -153,6 +169,14 @@ fn number(text: &str) -> Result<f64, String> {
 
 fn radius(text: &str) -> Result<f64, String> {
     ros2::metres("the radius", number(text)?)
+}
+
+fn inflation(text: &str) -> Result<f64, String> {
+    ros2::metres("the inflation", number(text)?)
+}
+
+fn scaling(text: &str) -> Result<f64, String> {
+    ros2::scaling(number(text)?)
 }
 
 fn spacing(text: &str) -> Result<f64, String> {
