@@ -13,7 +13,8 @@
 use super::super::kept::Kept;
 use super::super::lines::Line;
 use super::super::{Alphabet, Puzzle, Reading};
-use super::{check_sides, mark_openings, maze_puzzle};
+use super::places::mark_missing;
+use super::{check_sides, is_outermost, mark_openings, maze_puzzle};
 use crate::maze::{FREE, GOAL, PATH, START, WALL, distances};
 use crate::{Cell, Grid, PuzzleError, Result};
 
@@ -59,7 +60,9 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
         return false;
     };
     // A boxed sudoku begins the same way, but its second line has digits or dots.
-    step(first.text).is_some() && second.text.chars().all(|c| " |*".contains(c) || ENDS.iter().any(|end| end.0 == c))
+    let second = second.text.trim_end();
+    let second = second.strip_suffix('.').unwrap_or(second);
+    step(first.text).is_some() && second.chars().all(|c| " |*H".contains(c) || ENDS.iter().any(|end| end.0 == c))
 }
 
 pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
@@ -102,7 +105,8 @@ fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result
         for (index, character) in text.char_indices() {
             let column = index / step * 2 + usize::from(!index.is_multiple_of(step));
             let cell = Cell::new(row, column);
-            match value(row, column, character) {
+            let is_gap = is_outermost((height, width), cell) && row % 2 != column % 2;
+            match value(row, column, character).or_else(|| gap(character).filter(|_| is_gap)) {
                 Some(FREE) => {}
                 Some(value) => {
                     grid.set(cell, value);
@@ -124,6 +128,7 @@ fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result
         }
     }
     if !reading.as_drawn {
+        mark_missing(&mut grid);
         mark_openings(&mut grid);
     }
     keep_nearest_goal(&mut grid);
@@ -139,6 +144,15 @@ fn value(row: usize, column: usize, character: char) -> Option<u8> {
         (1, _, '*') | (0, 1, '*') => Some(PATH),
         (1, 1, end) => ENDS.iter().find(|known| known.0 == end).map(|known| known.1),
         _ => None,
+    }
+}
+
+/// The value of a character in a gap of the border: H or a point, or the letter of an end.
+fn gap(character: char) -> Option<u8> {
+    match character {
+        'H' => Some(START),
+        '.' => Some(FREE),
+        _ => value(1, 1, character),
     }
 }
 
