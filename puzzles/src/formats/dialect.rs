@@ -55,7 +55,7 @@ impl std::fmt::Debug for Dialect {
 }
 
 /// All dialects of text, in the order in which they are tried.
-pub static DIALECTS: [Dialect; 17] = [
+pub static DIALECTS: [Dialect; 18] = [
     Dialect {
         name: "json-tree",
         about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`",
@@ -100,6 +100,15 @@ pub static DIALECTS: [Dialect; 17] = [
         sure: true,
         tells: |text| csv::looks_like(&text.lines),
         read: |text, reading, kept| csv::read(text.origin, text.body, reading, kept),
+    },
+    Dialect {
+        name: "maze-answers",
+        about: "answers of mazes as `trm solve` draws them: a line that ends in `maze of` and the size, the maze with the way in it, the verdict; the way becomes the answer beside the maze",
+        families: &[Family::Maze],
+        example: "mazes.txt:1  maze of 3x5\n#####\n#SoG#\n#####\nverified: path of 2 moves, a shortest one\n",
+        sure: true,
+        tells: |text| maze::looks_like_answers(&text.lines),
+        read: |text, reading, kept| maze::read_answers(text.origin, &text.lines, reading, kept),
     },
     Dialect {
         name: "rooms",

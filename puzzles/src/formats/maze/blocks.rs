@@ -193,13 +193,9 @@ struct Rows<'l, 'a, 'o> {
 fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     let described = block.first().and_then(|line| described(line.text));
     let headed = headed(&block[usize::from(described.is_some())..]);
-    let lines =
-        headed.rows.iter().map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>();
-    let Some(&first) = lines.first() else { return Err(PuzzleError::Empty { origin: origin.to_owned() }) };
-    let layout = Layout::of(&lines);
-    let lengths = lines.iter().map(|row| layout.count(row.text)).collect::<Vec<_>>();
-    let width = lengths.iter().copied().max().unwrap_or(0);
-    let rows = Rows { origin, headed, lines, layout, lengths, width, reading };
+    let rows = Rows::of(origin, headed, reading);
+    let Some(&first) = rows.lines.first() else { return Err(PuzzleError::Empty { origin: origin.to_owned() }) };
+    let (layout, width) = (rows.layout, rows.width);
     let source = format!("{origin}:{}", first.number);
     check_sides(&source, rows.lines.len(), width)?;
     if let Some((size, _)) = described.filter(|&(size, _)| size != (rows.lines.len(), width)) {
@@ -254,7 +250,16 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     }
 }
 
-impl Rows<'_, '_, '_> {
+impl<'l, 'a, 'o> Rows<'l, 'a, 'o> {
+    fn of(origin: &'o str, headed: Headed<'l, 'a>, reading: &'o Reading) -> Self {
+        let rows = headed.rows.iter();
+        let lines = rows.map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>();
+        let layout = Layout::of(&lines);
+        let lengths = lines.iter().map(|row| layout.count(row.text)).collect::<Vec<_>>();
+        let width = lengths.iter().copied().max().unwrap_or(0);
+        Self { origin, headed, lines, layout, lengths, width, reading }
+    }
+
     /// The first character that is none of these letters.
     fn odd(&self, letters: &[Letters]) -> Option<char> {
         let mut cells = self.lines.iter().flat_map(|row| self.layout.cells(row.text));
@@ -332,6 +337,20 @@ impl Rows<'_, '_, '_> {
             }),
         }
     }
+}
+
+/// The mazes that rows can be in which an answer is drawn.
+pub(super) fn drawn(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result<Vec<Puzzle>> {
+    let rows = Rows::of(origin, Headed::bare(lines), reading);
+    let source = format!("{origin}:{}", lines.first().map_or(1, |line| line.number));
+    check_sides(&source, rows.lines.len(), rows.width)?;
+    let census = census(&rows.lines, rows.layout).unwrap_or_default();
+    let mut letters = Letters::drawn(&census);
+    letters.retain(|&letters| rows.odd(&[letters]).is_none());
+    letters
+        .into_iter()
+        .map(|letters| maze_puzzle(source.clone(), rows.grid(letters)?, Alphabet::maze_in(letters)))
+        .collect()
 }
 
 /// The maze without the way that is drawn in it, which is its answer if it is right.

@@ -89,6 +89,13 @@ pub(super) fn several<'l, 'a>(block: &'l [Line<'a>]) -> Option<Vec<&'l [Line<'a>
     (mazes.len() == count).then_some(mazes)
 }
 
+impl<'l, 'a> Headed<'l, 'a> {
+    /// Rows with nothing around them.
+    pub(super) fn bare(rows: &'l [Line<'a>]) -> Self {
+        Self { before: &[], rows, behind: &[] }
+    }
+}
+
 impl Headed<'_, '_> {
     /// The places that the numbers name for a maze of this size, in the order in which they stand there.
     ///

@@ -128,9 +128,21 @@ impl Letters {
         is_whole.then_some(Self { wall, free, start, goal, ..Self::default() })
     }
 
-    /// The letters of a legend in which all characters are, its ends once.
-    fn legend(census: &Census) -> Option<Self> {
-        let known = LEGENDS.iter().filter_map(|legend| {
+    /// The letters that a maze with its answer may be drawn in. Where no free cell is left, they are more.
+    pub(super) fn drawn(census: &Census) -> Vec<Self> {
+        let (start, goal) = Self::ends(census, |c| "01".contains(c));
+        let one = Self { wall: '1', free: '0', start, goal, ..Self::default() };
+        let digits = [one, Self { wall: '0', free: '1', ..one }];
+        let mut all = Self::legends().chain(digits).map(|letters| letters.with_path(census)).collect::<Vec<_>>();
+        let others = Self::known(census).ok().into_iter().chain(Self::enclosed(census));
+        // What looks free may be the way.
+        all.extend(others.flat_map(|letters| [letters, Self { free: ' ', path: letters.free, ..letters }]));
+        all.retain(|letters| census.times(letters.start) == 1 && census.times(letters.goal) == 1);
+        all
+    }
+
+    fn legends() -> impl Iterator<Item = Self> {
+        LEGENDS.iter().filter_map(|legend| {
             let mut legend = legend.chars();
             Some(Self {
                 wall: legend.next()?,
@@ -139,7 +151,11 @@ impl Letters {
                 goal: legend.next()?,
                 ..Self::default()
             })
-        });
+        })
+    }
+
+    /// The letters of a legend in which all characters are, its ends once.
+    fn legend(census: &Census) -> Option<Self> {
         let fits = |letters: &Self| {
             let Self { wall, free, start, goal, .. } = *letters;
             let is_end = |c: char| census.times(c) == 1;
@@ -149,7 +165,7 @@ impl Letters {
                 && is_end(goal)
                 && census.iter().all(|seen| [wall, free, start, goal].contains(&seen.character))
         };
-        known.map(|letters| letters.with_path(census)).find(fits)
+        Self::legends().map(|letters| letters.with_path(census)).find(fits)
     }
 
     /// True for two digits and ends.

@@ -1,5 +1,6 @@
 //! Mazes in texts: blocks of characters, matrices of 0 and 1, rooms between walls, and the files of micromouse contests.
 
+mod answers;
 mod bare;
 mod blocks;
 mod census;
@@ -12,6 +13,7 @@ pub(super) mod places;
 mod plain;
 mod rooms;
 
+pub(super) use answers::{looks_like as looks_like_answers, read as read_answers};
 pub(super) use bare::{looks_like as looks_like_bare, read as read_bare};
 pub(super) use blocks::{in_line, is_described, looks_like, looks_like_matrix, read};
 pub(super) use contest::{is_maz, looks_like_numbers, map_width, maz, numbers};

@@ -31,25 +31,25 @@ const ENDS: [(char, u8); 9] = [
     ('g', GOAL),
 ];
 
-/// Characters from one post to the next, in a line of posts: `o---o   o---o` has 4.
-fn step(text: &str) -> Option<usize> {
+/// Characters from one post to the next, in a line of posts: `o---o   o---o` has 4. `marks` are what may stand in gaps.
+fn step(text: &str, marks: &str) -> Option<usize> {
     let text = text.trim_end();
     let post = text.chars().next().filter(|c| matches!(c, 'o' | '+' | '#'))?;
     if !text.is_ascii() || text.len() < 3 {
         return None;
     }
     let step = text[1..].find(post)? + 1;
-    (step >= 2 && is_posts(text, step)).then_some(step)
+    (step >= 2 && is_posts(text, step, marks)).then_some(step)
 }
 
 /// True for posts that are so far apart, with walls or nothing between.
-fn is_posts(text: &str, step: usize) -> bool {
+fn is_posts(text: &str, step: usize, marks: &str) -> bool {
     let bytes = text.trim_end().as_bytes();
     bytes.len() > step
         && bytes.len() % step == 1
         && bytes.iter().enumerate().all(|(at, &byte)| match at % step {
             0 => byte == bytes[0],
-            _ => matches!(byte, b'-' | b' ' | b'*'),
+            _ => matches!(byte, b'-' | b' ' | b'*') || marks.contains(char::from(byte)),
         })
 }
 
@@ -62,7 +62,7 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
     // A boxed sudoku begins the same way, but its second line has digits or dots.
     let second = second.text.trim_end();
     let second = second.strip_suffix('.').unwrap_or(second);
-    step(first.text).is_some() && second.chars().all(|c| " |*H".contains(c) || ENDS.iter().any(|end| end.0 == c))
+    step(first.text, "").is_some() && second.chars().all(|c| " |*H".contains(c) || ENDS.iter().any(|end| end.0 == c))
 }
 
 pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
@@ -70,16 +70,18 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading
     blocks.try_for_each(|block| kept.push(block_of_rooms(origin, block, reading)?))
 }
 
-fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
+/// The maze of one block.
+pub(super) fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     let (first_line, text) = lines.first().map_or((1, ""), |line| (line.number, line.text.trim_end()));
     let syntax =
         |line: usize, fault: String| PuzzleError::Syntax { origin: origin.to_owned(), line, fault: fault.into() };
-    let Some(step) = step(text) else {
+    let marks = if reading.as_drawn { "SG" } else { "" };
+    let Some(step) = step(text, marks) else {
         return Err(syntax(first_line, "a maze of rooms begins with a line like o---o---o".to_owned()));
     };
     let length = text.len();
     // Rooms may be several lines high: what is between two lines of posts.
-    let high = lines[1..].iter().take_while(|line| !is_posts(line.text, step)).count().max(1) + 1;
+    let high = lines[1..].iter().take_while(|line| !is_posts(line.text, step, marks)).count().max(1) + 1;
     if lines.len() % high != 1 {
         let height = lines.len();
         return Err(syntax(
