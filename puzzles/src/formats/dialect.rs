@@ -55,7 +55,7 @@ impl std::fmt::Debug for Dialect {
 }
 
 /// All dialects of text, in the order in which they are tried.
-pub static DIALECTS: [Dialect; 17] = [
+pub static DIALECTS: [Dialect; 18] = [
     Dialect {
         name: "json-tree",
         about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`",
@@ -102,8 +102,17 @@ pub static DIALECTS: [Dialect; 17] = [
         read: |text, reading, kept| csv::read(text.origin, text.body, reading, kept),
     },
     Dialect {
+        name: "maze-answers",
+        about: "answers of mazes as `trm solve` draws them: a line that ends in `maze of` and the size, the maze with the way in it, the verdict; the way becomes the answer beside the maze",
+        families: &[Family::Maze],
+        example: "mazes.txt:1  maze of 3x5\n#####\n#SoG#\n#####\nverified: path of 2 moves, a shortest one\n",
+        sure: true,
+        tells: |text| maze::looks_like_answers(&text.lines),
+        read: |text, reading, kept| maze::read_answers(text.origin, &text.lines, reading, kept),
+    },
+    Dialect {
         name: "rooms",
-        about: "a maze of rooms between walls: posts o or + at equal distances, walls --- and |, S and G within rooms, or two gaps in the border",
+        about: "a maze of rooms between walls: posts o or + at equal distances, walls --- and |, S and G within rooms, or two gaps in the border, which H and a point may mark; with a comma behind each character too",
         families: &[Family::Maze],
         example: "o---o---o\n| S   G |\no---o---o\n",
         sure: true,
@@ -168,7 +177,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "maze-described",
-        about: "a maze whose first line says its height, its width and its characters: of a wall, a free cell, the way, the start and the goal",
+        about: "a maze whose first line says its height, its width and its characters: of a wall, a free cell, the way, the start and the goal, `3x5* o12` or `3 5 * . o 1 2`, where the free cell may be left out",
         families: &[Family::Maze],
         example: "3x5* o12\n*****\n*1 2*\n*****\n",
         sure: true,
@@ -177,7 +186,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "maze",
-        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; of other characters, the one around the maze is its wall. Lines with its size and the places of its ends may stand before or behind it, a blank line parts mazes",
+        about: "a maze with a character a cell: # or █ X % @ for wall, space or . for free, S and G (or S and E, A and B, s and e, P and .) for its ends, or two gaps in the border; of other characters, the one around the maze is its wall. Its rows may stand in a line with / between, or its cells be O with - and | where a way leads from one to the next. Lines with its size and the places of its ends may stand before or behind it, a blank line parts mazes",
         families: &[Family::Maze],
         example: "#####\n#S G#\n#####\n",
         sure: false,
@@ -186,7 +195,7 @@ pub static DIALECTS: [Dialect; 17] = [
     },
     Dialect {
         name: "maze-matrix",
-        about: "a maze as a matrix of 0 and 1, with 2 and 3 (3 and 4, or letters) for start and goal, their places beside it, or two gaps in the border; with --as maze, its first and last cell. 1 is the wall, unless the border or the ends say that 0 is",
+        about: "a maze as a matrix of 0 and 1, with 2 and 3 (3 and 4, or letters) for start and goal, their places beside it, or two gaps in the border; with --as maze, its first and last cell. 1 is the wall, unless the border or the ends say that 0 is; another digit or -1 is, where it is all of the border. 2 may draw the way from one gap to the other",
         families: &[Family::Maze],
         example: "1 1 1 1 1\n1 2 0 3 1\n1 1 1 1 1\n",
         sure: false,
@@ -288,7 +297,13 @@ pub(super) fn tell(
     reading: &Reading,
     budget: &mut Budget,
 ) -> Result<(&'static Dialect, Found)> {
-    let text = Text { origin, body, lines: lines(origin, body, budget)? };
+    let lines = lines(origin, body, budget)?;
+    let rewritten = maze::plain(&lines);
+    let lines = match &rewritten {
+        Some(rows) => rows.iter().map(|(number, text)| Line { number: *number, text }).collect(),
+        None => lines,
+    };
+    let text = Text { origin, body, lines };
     let mut found: Vec<(&Dialect, Found)> = Vec::new();
     let mut failed = None;
     for dialect in DIALECTS.iter().filter(|dialect| dialect.families.iter().any(|&family| reading.allows(family))) {

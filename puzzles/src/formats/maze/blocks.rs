@@ -9,13 +9,14 @@ use super::header::{Headed, described, headed, is_said, several};
 use super::layout::{Layout, census};
 use super::letters::is_known;
 use super::places::{self, mark_missing};
-use super::{Letters, check_sides, mark_corners, mark_openings, maze_puzzle};
+use super::{Letters, check_sides, mark_corners, mark_openings, mark_way, maze_puzzle};
 use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START, WALL, shortest_path};
 use crate::{Grid, Maze, PuzzleError, Result, Task};
 
 /// The characters of mazes, for messages.
 const DRAWN: &str = "a maze is drawn with # wall, space or . free, S start, G goal, o path";
-const NUMBERED: &str = "a maze of numbers has 0 free, 1 wall, 2 start, 3 goal";
+const NUMBERED: &str =
+    "a maze of numbers has 0 free, 1 wall, 2 start, 3 goal, or another digit all around it as its wall";
 
 /// Lines of a maze with what may stand around it: more are not looked at cell by cell.
 const MOST_LINES: usize = MAX_SIDE + 64;
@@ -143,10 +144,19 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading
     mazes(origin, &held, reading, kept)
 }
 
+/// A block without a line behind its rows that is one star, which marks the end.
+fn without_mark<'l, 'a>(block: &'l [Line<'a>]) -> &'l [Line<'a>] {
+    match block {
+        [rows @ .., mark] if rows.len() > 2 && mark.text == "*" && rows[rows.len() - 1].text.len() > 2 => rows,
+        _ => block,
+    }
+}
+
 /// The mazes of a block.
 fn mazes(origin: &str, block: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
     let blocks = several(block).unwrap_or_else(|| vec![block]);
     for block in blocks.into_iter().filter(|block| !block.is_empty()) {
+        let block = without_mark(block);
         let maze = maze(origin, block, reading)?;
         if reading.as_drawn || !kept.way(&maze) {
             kept.push(maze)?;
@@ -183,13 +193,9 @@ struct Rows<'l, 'a, 'o> {
 fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     let described = block.first().and_then(|line| described(line.text));
     let headed = headed(&block[usize::from(described.is_some())..]);
-    let lines =
-        headed.rows.iter().map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>();
-    let Some(&first) = lines.first() else { return Err(PuzzleError::Empty { origin: origin.to_owned() }) };
-    let layout = Layout::of(&lines);
-    let lengths = lines.iter().map(|row| layout.count(row.text)).collect::<Vec<_>>();
-    let width = lengths.iter().copied().max().unwrap_or(0);
-    let rows = Rows { origin, headed, lines, layout, lengths, width, reading };
+    let rows = Rows::of(origin, headed, reading);
+    let Some(&first) = rows.lines.first() else { return Err(PuzzleError::Empty { origin: origin.to_owned() }) };
+    let (layout, width) = (rows.layout, rows.width);
     let source = format!("{origin}:{}", first.number);
     check_sides(&source, rows.lines.len(), width)?;
     if let Some((size, _)) = described.filter(|&(size, _)| size != (rows.lines.len(), width)) {
@@ -213,6 +219,13 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     let puzzle = |letters: Letters| {
         let mut grid = rows.grid(letters)?;
         let mut letters = letters;
+        let drawn = letters.path.is_ascii_digit() && is_way(&grid);
+        if letters.is_odd() && !drawn && shortest_path(&grid).is_none_or(|_| letters.path.is_ascii_digit()) {
+            let odd = if letters.path.is_ascii_digit() { letters.path } else { letters.wall };
+            let (row, index) =
+                rows.lines.iter().find_map(|row| Some((row, row.text.find(odd)?))).unwrap_or((&first, 0));
+            return Err(row.unknown(origin, index, NUMBERED));
+        }
         if grid.find(PATH).is_some() && !is_way(&grid) {
             if grid.find(FREE).is_none() && grid.find(WALL).is_some() {
                 letters = letters.without_path();
@@ -225,6 +238,7 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
         }
         let note = letters.numbered().filter(|_| described.is_none());
         let puzzle = maze_puzzle(source.clone(), grid, Alphabet::maze_in(letters.printed()))?;
+        let puzzle = if drawn { answered(puzzle) } else { puzzle };
         Ok(Puzzle {
             note: note.map(|(start, goal)| format!("{start} was taken as the start, {goal} as the goal")),
             ..puzzle
@@ -236,7 +250,16 @@ fn maze(origin: &str, block: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     }
 }
 
-impl Rows<'_, '_, '_> {
+impl<'l, 'a, 'o> Rows<'l, 'a, 'o> {
+    fn of(origin: &'o str, headed: Headed<'l, 'a>, reading: &'o Reading) -> Self {
+        let rows = headed.rows.iter();
+        let lines = rows.map(|row| Line { text: row.text.trim_end_matches('\t'), ..*row }).collect::<Vec<_>>();
+        let layout = Layout::of(&lines);
+        let lengths = lines.iter().map(|row| layout.count(row.text)).collect::<Vec<_>>();
+        let width = lengths.iter().copied().max().unwrap_or(0);
+        Self { origin, headed, lines, layout, lengths, width, reading }
+    }
+
     /// The first character that is none of these letters.
     fn odd(&self, letters: &[Letters]) -> Option<char> {
         let mut cells = self.lines.iter().flat_map(|row| self.layout.cells(row.text));
@@ -278,6 +301,9 @@ impl Rows<'_, '_, '_> {
         places::mark(&mut grid, &places).map_err(|fault| syntax(self.headed.place_line(), fault))?;
         if !self.reading.as_drawn {
             let is_matrix = self.layout == Layout::Marks;
+            if letters.path.is_ascii_digit() {
+                mark_way(&mut grid);
+            }
             mark_missing(&mut grid);
             let is_marked = mark_openings(&mut grid) || grid.find(START).is_some() || grid.find(GOAL).is_some();
             if !is_marked && is_matrix && self.reading.family == Some(Family::Maze) {
@@ -311,6 +337,27 @@ impl Rows<'_, '_, '_> {
             }),
         }
     }
+}
+
+/// The mazes that rows can be in which an answer is drawn.
+pub(super) fn drawn(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result<Vec<Puzzle>> {
+    let rows = Rows::of(origin, Headed::bare(lines), reading);
+    let source = format!("{origin}:{}", lines.first().map_or(1, |line| line.number));
+    check_sides(&source, rows.lines.len(), rows.width)?;
+    let census = census(&rows.lines, rows.layout).unwrap_or_default();
+    let mut letters = Letters::drawn(&census);
+    letters.retain(|&letters| rows.odd(&[letters]).is_none());
+    letters
+        .into_iter()
+        .map(|letters| maze_puzzle(source.clone(), rows.grid(letters)?, Alphabet::maze_in(letters)))
+        .collect()
+}
+
+/// The maze without the way that is drawn in it, which is its answer if it is right.
+pub(super) fn answered(drawn: Puzzle) -> Puzzle {
+    let grid = drawn.grid.map(|value| if value == PATH { FREE } else { value });
+    let solution = Some(drawn.grid).filter(is_way);
+    Puzzle { grid, solution, ..drawn }
 }
 
 /// True if what is marked in a maze is a way from its start to its goal.

@@ -17,6 +17,8 @@ pub(super) struct Seen {
 pub(super) struct Census {
     seen: Vec<Seen>,
     border: usize,
+    /// The character that all cells of the first or of the last row are.
+    pub(super) rows: [Option<char>; 2],
 }
 
 impl Census {
@@ -53,6 +55,18 @@ impl Census {
     pub(super) fn frame(&self) -> Option<char> {
         let is_frame = |seen: &Seen| seen.times == seen.border && 5 * seen.border > 4 * self.border;
         self.iter().find(is_frame).map(|seen| seen.character)
+    }
+
+    /// The character that the first or the last row consists of, if it is nowhere else.
+    pub(super) fn side(&self) -> Option<char> {
+        let is_side = |seen: &Seen| seen.times == seen.border && self.rows.contains(&Some(seen.character));
+        self.iter().find(is_side).map(|seen| seen.character)
+    }
+
+    /// True if the border is this character and these ends.
+    pub(super) fn surrounds(&self, character: char, ends: [char; 2]) -> bool {
+        self.encloses(character)
+            && self.iter().all(|seen| seen.border == 0 || seen.character == character || ends.contains(&seen.character))
     }
 
     /// True if a character is in the border.

@@ -23,8 +23,23 @@ pub(super) fn numbers(text: &str) -> Option<Vec<usize>> {
     (1..=6).contains(&numbers.len()).then_some(numbers)
 }
 
-/// The size and the letters that a maze says itself: `10x20* o12` is height and width, then wall, free cell, way, start and goal.
+/// The size and the letters that a maze says itself: `10x20* o12` is height and width, then wall, free cell, way, start and
+/// goal; with spaces between, the free cell may be left out.
 pub(super) fn described(text: &str) -> Option<((usize, usize), Letters)> {
+    if text.len() > 40 {
+        return None;
+    }
+    let words = text.split_whitespace().collect::<Vec<_>>();
+    if let [height, width, letters @ ..] = &words[..]
+        && letters.len() >= 4
+        && letters.iter().all(|word| word.chars().count() == 1)
+    {
+        let letters =
+            if letters.len() == 4 { [&letters[..1], &[" "], &letters[1..]].concat() } else { letters.to_vec() };
+        let is_letter = letters.iter().all(|word| !word.bytes().all(|byte| byte.is_ascii_digit()));
+        let size = (height.parse().ok()?, width.parse().ok()?);
+        return Letters::said(&letters.concat()).filter(|_| is_letter).map(|letters| (size, letters));
+    }
     let after = |text: &str| text.find(|c: char| !c.is_ascii_digit()).filter(|&end| end > 0);
     let (height, rest) = text.split_at(after(text)?);
     let rest = rest.strip_prefix('x')?;
@@ -72,6 +87,13 @@ pub(super) fn several<'l, 'a>(block: &'l [Line<'a>]) -> Option<Vec<&'l [Line<'a>
         at = end;
     }
     (mazes.len() == count).then_some(mazes)
+}
+
+impl<'l, 'a> Headed<'l, 'a> {
+    /// Rows with nothing around them.
+    pub(super) fn bare(rows: &'l [Line<'a>]) -> Self {
+        Self { before: &[], rows, behind: &[] }
+    }
 }
 
 impl Headed<'_, '_> {

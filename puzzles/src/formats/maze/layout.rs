@@ -119,10 +119,16 @@ fn is_matrix(rows: &[Line<'_>]) -> bool {
 /// The characters of rows, counted.
 pub(super) fn census(rows: &[Line<'_>], layout: Layout) -> Result<Census, char> {
     let last = rows.len().saturating_sub(1);
-    Census::of(rows.iter().enumerate().flat_map(|(row, line)| {
+    let mut census = Census::of(rows.iter().enumerate().flat_map(|(row, line)| {
         let cells = layout.cells(line.text);
         let width = cells.len();
         let outermost = move |column| row == 0 || row == last || column == 0 || column + 1 == width;
         cells.into_iter().enumerate().map(move |(column, cell)| (cell, outermost(column)))
-    }))
+    }))?;
+    let all = |row: Option<&Line<'_>>| {
+        let cells = layout.cells(row?.text);
+        cells.first().copied().filter(|first| cells.len() > 2 && cells.iter().all(|cell| cell == first))
+    };
+    census.rows = [all(rows.first()), all(rows.last())];
+    Ok(census)
 }

@@ -10,7 +10,7 @@ const FREES: &str = " ._·•∙░-0";
 /// Characters of a way, the first that is nothing else being taken.
 const PATHS: &str = "o*+~:";
 /// Starts with their goals. Of the first it is enough if one is there.
-const ENDS: [(char, char); 37] = [
+const ENDS: [(char, char); 41] = [
     ('S', 'G'),
     ('S', 'E'),
     ('S', 'F'),
@@ -48,9 +48,14 @@ const ENDS: [(char, char); 37] = [
     ('I', 'F'),
     ('i', 'f'),
     ('I', 'M'),
+    ('P', '*'),
+    ('S', 'W'),
+    ('X', 'W'),
+    ('s', 'i'),
 ];
 /// Wall, free cell, start and goal of mazes whose characters mean something else elsewhere.
-const LEGENDS: [&str; 10] = ["moda", "MODA", "#.*o", "# *o", "*-#$", "# @$", "XbpG", "@*1X", "o#@%", "# ><"];
+const LEGENDS: [&str; 12] =
+    ["moda", "MODA", "#.*o", "# *o", "*-#$", "# @$", "XbpG", "@*1X", "o#@%", "# ><", "H.SG", "HFSG"];
 
 /// The characters that a maze is drawn with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,12 +111,38 @@ impl Letters {
         if let Some(letters) = Self::binary(census) {
             return Ok(letters.to_vec());
         }
-        Self::known(census).or_else(|odd| Self::enclosed(census).ok_or(odd)).map(|letters| vec![letters])
+        let told = Self::walled(census).map_or_else(|| Self::known(census), Ok);
+        told.or_else(|odd| Self::enclosed(census).ok_or(odd)).map(|letters| vec![letters])
     }
 
-    /// The letters of a legend in which all characters are, its ends once.
-    fn legend(census: &Census) -> Option<Self> {
-        let known = LEGENDS.iter().filter_map(|legend| {
+    /// The letters of two digits, one of which is all of the border, and two that are there once: `8 8 8`, `8 2 1`, ….
+    fn walled(census: &Census) -> Option<Self> {
+        let is_digit = |seen: Seen| seen.character.is_ascii_digit();
+        let mut many = census.iter().filter(|seen| seen.times > 2).map(|seen| seen.character);
+        let (Some(one), Some(other), None) = (many.next(), many.next(), many.next()) else { return None };
+        let (start, goal) = Self::ends(census, |c| c == one || c == other);
+        let is_end = |c: char| census.times(c) == 1;
+        let wall = [one, other].into_iter().find(|&c| c != '0' && census.surrounds(c, [start, goal]))?;
+        let free = if wall == one { other } else { one };
+        let is_whole = census.iter().count() == 4 && is_end(start) && is_end(goal) && census.iter().all(is_digit);
+        is_whole.then_some(Self { wall, free, start, goal, ..Self::default() })
+    }
+
+    /// The letters that a maze with its answer may be drawn in. Where no free cell is left, they are more.
+    pub(super) fn drawn(census: &Census) -> Vec<Self> {
+        let (start, goal) = Self::ends(census, |c| "01".contains(c));
+        let one = Self { wall: '1', free: '0', start, goal, ..Self::default() };
+        let digits = [one, Self { wall: '0', free: '1', ..one }];
+        let mut all = Self::legends().chain(digits).map(|letters| letters.with_path(census)).collect::<Vec<_>>();
+        let others = Self::known(census).ok().into_iter().chain(Self::enclosed(census));
+        // What looks free may be the way.
+        all.extend(others.flat_map(|letters| [letters, Self { free: ' ', path: letters.free, ..letters }]));
+        all.retain(|letters| census.times(letters.start) == 1 && census.times(letters.goal) == 1);
+        all
+    }
+
+    fn legends() -> impl Iterator<Item = Self> {
+        LEGENDS.iter().filter_map(|legend| {
             let mut legend = legend.chars();
             Some(Self {
                 wall: legend.next()?,
@@ -120,7 +151,11 @@ impl Letters {
                 goal: legend.next()?,
                 ..Self::default()
             })
-        });
+        })
+    }
+
+    /// The letters of a legend in which all characters are, its ends once.
+    fn legend(census: &Census) -> Option<Self> {
         let fits = |letters: &Self| {
             let Self { wall, free, start, goal, .. } = *letters;
             let is_end = |c: char| census.times(c) == 1;
@@ -130,12 +165,17 @@ impl Letters {
                 && is_end(goal)
                 && census.iter().all(|seen| [wall, free, start, goal].contains(&seen.character))
         };
-        known.map(|letters| letters.with_path(census)).find(fits)
+        Self::legends().map(|letters| letters.with_path(census)).find(fits)
     }
 
-    /// True for 0, 1 and ends.
+    /// True for two digits and ends.
     pub(super) fn is_binary(census: &Census) -> bool {
-        Self::binary(census).is_some()
+        Self::binary(census).is_some() || Self::walled(census).is_some()
+    }
+
+    /// True if other digits than 0 and 1 are its wall, or its way.
+    pub(super) fn is_odd(self) -> bool {
+        matches!(self.wall, '2'..='9') || self.path.is_ascii_digit()
     }
 
     /// The start and the goal, if they are numbers that say nothing of which is which.
@@ -146,7 +186,8 @@ impl Letters {
 
     /// The letters that answers are printed in: numbers for ends become letters, since 2 and 3 are no usual ones.
     pub(super) fn printed(self) -> Self {
-        if self.start.is_ascii_digit() { Self { start: 'S', goal: 'G', ..self } } else { self }
+        let path = if self.path.is_ascii_digit() { 'o' } else { self.path };
+        if self.start.is_ascii_digit() { Self { start: 'S', goal: 'G', path, ..self } } else { Self { path, ..self } }
     }
 
     /// A maze of 0 and 1, either of which may be its wall.
@@ -154,7 +195,11 @@ impl Letters {
         let frame = census.frame().filter(|frame| !"01".contains(*frame));
         let (start, goal) = Self::ends(census, |c| "01".contains(c) || Some(c) == frame);
         let (wall, free, door) = ('1', '0', census.door());
-        let letters = Self { wall, free, start, goal, frame, door, ..Self::default() }.with_path(census);
+        let mut letters = Self { wall, free, start, goal, frame, door, ..Self::default() }.with_path(census);
+        // A way that was drawn already, from one gap in the border to the other.
+        if census.times('2') > 2 && census.times(start) + census.times(goal) == 0 {
+            letters.path = '2';
+        }
         let belongs = |seen: Seen| letters.cell(seen.character).is_some();
         (census.times('0') > 0 && census.times('1') > 2 && census.iter().all(belongs))
             .then_some([letters, Self { wall: '0', free: '1', ..letters }])
@@ -166,7 +211,9 @@ impl Letters {
         let (start, goal) = Self::ends(census, |c| WALLS.contains(c) && !has_wall(c));
         let rest = || census.iter().map(|seen| seen.character).filter(move |&c| c != start && c != goal);
         // One cell alone is not what walls are made of, where something else is.
-        let is_wall = |c: char| rest().any(|other| other == c) && (census.times(c) > 1 || !has_wall(c));
+        let frame = census.side().filter(|&c| WALLS.contains(c) && has_wall(c));
+        let is_wall =
+            |c: char| Some(c) != frame && rest().any(|other| other == c) && (census.times(c) > 1 || !has_wall(c));
         let mut walls = WALLS.chars().filter(|&wall| is_wall(wall));
         let mut frees = FREES.chars().filter(|&free| rest().any(|c| c == free));
         let wall = walls.next();
@@ -176,7 +223,7 @@ impl Letters {
         let path = if second == Some('*') && free.is_some() && !rest().any(|c| c == 'o') { '*' } else { 'o' };
         let free = free.or(second.filter(|&second| second == '*'));
         let (wall, free) = (wall.unwrap_or('#'), free.unwrap_or(' '));
-        let letters = Self { wall, free, start, goal, path, frame: None, door: None };
+        let letters = Self { wall, free, start, goal, path, frame, door: None };
         match rest().find(|&c| letters.value(c).is_none()) {
             Some(odd) => Err(odd),
             None => Ok(letters),

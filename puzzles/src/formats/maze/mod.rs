@@ -1,5 +1,6 @@
 //! Mazes in texts: blocks of characters, matrices of 0 and 1, rooms between walls, and the files of micromouse contests.
 
+mod answers;
 mod bare;
 mod blocks;
 mod census;
@@ -9,17 +10,20 @@ mod hex;
 mod layout;
 mod letters;
 pub(super) mod places;
+mod plain;
 mod rooms;
 
+pub(super) use answers::{looks_like as looks_like_answers, read as read_answers};
 pub(super) use bare::{looks_like as looks_like_bare, read as read_bare};
 pub(super) use blocks::{in_line, is_described, looks_like, looks_like_matrix, read};
 pub(super) use contest::{is_maz, looks_like_numbers, map_width, maz, numbers};
 pub(super) use hex::{looks_like as looks_like_hex, read as read_hex};
 pub(super) use letters::Letters;
+pub(super) use plain::plain;
 pub(super) use rooms::{looks_like as looks_like_rooms, print, read as read_rooms};
 
 use super::{Alphabet, Puzzle, PuzzleKind};
-use crate::maze::{FREE, GOAL, MAX_SIDE, START};
+use crate::maze::{FREE, GOAL, MAX_SIDE, PATH, START};
 use crate::{Cell, Grid, Maze, PuzzleError, Result};
 
 /// Refuses mazes of a size that is not supported.
@@ -63,6 +67,18 @@ pub(super) fn mark_openings(grid: &mut Grid) -> bool {
     grid.set(start, START);
     grid.set(goal, GOAL);
     true
+}
+
+/// Marks the ends of a way that is drawn from one gap in the border to another.
+fn mark_way(grid: &mut Grid) {
+    let is_end = |&(cell, value): &(Cell, u8)| value == PATH && is_outermost(grid.size(), cell);
+    let ends = grid.iter().filter(is_end).map(|(cell, _)| cell).take(3).collect::<Vec<_>>();
+    if let [start, goal] = ends[..]
+        && border_gaps(grid).next().is_none()
+    {
+        grid.set(start, START);
+        grid.set(goal, GOAL);
+    }
 }
 
 /// The free cells of the border.

@@ -13,7 +13,8 @@
 use super::super::kept::Kept;
 use super::super::lines::Line;
 use super::super::{Alphabet, Puzzle, Reading};
-use super::{check_sides, mark_openings, maze_puzzle};
+use super::places::mark_missing;
+use super::{check_sides, is_outermost, mark_openings, maze_puzzle};
 use crate::maze::{FREE, GOAL, PATH, START, WALL, distances};
 use crate::{Cell, Grid, PuzzleError, Result};
 
@@ -30,25 +31,25 @@ const ENDS: [(char, u8); 9] = [
     ('g', GOAL),
 ];
 
-/// Characters from one post to the next, in a line of posts: `o---o   o---o` has 4.
-fn step(text: &str) -> Option<usize> {
+/// Characters from one post to the next, in a line of posts: `o---o   o---o` has 4. `marks` are what may stand in gaps.
+fn step(text: &str, marks: &str) -> Option<usize> {
     let text = text.trim_end();
     let post = text.chars().next().filter(|c| matches!(c, 'o' | '+' | '#'))?;
     if !text.is_ascii() || text.len() < 3 {
         return None;
     }
     let step = text[1..].find(post)? + 1;
-    (step >= 2 && is_posts(text, step)).then_some(step)
+    (step >= 2 && is_posts(text, step, marks)).then_some(step)
 }
 
 /// True for posts that are so far apart, with walls or nothing between.
-fn is_posts(text: &str, step: usize) -> bool {
+fn is_posts(text: &str, step: usize, marks: &str) -> bool {
     let bytes = text.trim_end().as_bytes();
     bytes.len() > step
         && bytes.len() % step == 1
         && bytes.iter().enumerate().all(|(at, &byte)| match at % step {
             0 => byte == bytes[0],
-            _ => matches!(byte, b'-' | b' ' | b'*'),
+            _ => matches!(byte, b'-' | b' ' | b'*') || marks.contains(char::from(byte)),
         })
 }
 
@@ -59,7 +60,9 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
         return false;
     };
     // A boxed sudoku begins the same way, but its second line has digits or dots.
-    step(first.text).is_some() && second.text.chars().all(|c| " |*".contains(c) || ENDS.iter().any(|end| end.0 == c))
+    let second = second.text.trim_end();
+    let second = second.strip_suffix('.').unwrap_or(second);
+    step(first.text, "").is_some() && second.chars().all(|c| " |*H".contains(c) || ENDS.iter().any(|end| end.0 == c))
 }
 
 pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
@@ -67,16 +70,18 @@ pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading
     blocks.try_for_each(|block| kept.push(block_of_rooms(origin, block, reading)?))
 }
 
-fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
+/// The maze of one block.
+pub(super) fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result<Puzzle> {
     let (first_line, text) = lines.first().map_or((1, ""), |line| (line.number, line.text.trim_end()));
     let syntax =
         |line: usize, fault: String| PuzzleError::Syntax { origin: origin.to_owned(), line, fault: fault.into() };
-    let Some(step) = step(text) else {
+    let marks = if reading.as_drawn { "SG" } else { "" };
+    let Some(step) = step(text, marks) else {
         return Err(syntax(first_line, "a maze of rooms begins with a line like o---o---o".to_owned()));
     };
     let length = text.len();
     // Rooms may be several lines high: what is between two lines of posts.
-    let high = lines[1..].iter().take_while(|line| !is_posts(line.text, step)).count().max(1) + 1;
+    let high = lines[1..].iter().take_while(|line| !is_posts(line.text, step, marks)).count().max(1) + 1;
     if lines.len() % high != 1 {
         let height = lines.len();
         return Err(syntax(
@@ -102,7 +107,8 @@ fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result
         for (index, character) in text.char_indices() {
             let column = index / step * 2 + usize::from(!index.is_multiple_of(step));
             let cell = Cell::new(row, column);
-            match value(row, column, character) {
+            let is_gap = is_outermost((height, width), cell) && row % 2 != column % 2;
+            match value(row, column, character).or_else(|| gap(character).filter(|_| is_gap)) {
                 Some(FREE) => {}
                 Some(value) => {
                     grid.set(cell, value);
@@ -124,6 +130,7 @@ fn block_of_rooms(origin: &str, lines: &[Line<'_>], reading: &Reading) -> Result
         }
     }
     if !reading.as_drawn {
+        mark_missing(&mut grid);
         mark_openings(&mut grid);
     }
     keep_nearest_goal(&mut grid);
@@ -139,6 +146,15 @@ fn value(row: usize, column: usize, character: char) -> Option<u8> {
         (1, _, '*') | (0, 1, '*') => Some(PATH),
         (1, 1, end) => ENDS.iter().find(|known| known.0 == end).map(|known| known.1),
         _ => None,
+    }
+}
+
+/// The value of a character in a gap of the border: H or a point, or the letter of an end.
+fn gap(character: char) -> Option<u8> {
+    match character {
+        'H' => Some(START),
+        '.' => Some(FREE),
+        _ => value(1, 1, character),
     }
 }
 
