@@ -185,7 +185,7 @@ mod tests {
         assert!(hugging < 0.35 && off > 0.6, "{hugging} and {off}");
         assert!(none.is_none() && cost > Some(12.0), "{none:?} {cost:?}");
         // A cell from the wall.
-        assert!(beside(&mut planner, Pose::new(2.0, 4.85, 0.0), 1.5).0 > 0.6);
+        assert!(beside(&mut planner, Pose::new(2.0, 4.85, 0.0), 1.5).1 > Some(12.0));
         let timid = PlannerSettings { escape: false, ..settings(1.5) };
         planner.set_map(map(80), &timid).unwrap();
         assert!(planner.plan(Pose::new(2.0, 4.85, 0.0), Pose::new(2.0, 8.0, 1.0)).is_err());
