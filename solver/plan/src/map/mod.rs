@@ -37,8 +37,6 @@ const RESOLUTIONS: RangeInclusive<f64> = 1e-9..=1e9;
 
 /// Cells along the radius of a robot for which a map's cells are divided.
 const CELLS_A_RADIUS: f64 = 4.0;
-/// Most parts along a side of a cell.
-const MOST_PARTS: f64 = 32.0;
 
 /// The value of a cell about which nothing is known.
 pub const UNKNOWN: i8 = -1;
@@ -151,7 +149,7 @@ impl OccupancyMap {
     }
 
     /// The map with cells that are small compared with a robot of a radius in metres: in one cell of its own size it could be anywhere. Cells that
-    /// are larger than its radius are divided until that is four of them, into 32 at most; the number of parts along a side.
+    /// are larger than its radius are divided until that is four of them; the number of parts along a side.
     ///
     /// # Errors
     ///
@@ -161,7 +159,7 @@ impl OccupancyMap {
         if radius <= 0.0 || self.resolution <= radius * (1.0 + 1e-6) {
             return Ok((self, 1));
         }
-        let parts = (CELLS_A_RADIUS * self.resolution / radius).ceil().min(MOST_PARTS) as usize;
+        let parts = (CELLS_A_RADIUS * self.resolution / radius).ceil() as usize;
         Ok((self.divided(parts)?, parts))
     }
 
