@@ -227,8 +227,11 @@ fn outputs_are_as_the_schema_says() {
     valid("generate", &object(&["generate", "maze", "--count", "1"]));
     valid("eval", &object(&["eval", "sudoku-4", "--generate", "sudoku-easy", "--count", "3", "--json"]));
     let map = "../plan/tests/fixtures/maps/depot.yaml";
-    for goal in ["25,4", "0.1,0.1"] {
-        valid("plan", &object(&["plan", "--map", map, "--start", "2,7", "--goal", goal, "--json"]));
+    let plans = [&["25,4"][..], &["25,4", "--inflation", "0.55"], &["15,3", "--radius", "0.1"]];
+    for (plan, status) in plans.into_iter().zip(["planned", "planned", "unreachable"]) {
+        let found = object(&[&["plan", "--map", map, "--start", "2,7", "--json", "--goal"], plan].concat());
+        assert_eq!(found["status"], status);
+        valid("plan", &found);
     }
     assert!(!schema("plan").is_valid(&json!({"status": "planned"})));
 }
