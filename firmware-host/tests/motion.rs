@@ -184,7 +184,7 @@ fn a_path_is_driven_with_waypoints_and_without() {
         let goal = *poses.last().unwrap();
         let really = world.simulator.screen().robot.pose();
         assert!(really.distance(&goal) <= 0.004, "{really:?}");
-        assert!(stderr(&output).contains("corner 1 of 2"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("line 1 of 2"), "{}", stderr(&output));
         let route = world.route();
         assert_on_path(&route, &world.track());
     }

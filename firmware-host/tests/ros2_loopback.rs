@@ -345,6 +345,12 @@ fn who_comes_late_gets_the_map_and_the_plan() {
         });
     }
 
+    // Goals that were sent again are planned to again.
+    let mut quiet = 0;
+    while quiet < 5 {
+        quiet = if planner.says_soon("plan published: ") { 0 } else { quiet + 1 };
+    }
+
     let context = Context::with_options(ContextOptions::new().domain_id(domain)).unwrap();
     let mut late = context.new_node(NodeName::new("/", "late").unwrap(), NodeOptions::new().read_rosout(true)).unwrap();
     // It would keep all that come.
