@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// plans [parameter `inflation_radius`]
     #[arg(long, value_name = "METRES", default_value_t = 0.0, value_parser = inflation)]
     inflation: f64,
-    /// How fast that falls, per metre [parameter `cost_scaling_factor`]
+    /// The rate at which that falls, per metre [parameter `cost_scaling_factor`]
     #[arg(long, value_name = "FACTOR", default_value_t = Inflation::SCALING, value_parser = scaling)]
     cost_scaling: f64,
     /// Lead a robot that stands too close to an obstacle out to the nearest free place first [parameter `escape`]

@@ -26,7 +26,7 @@ pub const HIGHEST_LEVEL: u8 = 252;
 pub struct Inflation {
     /// Metres from an obstacle within which cells cost anything.
     pub radius: f64,
-    /// How fast costs fall with the distance, per metre.
+    /// The rate at which costs fall with the distance, per metre.
     pub scaling: f64,
 }
 
