@@ -13,6 +13,8 @@ mod encoding;
 mod givens;
 mod json_grid;
 mod json_object;
+mod json_rooms;
+mod json_spelled;
 mod json_tree;
 pub mod jsonl;
 mod kept;
