@@ -58,7 +58,7 @@ impl std::fmt::Debug for Dialect {
 pub static DIALECTS: [Dialect; 18] = [
     Dialect {
         name: "json-tree",
-        about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`",
+        about: "puzzles under keys of their own, `{\"quizzes\": {\"a\": GRID, \"b\": GRID}}`, in a list under a key, or as a list of givens with `row`, `col` and `value`; grids whose cells are objects that say `value`, `wall`, or `north`, `east`, `south` and `west`, whose rows and cells stand under numbers, or whose rows are objects of one text",
         families: &[Family::Sudoku, Family::Maze],
         example: "{\"quizzes\": {\"first\": \"1..4..1.2..33..2\"}}\n",
         sure: true,

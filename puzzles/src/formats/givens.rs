@@ -10,9 +10,9 @@ use super::{Alphabet, Puzzle, Reading, jsonl};
 use crate::{PuzzleError, Result, Sudoku};
 
 /// Names of a cell's row, column and value.
-const ROWS: [&str; 4] = ["row", "r", "i", "y"];
-const COLUMNS: [&str; 5] = ["column", "col", "c", "j", "x"];
-const VALUES: [&str; 6] = ["value", "val", "v", "digit", "number", "num"];
+pub(super) const ROWS: [&str; 4] = ["row", "r", "i", "y"];
+pub(super) const COLUMNS: [&str; 5] = ["column", "col", "c", "j", "x"];
+pub(super) const VALUES: [&str; 6] = ["value", "val", "v", "digit", "number", "num"];
 
 /// The most givens.
 const MOST: usize = 625;

@@ -115,7 +115,7 @@ impl<'de> Visitor<'de> for ShapeVisitor {
 
 /// The meaning of a key of an object.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
+pub(super) enum Key {
     Question,
     /// The puzzle, under the name that ARC has for it too.
     Input,
@@ -134,7 +134,7 @@ enum Key {
 }
 
 impl Key {
-    fn of(key: &str) -> Option<Self> {
+    pub(super) fn of(key: &str) -> Option<Self> {
         Some(match key {
             "input" => Self::Input,
             "rows" | "values" | "clues" | "givens" => Self::MaybeQuestion,
@@ -179,7 +179,7 @@ pub(super) struct Object {
 /// The place of an end: two numbers, or a row and a column by name.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Place {
+pub(super) enum Place {
     Pair([usize; 2]),
     Named {
         #[serde(alias = "y", alias = "r")]

@@ -10,7 +10,8 @@ use trm_intake::Fault;
 
 use super::body::Body;
 use super::json_grid::{self, JsonGrid};
-use super::json_object::Object;
+use super::json_object::{self, Object};
+use super::json_spelled;
 use super::kept::Kept;
 use super::keys::{Role, more_rules, names_a_rule};
 use super::{LIMITS, Puzzle, PuzzleKind, Reading, givens, jsonl};
@@ -25,20 +26,23 @@ pub(super) enum Node {
     Map(Vec<(String, Node)>),
     List(Vec<Node>),
     Leaf(Value),
+    /// A grid that cannot be read, and the reason.
+    Refused(String),
 }
 
 impl Node {
     /// The same without the order of its keys.
-    fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Value {
         match self {
             Self::Map(entries) => entries.iter().map(|(key, node)| (key.clone(), node.value())).collect(),
             Self::List(nodes) => nodes.iter().map(Self::value).collect(),
             Self::Leaf(value) => value.clone(),
+            Self::Refused(_) => Value::Null,
         }
     }
 
     /// True for what a cell is: a number, nothing, or a short text.
-    fn is_cell(&self) -> bool {
+    pub(super) fn is_cell(&self) -> bool {
         match self {
             Self::Leaf(Value::String(text)) => text.trim().chars().count() <= 2,
             Self::Leaf(Value::Number(_) | Value::Null) => true,
@@ -98,6 +102,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             entries.push((key.into_owned(), map.next_value()?));
         }
+        entries.shrink_to_fit();
         Ok(Node::Map(entries))
     }
 
@@ -106,6 +111,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
         while let Some(node) = list.next_element()? {
             nodes.push(node);
         }
+        nodes.shrink_to_fit();
         Ok(Node::List(nodes))
     }
 
@@ -134,29 +140,57 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// The tree of a text that is no ARC task, and not larger than puzzles are.
-fn tree(body: &[u8]) -> Option<Node> {
+/// The tree of a text that is no ARC task, and not larger than puzzles are; true if grids were spelled out in it.
+fn tree(body: &[u8]) -> Option<(Node, bool)> {
     let has_tasks = || body.windows(6).any(|word| matches!(word, b"\"test\"" | b"\"test_" | b"\"train"));
-    // A list is looked at only if it is one of objects.
-    let inside = body.trim_ascii_start().strip_prefix(b"[");
-    if inside.is_some_and(|inside| !inside.trim_ascii_start().starts_with(b"{")) {
+    // A list is looked at only if it is one of objects, or of rows of them.
+    if let Some(inside) = body.trim_ascii_start().strip_prefix(b"[") {
+        let inside = inside.trim_ascii_start();
+        let inside = inside.strip_prefix(b"[").unwrap_or(inside);
+        if !inside.trim_ascii_start().starts_with(b"{") {
+            return None;
+        }
+    }
+    let has_more = |limit: u64, mark: u8| body.iter().filter(|&&byte| byte == mark).nth(limit as usize).is_some();
+    // What is kept of an object is larger than the object.
+    if has_more(LIMITS.items, b',')
+        || has_more(LIMITS.items / 4, b'{')
+        || has_tasks()
+        || json_grid::bounded_json("", body).is_err()
+    {
         return None;
     }
-    let values = || body.iter().filter(|&&byte| byte == b',').take(LIMITS.items as usize + 1).count();
-    if values() > LIMITS.items as usize || has_tasks() || json_grid::bounded_json("", body).is_err() {
-        return None;
-    }
-    serde_json::from_slice(body).ok()
+    let mut root = serde_json::from_slice(body).ok()?;
+    let is_spelled = json_spelled::rewrite(&mut root);
+    Some((root, is_spelled))
 }
 
 /// True for JSON that holds puzzles and is not one itself.
 pub(super) fn looks_like(body: &[u8]) -> bool {
     let reading = Reading::default();
-    tree(body).is_some_and(|root| match &root {
+    tree(body).is_some_and(|(root, is_spelled)| match &root {
+        // An object that is a line as well is read as one.
+        Node::Map(_) if is_spelled && json_object::looks_like(body) && spelled_object(&root).is_some() => false,
+        _ if is_spelled => has_puzzle(&root, DEPTH, &reading),
         Node::Map(_) => !root.is_object(&reading) && has_puzzle(&root, DEPTH, &reading),
         Node::List(nodes) => givens::of(nodes).is_some(),
-        Node::Leaf(_) => false,
+        Node::Leaf(_) | Node::Refused(_) => false,
     })
+}
+
+/// The object of a text whose grid is spelled out, or why it is none; `None` for any other.
+pub(super) fn spelled(text: &str) -> Option<Result<Object, Fault>> {
+    let (root, true) = tree(text.as_bytes())? else { return None };
+    let Node::Map(entries) = &root else { return None };
+    let refused = |(_, node): &(String, Node)| if let Node::Refused(fault) = node { Some(fault.clone()) } else { None };
+    match entries.iter().find_map(refused) {
+        Some(fault) => Some(Err(fault.into())),
+        None => spelled_object(&root).map(Ok),
+    }
+}
+
+fn spelled_object(root: &Node) -> Option<Object> {
+    Object::deserialize(root.value()).ok().filter(|object| object.question.is_some())
 }
 
 fn has_puzzle(node: &Node, depth: usize, reading: &Reading) -> bool {
@@ -175,6 +209,7 @@ fn has_puzzle(node: &Node, depth: usize, reading: &Reading) -> bool {
                     .any(|(_, node)| has_puzzle(node, depth - 1, reading))
         }
         Node::Leaf(_) => false,
+        Node::Refused(_) => true,
     }
 }
 
@@ -184,6 +219,7 @@ fn is_rule((key, node): &(String, Node)) -> bool {
         Node::Map(entries) => !entries.is_empty(),
         Node::List(nodes) => !nodes.is_empty(),
         Node::Leaf(value) => value == &Value::Bool(true),
+        Node::Refused(_) => false,
     };
     is_said && names_a_rule(key)
 }
@@ -195,7 +231,7 @@ fn is_puzzle_key(key: &str) -> bool {
 
 /// The puzzles of such JSON.
 pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
-    let root = tree(&body).ok_or_else(|| PuzzleError::Empty { origin: origin.to_owned() })?;
+    let (root, _) = tree(&body).ok_or_else(|| PuzzleError::Empty { origin: origin.to_owned() })?;
     walk(&root, origin, None, DEPTH, reading, kept)
 }
 
@@ -234,6 +270,7 @@ fn walk(
         };
     }
     match node {
+        Node::Refused(fault) => kept.fail(reading, PuzzleError::data(place, Fault::from(fault.clone()))),
         Node::Map(entries) if let Some((rule, _)) = entries.iter().find(|entry| is_rule(entry)) => {
             kept.fail(reading, more_rules(place, rule))
         }

@@ -9,6 +9,7 @@ use trm_intake::{Budget, Fault};
 use super::body::{Body, counted};
 use super::json_grid::{self, JsonGrid};
 use super::json_object::{Object, is_spread};
+use super::json_tree;
 use super::kept::Kept;
 use super::keys::more_rules;
 use super::lines::{Line as TextLine, lines};
@@ -99,11 +100,17 @@ pub(super) fn puzzle(
     reading: &Reading,
 ) -> Result<Puzzle> {
     let syntax = |line, fault: Fault| PuzzleError::Syntax { origin: origin.to_owned(), line, fault };
-    let object: Object = serde_json::from_str(text).map_err(|error| {
-        // The parser counts from where the object begins.
-        let line = line + error.line().saturating_sub(1);
-        syntax(line, json_grid::fault(&error).advise(format!("expected one object a line: {EXPECTED}")))
-    })?;
+    let object = match serde_json::from_str::<Object>(text) {
+        Ok(object) if object.question.is_some() => object,
+        object => match json_tree::spelled(text) {
+            Some(spelled) => spelled.map_err(|fault| syntax(line, fault))?,
+            None => object.map_err(|error| {
+                // The parser counts from where the object begins.
+                let line = line + error.line().saturating_sub(1);
+                syntax(line, json_grid::fault(&error).advise(format!("expected one object a line: {EXPECTED}")))
+            })?,
+        },
+    };
     object.puzzle(&format!("{origin}:{line}"), kind, reading)
 }
 
@@ -189,6 +196,11 @@ fn is_ambiguous(place: &str, json: &JsonGrid, answer: Option<&JsonGrid>, reading
 /// True if a text is a puzzle by itself.
 pub(super) fn is_whole(text: &str, reading: &Reading) -> bool {
     sudoku::is_whole(TextLine { number: 1, text }, reading)
+}
+
+/// True if a text is a maze by itself.
+pub(super) fn is_maze(text: &str) -> bool {
+    in_one_line("", text, None).is_some_and(|puzzle| puzzle.is_ok())
 }
 
 /// True if numbers can be all cells of a sudoku.

@@ -66,13 +66,18 @@ pub(super) fn read(origin: &str, body: Body<'_>, reading: &Reading, kept: &mut K
 
 /// The puzzles of one list.
 fn read_lists(origin: &str, body: &[u8], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
-    let lists = serde_json::from_slice::<Lists>(body).map_err(|_| {
+    let no_grids = || {
         PuzzleError::data(
             origin,
             Fault::from("a JSON list that holds no grids")
                 .advise("expected rows of numbers or texts, all cells of a grid, a list of such grids, or objects with a `puzzle`"),
         )
-    })?;
+    };
+    // Rows of objects are never grids here, and would take a lot while that is found out.
+    if body.iter().filter(|byte| !byte.is_ascii_whitespace()).take(3).eq(b"[[{") {
+        return Err(no_grids());
+    }
+    let lists = serde_json::from_slice::<Lists>(body).map_err(|_| no_grids())?;
     let place = |index: usize| format!("{origin}[{index}]");
     match lists {
         Lists::Grid(JsonGrid::Rows(rows)) if rows.iter().all(|row| jsonl::is_whole(row, reading)) => {

@@ -13,6 +13,8 @@ mod encoding;
 mod givens;
 mod json_grid;
 mod json_object;
+mod json_rooms;
+mod json_spelled;
 mod json_tree;
 pub mod jsonl;
 mod kept;
@@ -119,10 +121,25 @@ impl Puzzle {
         self.task().check(&self.grid).map_err(|error| match error {
             PuzzleError::Invalid { violation, hint, .. } => {
                 let read_as = self.read_as().map(|kind| format!(": read as {kind}")).unwrap_or_default();
+                // One wrong given is twice in one row and one column at most.
+                let hint = if self.repeats_in_several_rows() {
+                    "several rows or columns repeat a number: no sudoku, or one that was filled in wrongly; a blank is 0 or .".to_owned()
+                } else {
+                    hint
+                };
                 PuzzleError::Invalid { origin: Some(format!("{}{read_as}", self.source)), violation, hint }
             }
             other => other,
         })
+    }
+
+    /// True for a sudoku of which several rows, or several columns, hold a number twice.
+    fn repeats_in_several_rows(&self) -> bool {
+        let repeats = |line: &[u8]| line.iter().enumerate().any(|(at, value)| *value > 0 && line[..at].contains(value));
+        let column = |column| self.grid.rows().map(|row| row[column]).collect::<Vec<_>>();
+        matches!(self.kind, PuzzleKind::Sudoku(_))
+            && (self.grid.rows().filter(|row| repeats(row)).count() > 1
+                || (0..self.grid.width()).filter(|&at| repeats(&column(at))).count() > 1)
     }
 
     /// The kind that a text was taken for which may be no sudoku at all; `None` for the usual ones.
