@@ -124,7 +124,8 @@ impl Object {
         let boxes = boxes.and_then(|[height, width]| Sudoku::new(height, width).ok());
         let reading = &Reading { boxes: reading.boxes.or(boxes), ..*reading };
         // A sudoku in a line needs no size, and its rows alone may look like rules.
-        let is_line = matches!(&question, JsonGrid::Text(line) if is_whole(line, reading));
+        let may_be_sudoku = reading.family != Some(Family::Maze) && size.is_none_or(|[height, width]| height == width);
+        let is_line = may_be_sudoku && matches!(&question, JsonGrid::Text(line) if is_whole(line, reading));
         let question = if is_line { question } else { folded(question, size) };
         let place = format!("{source} (puzzle)");
         if is_input
@@ -145,8 +146,12 @@ impl Object {
             puzzle = grid(&place, &question, kind, &drawn)?;
             maze::places::mark(&mut puzzle.grid, &[start, goal]).map_err(|fault| PuzzleError::data(source, fault))?;
         }
-        if let Some(answer) = &answer {
-            let asked = Reading { family: None, boxes: None, ..Reading::like(&puzzle) };
+        if let Some(answer) = answer {
+            // A way drawn with `*` and spaces may be a sudoku's blanks.
+            let family = matches!(puzzle.kind, PuzzleKind::Maze(_)).then_some(Family::Maze);
+            let (height, width) = puzzle.grid.size();
+            let answer = &if family.is_some() { folded(answer, Some([height, width])) } else { answer };
+            let asked = Reading { family, boxes: None, ..Reading::like(&puzzle) };
             let answer = grid(&format!("{source} (answer)"), answer, Some(puzzle.kind), &asked)?.grid;
             if answer.size() != puzzle.grid.size() && !matches!(puzzle.kind, PuzzleKind::Arc(_)) {
                 let (found, expected) = (answer.size(), puzzle.grid.size());

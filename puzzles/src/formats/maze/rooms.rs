@@ -62,7 +62,11 @@ pub(in super::super) fn looks_like(lines: &[Line<'_>]) -> bool {
     // A boxed sudoku begins the same way, but its second line has digits or dots.
     let second = second.text.trim_end();
     let second = second.strip_suffix('.').unwrap_or(second);
-    step(first.text, "").is_some() && second.chars().all(|c| " |*H".contains(c) || ENDS.iter().any(|end| end.0 == c))
+    // Of posts alone a drawing of cells may begin.
+    let has_walls = !first.text.starts_with('#') || first.text.contains(['-', '*']);
+    has_walls
+        && step(first.text, "").is_some()
+        && second.chars().all(|c| " |*H".contains(c) || ENDS.iter().any(|end| end.0 == c))
 }
 
 pub(in super::super) fn read(origin: &str, lines: &[Line<'_>], reading: &Reading, kept: &mut Kept<'_>) -> Result<()> {
