@@ -6,6 +6,7 @@
 pub mod arguments;
 pub mod full_size;
 pub mod limit;
+pub mod logits;
 pub mod process;
 pub mod pytorch;
 pub mod report;

@@ -39,7 +39,7 @@ fn files_of_people() -> Vec<Vec<u8>> {
     files.filter(|bytes| bytes.len() < 4_000).collect()
 }
 
-/// Where the numbers are.
+/// The places of the numbers.
 fn numbers(bytes: &[u8]) -> Vec<Range<usize>> {
     let starts = |&at: &usize| bytes[at].is_ascii_digit() && (at == 0 || !bytes[at - 1].is_ascii_digit());
     let end = |start: usize| bytes[start..].iter().position(|byte| !byte.is_ascii_digit());

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use trm_engine::{SessionOptions, registry};
+use trm_benches::logits::answer;
+use trm_engine::registry;
 use trm_puzzles::formats;
-use trm_solver::{Model, Question, SolveOptions, Solver};
+use trm_solver::Model;
 
 /// Guesses over some puzzles.
 #[derive(Default)]
@@ -41,15 +42,7 @@ fn main() -> Result<()> {
     for file in arguments {
         let (mut all, mut unsolved) = (Nodes::default(), Nodes::default());
         for puzzle in formats::read(Path::new(&file))? {
-            let model = model.for_size(puzzle.kind, &puzzle.source)?;
-            let task = model.task();
-            let load = |batch| {
-                let options = SessionOptions { batch, want_logits: true, ..SessionOptions::default() };
-                engine.load_step(model.bundle(), &options)
-            };
-            let options = SolveOptions { max_steps: Some(steps), tries: 0, ..SolveOptions::default() };
-            let mut solver = Solver::new(model.task(), model.config().clone(), options, load);
-            let report = solver.solve(Question::new(task.as_ref(), puzzle.grid.clone(), 0)?)?;
+            let (task, report) = answer(engine.as_ref(), &model, &puzzle, steps)?;
             let logits = report.logits.context("a session without logits")?;
             let search = |scores: &[f32]| {
                 let start = Instant::now();

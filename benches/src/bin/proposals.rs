@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use pathfinding::directed::astar::astar;
-use trm_engine::{SessionOptions, registry};
+use trm_benches::logits::answer;
+use trm_engine::registry;
 use trm_puzzles::maze::{GOAL, START, WALL};
 use trm_puzzles::{Cell, Grid, Task, formats};
-use trm_solver::{Model, Question, SolveOptions, Solver};
+use trm_solver::Model;
 
-/// What a cell costs beyond itself that the network is sure to be off the way.
+/// The cost beyond itself of a cell that the network is sure to be off the way.
 const WEIGHT: f32 = 4.0;
 /// Costs have to be whole numbers.
 const UNIT: f32 = 1e3;
@@ -78,17 +79,8 @@ fn main() -> Result<()> {
     for file in arguments {
         let mut sums = Sums::default();
         for puzzle in formats::read(Path::new(&file))? {
-            let model = model.for_size(puzzle.kind, &puzzle.source)?;
-            let task = model.task();
-            let load = |batch| {
-                let options = SessionOptions { batch, want_logits: true, ..SessionOptions::default() };
-                engine.load_step(model.bundle(), &options)
-            };
-            let options = SolveOptions { max_steps: Some(steps), tries: 0, ..SolveOptions::default() };
-            let mut solver = Solver::new(model.task(), model.config().clone(), options, load);
-            let question = Question::new(task.as_ref(), puzzle.grid.clone(), 0)?;
             let began = Instant::now();
-            let report = solver.solve(question)?;
+            let (task, report) = answer(engine.as_ref(), &model, &puzzle, steps)?;
             sums.network += began.elapsed();
             let logits = report.logits.context("a session without logits")?;
             let off = on_the_way(task.as_ref(), &logits)?;

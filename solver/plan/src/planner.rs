@@ -117,83 +117,70 @@ impl<S: MazeSolver> Planner<S> {
     /// [`PlanError::PlaceRefused`] for a place outside the map or not free (it offers the nearest that is);
     /// [`PlanError::MazeSolver`] if the solver fails; [`PlanError::PlanFault`] if a path fails its check.
     pub fn plan(&mut self, start: Pose, goal: Goal) -> Result<Plan> {
-        let began = Instant::now();
-        let terrain = &self.terrain;
+        let mut clock = Clock::start();
         if let Some(yaw) = goal.yaw.filter(|yaw| !yaw.is_finite()) {
             let reason = format!("cannot be reached at an angle of {yaw} radians");
             return Err(PlanError::PlaceRefused { what: "goal", x: goal.x, y: goal.y, reason, hint: None });
         }
-        let (way_out, from) = self.from(start)?;
-        let to = terrain.free_cell("goal", goal.x, goal.y)?;
-        let mut time = PlanTime::default();
-        let mut watch = StopWatch::start();
+        let ends = self.ends(start, goal)?;
+        let terrain = &self.terrain;
         let node = |cell| terrain.grid.node_of(cell).ok_or_else(|| inconsistent("a free cell has no node"));
-        let (from_node, to_node) = (node(from)?, node(to)?);
-        let Some(route) = terrain.grid.route(from_node, to_node) else {
-            time.total = began.elapsed();
-            let reachable_cells = terrain.grid.reachable_cells(from_node);
-            return Ok(Plan { outcome: Outcome::Unreachable { reachable_cells }, time });
-        };
-        if let Some(costs) = &terrain.costs {
-            let (cells, _) =
-                cheapest_path(&terrain.space, costs, from, to).ok_or_else(|| inconsistent("a way costs nothing"))?;
-            time.route = watch.lap();
-            let ends = Ends::new(terrain, start, &way_out, from, goal, to);
-            let mut corners: Vec<Corner> =
-                cells.into_iter().map(|cell| Corner { point: middle(cell), network: false }).collect();
-            corners.insert(0, Corner { point: ends.start, network: false });
-            corners.push(Corner { point: ends.goal, network: false });
-            corners.dedup();
-            if corners.len() == 1 {
-                corners.push(corners[0]);
-            }
-            if self.options.smooth {
-                corners = relax(&terrain.space, costs, corners);
-            }
-            return self.finish(corners, Vec::new(), &way_out, (start, goal), (began, watch, time));
+        let (from, to) = (node(ends.from)?, node(ends.to)?);
+        if !terrain.grid.connected(from, to) {
+            let reachable_cells = terrain.grid.reachable_cells(from);
+            return Ok(clock.plan(Outcome::Unreachable { reachable_cells }));
         }
-        time.route = watch.lap();
+        if let Some(costs) = &terrain.costs {
+            let found = cheapest_path(&terrain.space, costs, ends.from, ends.to);
+            let (cells, _) = found.ok_or_else(|| inconsistent("connected cells have no cheapest path"))?;
+            clock.time.route = clock.watch.lap();
+            let corner = |point| Corner { point, network: false };
+            let cells = cells.into_iter().map(middle);
+            let corners = std::iter::once(ends.start).chain(cells).chain([ends.goal]).map(corner).collect();
+            let corners = distinct(corners);
+            let corners = if self.options.smooth { relax(&terrain.space, costs, corners) } else { corners };
+            return self.finish(corners, Vec::new(), &ends, clock);
+        }
+        let route = terrain.grid.route(from, to).ok_or_else(|| inconsistent("connected nodes have no route"))?;
+        clock.time.route = clock.watch.lap();
 
         let windows = cut(&terrain.grid, &route, self.solver.maze_size());
-        let (ways, segments) = self.solve(&windows, began)?;
-        time.network = watch.lap();
+        let (ways, segments) = self.solve(&windows, clock.began)?;
+        clock.time.network = clock.watch.lap();
         let failed = segments.iter().filter(|segment| segment.planner != SegmentPlanner::Network).count();
         if failed > 0 && self.options.fallback == Fallback::None {
-            time.total = began.elapsed();
-            let outcome = Outcome::NetworkFailed { failed, segments: segments.len() };
-            return Ok(Plan { outcome, time });
+            return Ok(clock.plan(Outcome::NetworkFailed { failed, segments: segments.len() }));
         }
 
         let terrain = &self.terrain;
-        let ends = Ends::new(terrain, start, &way_out, from, goal, to);
-        let mut corners = assemble(terrain, &ends, (from_node, to_node), &ways, &segments);
+        let mut corners = assemble(terrain, &ends, (from, to), &ways, &segments);
         if self.options.smooth {
             corners = smooth(&terrain.space, corners);
         }
-        self.finish(corners, segments, &way_out, (start, goal), (began, watch, time))
+        self.finish(corners, segments, &ends, clock)
     }
 
-    /// The way out to a free cell, where one is needed and wanted, and the cell from which is planned.
-    fn from(&self, start: Pose) -> Result<(Vec<MapCell>, MapCell)> {
-        let refused = match self.terrain.free_cell("start", start.x, start.y) {
-            Ok(cell) => return Ok((Vec::new(), cell)),
-            Err(refused) => refused,
+    /// The places to plan between; behind a way out, where one is needed and wanted.
+    fn ends(&self, pose: Pose, target: Goal) -> Result<Ends> {
+        let terrain = &self.terrain;
+        let place = |x, y| terrain.map.to_cells(x, y);
+        let (start, from, way_out) = match terrain.free_cell("start", pose.x, pose.y) {
+            Ok(cell) => (place(pose.x, pose.y), cell, Vec::new()),
+            Err(refused) => {
+                let way_out = if self.options.escape { terrain.way_out(pose.x, pose.y) } else { None };
+                let Some((way_out, &last)) = way_out.as_ref().and_then(|way| Some((way, way.last()?))) else {
+                    return Err(refused);
+                };
+                (middle(last), last, way_out.clone())
+            }
         };
-        let way_out = if self.options.escape { self.terrain.way_out(start.x, start.y) } else { None };
-        let way_out = way_out.ok_or(refused)?;
-        let last = *way_out.last().ok_or_else(|| inconsistent("a way out has no cells"))?;
-        Ok((way_out, last))
+        let to = terrain.free_cell("goal", target.x, target.y)?;
+        Ok(Ends { pose, way_out, start, from, goal: place(target.x, target.y), to, target })
     }
 
     /// The path of these corners in the map's frame, behind the way out, once it is checked.
-    fn finish(
-        &self,
-        mut corners: Vec<Corner>,
-        segments: Vec<Segment>,
-        way_out: &[MapCell],
-        (start, goal): (Pose, Goal),
-        (began, mut watch, mut time): (Instant, StopWatch, PlanTime),
-    ) -> Result<Plan> {
+    fn finish(&self, mut corners: Vec<Corner>, segments: Vec<Segment>, ends: &Ends, mut clock: Clock) -> Result<Plan> {
+        let &Ends { pose: start, target: goal, ref way_out, .. } = ends;
         let terrain = &self.terrain;
         let straight = straightened(terrain, start, way_out);
         corners.splice(0..0, straight.iter().map(|&point| Corner { point, network: false }));
@@ -207,7 +194,7 @@ impl<S: MazeSolver> Planner<S> {
         if let [first, .., last] = &mut path.poses[..] {
             (first.x, first.y, last.x, last.y) = (start.x, start.y, goal.x, goal.y);
         }
-        time.smoothing = watch.lap();
+        clock.time.smoothing = clock.watch.lap();
 
         let target = Pose { x: goal.x, y: goal.y, yaw: 0.0 };
         let fault = |fault: PathFault| inconsistent(&fault.to_string());
@@ -231,10 +218,8 @@ impl<S: MazeSolver> Planner<S> {
             let yaws = ((path.way_out == 0 && self.options.turns_at_start).then_some(start.yaw), goal.yaw);
             check_footprint(&terrain.map, &terrain.robot, footprint, yaws, &path.poses[path.way_out..]).err()
         });
-        time.check = watch.lap();
-        time.total = began.elapsed();
-        let outcome = touches.map_or(Outcome::Planned(path), |fault| Outcome::DoesNotFit { fault });
-        Ok(Plan { outcome, time })
+        clock.time.check = clock.watch.lap();
+        Ok(clock.plan(touches.map_or(Outcome::Planned(path), |fault| Outcome::DoesNotFit { fault })))
     }
 
     /// The way through each window, and the planner that found it.
@@ -306,20 +291,48 @@ fn inconsistent(what: &str) -> PlanError {
     PlanError::PlanFault { what: what.to_owned() }
 }
 
+/// The time of a plan.
+struct Clock {
+    began: Instant,
+    watch: StopWatch,
+    time: PlanTime,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { began: Instant::now(), watch: StopWatch::start(), time: PlanTime::default() }
+    }
+
+    /// The plan, which took until now.
+    fn plan(self, outcome: Outcome) -> Plan {
+        Plan { outcome, time: PlanTime { total: self.began.elapsed(), ..self.time } }
+    }
+}
+
 /// The ends of a path: the places, in cells, and the cells that they are in.
 struct Ends {
+    /// The robot's pose.
+    pose: Pose,
+    /// The cells from there to `from`, where it stands too close to an obstacle.
+    way_out: Vec<MapCell>,
     start: Point,
     from: MapCell,
     goal: Point,
     to: MapCell,
+    target: Goal,
 }
 
-impl Ends {
-    fn new(terrain: &Terrain, start: Pose, way_out: &[MapCell], from: MapCell, goal: Goal, to: MapCell) -> Self {
-        let place = terrain.map.to_cells(start.x, start.y);
-        let start = if way_out.is_empty() { place } else { middle(from) };
-        Self { start, from, goal: terrain.map.to_cells(goal.x, goal.y), to }
+/// The corners without those that are where the one before is; two at least, where start and goal are the same place.
+fn distinct(mut corners: Vec<Corner>) -> Vec<Corner> {
+    corners.dedup_by(|next, here| {
+        let same = next.point == here.point;
+        here.network = if same { next.network } else { here.network };
+        same
+    });
+    if corners.len() == 1 {
+        corners.push(corners[0]);
     }
+    corners
 }
 
 /// The path over the map that goes along the nodes: every line of it in free cells.
@@ -355,16 +368,7 @@ fn assemble(
     tail.reverse();
     corners.extend(tail.into_iter().map(corner(last)));
     corners.extend([corner(last)(middle(ends.to)), corner(last)(ends.goal)]);
-    corners.dedup_by(|next, here| {
-        let same = next.point == here.point;
-        here.network = if same { next.network } else { here.network };
-        same
-    });
-    if corners.len() == 1 {
-        // Start and goal are the same place.
-        corners.push(corners[0]);
-    }
-    corners
+    distinct(corners)
 }
 
 fn in_frame(terrain: &Terrain, corners: &[Corner], goal_yaw: Option<f64>, segments: Vec<Segment>) -> PlannedPath {
