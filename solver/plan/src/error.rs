@@ -49,6 +49,14 @@ pub enum PlanError {
         /// The fault, after "the costs have".
         reason: String,
     },
+    /// A drive that cannot be read, or is none.
+    #[error("{source_name}: {fault}")]
+    BadDrive {
+        /// The drive, as the caller calls it; mostly a file and its line.
+        source_name: String,
+        /// The fault, and the expectation.
+        fault: Fault,
+    },
     /// A threshold that no value of a map's cell can reach, or that all do.
     #[error("{value} is no value of an obstacle")]
     OccupiedFrom {
@@ -89,7 +97,7 @@ pub enum PlanError {
 impl Hint for PlanError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some(match self {
-            Self::BadMap { fault, .. } => return fault.hint(),
+            Self::BadMap { fault, .. } | Self::BadDrive { fault, .. } => return fault.hint(),
             Self::MapTooLarge { .. } => "crop the map, or give it a coarser resolution".into(),
             Self::Radius { .. } => "give metres, such as 0.22".into(),
             Self::Footprint { .. } => {

@@ -32,6 +32,7 @@
 
 mod check;
 mod costs;
+mod drive;
 mod error;
 mod exact;
 mod footprint;
@@ -51,6 +52,7 @@ mod window;
 
 pub use check::{PathFault, check_costs, check_path};
 pub use costs::{CostMap, CostOptions, HIGHEST_LEVEL, Inflation, Mask, MaskKind};
+pub use drive::{Drive, LayerSource};
 pub use error::PlanError;
 pub use exact::{ExactSearch, length, shortest_path};
 pub use footprint::{Footprint, check_footprint};
