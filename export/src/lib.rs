@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod checkpoint;
 pub mod classifier;
+pub mod cost_network;
 mod error;
 pub mod train;
 pub mod trm;

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod batch;
+pub mod costs;
 mod error;
 mod graph;
 mod halt;

@@ -232,6 +232,25 @@ impl BackendArgs {
         Ok(backend)
     }
 
+    /// The engine for graphs that are no bundle's, and ONNX Runtime's library where it is that: the first that can be opened.
+    ///
+    /// # Errors
+    /// The last one's, if none can.
+    pub fn first(&self) -> Result<(&'static EngineEntry, Option<OrtEngine>)> {
+        let wanted = wanted_engines(self.backend, self.provider, &self.device)?;
+        let mut failed = EngineError::NotBuilt { engine: "ort" };
+        for entry in wanted {
+            if entry.built_in {
+                return Ok((entry, None));
+            }
+            match OrtEngine::load(self.device.ort_lib.as_deref()) {
+                Ok(engine) => return Ok((entry, Some(engine))),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
     /// Returns true if a GPU is asked for by name.
     #[must_use]
     pub fn wants_gpu(&self) -> bool {

@@ -33,6 +33,7 @@ pub mod ort;
 pub mod registry;
 #[cfg(feature = "rten")]
 pub mod rten;
+pub mod single;
 #[cfg(feature = "tract")]
 pub mod tract;
 pub mod tuning;

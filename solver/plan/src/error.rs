@@ -57,6 +57,14 @@ pub enum PlanError {
         /// The fault, and the expectation.
         fault: Fault,
     },
+    /// A layer over a map that cannot be, or is not what a model knows.
+    #[error("the layer `{layer}` {fault}")]
+    BadLayer {
+        /// The layer's name.
+        layer: String,
+        /// The fault, after the layer's name, and the expectation.
+        fault: Fault,
+    },
     /// A threshold that no value of a map's cell can reach, or that all do.
     #[error("{value} is no value of an obstacle")]
     OccupiedFrom {
@@ -86,6 +94,9 @@ pub enum PlanError {
     /// Whoever solves the mazes failed. Its own error is the cause, and says the same.
     #[error("{0}")]
     MazeSolver(#[source] Box<dyn Error + Send + Sync>),
+    /// Whoever says how dear cells are failed. Its own error is the cause, and says the same.
+    #[error("{0}")]
+    CostPredictor(#[source] Box<dyn Error + Send + Sync>),
     /// A puzzle's file was read as a map, and refused.
     #[error(transparent)]
     Puzzle(#[from] PuzzleError),
@@ -97,7 +108,7 @@ pub enum PlanError {
 impl Hint for PlanError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some(match self {
-            Self::BadMap { fault, .. } | Self::BadDrive { fault, .. } => return fault.hint(),
+            Self::BadMap { fault, .. } | Self::BadDrive { fault, .. } | Self::BadLayer { fault, .. } => return fault.hint(),
             Self::MapTooLarge { .. } => "crop the map, or give it a coarser resolution".into(),
             Self::Radius { .. } => "give metres, such as 0.22".into(),
             Self::Footprint { .. } => {
@@ -110,7 +121,7 @@ impl Hint for PlanError {
                 "this is a defect of the planner; please report it with the map, start and goal".into()
             }
             // The cause has its own.
-            Self::MazeSolver(_) => return None,
+            Self::MazeSolver(_) | Self::CostPredictor(_) => return None,
             Self::Puzzle(error) => return error.hint(),
             Self::File(error) => return error.hint(),
         })

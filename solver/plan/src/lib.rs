@@ -30,6 +30,7 @@
 //! Refused are places where the robot cannot be (the nearest where it can is offered), maps of more than
 //! [`map::MAX_CELLS`], robots without a size.
 
+mod cheapest;
 mod check;
 mod costs;
 mod drive;
@@ -37,6 +38,7 @@ mod error;
 mod exact;
 mod footprint;
 mod free_space;
+pub mod learned;
 pub mod map;
 mod maze_solver;
 mod picture;
@@ -49,6 +51,7 @@ mod smooth;
 mod terrain;
 mod watch;
 mod window;
+pub mod worlds;
 
 pub use check::{PathFault, check_costs, check_path};
 pub use costs::{CostMap, CostOptions, HIGHEST_LEVEL, Inflation, Mask, MaskKind};
@@ -59,7 +62,7 @@ pub use footprint::{Footprint, check_footprint};
 pub use free_space::{FreeSpace, Robot, UnknownSpace};
 pub use map::{MapCell, OccupancyMap};
 pub use maze_solver::{Attempt, Effort, ExactMazes, MazeSolver};
-pub use picture::picture;
+pub use picture::{grey_picture, picture};
 pub use planner::{Fallback, PlanOptions, Planner};
 pub use pose::{Goal, Pose, normalized};
 pub use report::{MOST_POSES, NetworkMiss, Outcome, Plan, PlanTime, PlannedPath, Segment, SegmentPlanner};

@@ -59,6 +59,16 @@ pub fn picture(terrain: &Terrain, path: Option<&PlannedPath>, start: Pose, goal:
     picture
 }
 
+/// A picture of grey values of cells, the bottom row first: a layer for [`Layer`](crate::learned::Layer) to read.
+#[must_use]
+pub fn grey_picture(width: usize, greys: &[u8]) -> RgbImage {
+    let height = greys.len() / width.max(1);
+    RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let grey = greys[(height - 1 - y as usize) * width + x as usize];
+        Rgb([grey; 3])
+    })
+}
+
 /// The colour of ground on which a metre costs so many.
 fn shade(weight: f64) -> Rgb<u8> {
     let dear = 1.0 - 1.0 / weight.max(1.0);

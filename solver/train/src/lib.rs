@@ -37,6 +37,7 @@ pub mod classifier;
 pub mod config;
 pub mod config_sections;
 mod config_sizes;
+pub mod costs;
 pub mod data;
 mod error;
 pub mod held_out;

@@ -14,7 +14,7 @@ use trm_models::{Board, Mixer, TrmConfig};
 use super::quantize::{linear, observe};
 use super::weights::{Layout, Model};
 use crate::ExportError;
-use crate::checkpoint::{LayoutDim, TensorLayout};
+use crate::checkpoint::{LayoutDim, TensorLayout, swiglu_layout};
 use crate::onnx::operators::{Gather, Max, ReduceMax, ReduceMean, Slice, Split, Sum, Unsqueeze};
 use crate::onnx::{DType, Dim, GraphBuilder, ValueId};
 
@@ -177,6 +177,14 @@ fn mean(b: &mut GraphBuilder, model: Model<'_>, value: ValueId, axis: usize) -> 
 /// All mixers.
 pub(crate) fn all() -> impl Iterator<Item = &'static dyn TokenMixer> {
     Mixer::ALL.into_iter().map(token_mixer)
+}
+
+/// Names and shapes of a block's tensors: its mixer's and its `SwiGLU`'s.
+pub(crate) fn block_layout(config: &TrmConfig, block: &str) -> Vec<TensorLayout> {
+    let width = LayoutDim::field("hidden_size", config.hidden_size);
+    let mut tensors = token_mixer(config.mixer).layout(config, block);
+    tensors.extend(swiglu_layout(config, &format!("{block}.mlp"), &width));
+    tensors
 }
 
 /// Multiplications of a row in the mixer of one block.

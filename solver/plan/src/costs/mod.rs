@@ -1,6 +1,6 @@
 //! Costs: ground that can be driven on, but rather not.
 //!
-//! A cell has a level of 0 to [`HIGHEST_LEVEL`], as in nav2's costmaps: of the inflation around obstacles and of all masks the
+//! A cell has a level of 0 to [`HIGHEST_LEVEL`], as in nav2's costmaps: of the inflation around obstacles, of all masks and of what was learned the
 //! highest. A metre through it counts `1 + factor · level / 252`, and where a speed mask slows the robot down, that by its share of full
 //! speed. So costs are metres of free ground that one would as soon drive.
 
@@ -13,6 +13,7 @@ pub(crate) use relax::relax;
 pub(crate) use search::cheapest_path;
 
 use super::free_space::{FreeSpace, Robot};
+use super::learned::Levels;
 use super::map::{MapCell, OccupancyMap};
 use super::sight::Point;
 use crate::{PlanError, Result};
@@ -59,7 +60,9 @@ pub struct CostOptions {
     pub inflation: Option<Inflation>,
     /// Masks over the map.
     pub masks: Vec<Mask>,
-    /// Metres that a metre at the highest level costs beyond itself.
+    /// Levels that a model has learned.
+    pub learned: Option<Levels>,
+    /// Metres that a metre at the highest level of inflation and masks costs beyond itself.
     pub factor: f64,
 }
 
@@ -70,13 +73,13 @@ impl CostOptions {
     /// True if there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.inflation.is_none() && self.masks.is_empty()
+        self.inflation.is_none() && self.masks.is_empty() && self.learned.is_none()
     }
 }
 
 impl Default for CostOptions {
     fn default() -> Self {
-        Self { inflation: None, masks: Vec::new(), factor: Self::FACTOR }
+        Self { inflation: None, masks: Vec::new(), learned: None, factor: Self::FACTOR }
     }
 }
 
@@ -115,7 +118,12 @@ impl CostMap {
                     mask::Marked::Speed(share) => slowness = f64::max(slowness, 1.0 / share),
                 }
             }
-            let weight = (1.0 + options.factor * f64::from(level) / f64::from(HIGHEST_LEVEL)) * slowness;
+            let mut extra = options.factor * f64::from(level) / f64::from(HIGHEST_LEVEL);
+            if let Some(learned) = &options.learned {
+                let share = |at: usize, side: usize| (at as f64 + 0.5) / side as f64;
+                extra = extra.max(learned.extra(share(cell.x, width), share(cell.y, map.height())));
+            }
+            let weight = (1.0 + extra) * slowness;
             weights.push(if is_forbidden { f32::INFINITY } else { weight as f32 });
         }
         Ok(Self { width, weights })

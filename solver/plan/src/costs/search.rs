@@ -1,40 +1,12 @@
-//! The cheapest path from cell to cell, exactly.
-
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+//! The cheapest path over free space, exactly.
 
 use super::CostMap;
+use crate::cheapest::cheapest;
 use crate::free_space::FreeSpace;
 use crate::map::MapCell;
 
-/// A cell to look at, by the least cost of a path through it.
-#[derive(PartialEq)]
-struct Open {
-    at_least: f32,
-    cell: u32,
-}
-
-impl Eq for Open {}
-
-impl PartialOrd for Open {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Open {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at_least.total_cmp(&other.at_least).then(self.cell.cmp(&other.cell))
-    }
-}
-
-/// Moves in eight directions.
-const MOVES: [(i64, i64); 8] = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)];
-
 /// The cheapest path in eight directions over free cells, both ends included, and its cost in cells of free ground; `None`
-/// if there is none. A move costs its length in the mean of both cells' weights; a diagonal one needs both cells beside it
-/// free. By A* over arrays: with costs it looks at most of a map, where a search that keeps a map of cells is five times as
-/// slow.
+/// if there is none.
 pub(crate) fn cheapest_path(
     space: &FreeSpace,
     costs: &CostMap,
@@ -44,57 +16,11 @@ pub(crate) fn cheapest_path(
     if !space.is_free(from) || !space.is_free(to) {
         return None;
     }
-    let (width, height) = (space.width(), space.height());
+    let width = space.width();
     let index = |cell: MapCell| cell.y * width + cell.x;
-    // No metre costs less than itself, so that the octile distance is never too much.
-    let at_least = |x: usize, y: usize| {
-        let (dx, dy) = (x.abs_diff(to.x) as f32, y.abs_diff(to.y) as f32);
-        dx.max(dy) + (std::f32::consts::SQRT_2 - 1.0) * dx.min(dy)
-    };
-    let mut cost = vec![f32::INFINITY; width * height];
-    // The move by which a cell was reached.
-    let mut came_by = vec![u8::MAX; width * height];
-    let mut is_done = vec![false; width * height];
-    let mut open = BinaryHeap::new();
-    cost[index(from)] = 0.0;
-    open.push(Reverse(Open { at_least: at_least(from.x, from.y), cell: index(from) as u32 }));
-    while let Some(Reverse(Open { cell, .. })) = open.pop() {
-        let here = cell as usize;
-        if std::mem::replace(&mut is_done[here], true) {
-            continue;
-        }
-        if here == index(to) {
-            break;
-        }
-        let (x, y) = (here % width, here / width);
-        let is_free = |dx: i64, dy: i64| space.is_free_at(x as i64 + dx, y as i64 + dy);
-        for (number, (dx, dy)) in (0..).zip(MOVES) {
-            let is_diagonal = dx != 0 && dy != 0;
-            if !is_free(dx, dy) || (is_diagonal && !(is_free(dx, 0) && is_free(0, dy))) {
-                continue;
-            }
-            let (x, y) = (x.wrapping_add_signed(dx as isize), y.wrapping_add_signed(dy as isize));
-            let next = y * width + x;
-            let length = if is_diagonal { std::f32::consts::SQRT_2 } else { 1.0 };
-            let through = cost[here] + length * f32::midpoint(costs.weights[here], costs.weights[next]);
-            if through < cost[next] {
-                (cost[next], came_by[next]) = (through, number);
-                open.push(Reverse(Open { at_least: through + at_least(x, y), cell: next as u32 }));
-            }
-        }
-    }
-    if !is_done[index(to)] {
-        return None;
-    }
-    let mut path = vec![to];
-    let mut here = to;
-    while here != from {
-        let (dx, dy) = MOVES[usize::from(came_by[index(here)])];
-        here = MapCell { x: here.x.wrapping_add_signed(-dx as isize), y: here.y.wrapping_add_signed(-dy as isize) };
-        path.push(here);
-    }
-    path.reverse();
-    Some((path, f64::from(cost[index(to)])))
+    let (path, cost) =
+        cheapest((width, space.height()), |cell| space.is_free_index(cell), &costs.weights, index(from), index(to))?;
+    Some((path.into_iter().map(|cell| MapCell { x: cell % width, y: cell / width }).collect(), cost))
 }
 
 #[cfg(test)]
@@ -103,6 +29,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cheapest::MOVES;
     use crate::costs::{CostOptions, Mask, MaskKind};
     use crate::{OccupancyMap, Pose, Robot};
 

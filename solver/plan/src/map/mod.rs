@@ -21,8 +21,8 @@ mod write;
 use std::ops::RangeInclusive;
 
 pub use moving_ai::{Scenario, scenarios};
-pub(crate) use read::picture_over;
 pub use read::{LIMITS, LoadedMap};
+pub(crate) use read::{picture_over, pixels_over};
 pub use warehouse::warehouse;
 
 use super::Pose;

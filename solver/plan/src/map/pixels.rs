@@ -155,6 +155,27 @@ pub(super) fn values(image: &DynamicImage, rule: &Rule) -> (Vec<i8>, Odd) {
     (values, odd)
 }
 
+/// The colours of an image's pixels, the bottom row first: greys, of 16 bits where it has them, or 0xRRGGBB if any pixel is
+/// not grey.
+pub(super) fn colours(image: &DynamicImage) -> Vec<u32> {
+    let width = image.width() as usize;
+    match image {
+        DynamicImage::ImageLuma8(grey) => grey.as_raw().rchunks(width).flatten().map(|&grey| grey.into()).collect(),
+        DynamicImage::ImageLuma16(grey) => grey.as_raw().rchunks(width).flatten().map(|&grey| grey.into()).collect(),
+        _ => {
+            let row = |y| image.crop_imm(0, y, image.width(), 1).into_rgb8();
+            let colour = |&[red, green, blue]: &[u8; 3]| u32::from_be_bytes([0, red, green, blue]);
+            let of_row = |y| row(y).as_raw().as_chunks().0.iter().map(colour).collect::<Vec<_>>();
+            let mut colours: Vec<u32> = (0..image.height()).rev().flat_map(of_row).collect();
+            let is_grey = |colour: &u32| colour & 0xFF == (colour >> 8) & 0xFF && colour & 0xFF == colour >> 16;
+            if colours.iter().all(is_grey) {
+                colours.iter_mut().for_each(|colour| *colour &= 0xFF);
+            }
+            colours
+        }
+    }
+}
+
 /// A channel of 8 bits in 16: 255 becomes 65535.
 fn wide(channel: u8) -> u16 {
     u16::from(channel) * 257

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use image::DynamicImage;
 use trm_intake::{Budget, Fault, Limits, ReadError};
 
 use super::{MAX_CELLS, OccupancyMap, drawing, map_server, moving_ai, occupancy_grid, pixels};
@@ -195,6 +196,22 @@ fn is_image(start: &[u8]) -> bool {
 /// [`PlanError::BadMap`] for a picture that cannot be read or has another size than the map.
 pub(crate) fn picture_over(path: &Path, map: &OccupancyMap) -> Result<Option<OccupancyMap>> {
     let source = path.display().to_string();
+    let Some(image) = image_over(path, map)? else { return Ok(None) };
+    let (values, _) = pixels::values(&image, &pixels::Rule::GREYS);
+    OccupancyMap::new(source, (map.width(), map.height()), map.resolution(), map.origin(), values).map(Some)
+}
+
+/// The pixels of a picture that has one for each cell of a map, the bottom row first: the grey, or the colour as 0xRRGGBB. `None`
+/// for a file that is no picture.
+///
+/// # Errors
+/// [`PlanError::BadMap`] for a picture that cannot be read or has another size than the map.
+pub(crate) fn pixels_over(path: &Path, map: &OccupancyMap) -> Result<Option<Vec<u32>>> {
+    Ok(image_over(path, map)?.map(|image| pixels::colours(&image)))
+}
+
+fn image_over(path: &Path, map: &OccupancyMap) -> Result<Option<DynamicImage>> {
+    let source = path.display().to_string();
     let mut start = Vec::new();
     let file = File::open(path).and_then(|file| file.take(8).read_to_end(&mut start));
     file.map_err(|error| bad(&source, format!("cannot be read: {error}")))?;
@@ -208,8 +225,7 @@ pub(crate) fn picture_over(path: &Path, map: &OccupancyMap) -> Result<Option<Occ
         let advice = "a picture alone has a pixel for each cell; give one of another size by a yaml with its resolution and origin";
         return Err(bad(&source, Fault::from(fault).advise(advice)));
     }
-    let (values, _) = pixels::values(&image, &pixels::Rule::GREYS);
-    OccupancyMap::new(source, size, map.resolution(), map.origin(), values).map(Some)
+    Ok(Some(image))
 }
 
 /// The hint to give a yaml instead of an image.

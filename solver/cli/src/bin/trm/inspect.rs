@@ -16,13 +16,14 @@ use trm_models::{
     Architecture, ConfigRecord, GraphKind, GraphSpec, Identities, Manifest, ModelBundle, ModelError, TrmConfig,
     WEIGHTS, hash_file,
 };
+use trm_solver::costs::CostModel;
 use trm_solver::{Model, model};
 
 use crate::checkpoint::{ConfigArgs, Found};
 use crate::classifier::{Classifier, is_classifier};
 use crate::train::TRAINING;
 use crate::weights::{WeightsArgs, is_checkpoint, origin_of};
-use crate::{identities, settings};
+use crate::{identities, learn_costs, settings};
 
 /// An ONNX file is a protobuf message, which cannot be larger.
 const ONNX_LIMITS: Limits = Limits { bytes: 2 << 30, items: 0, depth: 0, time: None };
@@ -30,7 +31,7 @@ const ONNX_LIMITS: Limits = Limits { bytes: 2 << 30, items: 0, depth: 0, time: N
 /// Arguments of `trm inspect`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A bundle's folder, a shipped model, a classifier's folder, a checkpoint (torch, safetensors, .npz or a folder of shards) or an .onnx file
+    /// A bundle's folder, a shipped model, a folder of a classifier or of costs, a checkpoint (torch, safetensors, .npz or a folder of shards) or an .onnx file
     path: String,
     /// Print one JSON object
     #[arg(long)]
@@ -46,6 +47,9 @@ pub(crate) fn run(args: &Args, _verbose: bool) -> Result<Exit> {
     let path = Path::new(&args.path);
     if is_classifier(path) {
         return print(args.json, &Classifier::read(path)?, Classifier::write);
+    }
+    if CostModel::is_in(path) {
+        return print(args.json, &CostModel::open(path)?.manifest, learn_costs::describe);
     }
     if !is_checkpoint(path) {
         let inspection = Bundle::read(&Model::open(&args.path)?)?;

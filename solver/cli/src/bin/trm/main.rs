@@ -15,6 +15,7 @@ mod export;
 mod generate;
 mod identities;
 mod inspect;
+mod learn_costs;
 mod models;
 mod output;
 mod parity;
@@ -31,6 +32,7 @@ mod train;
 mod verify;
 mod watch;
 mod weights;
+mod worlds;
 
 use std::process::ExitCode;
 
@@ -78,6 +80,8 @@ enum Command {
     Train(Box<train::Args>),
     /// Print fresh puzzles with their answers
     Generate(generate::Args),
+    /// Make up worlds and drives, to learn costs from
+    Worlds(worlds::Args),
     /// Show the forms of text and files that puzzles are read from
     Formats(reading::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
@@ -135,6 +139,7 @@ fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args, verbose),
         Command::Train(args) => train::run(&args, verbose),
         Command::Generate(args) => generate::run(&args),
+        Command::Worlds(args) => worlds::run(&args),
         Command::Formats(args) => reading::run(&args),
         Command::Export(args) => export::run(&args, verbose),
         Command::Quantize(args) => quantize::run(&args),

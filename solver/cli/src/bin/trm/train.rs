@@ -25,7 +25,7 @@ use trm_train::run::RunFolder;
 use trm_train::runtime::{NamedTensor, Weights};
 use trm_train::trainer::{CURVES_SVG, TrainEnd, TrainObserver, Trainer};
 
-use crate::{export, task};
+use crate::{export, learn_costs, task};
 
 /// The bundle in a run's folder.
 const MODEL: &str = "model";
@@ -41,49 +41,52 @@ const FINE_TUNING_LR: f64 = 1e-4;
 pub(crate) struct Args {
     /// Settings of the run, as TOML
     #[arg(value_name = "CONFIG", conflicts_with = "task")]
-    config: Option<PathBuf>,
-    /// Task with its size: sudoku-4, sudoku-9, maze-9, maze-11x15, tokens-81x11
+    pub(crate) config: Option<PathBuf>,
+    /// Task with its size: sudoku-4, sudoku-9, maze-9, maze-11x15, tokens-81x11; or costs, learned from drives over maps
     #[arg(long, value_name = "TASK")]
-    task: Option<String>,
+    pub(crate) task: Option<String>,
     /// Folder of the run: settings, log, curves, checkpoints, and at the end the bundle `model`
     #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    pub(crate) out: PathBuf,
     /// Go on with the run in the folder
     #[arg(long, conflicts_with_all = ["config", "task", "from"])]
-    resume: bool,
+    pub(crate) resume: bool,
     /// Change a setting: `optimizer.lr=5e-4`, `batch.size=64`
     #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    pub(crate) set: Vec<String>,
     /// Fine-tune the model of a bundle
     #[arg(long, value_name = "BUNDLE", conflicts_with_all = ["config", "task"])]
-    from: Option<String>,
+    pub(crate) from: Option<String>,
     /// Puzzles to train on, one JSON object with `puzzle` and `answer` a line; with --from, in turn with generated ones of
-    /// the kind that the model knows
+    /// the kind that the model knows. For costs drives, one JSON object with `map`, `layers` and `path` a line
     #[arg(long, value_name = "FILE")]
-    data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// With --from: parameters that stay as they are, by the beginning of their names
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    freeze: Vec<String>,
+    pub(crate) freeze: Vec<String>,
     /// Most minutes of training
     #[arg(long, value_name = "M")]
-    max_minutes: Option<f64>,
+    pub(crate) max_minutes: Option<f64>,
     /// Most memory that the process should take: fewer rows at once where more would be over it
     #[arg(long, value_name = "MIB")]
-    max_memory: Option<usize>,
+    pub(crate) max_memory: Option<usize>,
     /// With --from: write the bundle even if it is no better than the one it comes from
     #[arg(long, requires = "from")]
-    keep: bool,
+    pub(crate) keep: bool,
     /// What was measured of the finished model, for its card: a JSON list of objects with `what`, `value`, `n`, `command`
     #[arg(long, value_name = "FILE")]
-    measured: Option<PathBuf>,
+    pub(crate) measured: Option<PathBuf>,
     /// Licence of the model, for its card
     #[arg(long, value_name = "LICENCE")]
-    licence: Option<String>,
+    pub(crate) licence: Option<String>,
+    /// The robot's radius in metres, where costs are learned [default: 0.22]
+    #[arg(long, value_name = "M")]
+    pub(crate) radius: Option<f64>,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     #[command(flatten)]
-    engine: EngineArgs,
+    pub(crate) engine: EngineArgs,
 }
 
 /// Result of a run.
@@ -119,6 +122,12 @@ struct Compared {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
+    if learn_costs::is_asked_for(args) {
+        return learn_costs::run(args, verbose);
+    }
+    if args.radius.is_some() {
+        bail!("--radius is the robot's, for costs\nhint: leave it out, or give --task costs");
+    }
     let engine = args.engine.open()?;
     let session = args.engine.session_options();
     let (mut trainer, start) = if args.resume {

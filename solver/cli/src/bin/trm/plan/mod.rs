@@ -23,7 +23,7 @@ use trm_plan::{
 use trm_solver::measure::plan_trial::{MOST_PAIRS, Pair, random_pairs};
 use trm_solver::{Model, Network};
 
-use self::costs::{CostArgs, Finder};
+use self::costs::{CostArgs, Finder, LearnedBy};
 pub(crate) use self::output::JsonPlan;
 use self::output::{rounded, write_json, write_plan};
 
@@ -200,7 +200,11 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     let robot = args.robot(&loaded);
     // What the map's file says beside it, before its cells are divided.
     let task = task(args, &loaded, &robot)?;
-    let costs = args.costs.read(&loaded.map)?;
+    let goal = match task {
+        Task::Plan(_, goal) => Some(goal),
+        _ => None,
+    };
+    let (costs, learned) = args.costs.read(&loaded.map, &robot, goal, &args.backend)?;
     let read = watch.lap();
     let terrain = Terrain::with_costs(loaded.map, robot, &costs)?;
     note_parts(&terrain);
@@ -223,7 +227,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     } else {
         (None, 1, Vec::new())
     };
-    let times = LoadTimes { read, prepared, model: watch.lap() };
+    let times = LoadTimes { read, prepared, model: watch.lap(), learned };
     let mut planner = Planner::new(terrain, Finder(network), args.options(steps));
     match task {
         Task::Plan(start, goal) => plan_one(args, &mut planner, &costs, (start, goal), &times, &fallbacks),
@@ -326,6 +330,8 @@ struct LoadTimes {
     read: Duration,
     prepared: Duration,
     model: Duration,
+    /// The model of costs, and its part of `read`.
+    learned: Option<LearnedBy>,
 }
 
 fn load_map(args: &Args) -> anyhow::Result<LoadedMap> {

@@ -1,11 +1,12 @@
 //! Prints plans: waypoints for people, an object for programs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use trm_plan::{Outcome, Plan, PlannedPath, Planner, Pose, SegmentPlanner};
+use trm_plan::{LayerSource, Outcome, Plan, PlannedPath, Planner, Pose, SegmentPlanner};
 use trm_solver::Network;
 
 use super::{Args, Finder, LoadTimes, Optimum};
@@ -66,18 +67,34 @@ pub(crate) struct JsonPlan<'a> {
     backend: Option<&'a str>,
     provider: Option<&'a str>,
     fallbacks: &'a [String],
+    /// The model of costs; null without one.
+    cost_model: Option<&'a str>,
+    /// The engine that it ran on.
+    cost_backend: Option<&'static str>,
+    /// The layers that it read.
+    layers: BTreeMap<String, serde_json::Value>,
 }
 
 /// Milliseconds.
 #[derive(Debug, Serialize, JsonSchema)]
 struct JsonTime {
     read_map: f64,
+    /// The model of costs: loading it, and looking at the map.
+    costs: f64,
     prepare_map: f64,
     load_model: f64,
     route: f64,
     network: f64,
     smoothing: f64,
     check: f64,
+}
+
+/// A layer as files of drives have it.
+fn value(source: LayerSource) -> serde_json::Value {
+    match source {
+        LayerSource::Value(value) => value.into(),
+        LayerSource::File(file) => file.display().to_string().into(),
+    }
 }
 
 /// Milliseconds, rounded to thousandths.
@@ -104,9 +121,10 @@ fn json<'a>(
     planner: &'a Planner<Finder>,
     plan: &Plan,
     optimum: Optimum,
-    times: &LoadTimes,
+    times: &'a LoadTimes,
     fallbacks: &'a [String],
 ) -> JsonPlan<'a> {
+    let learned = times.learned.as_ref();
     let (terrain, network) = (planner.terrain(), planner.solver().0.as_ref());
     let path = match &plan.outcome {
         Outcome::Planned(path) => Some(path),
@@ -138,7 +156,8 @@ fn json<'a>(
         network_segments,
         reason: reason(&plan.outcome),
         ms_by: JsonTime {
-            read_map: ms(times.read),
+            read_map: ms(times.read.saturating_sub(learned.map_or(Duration::ZERO, |learned| learned.time))),
+            costs: ms(learned.map_or(Duration::ZERO, |learned| learned.time)),
             prepare_map: ms(times.prepared),
             load_model: ms(times.model),
             route: ms(plan.time.route),
@@ -155,6 +174,9 @@ fn json<'a>(
         backend: network.map(Network::backend),
         provider: network.map(Network::provider),
         fallbacks,
+        cost_model: learned.map(|learned| learned.name.as_str()),
+        cost_backend: learned.map(|learned| learned.engine),
+        layers: args.costs.layers().into_iter().map(|(name, source)| (name, value(source))).collect(),
     }
 }
 

@@ -1,0 +1,70 @@
+//! Drives with their maps and layers read: what there is to learn from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use trm_plan::learned::{Demonstration, FeatureSpec, Layer, Layers};
+use trm_plan::map::LoadedMap;
+use trm_plan::{Drive, LayerSource, OccupancyMap, PlanError, Robot};
+use trm_solver::SolverError;
+
+use crate::{Result, TrainError};
+
+/// A drive over a map with layers.
+#[derive(Debug, Clone)]
+pub struct Lesson {
+    /// The map.
+    pub map: Arc<OccupancyMap>,
+    /// The layers over it.
+    pub layers: Arc<Layers>,
+    /// Places in metres.
+    pub path: Vec<[f64; 2]>,
+}
+
+impl Lesson {
+    /// Reads the maps and layers of drives, each once.
+    ///
+    /// # Errors
+    /// Those of [`LoadedMap::read`] and [`Layer::read`].
+    pub fn read(drives: &[Drive]) -> Result<Vec<Self>> {
+        let mut maps: BTreeMap<PathBuf, Arc<OccupancyMap>> = BTreeMap::new();
+        let mut known: Vec<(&PathBuf, &BTreeMap<String, LayerSource>, Arc<Layers>)> = Vec::new();
+        let mut lessons = Vec::with_capacity(drives.len());
+        for drive in drives {
+            let map = match maps.get(&drive.map) {
+                Some(map) => Arc::clone(map),
+                None => {
+                    let map = Arc::new(LoadedMap::read(&drive.map)?.map);
+                    maps.insert(drive.map.clone(), Arc::clone(&map));
+                    map
+                }
+            };
+            let found = known.iter().find(|(path, sources, _)| *path == &drive.map && *sources == &drive.layers);
+            let layers = match found {
+                Some((.., layers)) => Arc::clone(layers),
+                None => {
+                    let read = |(name, source): (&String, &LayerSource)| {
+                        Ok::<_, PlanError>((name.clone(), Layer::read(name, source, &map)?))
+                    };
+                    let layers = Arc::new(drive.layers.iter().map(read).collect::<Result<Layers, _>>()?);
+                    known.push((&drive.map, &drive.layers, Arc::clone(&layers)));
+                    layers
+                }
+            };
+            lessons.push(Self { map, layers, path: drive.path.clone() });
+        }
+        Ok(lessons)
+    }
+
+    /// The drive with the features of a model.
+    pub(super) fn demonstration(&self, features: &FeatureSpec, robot: &Robot) -> Result<Demonstration> {
+        Ok(Demonstration::new(features, &self.map, robot, &self.layers, &self.path)?)
+    }
+}
+
+impl From<PlanError> for TrainError {
+    fn from(error: PlanError) -> Self {
+        SolverError::from(error).into()
+    }
+}
