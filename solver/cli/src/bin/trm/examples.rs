@@ -39,6 +39,13 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
         ],
     ),
     (
+        "worlds",
+        &[(
+            "trm worlds cliffs --out site",
+            "A made-up site with drives: maps, layers, drives to learn from and to test with.",
+        )],
+    ),
+    (
         "eval",
         &[
             ("trm eval sudoku --generate sudoku-hard --count 1000 --seed 2026", "Measure a model on fresh puzzles."),
