@@ -1,6 +1,9 @@
 //! The data set folders of the public training code.
 
+mod arc;
 mod arrays;
+mod numpy_random;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -11,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Exceeded, Fault, Limits, Printable};
 
 use self::arrays::{Arrays, indices};
+pub use self::arc::{ArcRecipe, ArcReport};
+pub use self::writer::{DataSetWriter, SplitWriter};
 use crate::formats::npy;
 use crate::json::{number, number_or_null};
 use crate::{Example, Generate, IGNORE_LABEL, PAD, PuzzleError, Result, Task, seeded};

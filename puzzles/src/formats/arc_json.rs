@@ -15,16 +15,7 @@ use crate::arc::CANVAS;
 use crate::json::Plain;
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
 
-/// A task: examples, and inputs whose outputs are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArcTask {
-    /// Its id; empty for a file that holds one task.
-    pub id: String,
-    /// Input and output pairs.
-    pub train: Vec<Example>,
-    /// Inputs, with the output where it is known.
-    pub test: Vec<(Grid, Option<Grid>)>,
-}
+pub use crate::arc::ArcTask;
 
 /// The longest id of a task, or name of a field, in bytes.
 const LONGEST_NAME: u64 = 4 << 10;
@@ -180,7 +171,7 @@ pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Resu
 }
 
 /// As [`parse_tasks`], of bytes that were drawn on `budget`.
-fn parse_tasks_within(
+pub(super) fn parse_tasks_within(
     origin: &str,
     body: Body<'_>,
     solutions: Option<Body<'_>>,

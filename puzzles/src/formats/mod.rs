@@ -6,6 +6,7 @@
 
 mod alphabet;
 pub mod arc_json;
+pub mod arc_subset;
 mod body;
 mod csv;
 mod dialect;
