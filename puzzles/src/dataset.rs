@@ -2,7 +2,9 @@
 
 mod arc;
 mod arrays;
+mod examples;
 mod numpy_random;
+mod puzzles;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -15,6 +17,8 @@ use trm_intake::{Budget, Exceeded, Fault, Limits, Printable};
 
 use self::arrays::{Arrays, indices};
 pub use self::arc::{ArcRecipe, ArcReport};
+pub use self::examples::{Distinct, Labelled};
+pub use self::puzzles::PuzzleRecipe;
 pub use self::writer::{DataSetWriter, SplitWriter};
 use crate::formats::npy;
 use crate::json::{number, number_or_null};

@@ -281,6 +281,7 @@ fn puzzles(origin: &str, task: ArcTask) -> impl Iterator<Item = Puzzle> {
         kind: PuzzleKind::Arc(Arc),
         alphabet: Alphabet::arc(),
         solution,
+        rating: None,
         note: None,
     })
 }
