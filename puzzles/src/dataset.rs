@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Exceeded, Fault, Limits, Printable};
 
-use self::arrays::{Arrays, indices};
 pub use self::arc::{ArcRecipe, ArcReport};
+use self::arrays::{Arrays, indices};
 pub use self::examples::{Distinct, Labelled};
 pub use self::puzzles::PuzzleRecipe;
 pub use self::writer::{DataSetWriter, SplitWriter};

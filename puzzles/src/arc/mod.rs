@@ -6,9 +6,7 @@ mod votes;
 use rand::Rng;
 
 use crate::task::require_tokens;
-use crate::{
-    Cell, Example, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, UNKNOWN, Verdict, Violation,
-};
+use crate::{Cell, Example, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, UNKNOWN, Verdict, Violation};
 
 pub use self::augmentation::{Augmentation, SEPARATOR};
 pub use self::votes::{Attempts, PASS_AT, Predictions, Score, Submission, Vote, Votes};

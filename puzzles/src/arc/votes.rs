@@ -41,17 +41,11 @@ impl Votes {
     /// The answers, most votes first; of as many, the higher mean of halting probabilities; of equals, what came first.
     #[must_use]
     pub fn ranked(&self) -> Vec<Vote> {
-        let mut ranked: Vec<_> = self
-            .answers
-            .iter()
-            .map(|(grid, &(count, sum, place))| (count, sum / count as f64, place, grid))
-            .collect();
+        let mut ranked: Vec<_> =
+            self.answers.iter().map(|(grid, &(count, sum, place))| (count, sum / count as f64, place, grid)).collect();
         ranked.sort_by(|a, b| b.0.cmp(&a.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
-        let vote = |(count, halt_probability, _, grid): (_, _, _, &Grid)| Vote {
-            grid: grid.clone(),
-            count,
-            halt_probability,
-        };
+        let vote =
+            |(count, halt_probability, _, grid): (_, _, _, &Grid)| Vote { grid: grid.clone(), count, halt_probability };
         ranked.into_iter().map(vote).collect()
     }
 }

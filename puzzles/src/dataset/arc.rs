@@ -204,7 +204,9 @@ fn pairs(origin: &Path, task: &ArcTask, asked: bool) -> Result<(Vec<Pair>, usize
     let refused = |fault: Fault| Err(PuzzleError::data(origin, fault));
     let id = Printable(&task.id);
     if task.train.is_empty() || task.test.is_empty() {
-        return refused(format!("the task {id} has {} train and {} test pairs", task.train.len(), task.test.len()).into());
+        return refused(
+            format!("the task {id} has {} train and {} test pairs", task.train.len(), task.test.len()).into(),
+        );
     }
     let mut pairs: Vec<Pair> =
         task.train.iter().map(|example| (example.puzzle.clone(), example.solution.clone())).collect();

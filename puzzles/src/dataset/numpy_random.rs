@@ -37,8 +37,7 @@ impl NumpyRandom {
 
     fn turn_over(&mut self) {
         for index in 0..WORDS {
-            let joined =
-                (self.state[index] & 0x8000_0000) | (self.state[(index + 1) % WORDS] & 0x7fff_ffff);
+            let joined = (self.state[index] & 0x8000_0000) | (self.state[(index + 1) % WORDS] & 0x7fff_ffff);
             let odd = if joined & 1 == 1 { 0x9908_b0df } else { 0 };
             self.state[index] = self.state[(index + SHIFT) % WORDS] ^ (joined >> 1) ^ odd;
         }

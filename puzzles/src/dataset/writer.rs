@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serializer as _;
 use tempfile::TempDir;
+use trm_intake::Fault;
 use trm_intake::file::{folder_of, sync_folder};
 use trm_intake::unfinished::{self, Held};
-use trm_intake::Fault;
 
 use super::{DataSetMetadata, SET, write_json};
 use crate::formats::npy;

@@ -50,8 +50,7 @@ pub fn read(path: &Path) -> Result<Vec<ArcSubset>> {
         return folders.map(|folder| of_folder(&folder, budget)).collect();
     }
     let files = packed::files(path, budget)?;
-    let challenges: Vec<&PathBuf> =
-        files.iter().filter(|file| file.to_string_lossy().ends_with(CHALLENGES)).collect();
+    let challenges: Vec<&PathBuf> = files.iter().filter(|file| file.to_string_lossy().ends_with(CHALLENGES)).collect();
     if challenges.is_empty() {
         return Ok(vec![of_files(path, &files, budget)?]);
     }

@@ -115,7 +115,8 @@ impl Columns {
         }
         let id = self.id.and_then(|id| record.get(id)).filter(|id| !id.trim().is_empty());
         puzzle.id = id.map(|id| id.chars().take(80).collect());
-        let rating = self.rating.and_then(|rating| record.get(rating)).and_then(|field| field.trim().parse::<f64>().ok());
+        let rating =
+            self.rating.and_then(|rating| record.get(rating)).and_then(|field| field.trim().parse::<f64>().ok());
         // A number outside of these becomes the nearest of them.
         puzzle.rating = rating.filter(|rating| !rating.is_nan()).map(|rating| rating as u32);
         Ok(puzzle)

@@ -44,7 +44,8 @@ pub use text::{parse_all, parse_as};
 use trm_intake::{Budget, Fault, Limits};
 
 use crate::{
-    Arc, Example, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens, Verdict,
+    Arc, Example, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens,
+    Verdict,
 };
 
 /// Limits of an input: its bytes, and its lines or, of JSON, its lists, objects and texts. What becomes of it is
@@ -119,7 +120,9 @@ impl Puzzle {
     pub fn labelled(self) -> Result<Example> {
         let refused = |fault: Fault| PuzzleError::data(&self.source, fault);
         let Some(solution) = self.solution else {
-            return Err(refused(Fault::from("no answer to learn from").advise("name the column of the answers `solution`")));
+            return Err(refused(
+                Fault::from("no answer to learn from").advise("name the column of the answers `solution`"),
+            ));
         };
         match self.kind.task().verify(&self.grid, &solution) {
             Verdict::Verified { .. } | Verdict::Unverifiable { .. } => Ok(Example { puzzle: self.grid, solution }),

@@ -9,9 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use trm_cli::{Exit, InvalidOption, console, errln};
 use trm_intake::Printable;
 use trm_puzzles::formats::{Family, Reading, arc_subset};
-use trm_puzzles::{
-    ArcRecipe, DataSetWriter, Distinct, Example, Labelled, PuzzleError, PuzzleKind, PuzzleRecipe,
-};
+use trm_puzzles::{ArcRecipe, DataSetWriter, Distinct, Example, Labelled, PuzzleError, PuzzleKind, PuzzleRecipe};
 
 use crate::generate::{Kind as Generator, Ratings};
 use crate::task::Size;
@@ -141,11 +139,8 @@ fn arc(args: &Args) -> Result<()> {
         }
         .into());
     }
-    let recipe = ArcRecipe {
-        test_sets,
-        augmentations: args.augment.unwrap_or(defaults.augmentations),
-        seed: args.seed,
-    };
+    let recipe =
+        ArcRecipe { test_sets, augmentations: args.augment.unwrap_or(defaults.augmentations), seed: args.seed };
     let bar = progress_bar("parts");
     let report = recipe.write(&subsets, &args.out, &mut |done, parts| {
         bar.set_position(done as u64);
