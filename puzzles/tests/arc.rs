@@ -31,7 +31,7 @@ proptest! {
         prop_assert_eq!(Augmentation::of_name(&name).unwrap(), (id.as_str(), copy));
         prop_assert_eq!(name.contains("|||"), copy != Augmentation::IDENTITY);
         // Every cell of a colour holds the one colour that it becomes.
-        let count = |grid: &Grid, colour| grid.cells().iter().filter(|&&cell| cell == colour).count();
+        let count = |grid: &Grid, colour| grid.iter().filter(|&(_, cell)| cell == colour).count();
         for (colour, &becomes) in (0..10).zip(&copy.colours()) {
             prop_assert_eq!(count(&grid, colour), count(&augmented, becomes));
         }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -67,7 +68,7 @@ fn arc_files_are_those_of_the_public_builder() {
     assert_eq!(parts, (1..=8).map(|done| (done, 8)).collect::<Vec<_>>(), "drawn, and written to either split");
     for (file, expected) in PUBLIC {
         let digest = Sha256::digest(fs::read(out.join(format!("{file}.npy"))).expect("written"));
-        let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         assert_eq!(found, expected, "{file}");
     }
     let json = |file: &str| serde_json::from_slice::<serde_json::Value>(&fs::read(out.join(file)).expect("written"));
@@ -112,7 +113,7 @@ fn every_copy_is_undone_to_its_task() {
     let train = DataSet::read(&out.join("train")).expect("readable");
     let mut moved = 0;
     for examples in train.puzzle_indices.windows(2) {
-        let corner = |index: i32| (train.input(index as usize).expect("in range")[0] >= 2) as usize;
+        let corner = |index: i32| usize::from(train.input(index as usize).expect("in range")[0] >= 2);
         let still: usize = (examples[0]..examples[1]).map(corner).sum();
         assert!(still >= 1);
         moved += (examples[1] - examples[0]) as usize - still;
@@ -239,7 +240,7 @@ fn a_table_is_filtered_and_sampled() {
     for (example, rating) in generator.take(60).zip(0..) {
         let Example { puzzle, solution } = example.expect("possible");
         let question = line(&puzzle).replace('0', ".");
-        table += &format!("mine,{question},{},{rating}\n", line(&solution));
+        writeln!(table, "mine,{question},{},{rating}", line(&solution)).expect("written");
         rows.push(puzzle);
     }
     let path = dir.path().join("train.csv");

@@ -12,7 +12,7 @@ use crate::{Example, Generate, Grid, Puzzle, PuzzleError, PuzzleKind, Result, se
 /// The puzzles of files with their answers, all of one kind and size, which the rules accept. Files of any length are read
 /// in bounded memory, where [`Stream`] does so. The first error is the last item.
 pub struct Labelled {
-    files: std::vec::IntoIter<PathBuf>,
+    files: VecDeque<PathBuf>,
     reading: Reading,
     least_rating: Option<u32>,
     kind: Option<PuzzleKind>,
@@ -25,7 +25,7 @@ impl Labelled {
     /// unless it is given.
     #[must_use]
     pub fn new(files: &[PathBuf], reading: Reading, least_rating: Option<u32>, kind: Option<PuzzleKind>) -> Self {
-        let files = files.to_vec().into_iter();
+        let files = files.iter().cloned().collect();
         Self { files, reading, least_rating, kind, stream: None, ready: VecDeque::new() }
     }
 
@@ -37,7 +37,7 @@ impl Labelled {
         if let Some(kind) = self.kind {
             return Ok(kind);
         }
-        let origin = self.files.as_slice().first().map(|file| file.display().to_string()).unwrap_or_default();
+        let origin = self.files.front().map(|file| file.display().to_string()).unwrap_or_default();
         let first = self.puzzle().transpose()?.ok_or(PuzzleError::Empty { origin })?;
         let kind = *self.kind.insert(first.kind);
         self.ready.push_front(first);
@@ -61,7 +61,7 @@ impl Labelled {
             match self.stream.as_mut().and_then(Iterator::next) {
                 Some(Ok(found)) => self.ready.extend(found.puzzles),
                 Some(Err(error)) => return Some(Err(error)),
-                None => match Stream::open(&self.files.next()?, &self.reading) {
+                None => match Stream::open(&self.files.pop_front()?, &self.reading) {
                     Ok(stream) => self.stream = Some(stream),
                     Err(error) => return Some(Err(error)),
                 },
@@ -90,7 +90,7 @@ impl Iterator for Labelled {
         let puzzle = self.puzzle()?;
         let example = puzzle.and_then(|puzzle| self.labelled(puzzle));
         if example.is_err() {
-            self.files = Vec::new().into_iter();
+            self.files.clear();
             self.stream = None;
             self.ready.clear();
         }
