@@ -38,6 +38,15 @@ proptest! {
     }
 
     #[test]
+    fn any_name_tells_a_copy_or_is_refused(name in "[|a-c0-9té]{0,30}", whole in any::<String>()) {
+        for name in [name, whole] {
+            if let Ok((id, copy)) = Augmentation::of_name(&name) {
+                prop_assert_eq!(Augmentation::of_name(&copy.name(id)).unwrap(), (id, copy));
+            }
+        }
+    }
+
+    #[test]
     fn what_is_encoded_is_cropped_again(grid in arc_grid()) {
         prop_assert_eq!(crop(&Arc.encode(&grid).unwrap()).unwrap(), grid);
     }

@@ -10,7 +10,7 @@ use common::fixture;
 use sha2::{Digest as _, Sha256};
 use trm_intake::explained;
 use trm_puzzles::arc::{Augmentation, crop};
-use trm_puzzles::formats::{Family, Reading, arc_json, arc_subset};
+use trm_puzzles::formats::{self, Family, Reading, arc_json, arc_subset};
 use trm_puzzles::{
     ArcRecipe, DataSet, DataSetWriter, Dihedral, Distinct, Example, Grid, Labelled, Layout, Maze, MazeGenerator,
     PuzzleKind, PuzzleRecipe, Result, Sudoku, SudokuGenerator, Symmetry as _, Verdict,
@@ -227,6 +227,34 @@ fn mazes_are_turned_in_the_public_order() {
         let (first, _) = decoded(&data, kind, index / 8 * 8);
         assert_eq!(Dihedral::ALL[index % 8].apply(&first).expect("turned"), puzzle);
         assert!(matches!(kind.task().verify(&puzzle, &answer), Verdict::Verified { .. }));
+    }
+}
+
+/// `build_maze_dataset.py` made the fixture of the same table.
+#[test]
+fn mazes_of_a_table_are_the_public_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let kind = PuzzleKind::Maze(Maze::new(30, 30).expect("supported"));
+    let public = DataSet::read(&fixture("maze_hard/train")).expect("readable");
+    let mut table = "source,question,answer,rating\n".to_owned();
+    let line = |grid: &Grid| formats::Alphabet::maze('#', ' ').text(grid).replace('\n', "");
+    for index in 0..public.len() {
+        let (puzzle, answer) = decoded(&public, kind, index);
+        writeln!(table, "x,{},{},{}", line(&puzzle), line(&answer), 100 + index).expect("written");
+    }
+    let path = dir.path().join("train.csv");
+    fs::write(&path, table).expect("written");
+    let reading = Reading { family: Some(Family::Maze), ..Reading::default() };
+    let labelled = Labelled::new(&[path], reading, None, None);
+    let out = dir.path().join("mazes");
+    let writer = DataSetWriter::create(&out).expect("new");
+    let split = writer.split("train", kind.task().as_ref(), 1).expect("new");
+    assert_eq!(PuzzleRecipe::default().write(kind, labelled, split).expect("writable"), 8);
+    writer.finish(std::iter::empty()).expect("writable");
+    for name in ["inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices"] {
+        let file = format!("train/all__{name}.npy");
+        let expected = fs::read(fixture("maze_hard").join(&file)).expect("there");
+        assert_eq!(fs::read(out.join(&file)).expect("written"), expected, "{name}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! `trm dataset` as a user runs it.
 
+#[expect(dead_code, reason = "a part of it is enough here")]
 mod program;
 
 use std::fs;
@@ -16,15 +17,13 @@ fn fixture(name: &str) -> PathBuf {
 
 /// Writes a data set into `out`.
 fn dataset(arguments: &[&str], paths: &[&Path], out: &Path) -> Output {
-    let [paths, out] = [paths, &[out]].map(|paths| paths.iter().map(|path| path.to_str().expect("UTF-8").to_owned()));
-    let from: Vec<String> = if paths.len() == 0 { Vec::new() } else { vec!["--from".to_owned()] };
-    let words: Vec<String> = std::iter::once("dataset".to_owned())
-        .chain(arguments.iter().map(|&word| word.to_owned()))
-        .chain(from)
-        .chain(paths)
-        .chain(["--out".to_owned()])
-        .chain(out)
-        .collect();
+    let word = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let mut words: Vec<String> = ["dataset"].iter().chain(arguments).map(|&word| word.to_owned()).collect();
+    if !paths.is_empty() {
+        words.push("--from".to_owned());
+        words.extend(paths.iter().map(|path| word(path)));
+    }
+    words.extend(["--out".to_owned(), word(out)]);
     run(&words.iter().map(String::as_str).collect::<Vec<_>>(), b"")
 }
 
