@@ -41,7 +41,8 @@ proptest! {
     fn any_name_tells_a_copy_or_is_refused(name in "[|a-c0-9té]{0,30}", whole in any::<String>()) {
         for name in [name, whole] {
             if let Ok((id, copy)) = Augmentation::of_name(&name) {
-                prop_assert_eq!(Augmentation::of_name(&copy.name(id)).unwrap(), (id, copy));
+                let own = copy.name(id);
+                prop_assert_eq!(Augmentation::of_name(&own).unwrap(), (id, copy));
             }
         }
     }
