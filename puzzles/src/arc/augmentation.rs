@@ -55,7 +55,7 @@ impl Augmentation {
         Self { turn: Dihedral::random(rng, true), colours }
     }
 
-    /// How it is turned or mirrored, after the exchange of colours.
+    /// The turn or mirror image, which follows the exchange of colours.
     #[must_use]
     pub fn turn(&self) -> Dihedral {
         self.turn

@@ -1,4 +1,5 @@
 //! `trm dataset` as a user runs it.
+#![expect(clippy::disallowed_methods, reason = "tests start programs")]
 
 #[expect(dead_code, reason = "a part of it is enough here")]
 mod program;
