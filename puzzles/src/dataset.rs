@@ -1,6 +1,11 @@
 //! The data set folders of the public training code.
 
+mod arc;
 mod arrays;
+mod examples;
+mod numpy_random;
+mod puzzles;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -10,7 +15,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use trm_intake::{Budget, Exceeded, Fault, Limits, Printable};
 
+pub use self::arc::{ArcRecipe, ArcReport};
 use self::arrays::{Arrays, indices};
+pub use self::examples::{Distinct, Labelled};
+pub use self::puzzles::PuzzleRecipe;
+pub use self::writer::{DataSetWriter, SplitWriter};
 use crate::formats::npy;
 use crate::json::{number, number_or_null};
 use crate::{Example, Generate, IGNORE_LABEL, PAD, PuzzleError, Result, Task, seeded};

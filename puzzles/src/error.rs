@@ -181,6 +181,14 @@ pub enum PuzzleError {
         /// The fault, and the expectation.
         fault: Fault,
     },
+    /// A name that tells no augmentation of an ARC task.
+    #[error("the name {name}: {fault}")]
+    Name {
+        /// The name, fit to be printed.
+        name: String,
+        /// The fault, and the expectation.
+        fault: Fault,
+    },
     /// A generator could not do what was asked.
     #[error("{0}")]
     Generate(
@@ -204,7 +212,10 @@ impl Hint for PuzzleError {
             }
             Self::Ragged { .. } => "every row of a grid needs the same length; a blank line ends a maze".into(),
             Self::UnknownCharacter { allowed, .. } => allowed.into(),
-            Self::Syntax { fault, .. } | Self::Data { fault, .. } | Self::Generate(fault) => return fault.hint(),
+            Self::Syntax { fault, .. }
+            | Self::Data { fault, .. }
+            | Self::Name { fault, .. }
+            | Self::Generate(fault) => return fault.hint(),
             Self::Invalid { hint, .. } => hint.into(),
             _ => return None,
         })

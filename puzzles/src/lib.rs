@@ -35,7 +35,10 @@ mod task;
 mod tokens;
 
 pub use arc::Arc;
-pub use dataset::{DATA_LIMITS, DataSet, DataSetMetadata};
+pub use dataset::{
+    ArcRecipe, ArcReport, DATA_LIMITS, DataSet, DataSetMetadata, DataSetWriter, Distinct, Labelled, PuzzleRecipe,
+    SplitWriter,
+};
 pub use dihedral::Dihedral;
 pub use error::{PuzzleError, Result};
 pub use formats::{Alphabet, Puzzle, PuzzleKind};

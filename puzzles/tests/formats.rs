@@ -272,7 +272,7 @@ proptest! {
     #[test]
     fn sudokus_come_back((task, grid, solution) in sudoku_example(), zero in any::<bool>()) {
         let alphabet = Alphabet::sudoku(if zero { '0' } else { '.' });
-        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Sudoku(task), alphabet, solution: None, note: None };
+        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Sudoku(task), alphabet, solution: None, rating: None, note: None };
         for grid in [&puzzle.grid, &solution] {
             prop_assert_eq!(&reread(&puzzle, &puzzle.drawing(grid)), grid);
             let line = puzzle.line(grid);
@@ -285,7 +285,7 @@ proptest! {
     #[test]
     fn mazes_come_back((task, grid, label) in maze_example(), wall in prop::sample::select(vec!['#', '@']), dot in any::<bool>()) {
         let alphabet = Alphabet::maze(wall, if dot { '.' } else { ' ' });
-        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Maze(task), alphabet, solution: None, note: None };
+        let puzzle = Puzzle { source: String::new(), id: None, grid, kind: PuzzleKind::Maze(task), alphabet, solution: None, rating: None, note: None };
         for grid in [&puzzle.grid, &label] {
             prop_assert_eq!(&reread(&puzzle, &puzzle.drawing(grid)), grid);
             let line = puzzle.line(grid);

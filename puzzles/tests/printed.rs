@@ -10,7 +10,7 @@ use trm_puzzles::sudoku::BLANK;
 use trm_puzzles::{Cell, Grid, Maze, PuzzleKind, Sudoku, seeded};
 
 fn puzzle(grid: Grid, kind: PuzzleKind, alphabet: Alphabet) -> Puzzle {
-    Puzzle { source: String::new(), id: None, grid, kind, alphabet, solution: None, note: None }
+    Puzzle { source: String::new(), id: None, grid, kind, alphabet, solution: None, rating: None, note: None }
 }
 
 /// A solved sudoku of any size, of which some cells are blank.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use crate::everything::{EVERYTHING, built_program};
+use crate::everything::{EVERYTHING, built_example, built_program};
 use crate::python::{self, Environment};
 use crate::{dds, deny, features, fuzz, house, ort, ort_training, process, workspace};
 
@@ -195,6 +195,9 @@ fn python_side(given: &Given) -> Result<()> {
     let trm = built_program("trm")?;
     let small = workspace::root().join("models/sudoku-4");
     process::run(environment.script("xtask/python/check_eval.py").arg(&trm).arg(small))?;
+    let votes = built_example("arc_votes")?;
+    let tasks = workspace::root().join("puzzles/tests/fixtures/arc_challenges.json");
+    process::run(environment.script("xtask/python/check_arc.py").arg(&trm).arg(votes).arg(tasks))?;
     recorder(&trm, &given.ort)?;
     torchrun(&trm, &given.ort)
 }

@@ -16,3 +16,10 @@ pub(crate) fn built_program(name: &str) -> Result<PathBuf> {
     let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     Ok(workspace::cargo_target()?.join("release").join(file))
 }
+
+/// An example of the workspace, built likewise.
+pub(crate) fn built_example(name: &str) -> Result<PathBuf> {
+    process::run(process::cargo(&["build", "--example", name]).args(EVERYTHING))?;
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(workspace::cargo_target()?.join("release/examples").join(file))
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use trm_intake::{Budget, Printable};
 
@@ -12,19 +12,10 @@ use super::body::{Body, counted};
 use super::kept::Kept;
 use super::{Alphabet, LIMITS, Puzzle, PuzzleKind};
 use crate::arc::CANVAS;
-use crate::json::Plain;
+use crate::json::Number;
 use crate::{Arc, Example, Grid, PuzzleError, Result, Task};
 
-/// A task: examples, and inputs whose outputs are asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArcTask {
-    /// Its id; empty for a file that holds one task.
-    pub id: String,
-    /// Input and output pairs.
-    pub train: Vec<Example>,
-    /// Inputs, with the output where it is known.
-    pub test: Vec<(Grid, Option<Grid>)>,
-}
+pub use crate::arc::ArcTask;
 
 /// The longest id of a task, or name of a field, in bytes.
 const LONGEST_NAME: u64 = 4 << 10;
@@ -97,7 +88,7 @@ impl<'de> Visitor<'de> for RowInto<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<usize, A::Error> {
         let mut length = 0;
-        while let Some(Plain(cell)) = row.next_element::<Plain<u8>>()? {
+        while let Some(Colour(cell)) = row.next_element()? {
             if self.keep && length < CANVAS {
                 self.cells.push(cell);
             }
@@ -107,6 +98,40 @@ impl<'de> Visitor<'de> for RowInto<'_> {
             }
         }
         Ok(length)
+    }
+}
+
+/// A cell: a number; or, as MiniARC's files have it, a digit in quotes, and `null` for a cell that nobody coloured.
+struct Colour(u8);
+
+impl<'de> Deserialize<'de> for Colour {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ColourVisitor).map(Self)
+    }
+}
+
+struct ColourVisitor;
+
+impl Visitor<'_> for ColourVisitor {
+    type Value = u8;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(u8::EXPECTED)
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<u8, E> {
+        u8::try_from(value).map_err(|_| E::invalid_value(Unexpected::Unsigned(value), &self))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<u8, E> {
+        Ok(0)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u8, E> {
+        match text.as_bytes() {
+            [digit @ b'0'..=b'9'] => Ok(digit - b'0'),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
     }
 }
 
@@ -180,7 +205,7 @@ pub fn parse_tasks(origin: &str, bytes: &[u8], solutions: Option<&[u8]>) -> Resu
 }
 
 /// As [`parse_tasks`], of bytes that were drawn on `budget`.
-fn parse_tasks_within(
+pub(super) fn parse_tasks_within(
     origin: &str,
     body: Body<'_>,
     solutions: Option<Body<'_>>,
@@ -290,6 +315,7 @@ fn puzzles(origin: &str, task: ArcTask) -> impl Iterator<Item = Puzzle> {
         kind: PuzzleKind::Arc(Arc),
         alphabet: Alphabet::arc(),
         solution,
+        rating: None,
         note: None,
     })
 }

@@ -34,7 +34,11 @@ pub(super) struct Columns {
     question: usize,
     answer: Option<usize>,
     id: Option<usize>,
+    rating: Option<usize>,
 }
+
+/// Names of the column that says how hard a puzzle is.
+const RATINGS: [&str; 2] = ["rating", "difficulty"];
 
 impl Columns {
     /// The columns that a first line names.
@@ -50,7 +54,12 @@ impl Columns {
             ))
             .advise("name the column of the puzzles `puzzle`, that of the answers `solution`"),
         })?;
-        Ok(Self { delimiter: delimiter as u8, question, answer: place(Role::Answer), id: place(Role::Id) })
+        let is_rating = |field: &str| {
+            let field = field.trim().trim_matches('"').trim();
+            RATINGS.iter().any(|known| field.eq_ignore_ascii_case(known))
+        };
+        let rating = line.text.split(delimiter).position(is_rating);
+        Ok(Self { delimiter: delimiter as u8, question, answer: place(Role::Answer), id: place(Role::Id), rating })
     }
 
     /// The puzzles of records, before which there were so many lines; `headed` if the first names the columns.
@@ -106,6 +115,10 @@ impl Columns {
         }
         let id = self.id.and_then(|id| record.get(id)).filter(|id| !id.trim().is_empty());
         puzzle.id = id.map(|id| id.chars().take(80).collect());
+        let rating =
+            self.rating.and_then(|rating| record.get(rating)).and_then(|field| field.trim().parse::<f64>().ok());
+        // A number outside of these becomes the nearest of them.
+        puzzle.rating = rating.filter(|rating| !rating.is_nan()).map(|rating| rating as u32);
         Ok(puzzle)
     }
 }

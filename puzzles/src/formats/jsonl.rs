@@ -321,7 +321,8 @@ fn arc(place: &str, rows: &[Vec<u8>]) -> Result<Puzzle> {
     let grid = Grid::from_rows(rows).ok().filter(|grid| !grid.cells().is_empty() && kind.task().check(grid).is_ok());
     let grid = grid
         .ok_or_else(|| PuzzleError::data(place, "neither a sudoku nor a rectangle of 1x1 to 30x30 colours 0 to 9"))?;
-    Ok(Puzzle { source: place.to_owned(), id: None, grid, kind, alphabet: Alphabet::arc(), solution: None, note: None })
+    let alphabet = Alphabet::arc();
+    Ok(Puzzle { source: place.to_owned(), id: None, grid, kind, alphabet, solution: None, rating: None, note: None })
 }
 
 #[cfg(test)]

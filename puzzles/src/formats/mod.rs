@@ -6,6 +6,7 @@
 
 mod alphabet;
 pub mod arc_json;
+pub mod arc_subset;
 mod body;
 mod csv;
 mod dialect;
@@ -40,9 +41,12 @@ pub use reading::{Family, Reading};
 pub use stream::Stream;
 pub use sudoku::Numerals;
 pub use text::{parse_all, parse_as};
-use trm_intake::{Budget, Limits};
+use trm_intake::{Budget, Fault, Limits};
 
-use crate::{Arc, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens};
+use crate::{
+    Arc, Example, Generate, Grid, Maze, MazeGenerator, PuzzleError, Result, Sudoku, SudokuGenerator, Task, Tokens,
+    Verdict,
+};
 
 /// Limits of an input: its bytes, and its lines or, of JSON, its lists, objects and texts. What becomes of it is
 /// bounded beside: puzzles may take four times the bytes of their text, and 64 MiB.
@@ -101,11 +105,31 @@ pub struct Puzzle {
     pub alphabet: Alphabet,
     /// The answer, where the input holds it.
     pub solution: Option<Grid>,
+    /// The difficulty that a table gives it (`rating`, `difficulty`), without fraction.
+    pub rating: Option<u32>,
     /// A remark, where the input does not tell how it is meant: how it was taken.
     pub note: Option<String>,
 }
 
 impl Puzzle {
+    /// The puzzle with its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`PuzzleError::Data`] if the input holds no answer, or one that the rules do not accept.
+    pub fn labelled(self) -> Result<Example> {
+        let refused = |fault: Fault| PuzzleError::data(&self.source, fault);
+        let Some(solution) = self.solution else {
+            return Err(refused(
+                Fault::from("no answer to learn from").advise("name the column of the answers `solution`"),
+            ));
+        };
+        match self.kind.task().verify(&self.grid, &solution) {
+            Verdict::Verified { .. } | Verdict::Unverifiable { .. } => Ok(Example { puzzle: self.grid, solution }),
+            verdict => Err(refused(format!("the answer is not right: {verdict}").into())),
+        }
+    }
+
     /// The task, to encode, check and verify with.
     #[must_use]
     pub fn task(&self) -> Box<dyn Task> {

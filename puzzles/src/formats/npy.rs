@@ -4,7 +4,7 @@
 //! (plain integers in C order), with the header's claims checked against the length of the file.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use trm_intake::{Budget, Exceeded, Fault, Printable};
@@ -21,6 +21,11 @@ const MOST_AXES: usize = 32;
 
 /// Bytes that are read at once, a multiple of every size of a value.
 const PIECE: usize = 64 << 10;
+
+/// Values of a byte, as a header names them.
+const NARROW: &str = "|u1";
+/// Values of four bytes.
+const WIDE: &str = "<i4";
 
 /// An open array of integers whose header was read, last axis fastest.
 pub(crate) struct Array {
@@ -195,26 +200,27 @@ fn integer(bytes: &[u8], big_endian: bool, signed: bool) -> Option<i32> {
     (signed || value >= 0).then(|| i32::try_from(value).ok()).flatten()
 }
 
+/// All before the first value of an array of these values: magic, version, length, text and a newline.
+fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let axes: Vec<String> = shape.iter().map(usize::to_string).collect();
+    // Python writes a tuple of one with a comma.
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", axes.join(", "));
+    // It fills a multiple of 64 bytes.
+    while !(MAGIC.len() + 4 + text.len() + 1).is_multiple_of(64) {
+        text.push(' ');
+    }
+    text.push('\n');
+    [MAGIC, &[1, 0], &(text.len() as u16).to_le_bytes(), text.as_bytes()].concat()
+}
+
 /// Writes an array: one byte a value where all fit (`|u1`), else four (`<i4`), or always four when `wide`.
 pub(crate) fn write(path: &Path, shape: &[usize], values: &[i32], wide: bool) -> Result<()> {
     let bytes: Option<Vec<u8>> = values.iter().map(|&v| u8::try_from(v).ok()).collect();
     let bytes = bytes.filter(|_| !wide);
-    let descr = if bytes.is_some() { "|u1" } else { "<i4" };
-    let axes: Vec<String> = shape.iter().map(usize::to_string).collect();
-    // Python writes a tuple of one with a comma.
-    let comma = if shape.len() == 1 { "," } else { "" };
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({}{comma}), }}", axes.join(", "));
-    // Magic, version, length, text and the newline fill a multiple of 64 bytes.
-    while !(MAGIC.len() + 4 + header.len() + 1).is_multiple_of(64) {
-        header.push(' ');
-    }
-    header.push('\n');
     let save = || {
         let mut file = BufWriter::new(File::create_new(path)?);
-        file.write_all(MAGIC)?;
-        file.write_all(&[1, 0])?;
-        file.write_all(&(header.len() as u16).to_le_bytes())?;
-        file.write_all(header.as_bytes())?;
+        file.write_all(&header(if bytes.is_some() { NARROW } else { WIDE }, shape))?;
         if let Some(bytes) = bytes {
             file.write_all(&bytes)?;
         } else {
@@ -225,4 +231,56 @@ pub(crate) fn write(path: &Path, shape: &[usize], values: &[i32], wide: bool) ->
         file.into_inner()?.sync_all()
     };
     save().map_err(PuzzleError::io("write", path))
+}
+
+/// An array of bytes with rows of one length, written row by row: how many there are stands in the header at the end.
+pub(crate) struct Rows {
+    path: PathBuf,
+    file: BufWriter<File>,
+    width: usize,
+    count: usize,
+}
+
+impl Rows {
+    /// Begins a file that is not there yet.
+    pub(crate) fn create(path: PathBuf, width: usize) -> Result<Self> {
+        let begin = || {
+            let mut file = BufWriter::new(File::create_new(&path)?);
+            file.write_all(&header(NARROW, &[0, width]))?;
+            Ok(file)
+        };
+        let file = begin().map_err(PuzzleError::io("write", &path))?;
+        Ok(Self { path, file, width, count: 0 })
+    }
+
+    /// Appends a row.
+    pub(crate) fn push(&mut self, row: &[i32]) -> Result<()> {
+        let bytes: Option<Vec<u8>> = row.iter().map(|&value| u8::try_from(value).ok()).collect();
+        let bytes = bytes.filter(|bytes| bytes.len() == self.width);
+        let bytes = bytes.ok_or_else(|| {
+            let expected = format!("row {}: expected {} values of 0 to 255", self.count, self.width);
+            PuzzleError::data(&self.path, expected)
+        })?;
+        self.file.write_all(&bytes).map_err(PuzzleError::io("write", &self.path))?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Number of rows so far.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Writes what is left, and the number of rows.
+    pub(crate) fn finish(self) -> Result<()> {
+        let Self { path, file, width, count } = self;
+        let end = || {
+            let mut file = file.into_inner()?;
+            // As long as before: 64 bytes are left for the digits of any number.
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&header(NARROW, &[count, width]))?;
+            file.sync_all()
+        };
+        end().map_err(PuzzleError::io("write", path))
+    }
 }

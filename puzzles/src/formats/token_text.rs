@@ -155,7 +155,7 @@ fn puzzle(source: String, input: &[i32], answer: Option<&[i32]>, id: Option<Stri
     };
     let (question, solution) = (grid(input, "input")?, answer.map(|tokens| grid(tokens, "answer")).transpose()?);
     let (kind, alphabet) = (PuzzleKind::Tokens(task), Alphabet::numbers());
-    Ok(Puzzle { source, id, grid: question, kind, alphabet, solution, note: None })
+    Ok(Puzzle { source, id, grid: question, kind, alphabet, solution, rating: None, note: None })
 }
 
 #[cfg(test)]

@@ -50,6 +50,7 @@ pub(super) fn maze_puzzle(source: String, grid: Grid, alphabet: Alphabet) -> Res
         grid,
         alphabet,
         solution: None,
+        rating: None,
         note: None,
     })
 }

@@ -454,6 +454,7 @@ fn puzzle(
         kind: PuzzleKind::Sudoku(task),
         alphabet: Alphabet::sudoku_in(written.numerals, blank),
         solution: None,
+        rating: None,
         note,
     })
 }

@@ -48,6 +48,20 @@ fn texts() {
             bomb("solve: a sparse file of 1 TB", "solve p.txt", "bytes is more than the limit of 67108864", |folder| {
                 sparse(&folder.join("p.txt"), 1 << 40);
             }),
+            bomb(
+                "dataset: a folder with a task of more than 64 MiB",
+                "dataset arc --from . --test-set x --out new",
+                "67108865 bytes is more than the limit of 67108864",
+                |folder| sparse(&folder.join("task.json"), LONGEST as u64 + 1),
+            ),
+            filled(
+                "dataset: a task of a million pairs",
+                "dataset arc --from . --test-set x --out new",
+                "task.json",
+                ["{\"train\": [", "{\"input\": [[1]], \"output\": [[2]]}, ", "{}], \"test\": []}"],
+                LONGEST - 64,
+                "lists, objects and names is more than the limit",
+            ),
             bomb("solve: /dev/zero", "solve /dev/zero", "67108865 bytes is more than the limit of 67108864", |_| ()),
             filled(
                 "solve: 64 MiB of comments on stdin",

@@ -79,6 +79,23 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
             ),
         ],
     ),
+    (
+        "dataset",
+        &[
+            (
+                "trm dataset arc --from ARC-AGI/data ConceptARC/corpus --out data/arc1concept-aug-1000",
+                "Write ARC-AGI's tasks and ConceptARC's, with a thousand copies of each.",
+            ),
+            (
+                "trm dataset sudoku --from train.csv --test test.csv --subsample 1000 --augment 1000 --out data/sudoku",
+                "Write a thousand sudokus of a table with a thousand copies of each, and all of another to test on.",
+            ),
+            (
+                "trm dataset maze --generate maze-loops --size 15x15 --count 5000 --augment 7 --out data/mazes",
+                "Write fresh mazes, each in its eight turns.",
+            ),
+        ],
+    ),
     ("formats", &[("trm formats", "Show the forms that puzzles are read from.")]),
     (
         "export",

@@ -133,7 +133,7 @@ impl Kind {
     }
 
     /// The task of a size, with the usual boxes.
-    fn task(self, size: Size) -> Result<PuzzleKind> {
+    pub(crate) fn task(self, size: Size) -> Result<PuzzleKind> {
         let Size { height, width } = size;
         Ok(match self {
             Self::SudokuEasy | Self::SudokuHard | Self::SudokuRated => {

@@ -7,6 +7,7 @@
 mod bench;
 mod checkpoint;
 mod classifier;
+mod dataset;
 mod doctor;
 mod escalation;
 mod eval;
@@ -82,6 +83,8 @@ enum Command {
     Generate(generate::Args),
     /// Make up worlds and drives, to learn costs from
     Worlds(worlds::Args),
+    /// Write a data set of the public training code: ARC tasks with their copies, sudokus, mazes
+    Dataset(Box<dataset::Args>),
     /// Show the forms of text and files that puzzles are read from
     Formats(reading::Args),
     /// Turn a trained checkpoint into a bundle that every engine runs
@@ -140,6 +143,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, verbose),
         Command::Generate(args) => generate::run(&args),
         Command::Worlds(args) => worlds::run(&args),
+        Command::Dataset(args) => dataset::run(&args),
         Command::Formats(args) => reading::run(&args),
         Command::Export(args) => export::run(&args, verbose),
         Command::Quantize(args) => quantize::run(&args),

@@ -1,10 +1,15 @@
-//! ARC grids on the public data sets' 30x30 canvas.
+//! ARC: grids on the public data sets' 30x30 canvas, tasks, their augmented copies, and votes among answers.
+
+mod augmentation;
+mod votes;
 
 use rand::Rng;
 
-use crate::dihedral::Dihedral;
 use crate::task::require_tokens;
-use crate::{Cell, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, UNKNOWN, Verdict, Violation, random};
+use crate::{Cell, Example, Grid, IGNORE_LABEL, PAD, PuzzleError, Result, Symmetry, Task, UNKNOWN, Verdict, Violation};
+
+pub use self::augmentation::{Augmentation, SEPARATOR};
+pub use self::votes::{Attempts, PASS_AT, Predictions, Score, Submission, Vote, Votes};
 
 /// Height and width of the canvas.
 pub(crate) const CANVAS: usize = 30;
@@ -22,6 +27,44 @@ const COLOURS: u8 = 10;
 /// Which rule an answer must follow is known from examples only, so no answer can be verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arc;
+
+/// A task: examples, and inputs whose outputs are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArcTask {
+    /// Its id; empty for a file that holds one task.
+    pub id: String,
+    /// Input and output pairs.
+    pub train: Vec<Example>,
+    /// Inputs, with the output where it is known.
+    pub test: Vec<(Grid, Option<Grid>)>,
+}
+
+/// Tokens `[900]` of a grid whose top-left cell lies at `corner` of the canvas; what does not fit is cut off.
+pub(crate) fn place(grid: &Grid, corner: Cell) -> Vec<i32> {
+    let (height, width) = grid.size();
+    let mut tokens = vec![PAD; CANVAS * CANVAS];
+    for (row, canvas_row) in tokens.chunks_exact_mut(CANVAS).skip(corner.row).enumerate() {
+        for (column, token) in canvas_row.iter_mut().skip(corner.column).enumerate() {
+            *token = match grid.get(Cell::new(row, column)) {
+                Some(colour) => i32::from(colour) + FIRST_COLOUR,
+                None if row == height && column < width => END,
+                None if column == width && row < height => END,
+                None => PAD,
+            };
+        }
+    }
+    tokens
+}
+
+/// The grid that tokens `[900]` mean: the largest rectangle of colours that starts in the top-left corner, as the public
+/// evaluator (`_crop` of `evaluators/arc.py`) finds it. Of several as large, the flattest. Empty where that corner has no
+/// colour.
+///
+/// # Errors
+/// [`PuzzleError::TokenCount`] for another number of tokens.
+pub fn crop(tokens: &[i32]) -> Result<Grid> {
+    Arc.decode(&Grid::filled(0, 0, UNKNOWN), tokens)
+}
 
 impl Task for Arc {
     fn name(&self) -> &'static str {
@@ -42,19 +85,7 @@ impl Task for Arc {
 
     fn encode(&self, grid: &Grid) -> Result<Vec<i32>> {
         self.check(grid)?;
-        let (height, width) = grid.size();
-        let mut tokens = vec![PAD; CANVAS * CANVAS];
-        for (row, canvas_row) in tokens.chunks_exact_mut(CANVAS).enumerate() {
-            for (column, token) in canvas_row.iter_mut().enumerate() {
-                *token = match grid.get(Cell::new(row, column)) {
-                    Some(colour) => i32::from(colour) + FIRST_COLOUR,
-                    None if row == height && column < width => END,
-                    None if column == width && row < height => END,
-                    None => PAD,
-                };
-            }
-        }
-        Ok(tokens)
+        Ok(place(grid, Cell::new(0, 0)))
     }
 
     /// The largest rectangle of colours that starts in the top-left corner, as the public evaluator crops it.
@@ -120,31 +151,6 @@ impl Task for Arc {
     }
 
     fn symmetry(&self, rng: &mut dyn Rng) -> Box<dyn Symmetry> {
-        // Black (0) stays, as in the public augmentation.
-        let mut colours: Vec<usize> = vec![0];
-        colours.extend(random::permutation(rng, 9).iter().map(|colour| colour + 1));
-        Box::new(ArcSymmetry { turn: Dihedral::random(rng, true), inverse: random::invert(&colours), colours })
-    }
-}
-
-/// Colours exchanged (0 stays), then turned or mirrored.
-#[derive(Debug)]
-struct ArcSymmetry {
-    turn: Dihedral,
-    colours: Vec<usize>,
-    inverse: Vec<usize>,
-}
-
-fn recolour(grid: &Grid, colours: &[usize]) -> Grid {
-    grid.map(|cell| colours.get(usize::from(cell)).map_or(cell, |&c| c as u8))
-}
-
-impl Symmetry for ArcSymmetry {
-    fn apply(&self, grid: &Grid) -> Result<Grid> {
-        Ok(self.turn.transform(&recolour(grid, &self.colours)))
-    }
-
-    fn invert(&self, grid: &Grid) -> Result<Grid> {
-        Ok(recolour(&self.turn.inverse().transform(grid), &self.inverse))
+        Box::new(Augmentation::random(rng))
     }
 }
