@@ -24,7 +24,9 @@ impl<'m> CdrReader<'m> {
             [0, 1, ..] => true,
             other => {
                 let [kind, subkind] = [other[0], other[1]];
-                return Err(format!("it is encoded in the way {kind:02x}{subkind:02x}, expected CDR (0000 or 0001)").into());
+                return Err(
+                    format!("it is encoded in the way {kind:02x}{subkind:02x}, expected CDR (0000 or 0001)").into()
+                );
             }
         };
         Ok(Self { fields, at: 0, little_endian })

@@ -13,8 +13,11 @@ const MOST_PLACES: u64 = 2_000_000;
 const MOST_COMPARED: u64 = 100_000_000;
 /// The most topics without poses that are remembered, to be listed.
 const MOST_OTHERS: usize = 1_000;
-/// The most frames of a topic that are remembered.
+/// The most topics with poses.
+const MOST_STREAMS: usize = 1_000;
+/// The most frames of a topic that are remembered, and the most characters of each.
 const MOST_FRAMES: usize = 8;
+const LONGEST_FRAME: usize = 255;
 
 /// The topics of a recording.
 pub(super) struct Collector {
@@ -72,7 +75,11 @@ impl Collector {
         message.places.retain(|place| place.iter().all(|number| number.is_finite()));
         self.without_numbers += (before - message.places.len()) as u64;
 
+        message.frame.truncate(message.frame.floor_char_boundary(LONGEST_FRAME));
         if !self.streams.contains_key(topic) {
+            if self.streams.len() == MOST_STREAMS {
+                return Err(Fault::from(format!("more than {MOST_STREAMS} topics with poses")).advise("name one"));
+            }
             self.streams.insert(topic.to_owned(), PoseStream::new(topic, Some(kind)));
         }
         let Some(stream) = self.streams.get_mut(topic) else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! How well a drive lies on a map.
 
-use crate::map::{OccupancyMap, UNKNOWN};
 use crate::Robot;
+use crate::map::{OccupancyMap, UNKNOWN};
 
 /// Where the places of a drive lie on a map. A robot was where it drove: places off free ground mean another frame, another map,
 /// or a poor localisation.

@@ -31,8 +31,8 @@ pub(super) mod op {
     pub(in super::super) const DATA_END: u8 = 0x0f;
 }
 
-/// The longest name of a topic, a type or an encoding, in bytes.
-const LONGEST_NAME: u32 = 4096;
+/// The longest name of a topic, a type or an encoding, in bytes. DDS has 255.
+const LONGEST_NAME: u32 = 512;
 /// The largest message that is decoded: a path of some 450,000 poses.
 const LARGEST_MESSAGE: u64 = 32 << 20;
 /// The largest window of Zstandard: 64 MiB of memory; its own levels ask for 8 at most, but a chunk of one frame for its size.
@@ -176,7 +176,10 @@ impl Records<'_> {
         let size = content.limit();
         if size > LARGEST_MESSAGE {
             let topic = Printable(&channel.topic);
-            return Err(Fault::from(format!("a message on {topic} of {size} bytes, expected {LARGEST_MESSAGE} at most")).into());
+            return Err(Fault::from(format!(
+                "a message on {topic} of {size} bytes, expected {LARGEST_MESSAGE} at most"
+            ))
+            .into());
         }
         self.message.clear();
         content.read_to_end(&mut self.message)?;

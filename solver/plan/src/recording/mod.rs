@@ -1,7 +1,8 @@
 //! Recordings of where a robot was: MCAP files, ROS 2's bag folders, TUM trajectories and tables; and the drives in them.
 //!
 //! [`Recording::read`] takes a file or a folder and gathers poses by topic. [`Cuts`] makes drives of a topic's poses: it cuts
-//! them where the robot stood, and where poses are missing. [`MapFit`] says how well a drive lies on a map.
+//! them where the robot stood, and where poses are missing. [`MapFit`] says how well a drive lies on a map. [`write_mcap`]
+//! makes a recording of a plan, for viewers.
 //!
 //! ```
 //! use trm_plan::recording::{Cuts, Recording};
@@ -22,9 +23,12 @@ mod bag;
 mod cdr;
 mod collector;
 mod cut;
+mod definitions;
 mod fit;
 mod mcap;
+mod mcap_writer;
 mod message;
+mod plan;
 mod republished;
 mod table;
 
@@ -42,6 +46,7 @@ use crate::{PlanError, Result};
 pub use self::cut::{Cuts, MOST_PLACES};
 pub use self::fit::MapFit;
 pub use self::message::MessageType;
+pub use self::plan::write_mcap;
 
 /// The first bytes of a sqlite database, which rosbag2 writes as `.db3`.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -135,7 +140,10 @@ impl Recording {
             return refused("a bag of the storage sqlite3, expected mcap", bag::CONVERT);
         }
         if first.starts_with(ROS1) {
-            return refused("a bag of ROS 1, expected one of ROS 2", "convert it: `rosbags-convert` of the Python package rosbags");
+            return refused(
+                "a bag of ROS 1, expected one of ROS 2",
+                "convert it: `rosbags-convert` of the Python package rosbags",
+            );
         }
         if bag::has_ending(path, "mcap") {
             return Err(bad(path, "it does not begin as an MCAP file does".into()));
@@ -206,9 +214,9 @@ fn mcap_into(
             let fault = Fault::from("damaged: a record is longer than the file, although the file ends as it should");
             Err(bad(path, fault.advise("`mcap recover` keeps what is whole")))
         }
-        End::CutOff => {
-            Ok(Some(format!("{}: it was cut off while it was recorded, and is read up to there", path.display()).into()))
-        }
+        End::CutOff => Ok(Some(
+            format!("{}: it was cut off while it was recorded, and is read up to there", path.display()).into(),
+        )),
     }
 }
 

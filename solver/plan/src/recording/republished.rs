@@ -46,7 +46,8 @@ fn distance(a: &[f64; 2], b: &[f64; 2]) -> f64 {
 fn distance_to_line(place: &[f64; 2], a: &[f64; 2], b: &[f64; 2]) -> f64 {
     let (dx, dy) = (b[0] - a[0], b[1] - a[1]);
     let square = dx * dx + dy * dy;
-    let along = if square > 0.0 { (((place[0] - a[0]) * dx + (place[1] - a[1]) * dy) / square).clamp(0.0, 1.0) } else { 0.0 };
+    let along =
+        if square > 0.0 { (((place[0] - a[0]) * dx + (place[1] - a[1]) * dy) / square).clamp(0.0, 1.0) } else { 0.0 };
     distance(place, &[a[0] + along * dx, a[1] + along * dy])
 }
 

@@ -47,7 +47,8 @@ pub(super) fn parse(text: &[u8], columns: Option<&str>, budget: &mut Budget) -> 
         .filter(|(_, line)| !line.is_empty())
         .peekable();
     let Some(&(_, first)) = lines.peek() else { return Err("there is nothing in it".into()) };
-    let delimiter = Delimiter::of(lines.clone().find(|(_, line)| !line.starts_with('#')).map_or(first, |(_, line)| line));
+    let delimiter =
+        Delimiter::of(lines.clone().find(|(_, line)| !line.starts_with('#')).map_or(first, |(_, line)| line));
     let has_header = delimiter.fields(first).any(|field| delimiter.number(field).is_none());
     let mut found = match columns {
         Some(names) => header(names, Delimiter::Comma)?,
@@ -78,9 +79,9 @@ pub(super) fn parse(text: &[u8], columns: Option<&str>, budget: &mut Budget) -> 
 impl Columns {
     fn read(&self, fields: &[&str], delimiter: Delimiter) -> Result<TimedPlace, Fault> {
         let number = |column: usize| {
-            let field = fields.get(column).ok_or_else(|| {
-                Fault::from(format!("{} columns, expected {} at least", fields.len(), column + 1))
-            })?;
+            let field = fields
+                .get(column)
+                .ok_or_else(|| Fault::from(format!("{} columns, expected {} at least", fields.len(), column + 1)))?;
             delimiter.number(field).ok_or_else(|| {
                 Fault::from(format!("`{}` in column {}, expected a number", Printable(field), column + 1))
             })
@@ -113,10 +114,10 @@ fn header(line: &str, delimiter: Delimiter) -> Result<Option<Columns>, Fault> {
             (column, _) => Ok(column),
         }
     };
-    let coordinate = |axis: &str| match names.iter().any(|name| name == axis) {
+    let coordinate = |axis: &str| {
         // One that is called x and no more is meant, be there others whose names end so.
-        true => only(&|name| name == axis, axis),
-        false => only(&|name| is_position(name, axis), axis),
+        let is_there = names.iter().any(|name| name == axis);
+        only(&|name| if is_there { name == axis } else { is_position(name, axis) }, axis)
     };
     let (x, y) = match (coordinate("x")?, coordinate("y")?) {
         (Some(x), Some(y)) => (x, y),
@@ -247,13 +248,16 @@ mod tests {
         assert_eq!(read("x,y\nnan,1\n1,2", None), Ok(vec![(None, 1.0, 2.0)]));
         // Nanoseconds since 1970 are told by their size.
         let stamps = read("t,x,y\n1700000000000000000,0,0\n1700000001000000000,1,0", None).unwrap();
-        assert_eq!(stamps[1].0.unwrap() - stamps[0].0.unwrap(), 1.0);
+        assert!((stamps[1].0.unwrap() - stamps[0].0.unwrap() - 1.0).abs() < 1e-6);
     }
 
     #[test]
     fn what_can_be_read_in_two_ways_is_refused() {
         for (text, expected) in [
-            ("1,2,3", "line 1: 3 columns without a header: expected x and y, or the eight of a TUM trajectory\nhint: name"),
+            (
+                "1,2,3",
+                "line 1: 3 columns without a header: expected x and y, or the eight of a TUM trajectory\nhint: name",
+            ),
             ("x,y,x\n1,2,3", "columns 1 and 3 may both be x"),
             ("a.position.x,a.position.y,b.position.x\n1,2,3", "columns 1 and 3 may both be x"),
             ("east,north\n1,2", "the header `east,north` names no x and y"),

@@ -103,7 +103,9 @@ fn topics_are_chosen_by_name() {
 
 #[test]
 fn a_drive_in_another_frame_is_off_the_map() {
-    let map = LoadedMap::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/maps/depot.yaml")).expect("a map").map;
+    let map = LoadedMap::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/maps/depot.yaml"))
+        .expect("a map")
+        .map;
     let recording = read("two_topics.mcap");
     let fits = |topic: &str| -> Vec<MapFit> {
         drives(stream(&recording, topic)).iter().map(|drive| MapFit::new(&map, drive)).collect()
@@ -132,7 +134,11 @@ fn what_is_no_recording_is_refused_and_says_what_to_do() {
         )
     };
     for (name, content, expected) in [
-        ("bag1/metadata.yaml", bag("sqlite3", "").into_bytes(), "a bag of the storage `sqlite3`, expected mcap\nhint: convert it: `ros2 bag convert"),
+        (
+            "bag1/metadata.yaml",
+            bag("sqlite3", "").into_bytes(),
+            "a bag of the storage `sqlite3`, expected mcap\nhint: convert it: `ros2 bag convert",
+        ),
         ("bag2/metadata.yaml", bag("mcap", "FILE").into_bytes(), "whose files are compressed by rosbag2"),
         ("bag3/metadata.yaml", b"a: 1".to_vec(), "not the description of a bag"),
         ("bag4/a.db3", b"".to_vec(), "no .mcap file\nhint: convert it"),
