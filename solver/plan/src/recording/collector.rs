@@ -11,7 +11,7 @@ use super::{PoseStream, TimedPlace, Tracks, republished};
 const MOST_PLACES: u64 = 2_000_000;
 /// The most places of paths that are compared with those of others.
 const MOST_COMPARED: u64 = 100_000_000;
-/// The most topics without poses that are remembered, to be listed.
+/// The most topics that are remembered to be listed.
 const MOST_OTHERS: usize = 1_000;
 /// The most topics with poses.
 const MOST_STREAMS: usize = 1_000;
@@ -24,7 +24,7 @@ pub(super) struct Collector {
     /// The topic that is wanted; `None` for all.
     wanted: Option<String>,
     pub(super) streams: BTreeMap<String, PoseStream>,
-    /// Types of topics whose messages hold no poses, or none that are read.
+    /// Types of topics whose messages hold no poses, or are not wanted.
     pub(super) others: BTreeMap<String, String>,
     /// Poses that were left out because they are no numbers.
     pub(super) without_numbers: u64,
@@ -50,7 +50,7 @@ impl Collector {
         self.wanted.as_ref().is_none_or(|wanted| wanted == topic)
     }
 
-    /// Remembers a topic without poses.
+    /// Remembers a topic without poses, or one that is not wanted.
     pub(super) fn other(&mut self, topic: &str, type_name: &str, encoding: &str) {
         if self.others.len() < MOST_OTHERS {
             let encoded = if encoding == "cdr" { String::new() } else { format!(" encoded as {encoding}") };

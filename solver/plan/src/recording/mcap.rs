@@ -131,6 +131,7 @@ impl Records<'_> {
             let reader: &mut dyn Read = source;
             let mut content = reader.take(length);
             match opcode[0] {
+                0 => return Err(Fault::from("a record of the kind 0, which is none").into()),
                 op::DATA_END | op::FOOTER => return Ok(End::Finished),
                 op::SCHEMA => self.schema(&mut content)?,
                 op::CHANNEL => self.channel(&mut content)?,
@@ -156,7 +157,7 @@ impl Records<'_> {
         let encoding = text_of(content, "the encoding of a topic")?;
         let name = self.schemas.get(&schema).map_or("", String::as_str);
         let poses = MessageType::of(name).filter(|_| encoding == "cdr");
-        if poses.is_none() && !self.channels.contains_key(&id) {
+        if (poses.is_none() || !self.collector.wants(&topic)) && !self.channels.contains_key(&id) {
             self.collector.other(&topic, name, &encoding);
         }
         self.channels.insert(id, Channel { topic, poses });

@@ -58,7 +58,7 @@ const LEAST_UNPACKED: u64 = 512 << 20;
 /// Bytes more for each byte of the file. Poses and scans pack to a third, empty maps to a hundredth.
 const UNPACKED_A_BYTE: u64 = 8;
 /// Bytes of a record on the average, at least: a message takes 31 before its content. Reading one costs as much as that.
-const BYTES_A_RECORD: u64 = 64;
+const BYTES_A_RECORD: u64 = 96;
 
 /// A place, and when the robot was there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,7 +110,7 @@ pub struct Recording {
     pub source: PathBuf,
     /// Topics with poses, by name.
     pub streams: Vec<PoseStream>,
-    /// Other topics: their names and types. No more than a thousand.
+    /// Topics without poses, and those that were not asked for: their names and types. No more than a thousand.
     pub others: Vec<(String, String)>,
     /// What is to be said about it: it ends in the midst of a message, poses were left out.
     pub notes: Vec<Fault>,

@@ -9,12 +9,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use trm_cli::{Exit, InvalidOption, console, errln};
 use trm_intake::file::{folder_of, is_same, write_atomically};
-use trm_intake::{Escaped, Printable, explained};
+use trm_intake::{Printable, explained};
 use trm_plan::map::LoadedMap;
-use trm_plan::recording::{Cuts, MOST_PLACES, MapFit, PoseStream, Recording};
+use trm_plan::recording::{Cuts, MOST_PLACES, MapFit, MessageType, PoseStream, Recording};
 use trm_plan::{Drive, LayerSource, OccupancyMap};
 
-/// Topics without poses that are named where there are none with poses.
+/// Topics that are listed in a message.
 const MOST_SHOWN: usize = 12;
 
 /// Make drives out of recordings of where a robot was.
@@ -164,7 +164,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Exit> {
         let told = JsonRecording {
             recording: path.display().to_string(),
             topic: stream.kind.map(|_| stream.topic.clone()),
-            message_type: stream.kind.map(trm_plan::recording::MessageType::name),
+            message_type: stream.kind.map(MessageType::name),
             messages: stream.messages,
             frames: stream.frames.clone(),
             drives,
@@ -338,10 +338,8 @@ fn found_from(folder: Option<&Path>, file: &Path) -> anyhow::Result<PathBuf> {
 /// The topic that is meant.
 fn chosen<'r>(recording: &'r Recording, topic: Option<&str>) -> anyhow::Result<&'r PoseStream> {
     let source = Printable(&recording.source.display().to_string()).to_string();
-    let line = |stream: &PoseStream| {
-        let kind = stream.kind.map_or("", trm_plan::recording::MessageType::name);
-        format!("\n  {}  {kind}, {} messages", Escaped(&stream.topic), stream.messages)
-    };
+    let others =
+        || listed(recording.others.iter().map(|(name, kind)| format!("{} ({})", Printable(name), Printable(kind))));
     match (&recording.streams[..], topic) {
         ([stream], _) => Ok(stream),
         ([], Some(topic)) => match recording.others.iter().find(|(name, _)| name == topic) {
@@ -351,32 +349,37 @@ fn chosen<'r>(recording: &'r Recording, topic: Option<&str>) -> anyhow::Result<&
                 Printable(topic),
                 Printable(kind)
             ),
-            None => bail!(
-                "--topic {}: {source} has no messages on it\nhint: without --topic its topics with poses are listed",
-                Printable(topic)
-            ),
+            None => {
+                bail!("--topic {}: {source} has no messages on it\nhint: its topics: {}", Printable(topic), others())
+            }
         },
-        ([], None) => {
-            let others: Vec<String> = recording
-                .others
-                .iter()
-                .take(MOST_SHOWN)
-                .map(|(name, kind)| format!("{} ({})", Printable(name), Printable(kind)))
-                .collect();
-            let others = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
-            bail!(
-                "{source}: there are no poses in it; other topics: {others}\nhint: record a topic with poses, such as /amcl_pose or /odom"
-            )
-        }
+        ([], None) => bail!(
+            "{source}: there are no poses in it\nhint: record a topic with poses, such as /amcl_pose; its topics: {}",
+            others()
+        ),
         (streams, _) => {
-            let listed: String = streams.iter().map(line).collect();
-            errln!("{source} has poses on {} topics:{listed}", streams.len());
-            let first = Printable(&streams[0].topic);
+            let kind = |stream: &PoseStream| stream.kind.map_or("", MessageType::name);
+            let line = |stream: &PoseStream| {
+                format!("{} ({}, {} messages)", Printable(&stream.topic), kind(stream), stream.messages)
+            };
             bail!(
-                "{source}: poses on {} topics, and only one can be meant\nhint: name it, such as --topic {first}",
-                streams.len()
+                "{source}: poses on {} topics: {}\nhint: name the one that is meant, such as --topic {}",
+                streams.len(),
+                listed(streams.iter().map(line)),
+                Printable(&streams[0].topic)
             )
         }
+    }
+}
+
+/// Topics in a line, no more of them than one reads.
+fn listed(topics: impl ExactSizeIterator<Item = String>) -> String {
+    let more = topics.len().saturating_sub(MOST_SHOWN);
+    let shown: Vec<String> = topics.take(MOST_SHOWN).collect();
+    match (shown.is_empty(), more) {
+        (true, _) => "none".to_owned(),
+        (_, 0) => shown.join(", "),
+        _ => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
