@@ -54,11 +54,11 @@ const SQLITE: &[u8] = b"SQLite format 3\0";
 const ROS1: &[u8] = b"#ROSBAG V";
 
 /// Bytes that the chunks of any file may unpack to.
-const LEAST_UNPACKED: u64 = 512 << 20;
-/// Bytes more for each byte of the file. Poses and scans pack to a third, empty maps to a hundredth.
-const UNPACKED_A_BYTE: u64 = 8;
-/// Bytes of a record on the average, at least: a message takes 31 before its content. Reading one costs as much as that.
-const BYTES_A_RECORD: u64 = 96;
+const LEAST_UNPACKED: u64 = 1 << 30;
+/// Bytes more for each byte of the file. Scans pack to a third, odometry with its covariances to a twentieth.
+const UNPACKED_A_BYTE: u64 = 16;
+/// Bytes of a record on the average, as they are counted: one of few bytes takes as long to read as one of some hundred.
+const BYTES_A_RECORD: u64 = 192;
 
 /// A place, and when the robot was there.
 #[derive(Debug, Clone, Copy, PartialEq)]
