@@ -11,7 +11,7 @@ pub const MOST_PLACES: usize = 1_900_000;
 /// Metres within which a robot stands still, whatever its localisation says.
 const STILL: f64 = 0.1;
 
-/// Where a track of poses is cut into drives.
+/// The limits at which a track of poses is cut into drives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cuts {
     /// Seconds without a movement of more than 0.1 m, or without a pose.

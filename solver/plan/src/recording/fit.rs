@@ -1,9 +1,9 @@
-//! How well a drive lies on a map.
+//! The comparison of a drive with a map.
 
 use crate::Robot;
 use crate::map::{OccupancyMap, UNKNOWN};
 
-/// Where the places of a drive lie on a map. A robot was where it drove: places off free ground mean another frame, another map,
+/// The places of a drive, by the ground that a map has there. A robot was where it drove: places off free ground mean another frame, another map,
 /// or a poor localisation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MapFit {

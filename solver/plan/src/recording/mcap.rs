@@ -14,7 +14,7 @@ use trm_intake::{Budget, Exceeded, Fault, Printable};
 use super::collector::Collector;
 use super::message::MessageType;
 
-/// What every file begins with, and every finished one ends with.
+/// The bytes that every file begins with, and every finished one ends with.
 pub(super) const MAGIC: &[u8; 8] = b"\x89MCAP0\r\n";
 
 /// Opcodes of records.
@@ -40,7 +40,7 @@ const ZSTD_WINDOW: u64 = 64 << 20;
 /// Bytes that a chunk counts for at least: opening one costs as much as some kilobytes within.
 const LEAST_CHUNK: u64 = 4 << 10;
 
-/// Where a file ended.
+/// The end of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Behind its last message, as it says itself.

@@ -18,7 +18,7 @@ pub enum MessageType {
     PoseWithCovarianceStamped,
 }
 
-/// What a message says, without its height and its directions.
+/// The part of a message about the ground: heights and directions are left out.
 #[derive(Debug)]
 pub(super) struct Message {
     /// Seconds since 1970 or the simulation's beginning; `None` where the stamp was left at zero.

@@ -69,7 +69,7 @@ pub struct TimedPlace {
     pub at: [f64; 2],
 }
 
-/// What a topic says of where the robot was.
+/// The places of a topic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Tracks {
     /// One pose after the other.
@@ -112,7 +112,7 @@ pub struct Recording {
     pub streams: Vec<PoseStream>,
     /// Topics without poses, and those that were not asked for: their names and types. No more than a thousand.
     pub others: Vec<(String, String)>,
-    /// What is to be said about it: it ends in the midst of a message, poses were left out.
+    /// Remarks: it ends in the midst of a message, poses were left out.
     pub notes: Vec<Fault>,
 }
 

@@ -22,7 +22,7 @@ struct Columns {
     time: Option<usize>,
     x: usize,
     y: usize,
-    /// How many units of the time column make a second, where its name says so.
+    /// Units of the time column that make a second, where its name says so.
     a_second: Option<f64>,
 }
 
@@ -172,7 +172,7 @@ fn in_seconds(poses: &mut [TimedPlace], a_second: Option<f64>) {
     }
 }
 
-/// What parts the columns.
+/// The character that parts the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Delimiter {
     Comma,

@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// The map that the poses are on, of any format that `trm plan` reads
     #[arg(long, value_name = "FILE")]
     map: PathBuf,
-    /// What is known of the map's cells besides obstacles: a picture with a pixel for each, a map, or a number for all.
+    /// A layer of the map, of something besides obstacles: a picture with a pixel for each cell, a map, or a number for all.
     /// May be given several times
     #[arg(long, value_name = "NAME=FILE|NUMBER", allow_hyphen_values = true, value_parser = parse_layer)]
     layer: Vec<(String, LayerSource)>,
@@ -73,7 +73,7 @@ fn parse_layer(text: &str) -> Result<(String, LayerSource), String> {
     }
 }
 
-/// What was made of the recordings.
+/// The summary of all recordings.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 #[schemars(rename = "Drives")]
 pub(crate) struct JsonSummary {
@@ -102,7 +102,7 @@ struct JsonRecording {
     messages: u64,
     /// The frames that its poses are in.
     frames: Vec<String>,
-    /// What was made of it.
+    /// The drives in it, those that were left out too.
     drives: Vec<JsonDrive>,
 }
 
