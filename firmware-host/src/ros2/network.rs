@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn without_a_stand_in_the_network_has_to_solve_all_segments() {
-        let segment = |planner| Segment { planner, steps: 1, moves: 4 };
+        let segment = |planner| Segment { planner, steps: 1, moves: 4, corners: [(0, 0); 2] };
         let path = PlannedPath {
             poses: vec![Pose::default(), Pose::new(1.0, 0.0, 0.0)],
             by_network: vec![true, false],

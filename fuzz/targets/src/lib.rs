@@ -33,7 +33,7 @@ impl Target {
 }
 
 /// All readers.
-pub static TARGETS: [Target; 27] = [
+pub static TARGETS: [Target; 28] = [
     Target { name: "checkpoint", read: weights::checkpoint },
     Target { name: "checkpoint-pickle", read: weights::checkpoint_pickle },
     Target { name: "safetensors", read: weights::safetensors },
@@ -57,6 +57,7 @@ pub static TARGETS: [Target; 27] = [
     Target { name: "picture", read: world::picture },
     Target { name: "mjpeg", read: world::mjpeg },
     Target { name: "path", read: world::path },
+    Target { name: "recording", read: world::recording },
     Target { name: "frames", read: world::frames },
     Target { name: "messages", read: world::messages },
     Target { name: "frame-source", read: world::frame_source },

@@ -7,6 +7,7 @@ use trm_firmware_host::vision::photo;
 use trm_firmware_host::vision::source::{JpegSplitter, SourceSpec};
 use trm_link::motion::PathFile;
 use trm_plan::map::LoadedMap;
+use trm_plan::recording::{Cuts, Recording};
 use trm_protocol::{Command, Decoder, FromDevice, FromHost, PixelFormat, Runs};
 
 use crate::scratch::{with_file, with_folder};
@@ -67,6 +68,15 @@ pub(crate) fn mjpeg(data: &[u8]) -> bool {
 /// A planned path that a robot is to drive.
 pub(crate) fn path(data: &[u8]) -> bool {
     PathFile::read("path.json", data).is_ok()
+}
+
+/// A recording of where a robot was: an MCAP file, or a table.
+pub(crate) fn recording(data: &[u8]) -> bool {
+    let read = |path: &Path| {
+        let recording = Recording::read(path, None, None).ok()?;
+        recording.streams.iter().try_for_each(|stream| stream.drives(&Cuts::default(), 0.05).ok().map(drop))
+    };
+    with_file("recording", data, read).flatten().is_some()
 }
 
 /// Bytes from the line, from either side.

@@ -65,6 +65,14 @@ pub enum PlanError {
         /// The fault, after the layer's name, and the expectation.
         fault: Fault,
     },
+    /// A recording that cannot be read, or has nothing to make drives of.
+    #[error("{source_name}: {fault}")]
+    BadRecording {
+        /// The recording, as the caller calls it; mostly a file.
+        source_name: String,
+        /// The fault, and the expectation.
+        fault: Fault,
+    },
     /// A threshold that no value of a map's cell can reach, or that all do.
     #[error("{value} is no value of an obstacle")]
     OccupiedFrom {
@@ -108,7 +116,10 @@ pub enum PlanError {
 impl Hint for PlanError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         Some(match self {
-            Self::BadMap { fault, .. } | Self::BadDrive { fault, .. } | Self::BadLayer { fault, .. } => return fault.hint(),
+            Self::BadMap { fault, .. }
+            | Self::BadDrive { fault, .. }
+            | Self::BadLayer { fault, .. }
+            | Self::BadRecording { fault, .. } => return fault.hint(),
             Self::MapTooLarge { .. } => "crop the map, or give it a coarser resolution".into(),
             Self::Radius { .. } => "give metres, such as 0.22".into(),
             Self::Footprint { .. } => {

@@ -45,6 +45,7 @@ mod picture;
 mod planner;
 mod planning_grid;
 mod pose;
+pub mod recording;
 mod report;
 mod sight;
 mod smooth;

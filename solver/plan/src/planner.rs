@@ -247,7 +247,7 @@ impl<S: MazeSolver> Planner<S> {
                     (SegmentPlanner::Network, Some(way)) => way,
                     _ => window.route.clone(),
                 };
-                let segment = Segment { planner, steps: attempt.steps, moves: way.len() - 1 };
+                let segment = Segment { planner, steps: attempt.steps, moves: way.len() - 1, corners: window.corners };
                 (way, segment)
             })
             .unzip())

@@ -36,6 +36,9 @@ pub struct Segment {
     pub steps: usize,
     /// Moves from cell to cell of the planning grid.
     pub moves: usize,
+    /// Its lower left and its upper right corner: columns and rows of the map's cells from the map's lower left corner. A
+    /// window may reach beyond the map.
+    pub corners: [(i64, i64); 2],
 }
 
 /// The time of each stage of a plan.

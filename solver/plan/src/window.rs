@@ -21,6 +21,8 @@ pub(crate) struct Window {
     nodes: Vec<Option<Node>>,
     /// The piece of the route that it holds, both ends included.
     pub(crate) route: Vec<Node>,
+    /// Its lower left and its upper right corner in cells of the map, without the walls that frame it.
+    pub(crate) corners: [(i64, i64); 2],
 }
 
 impl Window {
@@ -140,7 +142,10 @@ fn window(grid: &PlanningGrid, route: &[Node], (height, width): (usize, usize), 
         maze.cells_mut()[start] = START;
         maze.cells_mut()[goal] = GOAL;
     }
-    Window { maze, nodes, route: route.to_vec() }
+    let scale = grid.scale() as i64;
+    let lower_left = (left * scale, (top - room.0 as i64 + 1) * scale);
+    let upper_right = ((left + room.1 as i64) * scale, (top + 1) * scale);
+    Window { maze, nodes, route: route.to_vec(), corners: [lower_left, upper_right] }
 }
 
 /// Makes a wall of one of every two neighbours that are not joined: first of those beside the route, then of the smaller
@@ -193,6 +198,11 @@ mod tests {
                 let windows = cut(&grid, &route, (side, side));
                 let mut whole = vec![from];
                 for window in &windows {
+                    let [(left, bottom), (right, top)] = window.corners;
+                    for &node in &window.route {
+                        let (x, y) = grid.centre(node);
+                        prop_assert!(left as f64 <= x && x <= right as f64 && bottom as f64 <= y && y <= top as f64);
+                    }
                     let task = Maze::new(side, side).expect("a maze");
                     task.check(&window.maze).expect("a well-formed maze");
                     whole.extend(&window.route[1..]);

@@ -9,6 +9,7 @@ mod map_texts;
 #[path = "../measured/mod.rs"]
 mod measured;
 mod options;
+mod pose_recordings;
 mod texts;
 
 use std::fs;

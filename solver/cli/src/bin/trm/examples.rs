@@ -46,6 +46,20 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
         )],
     ),
     (
+        "drives",
+        &[
+            (
+                "trm drives teach.mcap --map site.yaml --layer ground=ground.png --out drives.jsonl",
+                "Make drives of the one topic with poses in a recording, a line for each.",
+            ),
+            (
+                "trm drives bag/ --map site.yaml --topic /amcl_pose > drives.jsonl",
+                "Of one of several topics in a bag of ROS 2.",
+            ),
+            ("trm drives way.csv --columns t,x,y --map site.yaml", "Of a table without a header, on stdout."),
+        ],
+    ),
+    (
         "eval",
         &[
             ("trm eval sudoku --generate sudoku-hard --count 1000 --seed 2026", "Measure a model on fresh puzzles."),

@@ -9,6 +9,7 @@ mod checkpoint;
 mod classifier;
 mod dataset;
 mod doctor;
+mod drives;
 mod escalation;
 mod eval;
 mod examples;
@@ -75,6 +76,8 @@ enum Command {
     Solve(solve::Args),
     /// Plan a robot's path on a map, and check it
     Plan(Box<plan::Args>),
+    /// Make drives out of recordings of where a robot was
+    Drives(drives::Args),
     /// Measure a model: exact and valid answers, steps, speed
     Eval(eval::Args),
     /// Train a model from nothing, or fine-tune one, on this machine
@@ -139,6 +142,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Solve(args) => solve::run(&args, verbose),
         Command::Plan(args) => plan::run(&args, verbose),
+        Command::Drives(args) => drives::run(&args),
         Command::Eval(args) => eval::run(&args, verbose),
         Command::Train(args) => train::run(&args, verbose),
         Command::Generate(args) => generate::run(&args),

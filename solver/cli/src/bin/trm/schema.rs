@@ -25,6 +25,8 @@ enum Printed {
     Hint,
     /// The plan between two points
     Plan,
+    /// The summary of what was made of recordings
+    Drives,
     /// The measurement of a model
     Eval,
     /// A puzzle a line
@@ -41,6 +43,7 @@ impl Printed {
             Self::Solve => schema_of::<crate::output::JsonReport<'_>>(),
             Self::Hint => schema_of::<crate::solve::JsonHint<'_>>(),
             Self::Plan => schema_of::<crate::plan::JsonPlan<'_>>(),
+            Self::Drives => schema_of::<crate::drives::JsonSummary>(),
             Self::Eval => schema_of::<crate::eval::JsonReport<'_>>(),
             Self::Generate => schema_of::<crate::generate::JsonExample>(),
             Self::Formats => schema_of::<Vec<crate::reading::JsonDialect>>(),

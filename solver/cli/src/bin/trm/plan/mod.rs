@@ -2,6 +2,7 @@
 
 mod costs;
 mod output;
+mod recording;
 mod trial;
 
 use std::io::Write;
@@ -107,11 +108,11 @@ pub(crate) struct Args {
     #[arg(long)]
     no_optimum: bool,
     /// Measure on random pairs of free places more than 3 m apart, against exact search
-    #[arg(long, value_name = "N", conflicts_with_all = ["start", "goal", "png"],
+    #[arg(long, value_name = "N", conflicts_with_all = ["start", "goal", "png", "mcap"],
         value_parser = clap::value_parser!(u64).range(..=MOST_PAIRS as u64))]
     pairs: Option<u64>,
     /// Measure on the scenarios in the .scen beside a MovingAI map, against exact search and the lengths it gives
-    #[arg(long, conflicts_with_all = ["start", "goal", "png"])]
+    #[arg(long, conflicts_with_all = ["start", "goal", "png", "mcap"])]
     scenarios: bool,
     /// Seed of the random pairs and of the symmetries
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -122,6 +123,10 @@ pub(crate) struct Args {
     /// Also draw map, inflation and path into this file: blue by the network, red by the fallback
     #[arg(long, value_name = "FILE")]
     png: Option<PathBuf>,
+    /// Also write map, costs, path and the network's windows into this file, for Foxglove, Rerun and other viewers of ROS 2
+    /// recordings
+    #[arg(long, value_name = "FILE")]
+    mcap: Option<PathBuf>,
     #[command(flatten)]
     costs: CostArgs,
     #[command(flatten)]
@@ -194,6 +199,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> anyhow::Result<Exit> {
     }
     let mut watch = StopWatch::start();
     let loaded = load_map(args)?;
+    recording::check(args, &loaded)?;
     if let (Some(path), Some(image)) = (&args.png, &loaded.image) {
         check_png_path(path, &[image]).map_err(InvalidOption::named("--png"))?;
     }
@@ -476,6 +482,9 @@ fn plan_one(
     if let Some(file) = &args.png {
         let goal = Pose { x: goal.x, y: goal.y, yaw: 0.0 };
         write_png(file, &picture(terrain, path, start, goal))?;
+    }
+    if let Some(file) = &args.mcap {
+        recording::write(file, terrain, path, (start, goal), args.spacing)?;
     }
     Ok(if path.is_some() { Exit::Done } else { Exit::AnswerFailed })
 }

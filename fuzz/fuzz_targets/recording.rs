@@ -1,0 +1,5 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = trm_fuzz::find("recording").expect("a target").run(data);
+});
