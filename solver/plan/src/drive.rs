@@ -19,7 +19,7 @@ const LIMITS: Limits = Limits { bytes: 64 << 20, items: 2_000_000, depth: 16, ti
 /// The longest text, in bytes.
 const LONGEST_TEXT: u64 = 4096;
 
-/// What is known of a map's cells besides obstacles: ground, slope, traffic, hour of the day.
+/// Knowledge of a map's cells besides obstacles: ground, slope, traffic, hour of the day.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LayerSource {

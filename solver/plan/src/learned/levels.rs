@@ -71,7 +71,7 @@ impl Levels {
         Self { width: features.width, height: features.height, extent, values, factor }
     }
 
-    /// What a metre costs beyond itself at a place, given as shares of the map's width and height: linear between the middles of
+    /// The metres that a metre costs beyond itself at a place, given as shares of the map's width and height: linear between the middles of
     /// the model's cells.
     pub(crate) fn extra(&self, x: f64, y: f64) -> f64 {
         let between = |share: f64, extent: f64, side: usize| neighbours(share * extent, side);

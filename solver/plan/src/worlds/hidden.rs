@@ -1,4 +1,4 @@
-//! What ground really costs in made-up worlds.
+//! The true costs of ground in made-up worlds.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,9 +18,9 @@ const POINTS: f64 = 8.0;
 #[derive(Debug, Clone)]
 pub(super) struct Hidden {
     side: usize,
-    /// What a metre in a cell costs, in metres of good ground.
+    /// The cost of a metre in a cell, in metres of good ground.
     weights: Vec<f32>,
-    /// What it costs beyond that to be on the wrong side, in cells where walls are to both.
+    /// The cost beyond that of being on the wrong side, in cells where walls are to both.
     wrong_side: f32,
     /// Cells to the nearest wall towards east, north, west, south; empty where no side is wrong.
     to_wall: Vec<[u16; 4]>,
@@ -82,7 +82,7 @@ impl Hidden {
         self.weights.iter_mut().enumerate().for_each(|(cell, slot)| *slot = weight(cell) as f32);
     }
 
-    /// What a metre costs in a cell for somebody who goes in a direction.
+    /// The cost of a metre in a cell for somebody who goes in a direction.
     fn weight(&self, cell: usize, (dx, dy): (f64, f64)) -> f32 {
         let weight = self.weights[cell];
         let Some(&[east, north, west, south]) = self.to_wall.get(cell) else { return weight };

@@ -91,7 +91,7 @@ impl Sketch {
         }
     }
 
-    /// What lies on the floor.
+    /// The ground, and the hour.
     pub(super) fn layers(&self, kind: WorldKind, rng: &mut impl Rng) -> Layout {
         let mut ground = vec![0_u8; self.side * self.side];
         let mut hour = None;
