@@ -5,8 +5,7 @@ mod program;
 
 use std::path::{Path, PathBuf};
 
-use program::{run, text};
-use serde_json::Value;
+use program::{json_lines, run, text};
 use tempfile::TempDir;
 use trm_plan::recording::{Recording, Tracks};
 use trm_plan::{Drive, LayerSource};
@@ -17,7 +16,8 @@ fn fixture(name: &str) -> String {
 }
 
 fn drives(arguments: &[&str], recording: &str) -> std::process::Output {
-    let words = [&["drives", "--map", &fixture("maps/depot.yaml"), &fixture(recording)], arguments].concat();
+    let (map, recording) = (fixture("maps/depot.yaml"), fixture(recording));
+    let words = [&["drives", "--map", &map, &recording], arguments].concat();
     run(&words, b"")
 }
 
@@ -59,7 +59,7 @@ fn a_file_of_drives_names_what_lies_beside_it_from_there() {
     assert!(line.starts_with(r#"{"map":"site/depot.yaml","layers":{"ground":"site/depot.png"},"path":[[2.0,7.0],"#));
     let read = Drive::read(&out).expect("drives");
     assert!(read.iter().all(|drive| drive.map.is_file()));
-    let summary: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let summary = &json_lines(&output)[0];
     assert_eq!((&summary["drives"], &summary["left_out"]), (&2.into(), &0.into()));
     let recording = &summary["recordings"][0];
     assert_eq!(recording["topic"], "/odometry/filtered");

@@ -33,13 +33,14 @@ fn recordings_of_poses() {
         let channel = [&[0, 0, 1, 0][..], &text("/pose"), &text("cdr"), &text("")].concat();
         [record(3, &schema), record(4, &channel)].concat()
     };
-    // A path of as many places as a message may have, and short ones to compare with it.
-    let path = |count: u32| {
-        let place = [&[0_u8; 12][..], &[0; 4], &[0; 56]].concat();
-        let head = [&[0; 22][..], &[0, 1, 0, 0], &[0; 12], &count.to_le_bytes()].concat();
-        record(5, &[head, place.repeat(count as usize)].concat())
+    let path = |xs: &[f64]| {
+        let place = |x: &f64| [&[0; 16][..], &x.to_le_bytes(), &[0; 48]].concat();
+        let head = [&[0; 22][..], &[0, 1, 0, 0], &[0; 12], &(xs.len() as u32).to_le_bytes()].concat();
+        record(5, &[head, xs.iter().flat_map(place).collect()].concat())
     };
-    let paths = [announced("nav_msgs/msg/Path"), path(400_000), path(2).repeat(150_000)].concat();
+    // A plan of as many places as a message may have, and ever again its end, which has to be looked for.
+    let plan = [&[100.0][..], &[50.0].repeat(400_000), &[0.0]].concat();
+    let paths = [announced("nav_msgs/msg/Path"), path(&plan), path(&[0.0, 0.0]).repeat(150_000)].concat();
     all(
         TRM,
         &[
@@ -49,7 +50,7 @@ fn recordings_of_poses() {
                 record(0x7f, &[]).repeat(LONGEST / 9),
                 "a record is longer than the file",
             ),
-            mcap("a record of 2^63 bytes", [&[3][..], &[255; 8]].concat(), "a record is longer than the file"),
+            mcap("a record of 2^63 bytes", [&[0x7f][..], &[255; 8]].concat(), "a record is longer than the file"),
             bomb(
                 "drives: a sparse file of 1 TB",
                 "drives r.mcap --map m.txt",

@@ -304,8 +304,8 @@ fn check(args: &Args) -> Result<(), InvalidOption> {
     }
     let mut names: Vec<&str> = args.layer.iter().map(|(name, _)| &**name).collect();
     names.sort_unstable();
-    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return invalid("--layer", format!("{} is given twice", twice[0]), None);
+    if let Some([name, ..]) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return invalid("--layer", format!("{name} is given twice"), None);
     }
     Ok(())
 }
