@@ -339,13 +339,15 @@ def check_costmap(trm_host):
     plans = robot.reader("trm_planner/plan", Path, quality(RELIABLE, VOLATILE, ALL))
     costmaps.write(costmap())
     found.write(start(1.0, 1.0))
-    with planner(trm_host, "--costmap", "--beside-nav2", "--nav2", "iron", "--rmw", "cyclonedds") as said:
+    with planner(trm_host, "--costmap", "--beside-nav2", "--nav2", "iron", "--rmw", "cyclonedds", "--spacing", "0.005") as said:
         wait("the costmap to be received", lambda: "costmap received: 100 x 100 cells of 0.1 m" in said())
         wait("AMCL's pose to be received", lambda: "start received from localisation: x 1.00 m" in said())
         check("a costmap and AMCL's pose from before the planner was there are received", True, None)
         client = ActionClient(robot, "trm_planner/compute_path_to_pose", ros.IronResult, is_framed=True)
         answer = client.path((5.0, 9.0))
         check("a costmap is planned on", (answer.status, answer.error_code, end(answer.path)) == (SUCCEEDED, 0, (5.0, 9.0)), answer)
+        poses = len(answer.path.poses)
+        check("a path of more than a datagram arrives whole under Cyclone DDS", 2000 < poses < 5000, poses)
         beside = [p.pose.position.x for p in answer.path.poses if 4.5 < p.pose.position.y < 5.5]
         check("off the inscribed cells, at their costs", beside and min(beside) > 8.5, beside)
         check("the plan is published beside nav2's", any(end(path) == (5.0, 9.0) for path in taken(plans, 1.0)), None)
@@ -375,7 +377,7 @@ def check_volatile_map(trm_host):
     """A map of a publisher that keeps none for late comers, the layout of Humble, in the place of nav2's planner server."""
     robot = Participant()
     maps = robot.writer("map", OccupancyGrid, quality(RELIABLE, VOLATILE, LAST))
-    options = ["--volatile-map", "--nav2", "humble", "--remap", "compute_path_to_pose:=compute_path_to_pose"]
+    options = ["--spacing", "0.005", "--volatile-map", "--nav2", "humble", "--remap", "compute_path_to_pose:=compute_path_to_pose"]
     with planner(trm_host, *options) as said:
         client = ActionClient(robot, "compute_path_to_pose", ros.HumbleResult, is_framed=False)
         answer = client.path((5.0, 9.0), origin=(1.0, 1.0))
@@ -391,6 +393,8 @@ def check_volatile_map(trm_host):
         check("with --volatile-map a map is received of a publisher that keeps none", True, None)
         answer = client.path((5.0, 9.0), origin=(1.0, 1.0))
         check("in nav2's place a path is found", (answer.status, end(answer.path)) == (SUCCEEDED, (5.0, 9.0)), answer)
+        poses = len(answer.path.poses)
+        check("a path of more than a datagram arrives by its corners under Fast DDS", 2 < poses < 100, poses)
         check("and takes some time", answer.planning_time.sec == 0 and answer.planning_time.nanosec > 0, answer.planning_time)
 
 

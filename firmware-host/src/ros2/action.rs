@@ -12,16 +12,23 @@ use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::executor::block_on;
 use ros2_client::action::{
     ActionServer, ActionServerQosPolicies, CancelGoalRequest, GetResultRequest, GetResultResponse, GoalId, GoalInfo,
-    SendGoalRequest, SendGoalResponse,
+    GoalStatusEnum, SendGoalRequest, SendGoalResponse,
 };
 use ros2_client::action_msgs::GoalStatusArray;
 use ros2_client::builtin_interfaces::Time;
+use ros2_client::dds::rustdds::no_key::DataWriterCdr;
+use ros2_client::dds::rustdds::{QosPolicies, Timestamp, TopicKind};
 use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
-use ros2_client::{ActionTypeName, CreateError, Message, Name, Node, ReadResult, RmwRequestId, ServiceMapping};
+use ros2_client::{
+    ActionTypeName, Context, CreateError, Message, Name, Node, ReadResult, RmwRequestId, ServiceMapping,
+};
+use serde::Serialize;
 
 use super::cdr::{decode, encode};
 use super::goals::{Effect, Goals};
-use super::nav2::{HumbleResult, IronResult, KiltedResult, Nav2Release, PathAnswer, PathFeedback, PathGoal};
+use super::messages::Path;
+use super::nav2::{HumbleResult, IronResult, KiltedResult, Nav2Release, PathAnswer, PathError, PathFeedback, PathGoal};
+use super::network_access;
 use crate::{HostError, Result};
 
 /// What the server hands to the node.
@@ -42,6 +49,7 @@ pub(super) struct PathServer {
 impl PathServer {
     /// Serves an action under its full name; what is asked goes to `asked`.
     pub(super) fn start(
+        context: &Context,
         node: &mut Node,
         name: &str,
         mapping: ServiceMapping,
@@ -49,13 +57,14 @@ impl PathServer {
         asked: impl Fn(Asked) + Send + 'static,
     ) -> Result<Self> {
         match release {
-            Nav2Release::Humble => Self::serving::<HumbleResult>(node, name, mapping, asked),
-            Nav2Release::Iron => Self::serving::<IronResult>(node, name, mapping, asked),
-            Nav2Release::Kilted => Self::serving::<KiltedResult>(node, name, mapping, asked),
+            Nav2Release::Humble => Self::serving::<HumbleResult>(context, node, name, mapping, asked),
+            Nav2Release::Iron => Self::serving::<IronResult>(context, node, name, mapping, asked),
+            Nav2Release::Kilted => Self::serving::<KiltedResult>(context, node, name, mapping, asked),
         }
     }
 
     fn serving<R: PathResult>(
+        context: &Context,
         node: &mut Node,
         name: &str,
         mapping: ServiceMapping,
@@ -63,10 +72,11 @@ impl PathServer {
     ) -> Result<Self> {
         let create = |reason: String| HostError::Ros2 { action: "creating the action", reason };
         let server = create_server::<R>(node, name, mapping).map_err(|error| create(error.to_string()))?;
+        let results = Results::create(context, name, mapping).map_err(|error| create(error.to_string()))?;
         let (answers, answered) = unbounded();
         let thread = std::thread::Builder::new().name("ros2 action".to_owned());
         let thread = thread
-            .spawn(move || block_on(Serving { server, goals: Goals::default(), asked }.serve(answered)))
+            .spawn(move || block_on(Serving { server, results, goals: Goals::default(), asked }.serve(answered)))
             .map_err(|error| create(error.to_string()))?;
         Ok(Self { answers: Some(answers), thread: Some(thread) })
     }
@@ -94,6 +104,43 @@ trait PathResult: Message + Clone + Default + From<PathAnswer> + Send + 'static 
 
 impl<R: Message + Clone + Default + From<PathAnswer> + Send + 'static> PathResult for R {}
 
+/// The quality of service of ROS 2's services.
+fn services() -> QosProfile {
+    QosProfile::default().reliability_reliable(WhenFull::DEFAULT).history(History::KeepLast { depth: 10 })
+}
+
+/// How results are replied. The library's own way has a fault, see [`network_access::largest_reply`].
+enum Results<R: PathResult> {
+    /// Its own way, up to so many bytes.
+    Limited(usize),
+    /// By a writer of our own, of any size. Such replies say in themselves whose request they answer.
+    Framed(DataWriterCdr<Framed<R>>),
+}
+
+/// A reply as `rmw_cyclonedds_cpp` has it (`cdds_request_header_t` in its `serdata.hpp`): the request's header before it.
+#[derive(Serialize)]
+struct Framed<R> {
+    /// The last half of the asker's name.
+    guid: [u8; 8],
+    /// The request's number, as the library has read it: high half first.
+    sequence_number: (i32, u32),
+    response: GetResultResponse<R>,
+}
+
+impl<R: PathResult> Results<R> {
+    fn create(context: &Context, action: &str, mapping: ServiceMapping) -> std::result::Result<Self, CreateError> {
+        if mapping != ServiceMapping::Cyclone {
+            return Ok(Self::Limited(network_access::largest_reply()));
+        }
+        let participant = context.domain_participant();
+        let quality = QosPolicies::from(services());
+        let kind = "nav2_msgs::action::dds_::ComputePathToPose_GetResult_Response_".to_owned();
+        let topic = format!("rr{action}/_action/get_resultReply");
+        let topic = participant.create_topic(topic, kind, &quality, TopicKind::NoKey)?;
+        Ok(Self::Framed(participant.create_publisher(&quality)?.create_datawriter_no_key_cdr(&topic, None)?))
+    }
+}
+
 fn create_server<R: PathResult>(
     node: &mut Node,
     name: &str,
@@ -101,8 +148,7 @@ fn create_server<R: PathResult>(
 ) -> std::result::Result<ActionServer<PathGoal, R, PathFeedback>, CreateError> {
     let name = Name::parse(name).map_err(|error| CreateError::BadParameter { reason: format!("{name}: {error}") })?;
     // rcl_action's: services and feedback as all of ROS 2's, of statuses the newest for those who come late.
-    let services =
-        QosProfile::default().reliability_reliable(WhenFull::DEFAULT).history(History::KeepLast { depth: 10 });
+    let services = services();
     let latched = services.clone().durability(Durability::TransientLocal).history(History::KeepLast { depth: 1 });
     node.create_action_server(
         mapping,
@@ -127,6 +173,7 @@ enum Event {
 
 struct Serving<R: PathResult, F> {
     server: ActionServer<PathGoal, R, PathFeedback>,
+    results: Results<R>,
     goals: Goals<Box<PathGoal>, R, RmwRequestId>,
     asked: F,
 }
@@ -142,6 +189,7 @@ impl<R: PathResult, F: Fn(Asked)> Serving<R, F> {
                     self.carry_out(effects);
                 }
                 Event::Answer(goal_id, answer) => {
+                    let answer = self.fitting(answer);
                     let has_succeeded = !answer.path.poses.is_empty();
                     let effects = self.goals.finish(goal_id, has_succeeded, answer.into());
                     self.tell_statuses();
@@ -210,12 +258,50 @@ impl<R: PathResult, F: Fn(Asked)> Serving<R, F> {
             match effect {
                 Effect::Execute(goal_id, goal) => (self.asked)(Asked::Compute(goal_id, goal)),
                 Effect::Reply(request, status, result) => {
-                    if let Err(error) = self.server.send_result(request, GetResultResponse { status, result }) {
+                    if let Err(error) = self.reply(request, GetResultResponse { status, result }) {
                         self.warn(&format!("a result was not sent: {error}"));
                     }
                 }
             }
         }
+    }
+
+    fn reply(&self, request: RmwRequestId, response: GetResultResponse<R>) -> std::result::Result<(), String> {
+        match &self.results {
+            Results::Limited(_) => self.server.send_result(request, response).map_err(|error| error.to_string()),
+            Results::Framed(writer) => {
+                let mut guid = [0; 8];
+                guid.copy_from_slice(&request.writer_gid.to_bytes16()[8..]);
+                let number = request.sequence_number;
+                let reply = Framed { guid, sequence_number: ((number >> 32) as i32, number as u32), response };
+                writer.write(reply, Some(Timestamp::now())).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// The answer as it can be replied: whole, or by its corners, or why not.
+    fn fitting(&self, answer: PathAnswer) -> PathAnswer {
+        let Results::Limited(most) = self.results else { return answer };
+        let size = |answer: &PathAnswer| {
+            let response = GetResultResponse { status: GoalStatusEnum::Succeeded, result: R::from(answer.clone()) };
+            encode(&response).map_or(usize::MAX, |bytes| bytes.len())
+        };
+        if size(&answer) <= most {
+            return answer;
+        }
+        let answer = PathAnswer { path: answer.path.corners(), ..answer };
+        let bytes = size(&answer);
+        if bytes <= most {
+            return answer;
+        }
+        let message = format!(
+            "the path has {} corners, {bytes} bytes, and a reply to Fast DDS may have {most} here; it is published whole. Replies to \
+             Cyclone DDS have no limit: --rmw cyclonedds",
+            answer.path.poses.len()
+        );
+        self.warn(&message);
+        let path = Path { poses: Vec::new(), ..answer.path };
+        PathAnswer { path, error: PathError::Unknown, message, ..answer }
     }
 
     fn tell_statuses(&self) {

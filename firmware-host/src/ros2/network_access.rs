@@ -3,6 +3,9 @@
 //! A map is sent as thousands of fragments at once, and what finds no room in the socket's buffer is lost. DDS repairs that,
 //! but slowly: over loopback with Linux' usual limit of 208 KiB, a map of a million cells takes 10 s instead of 20 ms.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use ros2_client::dds::rustdds::DomainParticipantBuilder;
 use ros2_client::{Context, CreateError};
 
@@ -20,6 +23,29 @@ pub(super) fn join(domain: u16) -> Result<Context, CreateError> {
     let participant = DomainParticipantBuilder::new(domain).socket_receive_buffer_size(WANTED).build()?;
     Context::from_domain_participant(participant)
 }
+
+/// Bytes that a reply may have to arrive at a node of Fast DDS.
+///
+/// `RustDDS` (0.15.1) writes a byte too much into each fragment of a reply that says whose request it answers, which such nodes drop. So
+/// a reply has to fit into one datagram: of an Ethernet's length, or of the loopback's where there is nothing else.
+pub(super) fn largest_reply() -> usize {
+    let is_up = |name: &OsStr| {
+        let flags = std::fs::read_to_string(Path::new(INTERFACES).join(name).join("flags")).unwrap_or_default();
+        u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 == 1)
+    };
+    let is_alone = std::fs::read_dir(INTERFACES)
+        .is_ok_and(|found| found.flatten().all(|entry| entry.file_name() == "lo" || !is_up(&entry.file_name())));
+    if is_alone { LOOPBACK_REPLY } else { ETHERNET_REPLY }
+}
+
+/// Folder in which Linux lists the interfaces of the network.
+const INTERFACES: &str = "/sys/class/net";
+
+/// `RustDDS`' datagrams of 1452 bytes, less 200 for what is around the reply.
+const ETHERNET_REPLY: usize = 1252;
+
+/// Its datagrams over a loopback with an MTU of 65536, less as much.
+const LOOPBACK_REPLY: usize = 65_288;
 
 /// Returns advice about a system that keeps little of what arrives; `None` for any other.
 pub(super) fn small_buffer() -> Option<String> {

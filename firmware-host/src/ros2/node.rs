@@ -204,7 +204,7 @@ impl<P: PathPlanner> PlanningNode<P> {
                 let _ = wake.unbounded_send(Wake::Asked(asked));
             }
         };
-        let server = PathServer::start(&mut node, &action, options.rmw.mapping(), options.release, asked)?;
+        let server = PathServer::start(&context, &mut node, &action, options.rmw.mapping(), options.release, asked)?;
         let spinner = node.spinner().map_err(failed("creating services"))?;
         let spinner = std::thread::Builder::new()
             .name("ros2 spinner".to_owned())
