@@ -114,7 +114,7 @@ enum Results<R: PathResult> {
     /// Its own way, up to so many bytes.
     Limited(usize),
     /// By a writer of our own, of any size. Such replies say in themselves whose request they answer.
-    Framed(DataWriterCdr<Framed<R>>),
+    Framed(Box<DataWriterCdr<Framed<R>>>),
 }
 
 /// A reply as `rmw_cyclonedds_cpp` has it (`cdds_request_header_t` in its `serdata.hpp`): the request's header before it.
@@ -137,7 +137,8 @@ impl<R: PathResult> Results<R> {
         let kind = "nav2_msgs::action::dds_::ComputePathToPose_GetResult_Response_".to_owned();
         let topic = format!("rr{action}/_action/get_resultReply");
         let topic = participant.create_topic(topic, kind, &quality, TopicKind::NoKey)?;
-        Ok(Self::Framed(participant.create_publisher(&quality)?.create_datawriter_no_key_cdr(&topic, None)?))
+        let writer = participant.create_publisher(&quality)?.create_datawriter_no_key_cdr(&topic, None)?;
+        Ok(Self::Framed(Box::new(writer)))
     }
 }
 

@@ -52,6 +52,25 @@ pub(crate) struct Args {
     /// Take goals and starts of any frame as if they were in the map's [parameter `check_frames`]
     #[arg(long)]
     any_frame: bool,
+    #[command(flatten)]
+    surroundings: Surroundings,
+    /// Maze model: a shipped one's name, or a bundle's folder
+    #[arg(long, value_name = "MODEL", default_value = "maze")]
+    model: String,
+    /// Engine that runs it
+    #[arg(long, value_name = "ENGINE", default_value_t = BackendChoice::default_engine())]
+    backend: BackendChoice,
+    /// Sessions that work side by side; 0 takes one for each core
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
+    lanes: u16,
+    /// Segments that a session works on together: 1 on a processor, 32 with one session on a GPU
+    #[arg(long, value_name = "ROWS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+}
+
+/// The nodes around this one, and what it is called among them.
+#[derive(Debug, clap::Args)]
+struct Surroundings {
     /// Domain of the network, 0 to 232; by default what `ROS_DOMAIN_ID` says, else 0
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_DOMAIN)))]
     domain: Option<u16>,
@@ -75,24 +94,12 @@ pub(crate) struct Args {
     /// Publish the plan under the node's name, as ~/plan: nav2's planner server publishes plan
     #[arg(long)]
     beside_nav2: bool,
-    /// Layout of the action's result: humble, iron (with error_code), or kilted (with error_msg; new packages of Jazzy have it, too)
+    /// Layout of the action's result: humble, iron (with `error_code`), or kilted (with `error_msg`; new packages of Jazzy have it, too)
     #[arg(long, value_name = "RELEASE", default_value = "kilted", value_parser = Nav2Release::parse)]
     nav2: Nav2Release,
     /// Middleware of those who call the action: fastrtps or cyclonedds; by default what `RMW_IMPLEMENTATION` says, else fastrtps
     #[arg(long, value_name = "RMW", value_parser = Rmw::parse)]
     rmw: Option<Rmw>,
-    /// Maze model: a shipped one's name, or a bundle's folder
-    #[arg(long, value_name = "MODEL", default_value = "maze")]
-    model: String,
-    /// Engine that runs it
-    #[arg(long, value_name = "ENGINE", default_value_t = BackendChoice::default_engine())]
-    backend: BackendChoice,
-    /// Sessions that work side by side; 0 takes one for each core
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=256))]
-    lanes: u16,
-    /// Segments that a session works on together: 1 on a processor, 32 with one session on a GPU
-    #[arg(long, value_name = "ROWS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
-    batch: u16,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +116,7 @@ enum Topic {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let planner = planner(args)?;
     log(Level::Info, &format!("plans with {}", planner.describe()));
-    let node = PlanningNode::start(planner, &options(args)?, parameters(args), log)?;
+    let node = PlanningNode::start(planner, &options(&args.surroundings)?, parameters(args), log)?;
     let stopper = node.stopper();
     interrupt::on_signal(move || {
         stopper.stop();
@@ -127,10 +134,10 @@ fn planner(args: &Args) -> anyhow::Result<NetworkPlanner> {
     Ok(NetworkPlanner::load(engine.as_ref(), &Model::open(&args.model)?, lanes, args.batch.into())?)
 }
 
-fn options(args: &Args) -> anyhow::Result<Options> {
+fn options(args: &Surroundings) -> anyhow::Result<Options> {
     let mut names = Names::default();
     if args.beside_nav2 {
-        names.plan = PRIVATE_PLAN.to_owned();
+        PRIVATE_PLAN.clone_into(&mut names.plan);
     }
     if let Some(costmap) = &args.costmap {
         names.map.clone_from(costmap);
