@@ -18,7 +18,7 @@ use trm_plan::{Fallback, Inflation, OccupancyMap, PlanError, Pose, Robot, Unknow
 struct Straight {
     map: Option<Arc<OccupancyMap>>,
     kind: Option<MapKind>,
-    /// How often a map was prepared.
+    /// Maps that were prepared.
     prepared: usize,
     settings: PlannerSettings,
     refuse: Option<f64>,

@@ -31,7 +31,7 @@ use super::nav2::{HumbleResult, IronResult, KiltedResult, Nav2Release, PathAnswe
 use super::network_access;
 use crate::{HostError, Result};
 
-/// What the server hands to the node.
+/// A request of the server to the node.
 #[derive(Debug)]
 pub(super) enum Asked {
     /// Plan, and answer by [`PathServer::answer`].
@@ -81,7 +81,7 @@ impl PathServer {
         Ok(Self { answers: Some(answers), thread: Some(thread) })
     }
 
-    /// What came of a goal.
+    /// Ends a goal by its answer.
     pub(super) fn answer(&self, goal: GoalId, answer: PathAnswer) {
         if let Some(answers) = &self.answers {
             // A server that has ended asks for nothing.
@@ -109,7 +109,7 @@ fn services() -> QosProfile {
     QosProfile::default().reliability_reliable(WhenFull::DEFAULT).history(History::KeepLast { depth: 10 })
 }
 
-/// How results are replied. The library's own way has a fault, see [`network_access::largest_reply`].
+/// The way in which results are replied. The library's own way has a fault, see [`network_access::largest_reply`].
 enum Results<R: PathResult> {
     /// Its own way, up to so many bytes.
     Limited(usize),

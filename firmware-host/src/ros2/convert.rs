@@ -110,7 +110,8 @@ fn lies_between(before: &Pose3, here: &Pose3, after: &Pose3) -> bool {
     let way = |to: &Pose3| (to.position.x - before.position.x, to.position.y - before.position.y);
     let ((ax, ay), (bx, by)) = (way(here), way(after));
     let along = ax * bx + ay * by;
-    along > 0.0 && (ax * by - ay * bx).abs() <= 1e-6 * along
+    // A way that turns back lies beyond.
+    along > 0.0 && ax * ax + ay * ay <= along && (ax * by - ay * bx).abs() <= 1e-6 * along
 }
 
 #[cfg(test)]

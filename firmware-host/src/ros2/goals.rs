@@ -35,7 +35,7 @@ pub(super) struct Goals<G, R, Q> {
 struct Known<R, Q> {
     info: GoalInfo,
     status: GoalStatusEnum,
-    /// What came of it; nothing yet before its end.
+    /// The result; nothing yet before its end.
     result: R,
     askers: Vec<Q>,
 }

@@ -14,11 +14,11 @@ use super::messages::{Path, PoseStamped};
 /// The goal of `ComputePathToPose`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct PathGoal {
-    /// Where to go.
+    /// The place to go to.
     pub goal: PoseStamped,
-    /// Where to plan from, if `use_start`.
+    /// The place to plan from, if `use_start`.
     pub start: PoseStamped,
-    /// Which of several planners is asked; there is one here, whatever it is called.
+    /// The one of several planners that is asked; there is one here, whatever it is called.
     pub planner_id: String,
     /// `false` plans from where the robot is.
     pub use_start: bool,
@@ -80,7 +80,7 @@ pub enum PathError {
 pub struct PathAnswer {
     /// The path; without poses if there is none.
     pub path: Path,
-    /// How long planning took.
+    /// The time that planning took.
     pub planning_time: Duration,
     /// The kind of failure.
     pub error: PathError,
@@ -123,7 +123,7 @@ impl Nav2Release {
 pub struct HumbleResult {
     /// The path; without poses if there is none.
     pub path: Path,
-    /// How long planning took.
+    /// The time that planning took.
     pub planning_time: RosDuration,
 }
 
@@ -132,7 +132,7 @@ pub struct HumbleResult {
 pub struct IronResult {
     /// The path; without poses if there is none.
     pub path: Path,
-    /// How long planning took.
+    /// The time that planning took.
     pub planning_time: RosDuration,
     /// A [`PathError`].
     pub error_code: u16,
@@ -143,7 +143,7 @@ pub struct IronResult {
 pub struct KiltedResult {
     /// The path; without poses if there is none.
     pub path: Path,
-    /// How long planning took.
+    /// The time that planning took.
     pub planning_time: RosDuration,
     /// A [`PathError`].
     pub error_code: u16,

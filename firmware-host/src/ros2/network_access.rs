@@ -3,7 +3,6 @@
 //! A map is sent as thousands of fragments at once, and what finds no room in the socket's buffer is lost. DDS repairs that,
 //! but slowly: over loopback with Linux' usual limit of 208 KiB, a map of a million cells takes 10 s instead of 20 ms.
 
-use std::ffi::OsStr;
 use std::path::Path;
 
 use ros2_client::dds::rustdds::DomainParticipantBuilder;
@@ -29,12 +28,13 @@ pub(super) fn join(domain: u16) -> Result<Context, CreateError> {
 /// `RustDDS` (0.15.1) writes a byte too much into each fragment of a reply that says whose request it answers, which such nodes drop. So
 /// a reply has to fit into one datagram: of an Ethernet's length, or of the loopback's where there is nothing else.
 pub(super) fn largest_reply() -> usize {
-    let is_up = |name: &OsStr| {
-        let flags = std::fs::read_to_string(Path::new(INTERFACES).join(name).join("flags")).unwrap_or_default();
-        u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 1 == 1)
+    // IFF_UP and IFF_LOOPBACK of Linux' if.h.
+    let reaches_out = |interface: &Path| {
+        let flags = std::fs::read_to_string(interface.join("flags")).unwrap_or_default();
+        u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).is_ok_and(|flags| flags & 0x9 == 0x1)
     };
     let is_alone = std::fs::read_dir(INTERFACES)
-        .is_ok_and(|found| found.flatten().all(|entry| entry.file_name() == "lo" || !is_up(&entry.file_name())));
+        .is_ok_and(|found| !found.flatten().any(|interface| reaches_out(&interface.path())));
     if is_alone { LOOPBACK_REPLY } else { ETHERNET_REPLY }
 }
 

@@ -65,7 +65,7 @@ impl Default for Options {
     }
 }
 
-/// What is on the topic of the map.
+/// The message on the topic of the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapSource {
     /// Space that is free or occupied, as from a map server.
@@ -154,7 +154,7 @@ enum Event {
 struct Endpoints {
     names: Names,
     map: Subscription<OccupancyGrid>,
-    /// Where the map is a costmap.
+    /// Only of a costmap.
     updates: Option<Subscription<OccupancyGridUpdate>>,
     goal: Subscription<PoseStamped>,
     start: Subscription<PoseWithCovarianceStamped>,

@@ -45,7 +45,7 @@ pub struct Planning<P> {
     planner: P,
     parameters: Parameters,
     map: Option<Map>,
-    /// What the map is made of, where that is a costmap.
+    /// The costmap that the map is of, if it is of one.
     costmap: Option<Costmap>,
     start: Option<Place>,
     /// True if the start is of whoever finds the robot's pose, who sends it again and again.
@@ -59,7 +59,7 @@ struct Map {
     state: State,
 }
 
-/// How far the planner is with the map.
+/// Readiness of the planner for the map.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// It has the map, prepared for the parameters as they are.

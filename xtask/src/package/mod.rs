@@ -21,7 +21,7 @@ use crate::{process, workspace};
 /// The programs of the package.
 const PROGRAMS: [&str; 2] = ["trm", "trm-host"];
 
-/// What the programs of the package have beside their defaults: a robot has no compiler.
+/// Features of the programs beside their defaults: a robot has no compiler.
 const FEATURES: [&str; 2] = ["--features", "trm-firmware-host/ros2"];
 
 /// Debian's name of a machine.
