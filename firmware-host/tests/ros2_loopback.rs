@@ -4,9 +4,9 @@
 #![cfg_attr(feature = "ros2", expect(clippy::disallowed_methods, reason = "tests start programs"))]
 #![cfg(all(unix, feature = "ros2"))]
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+mod ros2;
+
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use ros2_client::qos::{Durability, History, QosProfile, WhenFull};
@@ -21,93 +21,7 @@ use trm_firmware_host::ros2::messages::{
 };
 use trm_plan::Pose;
 
-/// Long enough for a machine that does other things as well.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A domain that other tests, of this process or of another at the same time, do not have. Beyond 101, Linux may have given
-/// the ports away.
-fn domain(test: u32) -> u16 {
-    1 + u16::try_from((std::process::id() * 7 + test * 23) % 100).unwrap()
-}
-
-// the node
-
-/// The process, and what it says.
-struct Planner {
-    process: Child,
-    lines: Receiver<String>,
-    said: Vec<String>,
-}
-
-impl Planner {
-    fn start(domain: u16, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_trm-host"))
-            .args(["ros2", "--domain", &domain.to_string()])
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (sender, lines) = channel();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(std::result::Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        Self { process, lines, said: Vec::new() }
-    }
-
-    /// Waits until it has said something with this in it, from now on.
-    #[track_caller]
-    fn says(&mut self, wanted: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.said.push(line);
-                    if self.said.last().unwrap().contains(wanted) {
-                        return self.said.last().unwrap().clone();
-                    }
-                }
-                Err(error) => panic!("it did not say {wanted:?} ({error}), but {:#?}", self.said),
-            }
-        }
-    }
-
-    /// Returns `true` if it says something with this in it within 100 ms.
-    fn says_soon(&mut self, wanted: &str) -> bool {
-        let deadline = Instant::now() + Duration::from_millis(100);
-        while let Ok(line) = self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            self.said.push(line);
-            if self.said.last().unwrap().contains(wanted) {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Ctrl-C, and how it ended.
-    fn interrupt(mut self) -> ExitStatus {
-        let killed = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not end: {:#?}", self.said);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
-
-impl Drop for Planner {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use self::ros2::{PATIENCE, Planner, domain, wait};
 
 // the other end
 
@@ -221,15 +135,6 @@ impl Robot {
 
     fn no_plan_waits(&self) {
         assert!(self.plan.take().unwrap().is_none());
-    }
-}
-
-#[track_caller]
-fn wait(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !done() {
-        assert!(Instant::now() < deadline, "waited {PATIENCE:?} for {what}");
-        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -482,10 +387,19 @@ fn bad_options_are_refused() {
         (["--remap", "map:=a//b"], "error: `a//b` cannot be the name of a topic"),
         (["--name", "1st"], "error: `1st in /` cannot be the name of a node"),
         (["--model", "sudoku-4"], "planning needs a maze model"),
+        (["--nav2", "galactic"], "`galactic` is no layout of the result; expected humble"),
+        (["--rmw", "rmw_zenoh_cpp"], "`rmw_zenoh_cpp` is no middleware that this node speaks"),
+        (["--costmap", "--radius=0.3"], "cannot be used with"),
+        (["--remap", "compute_path_to_pose:=a b"], "error: `a b` cannot be the name of an action"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_trm-host")).arg("ros2").args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(why), "{said}");
     }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trm-host"));
+    let output = command.arg("ros2").env("RMW_IMPLEMENTATION", "rmw_zenoh_cpp").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("error: RMW_IMPLEMENTATION: `rmw_zenoh_cpp`") && said.contains("hint: --rmw"), "{said}");
 }

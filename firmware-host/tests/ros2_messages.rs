@@ -9,8 +9,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use trm_firmware_host::ros2::cdr::{decode, encode};
 use trm_firmware_host::ros2::messages::{
-    Header, MapMetaData, OccupancyGrid, Path, Point, Pose3, PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped,
-    Quaternion, Time,
+    Header, MapMetaData, OccupancyGrid, OccupancyGridUpdate, Path, Point, Pose3, PoseStamped, PoseWithCovariance,
+    PoseWithCovarianceStamped, Quaternion, Time,
+};
+use trm_firmware_host::ros2::nav2::{
+    HumbleResult, IronResult, KiltedResult, PathAnswer, PathError, PathFeedback, PathGoal, RosDuration,
 };
 
 /// Puts a layout together, and checks that the writer of the test is where the comment says.
@@ -184,6 +187,23 @@ fn occupancy_grid() {
 }
 
 #[test]
+fn occupancy_grid_update() {
+    let message = OccupancyGridUpdate { header: header("map"), x: -2, y: 3, width: 2, height: 1, data: vec![99, -1] };
+    let layout = Layout::default()
+        .at(0, [0x04, 0x03, 0x02, 0x01]) // header.stamp.sec
+        .at(4, [0xFF, 0xC9, 0x9A, 0x3B]) // header.stamp.nanosec
+        .at(8, [4, 0, 0, 0]) // length of header.frame_id
+        .at(12, b"map\0")
+        .at(16, [0xFE, 0xFF, 0xFF, 0xFF]) // x, int32
+        .at(20, [3, 0, 0, 0]) // y
+        .at(24, [2, 0, 0, 0]) // width, uint32
+        .at(28, [1, 0, 0, 0]) // height
+        .at(32, [2, 0, 0, 0]) // length of data
+        .at(36, [99, 0xFF]); // int8 each
+    lies_as(&message, &layout);
+}
+
+#[test]
 fn path() {
     let message = Path {
         header: header("map"),
@@ -250,4 +270,164 @@ fn a_frame_that_is_not_utf_8_is_an_error() {
     let mut bytes = encode(&header("map")).unwrap();
     bytes[12] = 0xFF;
     assert!(decode::<Header>(&bytes).unwrap_err().to_string().starts_with("CDR: "));
+}
+
+// The action ComputePathToPose, and what ROS 2 makes of it: unique_identifier_msgs/UUID goal_id (uint8[16]) before the goal, the
+// feedback and in the request for a result; int8 status before the result.
+
+const ID: [u8; 16] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+
+fn path_goal() -> PathGoal {
+    PathGoal {
+        goal: PoseStamped { header: header("map"), pose: pose(1.0, 2.0, 0.0, [0.0, 0.0, 0.0, 1.0]) },
+        start: PoseStamped { header: header(""), pose: pose(-0.5, 0.0, 0.0, [0.0, 0.0, 1.0, 0.0]) },
+        planner_id: "Grid".into(),
+        use_start: true,
+    }
+}
+
+/// The goal, whose alignment counts from a multiple of 8.
+fn path_goal_at(from: usize, layout: Layout) -> Layout {
+    layout
+        .at(from, [0x04, 0x03, 0x02, 0x01]) // goal.header.stamp.sec
+        .at(from + 4, [0xFF, 0xC9, 0x9A, 0x3B])
+        .at(from + 8, [4, 0, 0, 0])
+        .at(from + 12, b"map\0")
+        .at(from + 16, ONE) // goal.pose.position.x
+        .at(from + 24, TWO)
+        .at(from + 32, ZERO)
+        .at(from + 40, ZERO) // goal.pose.orientation.x
+        .at(from + 48, ZERO)
+        .at(from + 56, ZERO)
+        .at(from + 64, ONE)
+        .at(from + 72, [0x04, 0x03, 0x02, 0x01]) // start.header.stamp.sec
+        .at(from + 76, [0xFF, 0xC9, 0x9A, 0x3B])
+        .at(from + 80, [1, 0, 0, 0])
+        .at(from + 84, [0]) // to 85
+        .at(from + 88, MINUS_HALF) // start.pose.position.x
+        .at(from + 96, ZERO)
+        .at(from + 104, ZERO)
+        .at(from + 112, ZERO) // start.pose.orientation.x
+        .at(from + 120, ZERO)
+        .at(from + 128, ONE)
+        .at(from + 136, ZERO)
+        .at(from + 144, [5, 0, 0, 0]) // length of planner_id
+        .at(from + 148, b"Grid\0")
+        .at(from + 153, [1]) // use_start
+}
+
+/// Path, planning time, and the code: what results of all releases begin with. Offsets are counted from a multiple of 8; the path's
+/// first byte is at `from`.
+fn result_from(from: usize, layout: Layout) -> Layout {
+    layout
+        .at(from, [0x04, 0x03, 0x02, 0x01]) // path.header.stamp.sec
+        .at(from + 4, [0xFF, 0xC9, 0x9A, 0x3B])
+        .at(from + 8, [2, 0, 0, 0])
+        .at(from + 12, b"m\0") // to 14
+        .at(from + 16, [0, 0, 0, 0]) // length of path.poses
+        .at(from + 20, [3, 0, 0, 0]) // planning_time.sec, int32
+        .at(from + 24, [0x00, 0x65, 0xCD, 0x1D]) // planning_time.nanosec, uint32: 500,000,000
+}
+
+fn answer() -> PathAnswer {
+    PathAnswer {
+        path: Path { header: header("m"), poses: Vec::new() },
+        planning_time: std::time::Duration::from_millis(3500),
+        error: PathError::NoValidPath,
+        message: "no".into(),
+    }
+}
+
+#[test]
+fn a_goal_of_the_action() {
+    lies_as(&path_goal(), &path_goal_at(0, Layout::default()));
+}
+
+#[test]
+fn results_of_the_releases_differ_at_their_end() {
+    lies_as(&HumbleResult::from(answer()), &result_from(0, Layout::default()));
+    let code = || result_from(0, Layout::default()).at(28, [208, 0]); // error_code, uint16
+    lies_as(&IronResult::from(answer()), &code());
+    let layout = code().at(32, [3, 0, 0, 0]).at(36, b"no\0"); // error_msg
+    lies_as(&KiltedResult::from(answer()), &layout);
+}
+
+#[test]
+fn error_codes_are_nav2s() {
+    let codes = [
+        (PathError::None, 0),
+        (PathError::Unknown, 200),
+        (PathError::Tf, 202),
+        (PathError::StartOutsideMap, 203),
+        (PathError::GoalOutsideMap, 204),
+        (PathError::StartOccupied, 205),
+        (PathError::GoalOccupied, 206),
+        (PathError::Timeout, 207),
+        (PathError::NoValidPath, 208),
+    ];
+    for (error, code) in codes {
+        assert_eq!(IronResult::from(PathAnswer { error, ..answer() }).error_code, code);
+    }
+}
+
+#[test]
+fn a_planning_time_of_ages_saturates() {
+    let ages = RosDuration::from(std::time::Duration::from_secs(u64::MAX));
+    assert_eq!(ages, RosDuration { sec: i32::MAX, nanosec: 0 });
+}
+
+/// The bytes of a message that has no equality, both ways.
+#[track_caller]
+fn is_laid_out_as<M: Serialize + DeserializeOwned>(message: &M, layout: &Layout) {
+    assert_eq!(encode(message).unwrap(), layout.0);
+    assert_eq!(encode(&decode::<M>(&layout.0).unwrap()).unwrap(), layout.0);
+}
+
+#[test]
+fn what_ros_2_puts_around_the_action() {
+    use ros2_client::action::{
+        FeedbackMessage, GetResultRequest, GetResultResponse, GoalInfo, GoalStatusEnum, SendGoalRequest,
+        SendGoalResponse,
+    };
+    use ros2_client::action_msgs::{
+        CancelGoalRequest, CancelGoalResponse, CancelGoalResponseEnum, GoalStatus, GoalStatusArray,
+    };
+    use ros2_client::builtin_interfaces::Time;
+
+    let goal_id = decode(&ID).unwrap();
+    let stamp = Time::new(7, 8);
+    // SendGoal: goal_id, goal; accepted (bool), stamp.
+    let request = SendGoalRequest { goal_id, goal: path_goal() };
+    is_laid_out_as(&request, &path_goal_at(16, Layout::default().at(0, ID)));
+    let layout = Layout::default().at(0, [1]).at(4, [7, 0, 0, 0]).at(8, [8, 0, 0, 0]);
+    is_laid_out_as(&SendGoalResponse { accepted: true, stamp }, &layout);
+    // GetResult: goal_id; status (int8), result.
+    is_laid_out_as(&GetResultRequest { goal_id }, &Layout::default().at(0, ID));
+    let response = GetResultResponse { status: GoalStatusEnum::Aborted, result: KiltedResult::from(answer()) };
+    let layout = result_from(4, Layout::default().at(0, [6])).at(32, [208, 0]).at(36, [3, 0, 0, 0]).at(40, b"no\0");
+    is_laid_out_as(&response, &layout);
+    // FeedbackMessage: goal_id, feedback, which has no fields and so a byte.
+    let layout = Layout::default().at(0, ID).at(16, [0]);
+    is_laid_out_as(&FeedbackMessage { goal_id, feedback: PathFeedback::default() }, &layout);
+    // CancelGoal: goal_info (goal_id, stamp); return_code (int8), goals_canceling.
+    let info = Layout::default().at(0, ID).at(16, [7, 0, 0, 0]).at(20, [8, 0, 0, 0]);
+    is_laid_out_as(&decode::<CancelGoalRequest>(&info.0).unwrap(), &info);
+    let response = CancelGoalResponse {
+        return_code: CancelGoalResponseEnum::GoalTerminated,
+        goals_canceling: vec![GoalInfo { goal_id, stamp }],
+    };
+    let layout = Layout::default().at(0, [3]).at(4, [1, 0, 0, 0]).at(8, &info.0);
+    is_laid_out_as(&response, &layout);
+    // GoalStatusArray: status_list of goal_info and status (int8).
+    let status = |status| GoalStatus { goal_info: GoalInfo { goal_id, stamp }, status };
+    let statuses = vec![status(GoalStatusEnum::Executing), status(GoalStatusEnum::Canceled)];
+    let layout = Layout::default()
+        .at(0, [2, 0, 0, 0])
+        .at(4, &info.0)
+        .at(28, [2])
+        .at(29, ID)
+        .at(48, [7, 0, 0, 0])
+        .at(52, [8, 0, 0, 0])
+        .at(56, [5]);
+    is_laid_out_as(&GoalStatusArray { status_list: statuses }, &layout);
 }

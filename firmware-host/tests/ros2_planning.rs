@@ -4,26 +4,34 @@
 use std::sync::Arc;
 
 use trm_firmware_host::ros2::messages::{
-    Header, OccupancyGrid, Path, PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped,
+    Header, OccupancyGrid, OccupancyGridUpdate, Path, PoseStamped, PoseWithCovariance, PoseWithCovarianceStamped,
 };
-use trm_firmware_host::ros2::{Action, Level, Outcome, Parameters, PathPlanner, Planned, PlannerSettings, Planning};
+use trm_firmware_host::ros2::nav2::{PathAnswer, PathError, PathGoal};
+use trm_firmware_host::ros2::{
+    Action, Level, MapKind, Outcome, Parameters, PathPlanner, Planned, PlannerSettings, Planning,
+};
 use trm_firmware_host::{HostError, Result};
-use trm_plan::{Fallback, Inflation, OccupancyMap, Pose, Robot, UnknownSpace};
+use trm_plan::{Fallback, Inflation, OccupancyMap, PlanError, Pose, Robot, UnknownSpace};
 
 /// Goes straight; what comes of a goal depends on how far it is.
 #[derive(Default)]
 struct Straight {
     map: Option<Arc<OccupancyMap>>,
+    kind: Option<MapKind>,
+    /// Maps that were prepared.
+    prepared: usize,
     settings: PlannerSettings,
     refuse: Option<f64>,
 }
 
 impl PathPlanner for Straight {
-    fn set_map(&mut self, map: Arc<OccupancyMap>, settings: &PlannerSettings) -> Result<()> {
+    fn set_map(&mut self, map: Arc<OccupancyMap>, kind: MapKind, settings: &PlannerSettings) -> Result<()> {
         if self.refuse.is_some_and(|radius| settings.robot.radius > radius) {
             return Err(part("no cell is free for a robot of this size"));
         }
         self.map = Some(map);
+        self.kind = Some(kind);
+        self.prepared += 1;
         self.settings = *settings;
         Ok(())
     }
@@ -31,6 +39,17 @@ impl PathPlanner for Straight {
     fn plan(&mut self, start: Pose, goal: Pose) -> Result<Outcome> {
         assert!(self.map.is_some(), "asked for a plan without a map");
         let length_m = start.distance(&goal);
+        // Far below, the robot cannot stand.
+        for (what, Pose { x, y, .. }) in [("start", start), ("goal", goal)] {
+            if y < -0.5 {
+                let reason = "is in an obstacle".to_owned();
+                return Err(PlanError::PlaceRefused { what, x, y, reason, hint: None }.into());
+            }
+        }
+        // A wall of the map, wherever it is, is where nobody can go.
+        if self.kind == Some(MapKind::Costmap) && self.map.as_ref().is_some_and(|map| map.values().contains(&100)) {
+            return Ok(Outcome::Unreachable("a wall is between".into()));
+        }
         if length_m > 1000.0 {
             let (name, reason) = ("planner".into(), "the goal is in a wall".into());
             return Err(HostError::Source { name, reason, hint: "x 1.00, y 2.00 is free" });
@@ -306,4 +325,161 @@ fn nothing_is_planned_while_the_map_cannot_be_used_with_the_parameters() {
     assert!(said(&actions, Level::Warning).contains("the goal waits for others"), "{actions:?}");
     // The goal is planned to as soon as it can be.
     planned(&node.parameters(Parameters::default()));
+}
+
+fn action(frame: &str, x: f64, start: Option<f64>) -> PathGoal {
+    let from = PoseStamped { header: header(frame), pose: Pose::new(start.unwrap_or(9.0), 0.0, 0.0).into() };
+    PathGoal { goal: goal(frame, x), start: from, planner_id: "GridBased".into(), use_start: start.is_some() }
+}
+
+/// Asserts that the goal was refused with a code and a reason, and that nothing was published.
+#[track_caller]
+fn fails((actions, answer): &(Vec<Action>, PathAnswer), error: PathError, why: &str) {
+    assert_eq!((answer.error, answer.path.poses.len()), (error, 0), "{answer:?}");
+    assert!(answer.message.contains(why), "{}", answer.message);
+    assert_eq!(said(actions, Level::Warning), format!("no plan: {}", answer.message));
+    assert!(published(actions).is_empty(), "the answer is to the one who asked");
+}
+
+#[test]
+fn a_goal_of_the_action_is_answered_at_once_and_published() {
+    let mut node = ready();
+    let (actions, answer) = node.compute(&action("map", 4.0, None));
+    assert_eq!((answer.error, &*answer.message), (PathError::None, ""));
+    assert_eq!(&answer.path, planned(&actions));
+    assert_eq!(answer.path.header.frame_id, "map");
+    assert!((answer.path.poses[0].pose.position.x, answer.path.poses[1].pose.position.x) == (1.0, 4.0));
+    // From where it says, if it does.
+    let (actions, answer) = node.compute(&action("map", 4.0, Some(2.0)));
+    assert!((planned(&actions).poses[0].pose.position.x - 2.0).abs() < 1e-12);
+    assert!((answer.path.poses[0].pose.position.x - 2.0).abs() < 1e-12);
+    // Neither is the start of later goals.
+    assert!((planned(&node.goal(&goal("map", 4.0))).poses[0].pose.position.x - 1.0).abs() < 1e-12);
+}
+
+#[test]
+fn what_a_goal_of_the_action_lacks_has_nav2_s_code() {
+    let mut node = node();
+    fails(&node.compute(&action("map", 4.0, Some(1.0))), PathError::Timeout, "no map so far");
+    fails(&node.compute(&action("map", 4.0, None)), PathError::Tf, "no start so far");
+    node.map("/map", grid("map"));
+    fails(&node.compute(&action("map", 4.0, None)), PathError::Tf, "no start so far");
+    fails(
+        &node.compute(&action("odom", 4.0, Some(1.0))),
+        PathError::Tf,
+        "the goal is in frame `odom`, the map in `map`",
+    );
+    let mut elsewhere = action("map", 4.0, Some(1.0));
+    elsewhere.start.header.frame_id = "odom".into();
+    fails(&node.compute(&elsewhere), PathError::Tf, "the start is in frame `odom`");
+    fails(
+        &node.compute(&action("map", 200.0, Some(1.0))),
+        PathError::NoValidPath,
+        "the goal cannot be reached: a wall",
+    );
+    fails(&node.compute(&action("map", 500.0, Some(1.0))), PathError::NoValidPath, "2 of 3 segments were not solved");
+    fails(&node.compute(&action("map", 2000.0, Some(1.0))), PathError::Unknown, "the goal is in a wall");
+    fails(&node.compute(&action("map", f64::NAN, Some(1.0))), PathError::Unknown, "the goal's position: [NaN, 0]");
+    fails(&node.compute(&action("map", 4.0, Some(f64::NAN))), PathError::Unknown, "the start's position: [NaN, 0]");
+    // A goal of the action waits for nothing.
+    assert!(published(&node.start(&start("map"))).is_empty());
+}
+
+#[test]
+fn a_place_where_the_robot_cannot_be_has_nav2_s_code() {
+    let mut node = node();
+    let mut low = grid("map");
+    low.info.origin.position.y = -1.0;
+    node.map("/map", low);
+    for (start_at, goal_at, error, why) in [
+        ((1.0, -0.7), (1.5, 0.0), PathError::StartOccupied, "the start 1,-0.7 is in an obstacle"),
+        ((1.0, -7.0), (1.5, 0.0), PathError::StartOutsideMap, "the start 1,-7"),
+        ((1.0, 0.0), (1.5, -0.7), PathError::GoalOccupied, "the goal 1.5,-0.7 is in an obstacle"),
+        ((1.0, 0.0), (1.5, -7.0), PathError::GoalOutsideMap, "the goal 1.5,-7"),
+    ] {
+        let at = |(x, y)| PoseStamped { header: header("map"), pose: Pose::new(x, y, 0.0).into() };
+        let asked = PathGoal { goal: at(goal_at), start: at(start_at), use_start: true, ..PathGoal::default() };
+        fails(&node.compute(&asked), error, why);
+    }
+}
+
+#[test]
+fn of_starts_of_both_kinds_the_newer_counts() {
+    let mut node = node();
+    node.map("/map", grid("map"));
+    let mut found = start("map");
+    found.pose.pose.position.x = 2.0;
+    let from = |node: &mut Planning<Straight>| planned(&node.goal(&goal("map", 4.0))).poses[0].pose.position.x;
+    let said_of_start = said(&node.localised(&found), Level::Info);
+    assert!(said_of_start.starts_with("start received from localisation: x 2.00 m"), "{said_of_start}");
+    assert!((from(&mut node) - 2.0).abs() < 1e-12);
+    found.pose.pose.position.x = 2.5;
+    assert!(node.localised(&found).is_empty(), "AMCL tells it with every step");
+    assert!((from(&mut node) - 2.5).abs() < 1e-12);
+    node.start(&start("map"));
+    assert!((from(&mut node) - 1.0).abs() < 1e-12);
+    assert!(!node.localised(&found).is_empty());
+    assert!((from(&mut node) - 2.5).abs() < 1e-12);
+    found.pose.pose.position.x = f64::NAN;
+    assert!(said(&node.localised(&found), Level::Warning).starts_with("start ignored: "));
+    assert!((from(&mut node) - 2.5).abs() < 1e-12);
+}
+
+#[test]
+fn a_goal_that_waits_for_a_start_takes_that_of_localisation() {
+    let mut node = node();
+    node.map("/map", grid("map"));
+    assert!(published(&node.goal(&goal("map", 4.0))).is_empty());
+    planned(&node.localised(&start("map")));
+}
+
+fn update(x: i32, value: i8) -> OccupancyGridUpdate {
+    OccupancyGridUpdate { header: header("map"), x, y: 0, width: 1, height: 1, data: vec![value] }
+}
+
+#[test]
+fn a_costmap_is_prepared_for_a_plan_and_not_before() {
+    let mut node = node();
+    assert!(node.costmap_update(&update(0, 100)).is_empty(), "an update before the costmap is of an older one");
+    let actions = node.costmap("/costmap", grid("map"));
+    assert!(
+        said(&actions, Level::Info).starts_with("costmap received: 4 x 3 cells of 0.5 m in frame `map`"),
+        "{actions:?}"
+    );
+    assert!(node.costmap("/costmap", grid("map")).is_empty(), "the next is the same with other values");
+    node.start(&start("map"));
+    planned(&node.goal(&goal("map", 4.0)));
+    planned(&node.goal(&goal("map", 4.0)));
+    // A wall comes and goes.
+    assert!(node.costmap_update(&update(3, 100)).is_empty());
+    refused(&node.goal(&goal("map", 4.0)), "map", "a wall is between");
+    fails(&node.compute(&action("map", 4.0, None)), PathError::NoValidPath, "a wall is between");
+    node.costmap_update(&update(3, 0));
+    planned(&node.goal(&goal("map", 4.0)));
+    // What does not fit changes nothing.
+    let warning = said(&node.costmap_update(&update(4, 100)), Level::Warning);
+    assert!(
+        warning.contains("1x1 cells at 4,0 are not within the costmap's 4x3; the update is passed over"),
+        "{warning}"
+    );
+    planned(&node.goal(&goal("map", 4.0)));
+    let mut short = grid("map");
+    short.data.truncate(11);
+    let warning = said(&node.costmap("/costmap", short), Level::Warning);
+    assert!(warning.contains("costmap refused: /costmap: 11 values") && warning.ends_with("the map before it stays"));
+    planned(&node.goal(&goal("map", 4.0)));
+}
+
+#[test]
+fn a_costmap_that_the_planner_refuses_is_the_plan_s_failure_alone() {
+    let mut node = Planning::new(Straight { refuse: Some(0.3), ..Straight::default() }, Parameters::default());
+    node.costmap("/costmap", grid("map"));
+    node.start(&start("map"));
+    let wide = PlannerSettings { robot: Robot { radius: 0.4, ..Robot::default() }, ..PlannerSettings::default() };
+    let actions = node.parameters(Parameters { planner: wide, ..Parameters::default() });
+    assert!(said(&actions, Level::Info).contains("the costmap is prepared anew for the next goal"), "{actions:?}");
+    refused(&node.goal(&goal("map", 4.0)), "map", "no plan: the costmap cannot be used: planner: no cell is free");
+    fails(&node.compute(&action("map", 4.0, None)), PathError::Unknown, "the costmap cannot be used");
+    node.parameters(Parameters::default());
+    planned(&node.goal(&goal("map", 4.0)));
 }

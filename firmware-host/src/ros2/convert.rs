@@ -88,6 +88,30 @@ impl Path {
         let poses = path.iter().map(|&pose| PoseStamped { header: header.clone(), pose: pose.into() }).collect();
         Self { header, poses }
     }
+
+    /// The same way by its ends and corners alone, without the poses that lie on straight lines.
+    pub(super) fn corners(&self) -> Self {
+        let mut poses: Vec<PoseStamped> = Vec::new();
+        for (index, pose) in self.poses.iter().enumerate() {
+            let is_on_a_line = match (poses.last(), self.poses.get(index + 1)) {
+                (Some(before), Some(after)) => lies_between(&before.pose, &pose.pose, &after.pose),
+                _ => false,
+            };
+            if !is_on_a_line {
+                poses.push(pose.clone());
+            }
+        }
+        Self { header: self.header.clone(), poses }
+    }
+}
+
+/// True if the way over a place does not turn there: by less than a millionth of a radian.
+fn lies_between(before: &Pose3, here: &Pose3, after: &Pose3) -> bool {
+    let way = |to: &Pose3| (to.position.x - before.position.x, to.position.y - before.position.y);
+    let ((ax, ay), (bx, by)) = (way(here), way(after));
+    let along = ax * bx + ay * by;
+    // A way that turns back lies beyond.
+    along > 0.0 && ax * ax + ay * ay <= along && (ax * by - ay * bx).abs() <= 1e-6 * along
 }
 
 #[cfg(test)]
@@ -221,5 +245,22 @@ mod tests {
         assert_eq!(path.poses[1].pose.position, Point { x: 3.0, y: 4.0, z: 0.0 });
         assert!((path.poses[1].pose.orientation.yaw().unwrap().abs() - PI).abs() < 1e-12);
         assert!(Path::new(header, &[]).poses.is_empty());
+    }
+    #[test]
+    fn corners_are_the_same_way() {
+        let header = Header { frame_id: "map".into(), ..Header::default() };
+        let place = |(x, y): (f64, f64)| Pose::new(x, y, 0.0);
+        // Along, a slight bend, up, and back again over the same place.
+        let mut places: Vec<_> = (0..50).map(|step| (f64::from(step) * 0.1, 0.3)).collect();
+        places.extend((1..50).map(|step| (4.9 + f64::from(step) * 0.1, 0.3 + f64::from(step) * 1e-4)));
+        places.extend([(9.8, 1.0), (9.8, 2.0), (9.8, 1.5)]);
+        let corners = Path::new(header.clone(), &places.into_iter().map(place).collect::<Vec<_>>()).corners();
+        let found: Vec<_> = corners.poses.iter().map(|pose| (pose.pose.position.x, pose.pose.position.y)).collect();
+        assert_eq!(found.len(), 5, "{found:?}");
+        assert!((found[1].0 - 4.9).abs() < 1e-9 && (found[3].1 - 2.0).abs() < 1e-9, "{found:?}");
+        for few in [&[][..], &[(1.0, 1.0)], &[(1.0, 1.0), (1.0, 1.0)], &[(1.0, 1.0), (2.0, 2.0)]] {
+            let path = Path::new(header.clone(), &few.iter().copied().map(place).collect::<Vec<_>>());
+            assert_eq!(path.corners(), path);
+        }
     }
 }

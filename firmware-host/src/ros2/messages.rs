@@ -1,15 +1,15 @@
 //! The messages of ROS 2 that planning needs, field by field as the published definitions have them.
 //!
 //! Serde writes fields in the order of declaration, so the order here is the layout on the wire (CDR, see
-//! [`cdr`](super::cdr)). Sources: `common_interfaces` (`std_msgs`, `geometry_msgs`, `nav_msgs`) and `rcl_interfaces`
-//! (`builtin_interfaces`) of ROS 2; these definitions are the same from Humble to Kilted.
+//! [`cdr`](super::cdr)). Sources: `common_interfaces` (`std_msgs`, `geometry_msgs`, `nav_msgs`), `rcl_interfaces`
+//! (`builtin_interfaces`) and `navigation_msgs` (`map_msgs`) of ROS 2; these definitions are the same from Humble to Kilted.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 /// `builtin_interfaces/msg/Time`: seconds and nanoseconds since the epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Time {
     /// Whole seconds, rounded down.
     pub sec: i32,
@@ -126,6 +126,23 @@ pub struct OccupancyGrid {
     /// Size and place.
     pub info: MapMetaData,
     /// `[height, width]`, the row at the origin first: 0 free to 100 occupied, -1 unknown.
+    pub data: Vec<i8>,
+}
+
+/// `map_msgs/msg/OccupancyGridUpdate`: a rectangle of a grid that has changed.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct OccupancyGridUpdate {
+    /// Time and frame.
+    pub header: Header,
+    /// Column of its first cell.
+    pub x: i32,
+    /// Row of its first cell.
+    pub y: i32,
+    /// Cells along x.
+    pub width: u32,
+    /// Cells along y.
+    pub height: u32,
+    /// `[height, width]`, as in the grid.
     pub data: Vec<i8>,
 }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use trm_engine::{Engine, SessionOptions};
 use trm_plan::{
-    self, CostOptions, Fallback, Goal, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, SegmentPlanner, Terrain,
+    self, CostOptions, Fallback, Goal, Mask, MaskKind, OccupancyMap, PlanOptions, PlannedPath, Planner, Pose, Robot,
+    SegmentPlanner, Terrain,
 };
 use trm_solver::{Model, Network};
 
-use super::planner::{Outcome, PathPlanner, Planned, PlannerSettings};
+use super::costmap::INSCRIBED;
+use super::planner::{MapKind, Outcome, PathPlanner, Planned, PlannerSettings};
 use crate::{HostError, Result};
 
 /// [`Planner`] on the maps that arrive.
@@ -50,10 +52,21 @@ impl NetworkPlanner {
 }
 
 impl PathPlanner for NetworkPlanner {
-    fn set_map(&mut self, map: Arc<OccupancyMap>, settings: &PlannerSettings) -> Result<()> {
-        let inflation = Some(settings.inflation).filter(|inflation| inflation.radius > 0.0);
-        let costs = CostOptions { inflation, ..CostOptions::default() };
-        let terrain = Terrain::with_costs(Arc::unwrap_or_clone(map), settings.robot, &costs)?;
+    fn set_map(&mut self, map: Arc<OccupancyMap>, kind: MapKind, settings: &PlannerSettings) -> Result<()> {
+        let map = Arc::unwrap_or_clone(map);
+        let (robot, costs) = match kind {
+            MapKind::Occupancy => {
+                let inflation = Some(settings.inflation).filter(|inflation| inflation.radius > 0.0);
+                (settings.robot, CostOptions { inflation, ..CostOptions::default() })
+            }
+            // A mask's 1 to 98 are nav2's costs to within a hundredth.
+            MapKind::Costmap => {
+                let masks = vec![Mask::new(map.clone(), MaskKind::Level)?];
+                let robot = Robot { radius: 0.0, occupied_from: INSCRIBED, ..settings.robot };
+                (robot, CostOptions { masks, ..CostOptions::default() })
+            }
+        };
+        let terrain = Terrain::with_costs(map, robot, &costs)?;
         self.options.escape = settings.escape;
         self.settings = *settings;
         match (&mut self.planner, self.network.take()) {
@@ -122,7 +135,7 @@ fn network_failed(failed: usize, segments: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use trm_plan::{Inflation, NetworkMiss, Robot, Segment};
+    use trm_plan::{Inflation, NetworkMiss, Robot, Segment, UnknownSpace};
 
     use super::*;
 
@@ -146,18 +159,18 @@ mod tests {
         let error = planner.plan(start, goal).unwrap_err();
         assert_eq!(error.to_string(), "planner: there is no map");
 
-        planner.set_map(map(80), &PlannerSettings::default()).unwrap();
+        planner.set_map(map(80), MapKind::Occupancy, &PlannerSettings::default()).unwrap();
         let Outcome::Planned(around) = planner.plan(start, goal).unwrap() else { panic!("there is a way") };
         assert!(around.length_m > 12.0, "{around:?}");
         assert!(around.path.windows(2).all(|pair| pair[0].distance(&pair[1]) < 0.1 + 1e-9));
         assert!((around.path[around.path.len() - 1].yaw - 1.0).abs() < 1e-12);
 
-        planner.set_map(map(100), &PlannerSettings::default()).unwrap();
+        planner.set_map(map(100), MapKind::Occupancy, &PlannerSettings::default()).unwrap();
         let Outcome::Unreachable(why) = planner.plan(start, goal).unwrap() else { panic!("there is no way") };
         assert!(why.contains("cells that the robot can get to from the start"), "{why}");
 
         let corners = PlannerSettings { spacing: 0.0, ..PlannerSettings::default() };
-        planner.set_map(map(0), &corners).unwrap();
+        planner.set_map(map(0), MapKind::Occupancy, &corners).unwrap();
         let Outcome::Planned(straight) = planner.plan(start, goal).unwrap() else { panic!("there is a way") };
         assert!((straight.length_m - 6.0).abs() < 0.1 && straight.path.len() < 10, "{straight:?}");
     }
@@ -172,7 +185,7 @@ mod tests {
             ..PlannerSettings::default()
         };
         let beside = |planner: &mut NetworkPlanner, start: Pose, radius| {
-            planner.set_map(map(80), &settings(radius)).unwrap();
+            planner.set_map(map(80), MapKind::Occupancy, &settings(radius)).unwrap();
             let Outcome::Planned(around) = planner.plan(start, Pose::new(2.0, 8.0, 1.0)).unwrap() else {
                 panic!("a way")
             };
@@ -187,17 +200,57 @@ mod tests {
         // A cell from the wall.
         assert!(beside(&mut planner, Pose::new(2.0, 4.85, 0.0), 1.5).1 > Some(12.0));
         let timid = PlannerSettings { escape: false, ..settings(1.5) };
-        planner.set_map(map(80), &timid).unwrap();
+        planner.set_map(map(80), MapKind::Occupancy, &timid).unwrap();
         assert!(planner.plan(Pose::new(2.0, 4.85, 0.0), Pose::new(2.0, 8.0, 1.0)).is_err());
+    }
+
+    #[test]
+    fn a_costmap_is_not_inflated_again_and_its_costs_count() {
+        let mut planner = planner();
+        // A wall from the left to 8 m, inscribed cells around it to 8.3 m, and costs that fall from there on to 9.3 m.
+        let mut values = vec![0; 10_000];
+        let cost = |x: usize, y: usize| match (x.saturating_sub(80), y.abs_diff(50)) {
+            (0, 0) => 100,
+            (x, y) if x.max(y) <= 3 => 99,
+            (x, y) if x.max(y) <= 13 => 98 - 9 * (x.max(y) as i8 - 4),
+            _ => 0,
+        };
+        (0..10_000).for_each(|index| values[index] = cost(index % 100, index / 100));
+        let costmap = |values: &[i8]| {
+            Arc::new(OccupancyMap::new("a costmap", (100, 100), 0.1, Pose::default(), values.to_vec()).unwrap())
+        };
+        // A radius that would leave no way at all.
+        let robot = Robot { radius: 4.0, unknown: UnknownSpace::Blocked, occupied_from: 1 };
+        let settings = PlannerSettings { robot, ..PlannerSettings::default() };
+        planner.set_map(costmap(&values), MapKind::Costmap, &settings).unwrap();
+        let mut around = |start: Pose| planner.plan(start, Pose::new(2.0, 8.0, 0.0));
+        let Outcome::Planned(planned) = around(Pose::new(2.0, 2.0, 0.0)).unwrap() else { panic!("there is a way") };
+        let at_the_wall = planned.path.iter().filter(|pose| (pose.y - 5.05).abs() < 0.3).map(|pose| pose.x);
+        let nearest = at_the_wall.fold(f64::INFINITY, f64::min);
+        assert!(nearest > 9.0, "{nearest}: it keeps off what is dear");
+        assert!(planned.network_share.is_none() && planned.cost_m >= Some(planned.length_m), "{planned:?}");
+        let error = around(Pose::new(2.0, 4.85, 0.0)).unwrap_err().to_string();
+        assert!(error.starts_with("the start 2,4.85 is in an obstacle"), "{error}");
+        // Beside the inscribed cells it may stand.
+        assert!(matches!(around(Pose::new(2.0, 4.65, 0.0)).unwrap(), Outcome::Planned(_)));
+        // Costs beside the wall and none behind it: the same wall without costs is passed closely.
+        values.iter_mut().filter(|value| **value < 99).for_each(|value| *value = 0);
+        planner.set_map(costmap(&values), MapKind::Costmap, &settings).unwrap();
+        let Outcome::Planned(planned) = planner.plan(Pose::new(2.0, 2.0, 0.0), Pose::new(2.0, 8.0, 0.0)).unwrap()
+        else {
+            panic!("there is a way")
+        };
+        let at_the_wall = planned.path.iter().filter(|pose| (pose.y - 5.05).abs() < 0.3).map(|pose| pose.x);
+        assert!(at_the_wall.fold(f64::INFINITY, f64::min) < 8.6, "{planned:?}");
     }
 
     #[test]
     fn a_robot_that_cannot_be_leaves_the_map_before() {
         let mut planner = planner();
-        planner.set_map(map(0), &PlannerSettings::default()).unwrap();
+        planner.set_map(map(0), MapKind::Occupancy, &PlannerSettings::default()).unwrap();
         let robot = Robot { occupied_from: 0, ..Robot::default() };
         let settings = PlannerSettings { robot, ..PlannerSettings::default() };
-        assert!(planner.set_map(map(100), &settings).is_err());
+        assert!(planner.set_map(map(100), MapKind::Occupancy, &settings).is_err());
         let found = planner.plan(Pose::new(2.0, 2.0, 0.0), Pose::new(2.0, 8.0, 0.0)).unwrap();
         assert!(matches!(found, Outcome::Planned(_)), "{found:?}");
     }

@@ -12,13 +12,23 @@ pub trait PathPlanner {
     ///
     /// # Errors
     /// When the map cannot be planned on. There is still the map before, or none.
-    fn set_map(&mut self, map: Arc<OccupancyMap>, settings: &PlannerSettings) -> Result<()>;
+    fn set_map(&mut self, map: Arc<OccupancyMap>, kind: MapKind, settings: &PlannerSettings) -> Result<()>;
 
     /// A path from `start` to `goal`, both in the map's frame. Called with a map only.
     ///
     /// # Errors
     /// When the robot cannot stand at the start or the goal, or when planning itself fails.
     fn plan(&mut self, start: Pose, goal: Pose) -> Result<Outcome>;
+}
+
+/// The meaning of a map's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapKind {
+    /// Space that is free or occupied: the robot's radius is kept from obstacles, and inflation adds costs.
+    Occupancy,
+    /// A costmap of nav2, which has the robot's radius and the inflation in it: the robot's centre may be in cells below 99, at the
+    /// costs that they say. Neither radius nor inflation is applied again.
+    Costmap,
 }
 
 /// Result of planning.

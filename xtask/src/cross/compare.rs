@@ -41,7 +41,7 @@ pub(super) fn run(target: Target, wanted: &Wanted) -> Result<()> {
         ensure!(MODELS.contains(&model.as_str()), "no shipped model {model:?}\nhint: one of {}", MODELS.join(", "));
     }
     let emulator = Emulator::new(target)?;
-    let emulated = programs(target, None)?.join("trm");
+    let emulated = programs(target, None, &[])?.join("trm");
     process::run(process::cargo(&["build", "--example", "record"]).args(EVERYTHING))?;
     let recorder = workspace::cargo_target()?.join("release/examples/record");
     let folder = cache().join("compare").join(version(&[&emulated, &recorder])?);

@@ -24,17 +24,17 @@ pub(crate) fn build(target: Target, glibc: Option<Glibc>, setup: bool) -> Result
     if setup {
         toolchain::set_up(target)?;
     }
-    let folder = programs(target, glibc)?;
+    let folder = programs(target, glibc, &[])?;
     println!("{}", folder.display());
     Ok(())
 }
 
-/// Builds the programs, and reports their sizes and needs on stderr.
-pub(crate) fn programs(target: Target, glibc: Option<Glibc>) -> Result<PathBuf> {
+/// Builds the programs with further options for cargo, and reports their sizes and needs on stderr.
+pub(crate) fn programs(target: Target, glibc: Option<Glibc>, options: &[&str]) -> Result<PathBuf> {
     let toolchain = Toolchain::find(target, glibc)?;
     eprintln!("for {}, with {toolchain}", target.triple());
     let mut command = toolchain.cargo("build", target);
-    command.args(["--profile", "dist", "--bins"]);
+    command.args(["--profile", "dist", "--bins"]).args(options);
     // What is stripped has no names for a backtrace, so the tables to walk the stack by (1.5 MB) can go as well.
     toolchain::rustflags(&mut command, target, "-Cforce-unwind-tables=no");
     for (package, _) in PROGRAMS {

@@ -21,6 +21,9 @@ use crate::{process, workspace};
 /// The programs of the package.
 const PROGRAMS: [&str; 2] = ["trm", "trm-host"];
 
+/// Features of the programs beside their defaults: a robot has no compiler.
+const FEATURES: [&str; 2] = ["--features", "trm-firmware-host/ros2"];
+
 /// Debian's name of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Architecture {
@@ -83,7 +86,9 @@ pub(crate) fn run(architecture: Architecture, binaries: Option<PathBuf>, native:
     let binaries = match binaries {
         Some(folder) => folder,
         None if architecture.is_native() => build("dist")?,
-        None if architecture == Architecture::Arm64 => cross::programs(Target::Aarch64, Some(Glibc::OLDEST))?,
+        None if architecture == Architecture::Arm64 => {
+            cross::programs(Target::Aarch64, Some(Glibc::OLDEST), &FEATURES)?
+        }
         None => bail!("amd64 programs are built on amd64\nhint: --binaries DIR takes programs that were built there"),
     };
     let glibc = needed_glibc(&binaries, architecture)?;
@@ -122,10 +127,10 @@ fn find_cargo_deb() -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs for this machine with their default features, and returns their folder.
+/// Builds the programs for this machine, and returns their folder.
 fn build(profile: &str) -> Result<PathBuf> {
     let packages = ["--package", "trm-cli", "--package", "trm-firmware-host", "--bins"];
-    process::run(process::cargo(&["build", "--profile", profile]).args(packages))?;
+    process::run(process::cargo(&["build", "--profile", profile]).args(packages).args(FEATURES))?;
     Ok(workspace::cargo_target()?.join(profile))
 }
 

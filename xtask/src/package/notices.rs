@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::Architecture;
+use super::{Architecture, FEATURES};
 use crate::process;
 
 const INTRODUCTION: &str =
@@ -21,9 +21,10 @@ const TEXTS: [&str; 5] = ["license", "licence", "copying", "copyright", "notice"
 pub(super) fn collected(architecture: Architecture) -> Result<String> {
     let mut command = process::cargo(&["tree", "--edges", "normal", "--prefix", "none", "--no-dedupe"]);
     command.args(["--package", "trm-cli", "--package", "trm-firmware-host", "--target", architecture.triple()]);
+    command.args(FEATURES);
     let linked = linked(&process::output(command.args(["--format", "{p}"]))?);
     let mut command = process::cargo(&["metadata", "--format-version", "1", "--filter-platform"]);
-    let metadata = process::output(command.arg(architecture.triple()))?;
+    let metadata = process::output(command.arg(architecture.triple()).args(FEATURES))?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata printed something else")?;
     let mut list = INTRODUCTION.to_owned();
     // A text, and the crates that have it.

@@ -38,7 +38,13 @@ pub(crate) const EXAMPLES: &[(&str, Examples)] = &[
     ("display", &[("trm-host display --sheet screens.png", "Draw all screens of the kiosk.")]),
     ("link", &[("trm-host link --port /dev/ttyACM0 --bench", "Measure the line to a microcontroller.")]),
     ("drive", &[("trm-host drive --path plan.json --port /dev/ttyACM0", "Drive what `trm plan --json` has printed.")]),
-    ("ros2", &[("trm-host ros2 --radius 0.22", "Plan on the map that is published, for a robot of that radius.")]),
+    (
+        "ros2",
+        &[
+            ("trm-host ros2 --radius 0.22", "Plan on the map that is published, for a robot of that radius."),
+            ("trm-host ros2 --costmap --beside-nav2", "Plan on nav2's costmap, beside nav2's planner server."),
+        ],
+    ),
     ("simulate", &[("trm-host simulate --link robot --track track.csv", "Be a robot, behind a port of that name.")]),
 ];
 

@@ -18,6 +18,8 @@ mod read;
 #[cfg(feature = "ros2")]
 mod ros2;
 mod simulate;
+#[cfg(any(test, not(feature = "ros2")))]
+mod without_ros2;
 
 use std::process::ExitCode;
 
@@ -26,6 +28,8 @@ use trm_cli::{Exit, console, manual};
 use trm_engine::ort;
 
 use self::examples::EXAMPLES;
+#[cfg(not(feature = "ros2"))]
+use self::without_ros2 as ros2;
 
 /// The solver in the world: camera to grid to answer, on a display and at a microcontroller.
 #[derive(Debug, Parser)]
@@ -59,7 +63,7 @@ enum Command {
     /// Drive a planned path with a robot behind a microcontroller
     Drive(drive::Args),
     /// Plan on a robot's map: a node of ROS 2
-    #[cfg(feature = "ros2")]
+    #[cfg_attr(not(feature = "ros2"), command(hide = true))]
     Ros2(ros2::Args),
     /// Be a microcontroller, on a pseudo-terminal
     Simulate(simulate::Args),
@@ -88,7 +92,6 @@ fn main() -> ExitCode {
         Command::Display(args) => display::run(&args).map(|()| Exit::Done),
         Command::Link(args) => link::run(&args).map(|()| Exit::Done),
         Command::Drive(args) => drive::run(&args),
-        #[cfg(feature = "ros2")]
         Command::Ros2(args) => ros2::run(&args).map(|()| Exit::Done),
         Command::Simulate(args) => simulate::run(&args).map(|()| Exit::Done),
         Command::Manual { folder } => {

@@ -1,10 +1,12 @@
 //! `trm-host ros2`: the planner as a node of ROS 2.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use trm_cli::backend::BackendChoice;
 use trm_cli::errln;
+use trm_firmware_host::ros2::nav2::Nav2Release;
 use trm_firmware_host::ros2::{
-    self, Level, MAX_DOMAIN, NetworkPlanner, Options, Parameters, PlannerSettings, PlanningNode, Topics,
+    self, Level, MAX_DOMAIN, MapSource, Names, NetworkPlanner, Options, PRIVATE_PLAN, Parameters, PlannerSettings,
+    PlanningNode, Rmw,
 };
 use trm_intake::shown;
 use trm_plan::{Fallback, Inflation, Pose, Robot, UnknownSpace};
@@ -14,9 +16,9 @@ use crate::interrupt;
 
 /// Plan on a robot's map: a node of ROS 2.
 ///
-/// Takes a map, a start and a goal, and publishes a path that was checked on the map; a path without poses says that there is
-/// none, and the log why. No ROS 2 has to be installed. What is said here to be a parameter can be changed by `ros2 param
-/// set` while the node runs. Ctrl-C ends it.
+/// Takes a map or a costmap, a start and a goal, and publishes a path that was checked on it; a path without poses says that there
+/// is none, and the log why. Serves nav2's action `ComputePathToPose` as well. No ROS 2 has to be installed. What is said here to be a
+/// parameter can be changed by `ros2 param set` while the node runs. Ctrl-C ends it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Metres from the robot's centre to its farthest point [parameter `robot_radius`]
@@ -50,21 +52,8 @@ pub(crate) struct Args {
     /// Take goals and starts of any frame as if they were in the map's [parameter `check_frames`]
     #[arg(long)]
     any_frame: bool,
-    /// Domain of the network, 0 to 232; by default what `ROS_DOMAIN_ID` says, else 0
-    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_DOMAIN)))]
-    domain: Option<u16>,
-    /// Name of the node
-    #[arg(long, value_name = "NAME", default_value_t = Options::default().name)]
-    name: String,
-    /// Namespace of the node
-    #[arg(long, value_name = "NAMESPACE", default_value_t = Options::default().namespace)]
-    namespace: String,
-    /// Use another topic: map:=/slam/map; of `map`, `goal_pose`, `initialpose` and `plan`
-    #[arg(short, long, value_name = "FROM:=TO", value_parser = remapping)]
-    remap: Vec<(Topic, String)>,
-    /// Take maps from publishers that do not keep them for those who come late, too
-    #[arg(long)]
-    volatile_map: bool,
+    #[command(flatten)]
+    surroundings: Surroundings,
     /// Maze model: a shipped one's name, or a bundle's folder
     #[arg(long, value_name = "MODEL", default_value = "maze")]
     model: String,
@@ -79,19 +68,55 @@ pub(crate) struct Args {
     batch: u16,
 }
 
+/// The nodes around this one, and what it is called among them.
+#[derive(Debug, clap::Args)]
+struct Surroundings {
+    /// Domain of the network, 0 to 232; by default what `ROS_DOMAIN_ID` says, else 0
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_DOMAIN)))]
+    domain: Option<u16>,
+    /// Name of the node
+    #[arg(long, value_name = "NAME", default_value_t = Options::default().name)]
+    name: String,
+    /// Namespace of the node
+    #[arg(long, value_name = "NAMESPACE", default_value_t = Options::default().namespace)]
+    namespace: String,
+    /// Use another name: map:=/slam/map; of `map`, `goal_pose`, `initialpose`, `amcl_pose`, `plan` and `compute_path_to_pose`. A name
+    /// that begins with ~/ is under the node's name
+    #[arg(short, long, value_name = "FROM:=TO", value_parser = remapping)]
+    remap: Vec<(Topic, String)>,
+    /// Take maps from publishers that do not keep them for those who come late, too
+    #[arg(long)]
+    volatile_map: bool,
+    /// Plan on a costmap of nav2 and its updates instead of a map: radius and inflation are in it
+    #[arg(long, value_name = "TOPIC", num_args = 0..=1, default_missing_value = "/global_costmap/costmap",
+        conflicts_with_all = ["radius", "occupied_from", "inflation", "cost_scaling"])]
+    costmap: Option<String>,
+    /// Publish the plan under the node's name, as ~/plan: nav2's planner server publishes plan
+    #[arg(long)]
+    beside_nav2: bool,
+    /// Layout of the action's result: humble, iron (with `error_code`), or kilted (with `error_msg`; new packages of Jazzy have it, too)
+    #[arg(long, value_name = "RELEASE", default_value = "kilted", value_parser = Nav2Release::parse)]
+    nav2: Nav2Release,
+    /// Middleware of those who call the action: fastrtps or cyclonedds; by default what `RMW_IMPLEMENTATION` says, else fastrtps
+    #[arg(long, value_name = "RMW", value_parser = Rmw::parse)]
+    rmw: Option<Rmw>,
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Topic {
     Map,
     Goal,
     Start,
+    Localised,
     Plan,
+    Action,
 }
 
 /// Is the node until it is interrupted.
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let planner = planner(args)?;
     log(Level::Info, &format!("plans with {}", planner.describe()));
-    let node = PlanningNode::start(planner, &options(args)?, parameters(args), log)?;
+    let node = PlanningNode::start(planner, &options(&args.surroundings)?, parameters(args), log)?;
     let stopper = node.stopper();
     interrupt::on_signal(move || {
         stopper.stop();
@@ -109,14 +134,22 @@ fn planner(args: &Args) -> anyhow::Result<NetworkPlanner> {
     Ok(NetworkPlanner::load(engine.as_ref(), &Model::open(&args.model)?, lanes, args.batch.into())?)
 }
 
-fn options(args: &Args) -> anyhow::Result<Options> {
-    let mut topics = Topics::default();
+fn options(args: &Surroundings) -> anyhow::Result<Options> {
+    let mut names = Names::default();
+    if args.beside_nav2 {
+        PRIVATE_PLAN.clone_into(&mut names.plan);
+    }
+    if let Some(costmap) = &args.costmap {
+        names.map.clone_from(costmap);
+    }
     for (topic, name) in &args.remap {
         let from = match topic {
-            Topic::Map => &mut topics.map,
-            Topic::Goal => &mut topics.goal,
-            Topic::Start => &mut topics.start,
-            Topic::Plan => &mut topics.plan,
+            Topic::Map => &mut names.map,
+            Topic::Goal => &mut names.goal,
+            Topic::Start => &mut names.start,
+            Topic::Localised => &mut names.localised,
+            Topic::Plan => &mut names.plan,
+            Topic::Action => &mut names.action,
         };
         from.clone_from(name);
     }
@@ -124,9 +157,21 @@ fn options(args: &Args) -> anyhow::Result<Options> {
         name: args.name.clone(),
         namespace: args.namespace.clone(),
         domain: args.domain.map_or_else(domain_of_environment, Ok)?,
-        topics,
+        names,
+        map: if args.costmap.is_some() { MapSource::Costmap } else { MapSource::Map },
         latched_map: !args.volatile_map,
+        release: args.nav2,
+        rmw: args.rmw.map_or_else(rmw_of_environment, Ok)?,
     })
+}
+
+fn rmw_of_environment() -> anyhow::Result<Rmw> {
+    match std::env::var("RMW_IMPLEMENTATION") {
+        Ok(text) if !text.is_empty() => {
+            Rmw::parse(&text).map_err(|why| anyhow!("RMW_IMPLEMENTATION: {why}\nhint: --rmw goes before it"))
+        }
+        _ => Ok(Rmw::default()),
+    }
 }
 
 fn domain_of_environment() -> anyhow::Result<u16> {
@@ -197,8 +242,14 @@ fn remapping(text: &str) -> Result<(Topic, String), String> {
         "map" => Topic::Map,
         "goal_pose" => Topic::Goal,
         "initialpose" => Topic::Start,
+        "amcl_pose" => Topic::Localised,
         "plan" => Topic::Plan,
-        _ => return Err(format!("there is no topic `{from}`, expected map, goal_pose, initialpose or plan")),
+        "compute_path_to_pose" => Topic::Action,
+        _ => {
+            return Err(format!(
+                "there is no topic `{from}`, expected map, goal_pose, initialpose, amcl_pose, plan or compute_path_to_pose"
+            ));
+        }
     };
     Ok((topic, to.to_owned()))
 }
