@@ -38,6 +38,7 @@ struct Settings {
     losses: Vec<CostLoss>,
     ways: Vec<bool>,
     decay: f64,
+    frugality: f64,
     baselines: bool,
     json: bool,
 }
@@ -246,8 +247,14 @@ fn train(
         l_cycles: settings.l_cycles,
         l_layers: layers,
     };
-    let options =
-        CostTrainingOptions { side: SIDE, loss, seed, weight_decay: settings.decay, ..CostTrainingOptions::default() };
+    let options = CostTrainingOptions {
+        side: SIDE,
+        loss,
+        seed,
+        weight_decay: settings.decay,
+        frugality: settings.frugality,
+        ..CostTrainingOptions::default()
+    };
     let mut training = CostTraining::new(engine, network, None, options)?;
     let demonstration = |(world, drive): &(World, Vec<[f64; 2]>)| {
         Demonstration::new(&features, &world.map, &World::ROBOT, &world.layers, drive)
@@ -369,6 +376,7 @@ impl Settings {
             losses: vec![CostLoss::Margin],
             ways: vec![false],
             decay: 0.05,
+            frugality: 0.1,
             baselines: true,
             json: false,
         };
@@ -408,6 +416,7 @@ impl Settings {
             "steps" => self.steps = value.parse()?,
             "lr" => self.lr = value.parse()?,
             "decay" => self.decay = value.parse()?,
+            "frugality" => self.frugality = value.parse()?,
             "hidden" => self.hidden = value.parse()?,
             "layers" => self.layers = value.parse()?,
             "h-cycles" => self.h_cycles = value.parse()?,

@@ -44,6 +44,8 @@ pub struct CostTrainingOptions {
     pub loss: CostLoss,
     /// Decay of all weights.
     pub weight_decay: f64,
+    /// Weight of the mean level in the loss: ground is cheap unless drives say otherwise.
+    pub frugality: f64,
     /// Threads within an operator; 0 for one a core.
     pub threads: usize,
     /// Seed of the weights.
@@ -52,7 +54,16 @@ pub struct CostTrainingOptions {
 
 impl Default for CostTrainingOptions {
     fn default() -> Self {
-        Self { batch: 4, side: 64, factor: 15.0, loss: CostLoss::Margin, weight_decay: 0.05, threads: 0, seed: 0 }
+        Self {
+            batch: 4,
+            side: 64,
+            factor: 15.0,
+            loss: CostLoss::Margin,
+            weight_decay: 0.05,
+            frugality: 0.1,
+            threads: 0,
+            seed: 0,
+        }
     }
 }
 
@@ -144,7 +155,8 @@ impl CostTraining {
             let (row, levels) = (&mut pulls[of_row.clone()], &levels[of_row]);
             excess += pull(stretch, levels, &self.options, &mut self.rng, row) / stretches.len() as f64;
         }
-        pulls.iter_mut().for_each(|pull| *pull /= stretches.len() as f32);
+        let cheaper = (self.options.frugality * self.options.factor / cells as f64) as f32;
+        pulls.iter_mut().for_each(|pull| *pull = (*pull + cheaper) / stretches.len() as f32);
         let pulls = dyn_tensor(&[self.options.batch, cells], pulls)?;
         let mut outputs = self.step.run(&|name| match name {
             "features" => Some(&features),

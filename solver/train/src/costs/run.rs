@@ -118,6 +118,7 @@ pub fn learn_costs(
         factor: from.map_or(settings.factor, |model| model.manifest.factor),
         loss: settings.loss,
         weight_decay: settings.weight_decay,
+        frugality: settings.frugality,
         threads,
         seed: settings.seed,
     };
