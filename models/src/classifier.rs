@@ -4,10 +4,9 @@ use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use trm_intake::{Budget, Limits, Printable};
 
-use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured, hex};
+use crate::bundle::{CARD, FORMAT_VERSION, FileHash, MANIFEST, Measured};
 use crate::{ModelError, Result, strict_json};
 use trm_intake::file::{FileError, read_within, write_atomically};
 
@@ -96,7 +95,7 @@ impl ClassifierBundle {
                 supported: FORMAT_VERSION,
             });
         }
-        let found = hash(&graph);
+        let found = FileHash::of(&graph);
         if found != manifest.graph {
             return Err(ModelError::DamagedFile {
                 bundle: bundle.to_owned(),
@@ -117,7 +116,7 @@ impl ClassifierBundle {
     pub fn write(folder: &Path, mut manifest: ClassifierManifest, graph: &[u8], card: &str) -> Result<()> {
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::File(FileError::Io { action: "create", path: folder.to_owned(), source }))?;
-        manifest.graph = hash(graph);
+        manifest.graph = FileHash::of(graph);
         let text = serde_json::to_string_pretty(&manifest)
             .map_err(|error| ModelError::BadManifest { bundle: manifest.name.clone(), reason: error.to_string() })?;
         write_atomically(&folder.join(CARD), |file| std::io::Write::write_all(file, card.as_bytes()))?;
@@ -137,10 +136,6 @@ impl ClassifierBundle {
     pub fn graph(&self) -> &[u8] {
         &self.graph
     }
-}
-
-fn hash(bytes: &[u8]) -> FileHash {
-    FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 }
 }
 
 #[cfg(test)]

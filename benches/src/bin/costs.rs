@@ -38,9 +38,9 @@ struct Settings {
     losses: Vec<CostLoss>,
     ways: Vec<bool>,
     decay: f64,
-    frugality: f64,
     baselines: bool,
     json: bool,
+    verbose: bool,
 }
 
 fn main() -> Result<()> {
@@ -247,14 +247,8 @@ fn train(
         l_cycles: settings.l_cycles,
         l_layers: layers,
     };
-    let options = CostTrainingOptions {
-        side: SIDE,
-        loss,
-        seed,
-        weight_decay: settings.decay,
-        frugality: settings.frugality,
-        ..CostTrainingOptions::default()
-    };
+    let options =
+        CostTrainingOptions { side: SIDE, loss, seed, weight_decay: settings.decay, ..CostTrainingOptions::default() };
     let mut training = CostTraining::new(engine, network, None, options)?;
     let demonstration = |(world, drive): &(World, Vec<[f64; 2]>)| {
         Demonstration::new(&features, &world.map, &World::ROBOT, &world.layers, drive)
@@ -274,8 +268,11 @@ fn train(
         let share = step as f64 / steps as f64;
         let lr = highest * (step as f64 / 20.0).min(1.0) * (0.5 + 0.5 * (std::f64::consts::PI * share).cos()).max(0.02);
         let done = training.step(&stretches, lr)?;
-        if step % 50 == 0 && std::env::var_os("VERBOSE").is_some() {
-            eprintln!("{step} {:.3} {:.3}", done.excess, done.grad_norm);
+        if settings.verbose && step % 25 == 0 {
+            println!(
+                "  step {step}: excess {:.3}, level {:.3}, gradient {:.3}",
+                done.excess, done.level, done.grad_norm
+            );
         }
     }
     let manifest = CostManifest {
@@ -295,7 +292,6 @@ fn train(
 }
 
 /// The path between two cells by costs, from cell to cell, its median clearance, and the milliseconds.
-#[expect(clippy::type_complexity, reason = "used twice")]
 fn plan(world: &World, from: MapCell, to: MapCell, costs: &CostOptions) -> Result<Option<(Vec<[f64; 2]>, f64)>> {
     let terrain = Terrain::with_costs(world.map.clone(), World::ROBOT, costs)?;
     let options = PlanOptions { smooth: false, ..PlanOptions::default() };
@@ -376,9 +372,9 @@ impl Settings {
             losses: vec![CostLoss::Margin],
             ways: vec![false],
             decay: 0.05,
-            frugality: 0.1,
             baselines: true,
             json: false,
+            verbose: false,
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
@@ -386,6 +382,7 @@ impl Settings {
             let name = name.to_owned();
             match name.as_str() {
                 "json" => settings.json = true,
+                "verbose" => settings.verbose = true,
                 "no-baselines" => settings.baselines = false,
                 _ => {
                     let value = arguments.value()?.string()?;
@@ -416,7 +413,6 @@ impl Settings {
             "steps" => self.steps = value.parse()?,
             "lr" => self.lr = value.parse()?,
             "decay" => self.decay = value.parse()?,
-            "frugality" => self.frugality = value.parse()?,
             "hidden" => self.hidden = value.parse()?,
             "layers" => self.layers = value.parse()?,
             "h-cycles" => self.h_cycles = value.parse()?,

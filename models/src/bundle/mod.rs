@@ -121,7 +121,7 @@ impl ModelBundle {
     /// Those of [`Manifest::parse`].
     pub fn in_memory(mut manifest: Manifest, graphs: Vec<(GraphKind, Vec<u8>)>, opset: i64) -> Result<Self> {
         manifest.files.clear();
-        let hash = |bytes: &[u8]| FileHash { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 };
+        let hash = FileHash::of;
         let graph = |(kind, bytes): &(GraphKind, Vec<u8>)| {
             (*kind, GraphFile { file: kind.file_name().into(), hash: hash(bytes), opset, steps: None })
         };
@@ -296,6 +296,14 @@ impl ModelBundle {
 /// A folder's name, as messages may show it: folders in a kiosk's `incoming/` have been named by others.
 fn shown(folder: &Path) -> String {
     Printable(&folder.display().to_string()).to_string()
+}
+
+impl FileHash {
+    /// The hash and size of a file's content.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { sha256: hex(&Sha256::digest(bytes)), bytes: bytes.len() as u64 }
+    }
 }
 
 /// SHA-256 (lower-case hexadecimal) and size of a file, read in pieces.

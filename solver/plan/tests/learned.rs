@@ -35,9 +35,12 @@ fn features_are_shares_and_means_of_blocks() {
     assert_eq!(spec.names().len(), spec.channels());
     let found = features(&spec, &map, &layers).expect("features");
     assert_eq!((found.width, found.height, found.block), (2, 2, 2));
-    let of_ground = |cell: usize| &found.data[cell * found.channels + found.channels - 2..][..2];
-    assert_eq!(of_ground(0), [0.5, 0.5]);
-    assert_eq!(of_ground(1), [1.0, 0.0]);
+    let of_ground = |cell: usize, expected: [f32; 2]| {
+        let found = &found.data[cell * found.channels + found.channels - 2..][..2];
+        assert!((found[0] - expected[0]).hypot(found[1] - expected[1]) < 1e-6, "{found:?} is not {expected:?}");
+    };
+    of_ground(0, [0.5, 0.5]);
+    of_ground(1, [1.0, 0.0]);
     // A class that the model has not seen, a layer that is missing, and one that it does not know.
     let unseen = features(&spec, &map, &self::layers(vec![3.0; 16])).expect_err("refused");
     assert!(unseen.contains("the layer `ground` has the value 3, which the model has not seen"), "{unseen}");

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use trm_export::cost_network::CostNetwork;
 use trm_intake::file::{FileError, read_within, write_atomically};
 use trm_intake::{Budget, Limits, Printable};
@@ -108,13 +107,13 @@ impl CostModel {
         }
         manifest.features.check().map_err(SolverError::Plan)?;
         let fits = manifest.features.channels() == manifest.network.channels;
-        if !fits || !(manifest.factor.is_finite() && manifest.factor >= 0.0) {
+        if !(fits && manifest.factor.is_finite() && manifest.factor >= 0.0) {
             return Err(bad("its features, network and factor contradict each other".to_owned()).into());
         }
         manifest.network.check()?;
         let path = folder.join(COST_WEIGHTS);
         let bytes = read_within(&path, &mut budget, "weights").map_err(ModelError::from)?;
-        let found = hash(&bytes);
+        let found = FileHash::of(&bytes);
         if found != manifest.weights {
             return Err(ModelError::DamagedFile {
                 bundle: shown,
@@ -138,7 +137,7 @@ impl CostModel {
         std::fs::create_dir_all(folder)
             .map_err(|source| ModelError::File(FileError::Io { action: "create", path: folder.to_owned(), source }))?;
         let bytes = weight_bytes(&self.manifest.network, &self.weights)?;
-        self.manifest.weights = hash(&bytes);
+        self.manifest.weights = FileHash::of(&bytes);
         let text = serde_json::to_string_pretty(&self.manifest).map_err(|error| ModelError::BadManifest {
             bundle: self.manifest.name.clone(),
             reason: error.to_string(),
@@ -194,10 +193,4 @@ fn read_weights(bytes: &[u8], path: &Path, network: &CostNetwork) -> Result<Cost
         }
     };
     Ok(wanted.into_iter().map(tensor).collect::<Result<_, ModelError>>()?)
-}
-
-fn hash(bytes: &[u8]) -> FileHash {
-    let digest = Sha256::digest(bytes);
-    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    FileHash { sha256, bytes: bytes.len() as u64 }
 }

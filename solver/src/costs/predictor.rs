@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn windows_cover_a_map_once_and_see_around_their_cells() {
-        for map in [5, 96, 97, 128, 300, 1_001] {
+        for map in [5_usize, 96, 97, 128, 300, 1_001] {
             let window = map.next_multiple_of(STEP).min(WINDOW);
             let mut next = 0;
             for (start, from, to) in windows(map, window) {

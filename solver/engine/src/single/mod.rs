@@ -29,7 +29,10 @@ enum RunsOn {
 
 impl std::fmt::Debug for SingleGraph {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SingleGraph").field("engine", &self.engine()).field("shape", &self.shape).finish()
+        f.debug_struct("SingleGraph")
+            .field("engine", &self.engine())
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
     }
 }
 
@@ -57,13 +60,9 @@ impl SingleGraph {
                     provider: ProviderChoice::Only(ExecutionProvider::Cpu),
                     ..SessionOptions::default()
                 };
-                let opened;
-                let engine = match ort {
-                    Some(engine) => engine,
-                    None => {
-                        opened = OrtEngine::load(None)?;
-                        &opened
-                    }
+                let opened = if ort.is_none() { Some(OrtEngine::load(None)?) } else { None };
+                let Some(engine) = ort.or(opened.as_ref()) else {
+                    return Err(EngineError::NotBuilt { engine: "ort" });
                 };
                 RunsOn::Ort(Box::new(load_plain(engine, "a graph", onnx, &options)?.0))
             }

@@ -264,7 +264,9 @@ impl Stretch {
         for (cell, &free) in self.is_free.iter().enumerate() {
             is_free[turn(cell, cells)] = free;
         }
-        self.driven.iter_mut().for_each(|cell| *cell = turn(*cell, cells));
+        for cell in &mut self.driven {
+            *cell = turn(*cell, cells);
+        }
         Self { features, is_free, from: turn(self.from, cells), to: turn(self.to, cells), ..self }
     }
 }

@@ -139,12 +139,11 @@ impl FeatureSpec {
         if let Some(name) = ranges.iter().find(|name| !found.contains_key(*name)) {
             return Err(refuse(name, "is over no map", "`ranges` are names of layers"));
         }
-        let spec = |(name, found): (String, Found)| match found.kind(ranges.contains(&name)) {
-            Some(kind) => Ok(LayerSpec { name, kind }),
-            None => {
-                let hint = "give classes fewer colours, or amounts of something as greys";
-                Err(refuse(&name, "has more than 32 colours", hint))
-            }
+        let spec = |(name, found): (String, Found)| {
+            let hint = "give classes fewer colours, or amounts of something as greys";
+            let kind = found.kind(ranges.contains(&name));
+            let kind = kind.ok_or_else(|| refuse(&name, "has more than 32 colours", hint))?;
+            Ok(LayerSpec { name, kind })
         };
         Ok(Self { cell, way, layers: found.into_iter().map(spec).collect::<Result<_>>()? })
     }
@@ -242,7 +241,9 @@ impl FeatureSpec {
         // Means over the cells of each block; at the far edges a block has fewer.
         for numbers in data.chunks_exact_mut(channels) {
             let count = numbers[0];
-            numbers.iter_mut().for_each(|number| *number /= count);
+            for number in numbers {
+                *number /= count;
+            }
         }
         Ok(Features { width, height, block, channels, data })
     }
@@ -349,7 +350,9 @@ pub(super) fn set_way(
     for numbers in features.chunks_exact_mut(channels) {
         let length = numbers[last].hypot(numbers[last + 1]);
         if length > 0.0 {
-            numbers[last..].iter_mut().for_each(|number| *number /= length);
+            for number in &mut numbers[last..] {
+                *number /= length;
+            }
         }
     }
 }

@@ -169,7 +169,9 @@ pub(super) fn colours(image: &DynamicImage) -> Vec<u32> {
             let mut colours: Vec<u32> = (0..image.height()).rev().flat_map(of_row).collect();
             let is_grey = |colour: &u32| colour & 0xFF == (colour >> 8) & 0xFF && colour & 0xFF == colour >> 16;
             if colours.iter().all(is_grey) {
-                colours.iter_mut().for_each(|colour| *colour &= 0xFF);
+                for colour in &mut colours {
+                    *colour &= 0xFF;
+                }
             }
             colours
         }

@@ -79,7 +79,9 @@ impl Hidden {
     }
 
     fn each(&mut self, weight: impl Fn(usize) -> f64) {
-        self.weights.iter_mut().enumerate().for_each(|(cell, slot)| *slot = weight(cell) as f32);
+        for (cell, slot) in self.weights.iter_mut().enumerate() {
+            *slot = weight(cell) as f32;
+        }
     }
 
     /// The cost of a metre in a cell for somebody who goes in a direction.

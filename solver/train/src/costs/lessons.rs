@@ -32,25 +32,20 @@ impl Lesson {
         let mut known: Vec<(&PathBuf, &BTreeMap<String, LayerSource>, Arc<Layers>)> = Vec::new();
         let mut lessons = Vec::with_capacity(drives.len());
         for drive in drives {
-            let map = match maps.get(&drive.map) {
-                Some(map) => Arc::clone(map),
-                None => {
-                    let map = Arc::new(LoadedMap::read(&drive.map)?.map);
-                    maps.insert(drive.map.clone(), Arc::clone(&map));
-                    map
-                }
-            };
+            if !maps.contains_key(&drive.map) {
+                maps.insert(drive.map.clone(), Arc::new(LoadedMap::read(&drive.map)?.map));
+            }
+            let map = Arc::clone(&maps[&drive.map]);
             let found = known.iter().find(|(path, sources, _)| *path == &drive.map && *sources == &drive.layers);
-            let layers = match found {
-                Some((.., layers)) => Arc::clone(layers),
-                None => {
-                    let read = |(name, source): (&String, &LayerSource)| {
-                        Ok::<_, PlanError>((name.clone(), Layer::read(name, source, &map)?))
-                    };
-                    let layers = Arc::new(drive.layers.iter().map(read).collect::<Result<Layers, _>>()?);
-                    known.push((&drive.map, &drive.layers, Arc::clone(&layers)));
-                    layers
-                }
+            let layers = if let Some((.., layers)) = found {
+                Arc::clone(layers)
+            } else {
+                let read = |(name, source): (&String, &LayerSource)| {
+                    Ok::<_, PlanError>((name.clone(), Layer::read(name, source, &map)?))
+                };
+                let layers = Arc::new(drive.layers.iter().map(read).collect::<Result<Layers, _>>()?);
+                known.push((&drive.map, &drive.layers, Arc::clone(&layers)));
+                layers
             };
             lessons.push(Self { map, layers, path: drive.path.clone() });
         }

@@ -44,8 +44,6 @@ pub struct CostTrainingOptions {
     pub loss: CostLoss,
     /// Decay of all weights.
     pub weight_decay: f64,
-    /// Weight of the mean level in the loss: ground is cheap unless drives say otherwise.
-    pub frugality: f64,
     /// Threads within an operator; 0 for one a core.
     pub threads: usize,
     /// Seed of the weights.
@@ -54,16 +52,7 @@ pub struct CostTrainingOptions {
 
 impl Default for CostTrainingOptions {
     fn default() -> Self {
-        Self {
-            batch: 4,
-            side: 64,
-            factor: 15.0,
-            loss: CostLoss::Margin,
-            weight_decay: 0.05,
-            frugality: 0.1,
-            threads: 0,
-            seed: 0,
-        }
+        Self { batch: 4, side: 64, factor: 15.0, loss: CostLoss::Margin, weight_decay: 0.05, threads: 0, seed: 0 }
     }
 }
 
@@ -72,6 +61,8 @@ impl Default for CostTrainingOptions {
 pub struct CostStep {
     /// Mean of the drives' costs by those of the planner's paths, less 1.
     pub excess: f64,
+    /// Mean level of the windows' cells.
+    pub level: f64,
     /// Norm of the gradient, before it is clipped.
     pub grad_norm: f64,
 }
@@ -148,6 +139,7 @@ impl CostTraining {
         let features = self.features(stretches.iter())?;
         let levels = self.look(&features, "")?;
         let cells = self.options.side * self.options.side;
+        let level = levels.iter().map(|&level| f64::from(level)).sum::<f64>() / levels.len() as f64;
         let mut pulls = vec![0.0; levels.len()];
         let mut excess = 0.0;
         for (number, stretch) in stretches.iter().enumerate() {
@@ -155,8 +147,9 @@ impl CostTraining {
             let (row, levels) = (&mut pulls[of_row.clone()], &levels[of_row]);
             excess += pull(stretch, levels, &self.options, &mut self.rng, row) / stretches.len() as f64;
         }
-        let cheaper = (self.options.frugality * self.options.factor / cells as f64) as f32;
-        pulls.iter_mut().for_each(|pull| *pull = (*pull + cheaper) / stretches.len() as f32);
+        for pull in &mut pulls {
+            *pull /= stretches.len() as f32;
+        }
         let pulls = dyn_tensor(&[self.options.batch, cells], pulls)?;
         let mut outputs = self.step.run(&|name| match name {
             "features" => Some(&features),
@@ -180,7 +173,7 @@ impl CostTraining {
                 *value = new;
             }
         }
-        Ok(CostStep { excess, grad_norm: grad_norm.into() })
+        Ok(CostStep { excess, level, grad_norm: grad_norm.into() })
     }
 
     /// Plans over the levels of the averaged weights, and says how like the drives that is.

@@ -77,22 +77,7 @@ pub fn learn_costs(
     watch: &mut CostWatch<'_>,
 ) -> Result<LearnedCosts> {
     let features = features_of(lessons, from, settings)?;
-    let mut demonstrations = Vec::new();
-    let mut left_out = Vec::new();
-    for (number, lesson) in lessons.iter().enumerate() {
-        match lesson.demonstration(&features, robot) {
-            Ok(demonstration) => demonstrations.push(demonstration),
-            Err(error) => left_out.push(format!("drive {}: {}", number + 1, trm_intake::explained(&error))),
-        }
-    }
-    if demonstrations.is_empty() {
-        let reason = left_out.first().cloned().unwrap_or_default();
-        return Err(TrainError::TrainData {
-            origin: "the drives".to_owned(),
-            reason: format!("none can be learned from: {reason}"),
-            hint: "give drives in the map's frame, between places where the robot can be".to_owned(),
-        });
-    }
+    let (mut demonstrations, left_out) = read_demonstrations(lessons, &features, robot)?;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     demonstrations.shuffle(&mut rng);
     let held_out = if demonstrations.len() < LEAST_DRIVES {
@@ -118,7 +103,6 @@ pub fn learn_costs(
         factor: from.map_or(settings.factor, |model| model.manifest.factor),
         loss: settings.loss,
         weight_decay: settings.weight_decay,
-        frugality: settings.frugality,
         threads,
         seed: settings.seed,
     };
@@ -178,6 +162,31 @@ pub fn learn_costs(
         before,
         after,
     })
+}
+
+/// The drives with their features, and those that cannot be learned from.
+fn read_demonstrations(
+    lessons: &[Lesson],
+    features: &FeatureSpec,
+    robot: &Robot,
+) -> Result<(Vec<Demonstration>, Vec<String>)> {
+    let mut demonstrations = Vec::new();
+    let mut left_out = Vec::new();
+    for (number, lesson) in lessons.iter().enumerate() {
+        match lesson.demonstration(features, robot) {
+            Ok(demonstration) => demonstrations.push(demonstration),
+            Err(error) => left_out.push(format!("drive {}: {}", number + 1, trm_intake::explained(&error))),
+        }
+    }
+    if demonstrations.is_empty() {
+        let reason = left_out.first().cloned().unwrap_or_default();
+        return Err(TrainError::TrainData {
+            origin: "the drives".to_owned(),
+            reason: format!("none can be learned from: {reason}"),
+            hint: "give drives in the map's frame, between places where the robot can be".to_owned(),
+        });
+    }
+    Ok((demonstrations, left_out))
 }
 
 /// A batch of stretches of drives, drawn at random.

@@ -21,8 +21,6 @@ pub struct CostSettings {
     pub lr: f64,
     /// Decay of all weights.
     pub weight_decay: f64,
-    /// Weight of the mean level in the loss: ground is cheap unless drives say otherwise.
-    pub frugality: f64,
     /// Seed of weights and stretches.
     pub seed: u64,
     /// Share of the drives that are not learned from, to measure with.
@@ -60,7 +58,6 @@ impl Default for CostSettings {
             batch: 4,
             lr: 3e-3,
             weight_decay: 0.05,
-            frugality: 0.1,
             seed: 0,
             held_out: 0.2,
             factor: 15.0,
@@ -124,12 +121,7 @@ impl CostSettings {
     /// Refuses what cannot be.
     fn check(&self) -> Result<(), String> {
         let is_number = |value: f64| value.is_finite() && value >= 0.0;
-        if !(is_number(self.lr)
-            && is_number(self.weight_decay)
-            && is_number(self.cell)
-            && is_number(self.factor)
-            && is_number(self.frugality))
-        {
+        if !(is_number(self.lr) && is_number(self.weight_decay) && is_number(self.cell) && is_number(self.factor)) {
             return Err("expected a number of 0 or more".to_owned());
         }
         if !(0.0..1.0).contains(&self.held_out) {

@@ -96,8 +96,21 @@ pub(super) fn pull(
     };
     compared.map_or(0.0, |compared| {
         into.copy_from_slice(&compared.pull);
+        balance(into);
         compared.excess
     })
+}
+
+/// Takes what all cells have in common out of a pull: whether ground as such is dear, drives do not say. A margin in proportion to
+/// the cost would push it up for ever.
+fn balance(pull: &mut [f32]) {
+    let sum: f32 = pull.iter().sum();
+    let all: f32 = pull.iter().map(|pull| pull.abs()).sum();
+    if all > 0.0 {
+        for pull in pull {
+            *pull -= sum / all * pull.abs();
+        }
+    }
 }
 
 /// The derivative of the cross entropy of cells that were driven through being cheap, the others dear; either kind counts as

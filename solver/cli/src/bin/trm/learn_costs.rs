@@ -11,6 +11,7 @@ use trm_cli::{Exit, console, errln, interrupt};
 use trm_export::cost_network::CostNetwork;
 use trm_intake::Printable;
 use trm_intake::file::write_atomically;
+use trm_models::Measured;
 use trm_plan::learned::{LayerKind, LayerSpec};
 use trm_plan::{Drive, Robot};
 use trm_solver::costs::{CostManifest, CostModel};
@@ -91,7 +92,7 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
     let mut watch = CostWatch {
         limit,
         step: &mut |step, _, done: CostStep| {
-            bar.set_message(format!("excess {:.3}, gradient {:.2}", done.excess, done.grad_norm));
+            bar.set_message(format!("excess {:.3}, mean level {:.2}", done.excess, done.level));
             bar.set_position(step as u64);
         },
         stop: &mut interrupt::requested,
@@ -153,15 +154,10 @@ fn card(manifest: &CostManifest, after: &Likeness) -> String {
     );
     if !accuracy.is_empty() {
         card.push_str("\n| measured | | n | command |\n| --- | --- | --- | --- |\n");
-        for measured in accuracy {
-            card.push_str(&format!(
-                "| {} | {:.1} % | {} | `{}` |\n",
-                measured.what,
-                1e2 * measured.value,
-                measured.n,
-                measured.command
-            ));
-        }
+        let row = |Measured { what, value, n, command, .. }: &Measured| {
+            format!("| {what} | {:.1} % | {n} | `{command}` |\n", 1e2 * value)
+        };
+        card.extend(accuracy.iter().map(row));
     }
     card
 }
