@@ -4,6 +4,7 @@
 //! `cargo run --release -p trm-benches --bin costs -- [--kinds cliffs,doors] [--drives 5,20,100] [--families 3] …`
 #![expect(clippy::print_stdout, reason = "for developers, who see a panic where they close the pipe")]
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use trm_engine::ort::OrtEngine;
 use trm_engine::registry;
 use trm_export::cost_network::CostNetwork;
 use trm_models::{FORMAT_VERSION, FileHash};
-use trm_plan::learned::{Demonstration, FeatureSpec, Levels};
+use trm_plan::learned::{Demonstration, FeatureSpec, Ground, Levels};
 use trm_plan::worlds::{World, WorldKind};
 use trm_plan::{CostOptions, ExactMazes, Goal, Inflation, MapCell, Outcome, PlanOptions, Planner, Pose, Terrain};
 use trm_solver::costs::{CostManifest, CostModel, LoadedCosts};
@@ -251,7 +252,8 @@ fn train(
         CostTrainingOptions { side: SIDE, loss, seed, weight_decay: settings.decay, ..CostTrainingOptions::default() };
     let mut training = CostTraining::new(engine, network, None, options)?;
     let demonstration = |(world, drive): &(World, Vec<[f64; 2]>)| {
-        Demonstration::new(&features, &world.map, &World::ROBOT, &world.layers, drive)
+        let ground = Ground::new(&features, Arc::new(world.map.clone()), &World::ROBOT, &world.layers)?;
+        Demonstration::new(Arc::new(ground), drive)
     };
     let demonstrations = lessons.iter().map(demonstration).collect::<trm_plan::Result<Vec<_>>>()?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -1,10 +1,13 @@
 //! What drives teach: features of layers, comparisons of drives with plans, and worlds to learn from.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use trm_plan::learned::{CostPredictor, Demonstration, FeatureSpec, Features, Layer, LayerKind, Layers, Levels};
+use trm_plan::learned::{
+    CostPredictor, Demonstration, FeatureSpec, Features, Ground, Layer, LayerKind, Layers, Levels,
+};
 use trm_plan::worlds::{World, WorldKind};
 use trm_plan::{CostMap, CostOptions, FreeSpace, MapCell, OccupancyMap, Pose, Robot, UnknownSpace};
 
@@ -85,7 +88,8 @@ fn detour() -> Demonstration {
     let layers = Layers::new();
     let spec = FeatureSpec::of([&layers], 1.0, false, &[]).expect("a spec");
     let path = [[1.5, 12.5], [1.5, 20.5], [22.5, 20.5], [22.5, 12.5]];
-    Demonstration::new(&spec, &map, &ROBOT, &layers, &path).expect("a drive")
+    let ground = Ground::new(&spec, Arc::new(map), &ROBOT, &layers).expect("a map");
+    Demonstration::new(Arc::new(ground), &path).expect("a drive")
 }
 
 #[test]
@@ -139,8 +143,8 @@ fn drives_that_teach_nothing_are_refused() {
     let map = hall(8, 1.0);
     let spec = FeatureSpec::of([&Layers::new()], 1.0, false, &[]).expect("a spec");
     let refused = |robot: &Robot, path: &[[f64; 2]]| {
-        let drive = Demonstration::new(&spec, &map, robot, &Layers::new(), path);
-        trm_intake::explained(&drive.expect_err("refused"))
+        let ground = Ground::new(&spec, Arc::new(map.clone()), robot, &Layers::new()).expect("a map");
+        trm_intake::explained(&Demonstration::new(Arc::new(ground), path).expect_err("refused"))
     };
     assert!(refused(&ROBOT, &[[1.0, 1.0], [9.0, 1.0]]).contains("9,1 is outside of the map"));
     assert!(refused(&ROBOT, &[[1.1, 1.1], [1.2, 1.2]]).contains("it stays in one cell"));

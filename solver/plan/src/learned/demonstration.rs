@@ -1,5 +1,7 @@
 //! A drive over a map as something to learn from: where it went, and where a planner goes that believes a model.
 
+use std::sync::Arc;
+
 use rand::Rng;
 use trm_intake::Fault;
 
@@ -19,12 +21,32 @@ const MARGIN: i64 = 4;
 /// Shortest stretch, in cells of a model.
 const SHORTEST: f64 = 4.0;
 
-/// A drive over a map, with the map's features.
+/// A map with what a model sees of it: one for all drives over it.
 #[derive(Debug, Clone)]
-pub struct Demonstration {
+pub struct Ground {
+    map: Arc<OccupancyMap>,
+    robot: Robot,
     space: FreeSpace,
     features: Features,
     has_way: bool,
+}
+
+impl Ground {
+    /// A map with the features of a model.
+    ///
+    /// # Errors
+    /// Those of [`FreeSpace::new`] and [`FeatureSpec::features`].
+    pub fn new(spec: &FeatureSpec, map: Arc<OccupancyMap>, robot: &Robot, layers: &Layers) -> Result<Self> {
+        let space = FreeSpace::new(&map, robot)?;
+        let features = spec.features(&map, robot, &space, layers)?;
+        Ok(Self { map, robot: *robot, space, features, has_way: spec.way })
+    }
+}
+
+/// A drive over a map.
+#[derive(Debug, Clone)]
+pub struct Demonstration {
+    ground: Arc<Ground>,
     /// The cells that it went through, one beside the other.
     driven: Vec<MapCell>,
 }
@@ -33,17 +55,9 @@ impl Demonstration {
     /// A drive over a map: places in metres of the map's frame.
     ///
     /// # Errors
-    /// [`PlanError::BadDrive`] for a drive that leaves the map, or does not get from one free place to another; those of
-    /// [`FeatureSpec::features`].
-    pub fn new(
-        spec: &FeatureSpec,
-        map: &OccupancyMap,
-        robot: &Robot,
-        layers: &Layers,
-        path: &[[f64; 2]],
-    ) -> Result<Self> {
-        let space = FreeSpace::new(map, robot)?;
-        let features = spec.features(map, robot, &space, layers)?;
+    /// [`PlanError::BadDrive`] for a drive that leaves the map, or does not get from one free place to another.
+    pub fn new(ground: Arc<Ground>, path: &[[f64; 2]]) -> Result<Self> {
+        let Ground { map, robot, space, .. } = &*ground;
         let driven = cells_of(map, path)?;
         let fault = |fault: Fault| PlanError::BadDrive { source_name: format!("a drive on {}", map.source()), fault };
         if driven.len() < 2 {
@@ -57,18 +71,18 @@ impl Demonstration {
                     .advise("is it in the map's frame, and the radius the robot's (--radius)?"),
             ));
         }
-        Ok(Self { space, features, has_way: spec.way, driven })
+        Ok(Self { ground, driven })
     }
 
     /// Cells of the model along x and y.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
-        (self.features.width, self.features.height)
+        (self.ground.features.width, self.ground.features.height)
     }
 
     /// A stretch of the drive in a window of `side` model's cells, chosen at random; `None` where the ends of one are not free.
     pub fn stretch(&self, side: usize, rng: &mut impl Rng) -> Option<Stretch> {
-        let block = self.features.block;
+        let block = self.ground.features.block;
         let unit = |rng: &mut dyn rand::Rng| (rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         let most = self.driven.len() - 1;
         let shortest = ((SHORTEST * block as f64) as usize).clamp(1, most);
@@ -86,7 +100,8 @@ impl Demonstration {
 
     /// As much of a drive's cells as fits into a window around them.
     fn cut(&self, driven: &[MapCell], side: usize) -> Option<Stretch> {
-        let block = self.features.block;
+        let features = &self.ground.features;
+        let block = features.block;
         let room = (side as i64 - 2 * MARGIN).max(1);
         let of_model = |cell: MapCell| ((cell.x / block) as i64, (cell.y / block) as i64);
         let (mut low, mut high) = (of_model(driven[0]), of_model(driven[0]));
@@ -105,44 +120,35 @@ impl Demonstration {
             let spare = side as i64 - (high - low + 1);
             (low - spare / 2).clamp(0, (map as i64 - side as i64).max(0))
         };
-        let corner = (start(low.0, high.0, self.features.width), start(low.1, high.1, self.features.height));
+        let corner = (start(low.0, high.0, features.width), start(low.1, high.1, features.height));
         self.window(&driven[..fits], corner, side)
     }
 
     fn window(&self, driven: &[MapCell], corner: (i64, i64), side: usize) -> Option<Stretch> {
-        let block = self.features.block;
+        let Ground { space, features: of_map, has_way, .. } = &*self.ground;
+        let (block, channels, has_way) = (of_map.block, of_map.channels, *has_way);
         let cells = side * block;
         let origin = (corner.0 as usize * block, corner.1 as usize * block);
         let local = |cell: MapCell| (cell.y - origin.1) * cells + cell.x - origin.0;
-        let free_end = |cell: &MapCell| self.space.nearest(*cell, FREE_WITHIN);
+        let free_end = |cell: &MapCell| space.nearest(*cell, FREE_WITHIN);
         let inside = |cell: &MapCell| {
             (origin.0..origin.0 + cells).contains(&cell.x) && (origin.1..origin.1 + cells).contains(&cell.y)
         };
         let from = free_end(driven.first()?).filter(inside)?;
         let to = free_end(driven.last()?).filter(inside)?;
         let is_free: Vec<bool> = (0..cells * cells)
-            .map(|index| self.space.is_free(MapCell { x: origin.0 + index % cells, y: origin.1 + index / cells }))
+            .map(|index| space.is_free(MapCell { x: origin.0 + index % cells, y: origin.1 + index / cells }))
             .collect();
-        let mut features = self.features.window(corner, (side, side));
+        let mut features = of_map.window(corner, (side, side));
         let (from, to) = (local(from), local(to));
         if from == to {
             return None;
         }
-        if self.has_way {
-            set_way(&mut features, (side, self.features.channels), &way(&is_free, cells, to), (cells, block));
+        if has_way {
+            set_way(&mut features, (side, channels), &way(&is_free, cells, to), (cells, block));
         }
         let driven = driven.iter().map(|&cell| local(cell)).collect();
-        Some(Stretch {
-            side,
-            block,
-            channels: self.features.channels,
-            has_way: self.has_way,
-            features,
-            is_free,
-            driven,
-            from,
-            to,
-        })
+        Some(Stretch { side, block, channels, has_way, features, is_free, driven, from, to })
     }
 }
 

@@ -12,7 +12,7 @@ mod layer;
 mod levels;
 mod way;
 
-pub use demonstration::{Demonstration, Stretch};
+pub use demonstration::{Demonstration, Ground, Stretch};
 pub use features::{FeatureSpec, Features, LayerKind, LayerSpec};
 pub use layer::{Layer, Layers};
 pub use levels::{CostPredictor, Levels};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use trm_plan::learned::{Demonstration, FeatureSpec, Layer, Layers};
+use trm_plan::learned::{Demonstration, FeatureSpec, Ground, Layer, Layers};
 use trm_plan::map::LoadedMap;
 use trm_plan::{Drive, LayerSource, OccupancyMap, PlanError, Robot};
 use trm_solver::SolverError;
@@ -52,9 +52,27 @@ impl Lesson {
         Ok(lessons)
     }
 
-    /// The drive with the features of a model.
-    pub(super) fn demonstration(&self, features: &FeatureSpec, robot: &Robot) -> Result<Demonstration> {
-        Ok(Demonstration::new(features, &self.map, robot, &self.layers, &self.path)?)
+    /// The drives with what a model sees of their maps, each map looked at once; or the reason why one is none.
+    pub(super) fn demonstrations<'a>(
+        lessons: &'a [Self],
+        features: &FeatureSpec,
+        robot: &Robot,
+    ) -> Vec<Result<Demonstration, PlanError>> {
+        let mut known: Vec<(&'a Self, Arc<Ground>)> = Vec::new();
+        let demonstration = |lesson: &'a Self| {
+            let is_same = |(other, _): &&(&Self, _)| {
+                Arc::ptr_eq(&other.map, &lesson.map) && Arc::ptr_eq(&other.layers, &lesson.layers)
+            };
+            let ground = if let Some((_, ground)) = known.iter().find(is_same) {
+                Arc::clone(ground)
+            } else {
+                let ground = Arc::new(Ground::new(features, Arc::clone(&lesson.map), robot, &lesson.layers)?);
+                known.push((lesson, Arc::clone(&ground)));
+                ground
+            };
+            Demonstration::new(ground, &lesson.path)
+        };
+        lessons.iter().map(demonstration).collect()
     }
 }
 

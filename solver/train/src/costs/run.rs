@@ -172,8 +172,8 @@ fn read_demonstrations(
 ) -> Result<(Vec<Demonstration>, Vec<String>)> {
     let mut demonstrations = Vec::new();
     let mut left_out = Vec::new();
-    for (number, lesson) in lessons.iter().enumerate() {
-        match lesson.demonstration(features, robot) {
+    for (number, demonstration) in Lesson::demonstrations(lessons, features, robot).into_iter().enumerate() {
+        match demonstration {
             Ok(demonstration) => demonstrations.push(demonstration),
             Err(error) => left_out.push(format!("drive {}: {}", number + 1, trm_intake::explained(&error))),
         }
