@@ -10,7 +10,7 @@ use outputs::{NO_SPACE, closed, errors, full};
 use tempfile::TempDir;
 
 /// Each command's words, in the folder of the package; `OUT` is a place that is not there yet.
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 23] = [
     &["--help"],
     &["--version"],
     &["formats"],
@@ -45,6 +45,9 @@ const COMMANDS: [&[&str]; 20] = [
         "evaluation.every=0",
     ],
     &["generate", "maze-perfect", "--count", "2"],
+    &["worlds", "ground", "--out", "OUT", "--side", "48", "--drives", "1", "--tests", "1"],
+    &["dataset", "arc", "--from", "../../puzzles/tests/fixtures/arc_challenges.json", "--test-set", "arc", "--augment", "1", "--out", "OUT"],
+    &["drives", "../plan/tests/fixtures/recordings/amcl_lz4.mcap", "--map", "../plan/tests/fixtures/maps/depot.yaml"],
     &["export", "../../models/sudoku-4", "--out", "OUT"],
     &[
         "quantize",
