@@ -23,7 +23,16 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ),
     (
         "trm-train",
-        &["trm-engine", "trm-export", "trm-intake", "trm-models", "trm-pictures", "trm-puzzles", "trm-solver"],
+        &[
+            "trm-engine",
+            "trm-export",
+            "trm-intake",
+            "trm-models",
+            "trm-pictures",
+            "trm-plan",
+            "trm-puzzles",
+            "trm-solver",
+        ],
     ),
     (
         "trm-cli",
@@ -67,7 +76,17 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ),
     (
         "trm-benches",
-        &["trm-cli", "trm-engine", "trm-export", "trm-intake", "trm-models", "trm-puzzles", "trm-solver", "trm-train"],
+        &[
+            "trm-cli",
+            "trm-engine",
+            "trm-export",
+            "trm-intake",
+            "trm-models",
+            "trm-plan",
+            "trm-puzzles",
+            "trm-solver",
+            "trm-train",
+        ],
     ),
     (
         "trm-fuzz",

@@ -42,7 +42,7 @@ fn arc_tasks_become_a_data_set_that_repeats() {
     let out = dir.path().join("data/one");
     let output = dataset(&arguments, &[&concept, &arc], &out);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let said = text(&output.stderr);
+    let said = text(&output.stdout);
     assert!(said.starts_with("wrote 3 tasks, 2 of them in the test set, with 16 identifiers to "), "{said}");
     let train = DataSet::read(&out.join("train")).expect("readable");
     assert_eq!((train.len(), train.metadata.total_groups), (5 * (6 + 2 + 4), 3));
@@ -66,7 +66,7 @@ fn generated_puzzles_are_all_different() {
     let out = dir.path().join("mazes");
     let generate = ["maze", "--generate", "maze-loops", "--size", "7x9", "--count", "40", "--test-count", "20"];
     let output = dataset(&[&generate[..], &["--augment", "3"]].concat(), &[], &out);
-    let said = text(&output.stderr);
+    let said = text(&output.stdout);
     assert!(said.starts_with("wrote 40 puzzles to train on and 20 to test on to ") && said.contains("7x9"), "{said}");
     let [train, test] = ["train", "test"].map(|split| DataSet::read(&out.join(split)).expect("readable"));
     assert_eq!((train.len(), train.metadata.total_groups, test.len()), (160, 40, 20));
@@ -90,7 +90,7 @@ fn tables_are_read_and_options_of_another_kind_refused() {
     let path = table.to_str().expect("UTF-8");
     let output = dataset(&["sudoku", "--augment", "2", "--min-rating", "1", "--test", path], &[&table], &out);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).starts_with("wrote 1 puzzles to train on and 1 to test on to "));
+    assert!(text(&output.stdout).starts_with("wrote 1 puzzles to train on and 1 to test on to "));
     assert_eq!(DataSet::read(&out.join("train")).expect("readable").len(), 3);
     assert_eq!(DataSet::read(&out.join("test")).expect("readable").len(), 1);
     for (arguments, said) in [

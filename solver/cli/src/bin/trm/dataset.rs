@@ -1,5 +1,6 @@
 //! `trm dataset`: data sets of the public training code, from ARC tasks, tables of puzzles, or generators.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -147,13 +148,14 @@ fn arc(args: &Args) -> Result<()> {
         bar.set_message(format!("{} %", done * 100 / parts.max(1)));
     })?;
     bar.finish_and_clear();
-    errln!(
+    writeln!(
+        console::stdout(),
         "wrote {} tasks, {} of them in the test set, with {} identifiers to {}",
         report.tasks,
         report.asked,
         report.identifiers,
         args.out.display()
-    );
+    )?;
     if report.short > 0 {
         errln!("{} tasks have fewer different copies than {}", report.short, recipe.augmentations);
     }
@@ -172,8 +174,8 @@ fn puzzles(args: &Args, family: Family) -> Result<()> {
     }?;
     bar.finish_and_clear();
     let kind = trm_solver::model::describe(&kind);
-    errln!("wrote {train} puzzles to train on and {test} to test on to {}: {kind}", args.out.display());
-    Ok(())
+    let out = args.out.display();
+    Ok(writeln!(console::stdout(), "wrote {train} puzzles to train on and {test} to test on to {out}: {kind}")?)
 }
 
 /// Writes puzzles of a generator.
