@@ -19,7 +19,6 @@ pub struct Cell {
 impl Cell {
     /// The cell at `row` and `column`, both from 0.
     #[must_use]
-    #[inline]
     pub const fn new(row: usize, column: usize) -> Self {
         Self { row, column }
     }
@@ -28,7 +27,6 @@ impl Cell {
     ///
     /// A width of 0 has no cells; it counts as 1.
     #[must_use]
-    #[inline]
     pub const fn from_index(index: usize, width: usize) -> Self {
         let width = if width == 0 { 1 } else { width };
         Self::new(index / width, index % width)
@@ -87,28 +85,24 @@ impl Grid {
 
     /// Number of rows.
     #[must_use]
-    #[inline]
     pub fn height(&self) -> usize {
         self.height
     }
 
     /// Number of columns.
     #[must_use]
-    #[inline]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// Height and width.
     #[must_use]
-    #[inline]
     pub fn size(&self) -> (usize, usize) {
         (self.height, self.width)
     }
 
     /// The cells, row by row.
     #[must_use]
-    #[inline]
     pub fn cells(&self) -> &[u8] {
         &self.cells
     }
@@ -127,25 +121,21 @@ impl Grid {
 
     /// Every cell with its value, row by row.
     #[must_use]
-    #[inline]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Cell, u8)> {
         self.cells.iter().enumerate().map(|(index, &value)| (Cell::from_index(index, self.width), value))
     }
 
-    #[inline]
     fn index(&self, cell: Cell) -> Option<usize> {
         (cell.row < self.height && cell.column < self.width).then(|| cell.row * self.width + cell.column)
     }
 
     /// The value at `cell`, or `None` outside the grid.
     #[must_use]
-    #[inline]
     pub fn get(&self, cell: Cell) -> Option<u8> {
         self.index(cell).map(|index| self.cells[index])
     }
 
     /// Sets the value at `cell` and returns the old one, or `None` outside the grid.
-    #[inline]
     pub fn set(&mut self, cell: Cell, value: u8) -> Option<u8> {
         let index = self.index(cell)?;
         Some(std::mem::replace(&mut self.cells[index], value))
@@ -159,7 +149,6 @@ impl Grid {
     }
 
     /// The cells to the north, west, east and south that lie inside the grid.
-    #[inline]
     pub fn neighbours(&self, cell: Cell) -> impl Iterator<Item = Cell> + use<> {
         let (height, width) = self.size();
         let Cell { row, column } = cell;

@@ -49,15 +49,15 @@ const COUNT_SHARE: f64 = 0.01;
 
 const WORKLOADS: [Workload; 11] = [
     Workload { name: "generate-sudoku", expected: 1_005_000, run: |times| generate(&sudoku()?, times) },
-    Workload { name: "generate-maze", expected: 473_000, run: |times| generate(&maze()?, times) },
-    Workload { name: "verify-maze", expected: 147_000, run: verify_maze },
+    Workload { name: "generate-maze", expected: 503_000, run: |times| generate(&maze()?, times) },
+    Workload { name: "verify-maze", expected: 162_000, run: verify_maze },
     Workload {
         name: COUNT,
         expected: 454_000,
         run: |times| count_answers(&SudokuGenerator::hard(Sudoku::default())?, times),
     },
-    Workload { name: "count-ways", expected: 94_700, run: |times| count_answers(&maze()?, times) },
-    Workload { name: "export", expected: 13_110_000, run: export },
+    Workload { name: "count-ways", expected: 109_500, run: |times| count_answers(&maze()?, times) },
+    Workload { name: "export", expected: 13_430_000, run: export },
     Workload { name: "tract-step", expected: 14_800_000, run: |times| step(&TractEngine, times) },
     Workload { name: "tract-solve", expected: 14_700_000, run: |times| solve(TractEngine, "sudoku-4", times) },
     Workload { name: "rten-step", expected: 9_950_000, run: |times| step(&RtenEngine, times) },
