@@ -1,4 +1,4 @@
-//! What drives teach: features of layers, comparisons of drives with plans, and worlds to learn from.
+//! Lessons of drives: features of layers, comparisons of drives with plans, and worlds to learn from.
 
 use std::error::Error;
 use std::sync::Arc;
