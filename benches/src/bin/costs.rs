@@ -13,13 +13,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use trm_engine::ort::OrtEngine;
 use trm_engine::registry;
-use trm_export::cost_network::CostNetwork;
-use trm_models::{FORMAT_VERSION, FileHash};
-use trm_plan::learned::{Demonstration, FeatureSpec, Ground, Levels};
+use trm_plan::learned::Levels;
 use trm_plan::worlds::{World, WorldKind};
 use trm_plan::{CostOptions, ExactMazes, Goal, Inflation, MapCell, Outcome, PlanOptions, Planner, Pose, Terrain};
-use trm_solver::costs::{CostManifest, CostModel, LoadedCosts};
-use trm_train::costs::{CostLoss, CostTraining, CostTrainingOptions};
+use trm_solver::costs::{CostModel, LoadedCosts};
+use trm_train::costs::{CostLoss, CostSettings, CostStep, CostWatch, Lesson, learn_costs};
 
 /// Cells along a side of a world.
 const SIDE: usize = 64;
@@ -186,9 +184,7 @@ fn family_of(
             if settings.layers == 0 || !settings.baselines { vec![settings.layers] } else { vec![0, settings.layers] }
         {
             for &loss in &settings.losses {
-                let began = Instant::now();
-                let model = train(engine, settings, &lessons, (layers, loss, way), family)?;
-                let seconds = began.elapsed().as_secs_f64();
+                let (model, seconds) = train(engine, settings, &lessons, (layers, loss, way), family)?;
                 let entry = registry::find("rten").context("rten")?;
                 let mut loaded = LoadedCosts::new(model, entry, None, 1);
                 let mut measured = measure(&tests, |test| {
@@ -232,65 +228,46 @@ fn tuned(lessons: &[(World, Vec<[f64; 2]>)]) -> Result<Inflation> {
     Ok(best.1)
 }
 
+/// What `trm train --task costs` learns of these drives; and the seconds that it takes.
 fn train(
     engine: &OrtEngine,
     settings: &Settings,
     lessons: &[(World, Vec<[f64; 2]>)],
     (layers, loss, way): (usize, CostLoss, bool),
     seed: u64,
-) -> Result<CostModel> {
-    let features = FeatureSpec::of(lessons.iter().map(|(world, _)| &world.layers), 0.2, way, &[])?;
-    let network = CostNetwork {
-        channels: features.channels(),
+) -> Result<(CostModel, f64)> {
+    let lesson = |(world, drive): &(World, Vec<[f64; 2]>)| Lesson {
+        map: Arc::new(world.map.clone()),
+        layers: Arc::new(world.layers.clone()),
+        path: drive.clone(),
+    };
+    let lessons: Vec<Lesson> = lessons.iter().map(lesson).collect();
+    let run = CostSettings {
+        loss,
+        // A linear model's steps cost next to nothing: it gets four times as many.
+        steps: settings.steps * if layers == 0 { 4 } else { 1 },
+        lr: settings.lr,
+        weight_decay: settings.decay,
+        seed,
+        held_out: 0.0,
+        way,
         hidden_size: settings.hidden,
-        expansion: 2.0,
         h_cycles: settings.h_cycles,
         l_cycles: settings.l_cycles,
         l_layers: layers,
+        ..CostSettings::default()
     };
-    let options =
-        CostTrainingOptions { side: SIDE, loss, seed, weight_decay: settings.decay, ..CostTrainingOptions::default() };
-    let mut training = CostTraining::new(engine, network, None, options)?;
-    let demonstration = |(world, drive): &(World, Vec<[f64; 2]>)| {
-        let ground = Ground::new(&features, Arc::new(world.map.clone()), &World::ROBOT, &world.layers)?;
-        Demonstration::new(Arc::new(ground), drive)
-    };
-    let demonstrations = lessons.iter().map(demonstration).collect::<trm_plan::Result<Vec<_>>>()?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut turn = 0;
-    // A linear model takes larger steps, and they cost next to nothing.
-    let (steps, highest) =
-        if layers == 0 { (4 * settings.steps, 10.0 * settings.lr) } else { (settings.steps, settings.lr) };
-    for step in 1..=steps {
-        let mut stretches = Vec::new();
-        while stretches.len() < options.batch {
-            stretches.extend(demonstrations[turn % demonstrations.len()].stretch(SIDE, &mut rng));
-            turn += 1;
-        }
-        let share = step as f64 / steps as f64;
-        let lr = highest * (step as f64 / 20.0).min(1.0) * (0.5 + 0.5 * (std::f64::consts::PI * share).cos()).max(0.02);
-        let done = training.step(&stretches, lr)?;
-        if settings.verbose && step % 25 == 0 {
+    let mut step = |step: usize, _: usize, done: CostStep| {
+        if settings.verbose && step.is_multiple_of(25) {
             println!(
                 "  step {step}: excess {:.3}, level {:.3}, gradient {:.3}",
                 done.excess, done.level, done.grad_norm
             );
         }
-    }
-    let manifest = CostManifest {
-        format_version: FORMAT_VERSION,
-        kind: CostManifest::KIND.to_owned(),
-        name: "bench".to_owned(),
-        network,
-        features,
-        factor: options.factor,
-        weights: FileHash { sha256: String::new(), bytes: 0 },
-        training_data: String::new(),
-        accuracy: Vec::new(),
-        licence: String::new(),
-        producer: String::new(),
     };
-    Ok(CostModel { manifest, weights: training.weights()? })
+    let mut watch = CostWatch { limit: None, step: &mut step, stop: &mut || false };
+    let learned = learn_costs(engine, &lessons, None, (&run, &World::ROBOT, 0), &mut watch)?;
+    Ok((learned.model, learned.seconds))
 }
 
 /// The path between two cells by costs, from cell to cell, its median clearance, and the milliseconds.
