@@ -104,6 +104,12 @@ pub(crate) fn run(args: &Args, verbose: bool) -> Result<Exit> {
     for reason in &learned.left_out {
         errln!("warning: left out: {reason}");
     }
+    if learned.after.shared < learned.before.shared {
+        let than = if from.is_some() { "the model that it began with" } else { "ground that is all alike" };
+        errln!(
+            "warning: by what was learned, held-out drives are planned less alike than by {than}: more drives, or more steps?"
+        );
+    }
     let is_kept = from.is_none() || args.keep || learned.after.shared >= learned.before.shared - CHANCE;
     let model = is_kept.then(|| write(args, &mut learned, &settings, &target)).transpose()?;
     print(args, &learned, model)?;
@@ -162,6 +168,11 @@ fn card(manifest: &CostManifest, after: &Likeness) -> String {
     card
 }
 
+/// A class as people know it: a colour, or a grey value.
+fn class_name(class: f32) -> String {
+    if class > f32::from(u16::MAX) { format!("#{:06x}", class as u32) } else { class.to_string() }
+}
+
 /// Shows a model of costs to people.
 pub(crate) fn describe(manifest: &CostManifest, out: &mut impl io::Write) -> io::Result<()> {
     let CostManifest { name, network, features, factor, weights, training_data, licence, producer, .. } = manifest;
@@ -172,7 +183,10 @@ pub(crate) fn describe(manifest: &CostManifest, out: &mut impl io::Write) -> io:
     writeln!(out, "  cells      {} m; the dearest costs {factor} m beyond itself a metre", features.cell)?;
     for LayerSpec { name, kind } in &features.layers {
         let kind = match kind {
-            LayerKind::Classes(classes) => format!("{} classes: {classes:?}", classes.len()),
+            LayerKind::Classes(classes) => {
+                let classes: Vec<_> = classes.iter().map(|&class| class_name(class)).collect();
+                format!("{} classes: {}", classes.len(), classes.join(", "))
+            }
             LayerKind::Range([least, most]) => format!("{least} to {most}"),
         };
         writeln!(out, "  layer      {}, {kind}", Printable(name))?;
